@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+namespace longspan {
+
+/// The checkpoints of one run: folders step-000010, step-000020, ... Each appears whole or not at
+/// all (AtomicFolder), so what is listed can be resumed from.
+class CheckpointStore {
+ public:
+  /// `folder` need not exist.
+  explicit CheckpointStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  std::filesystem::path place(int64_t step) const;
+  std::vector<int64_t> steps() const;  // ascending
+  std::optional<std::filesystem::path> newest() const;
+  /// Removes all but the `count` newest, and what a killed run left half-written.
+  void keep_last(int64_t count) const;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+}  // namespace longspan

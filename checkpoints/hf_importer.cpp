@@ -1,0 +1,92 @@
+#include <ATen/ops/aminmax.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "checkpoints/model_source.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr const char* kLmHead = "lm_head.weight";
+constexpr const char* kEmbedTokens = "model.embed_tokens.weight";
+
+/// In a file although it is no parameter of the model: a second copy of tied embeddings, and the
+/// frequency buffers of transformers before 4.32.
+bool is_redundant(const std::string& name, const ModelConfig& config) {
+  return (name == kLmHead && config.tie_word_embeddings) || name.ends_with("rotary_emb.inv_freq");
+}
+
+std::string shape_of(at::IntArrayRef shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+/// Which tensor of the source each parameter takes; all that does not fit is one error.
+std::map<std::string, std::string> match_tensors(CausalLm& model, const ModelSource& source) {
+  std::map<std::string, std::vector<int64_t>> surplus;
+  for (const auto& info : source.tensors()) {
+    if (!is_redundant(info.name, model.config())) surplus[info.name] = info.shape;
+  }
+  std::map<std::string, std::string> tensor_of;
+  std::vector<std::string> wrong;
+  auto shapes = surplus;
+  model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    std::string from = name;
+    if (name == kLmHead && !shapes.contains(name)) from = kEmbedTokens;
+    auto found = shapes.find(from);
+    if (found == shapes.end()) {
+      wrong.push_back(fmt::format("'{}' is missing", name));
+    } else if (parameter.sizes() != at::IntArrayRef(found->second)) {
+      wrong.push_back(fmt::format("'{}' is {}, config.json makes it {}", from,
+                                  shape_of(found->second), shape_of(parameter.sizes())));
+    }
+    surplus.erase(from);
+    tensor_of[name] = from;
+  });
+  for (const auto& [name, shape] : surplus) {
+    wrong.push_back(fmt::format("'{}' has no place in the model", name));
+  }
+  if (!wrong.empty()) {
+    size_t count = wrong.size();
+    if (count > 20) {
+      wrong.resize(20);
+      wrong.push_back(fmt::format("and {} more", count - 20));
+    }
+    fail(ExitCode::kModel, "{}: {} tensors do not fit a {} model:\n  {}", source.path().string(),
+         count, model.config().model_type, join(wrong, "\n  "));
+  }
+  return tensor_of;
+}
+
+}  // namespace
+
+void check_finite(const at::Tensor& tensor, const std::string& name, const std::string& place) {
+  if (tensor.numel() == 0 || !tensor.is_floating_point()) return;
+  auto [low, high] = at::aminmax(tensor);  // one pass without a temporary; NaN comes through
+  if (!std::isfinite(low.item<double>()) || !std::isfinite(high.item<double>())) {
+    fail(ExitCode::kModel,
+         "{}: tensor '{}' holds NaN or infinite values; the file is damaged or "
+         "its training diverged",
+         place, name);
+  }
+}
+
+std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ModelConfig& config,
+                                       const ImportOptions& options) {
+  auto model = make_causal_lm(config);
+  auto tensor_of = match_tensors(*model, source);
+  model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    at::Tensor stored = source.tensor(tensor_of.at(name));
+    if (options.check_finite) check_finite(stored, name, source.path().string());
+    parameter = stored.to(options.dtype);
+  });
+  return model;
+}
+
+std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ImportOptions& options) {
+  return import_model(source, read_hf_config(source.config_json(), source.path().string()),
+                      options);
+}
+
+}  // namespace longspan

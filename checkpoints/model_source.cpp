@@ -1,0 +1,38 @@
+#include "checkpoints/model_source.h"
+
+#include <map>
+
+#include "checkpoints/dtype.h"
+#include "checkpoints/gguf_source.h"
+#include "checkpoints/hf_source.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<ModelSource> open_model_source(const fs::path& path) {
+  std::error_code status;
+  if (fs::is_directory(path, status)) return std::make_unique<HfSource>(path);
+  if (!fs::exists(path, status)) {
+    fail(ExitCode::kModel,
+         "{}: there is no such model; expected a Hugging Face folder or a .gguf "
+         "file",
+         path.string());
+  }
+  return std::make_unique<GgufSource>(path);
+}
+
+at::ScalarType main_dtype(const ModelSource& source) {
+  std::map<at::ScalarType, int64_t> bytes;
+  for (const auto& info : source.tensors()) {
+    auto dtype = from_safetensors_dtype(info.dtype);
+    bytes[dtype && at::isFloatingType(*dtype) ? *dtype : at::kBFloat16] += info.bytes;
+  }
+  at::ScalarType most = at::kBFloat16;
+  for (const auto& [dtype, count] : bytes) {
+    if (count > bytes[most]) most = dtype;
+  }
+  return most == at::kDouble ? at::kFloat : most;
+}
+
+}  // namespace longspan

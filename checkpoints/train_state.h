@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// What a run needs to go on as if it had never stopped. Beside the adapter in its checkpoint:
+///   state.json              {format_version, step, tokens, identity}
+///   optimizer.safetensors   "<parameter>.master", "<parameter>.exp_avg", "<parameter>.exp_avg_sq",
+///                           all float32
+struct TrainState {
+  struct Weight {
+    std::string name;  // of the parameter, as CausalLm has it
+    at::Tensor master, exp_avg, exp_avg_sq;
+  };
+
+  int64_t step = 0;    // finished updates
+  int64_t tokens = 0;  // seen in them
+  Json identity;       // what must be the same when the run goes on: recipe, seed, data, model
+  std::vector<Weight> weights;
+};
+
+constexpr int64_t kTrainStateVersion = 1;
+
+/// Writes both files into `folder`, which must exist.
+void write_train_state(const std::filesystem::path& folder, const TrainState& state);
+
+/// Throws Error(kCheckpoint) when state.json is missing, damaged or of a newer version.
+TrainState read_train_state(const std::filesystem::path& folder);
+
+/// Throws Error(kCheckpoint) with each key path whose value differs and both values.
+void require_same_identity(const Json& saved, const Json& current, const std::string& place);
+
+}  // namespace longspan

@@ -1,0 +1,96 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include "src/core/error.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kNoLabel = -100;  // what cross entropy leaves out
+
+/// A number below `bound`, all equally likely. The standard library's own distributions differ
+/// between implementations.
+uint64_t draw_below(uint64_t bound, std::mt19937_64& generator) {
+  uint64_t unbiased = bound * (std::mt19937_64::max() / bound);
+  uint64_t drawn = generator();
+  while (drawn >= unbiased) drawn = generator();
+  return drawn % bound;
+}
+
+/// Fisher-Yates.
+std::vector<int64_t> shuffled_order(int64_t size, uint64_t seed, int64_t epoch) {
+  constexpr uint64_t kGoldenRatio =
+      0x9E3779B97F4A7C15;  // keeps (seed, epoch) and (epoch, seed) apart
+  std::mt19937_64 generator(seed * kGoldenRatio + static_cast<uint64_t>(epoch));
+  std::vector<int64_t> order(static_cast<size_t>(size));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  for (size_t i = order.size(); i > 1; --i)
+    std::swap(order[i - 1], order[draw_below(i, generator)]);
+  return order;
+}
+
+}  // namespace
+
+Loader::Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options)
+    : store_(std::move(store)), options_(options) {
+  if (options.batch_size < 1) {
+    fail(ExitCode::kData, "loader: batch_size is {}, expected at least 1", options.batch_size);
+  }
+  sequences_ = pack(store_->documents(), options.packer, &report_);
+  if (!sequences_.empty()) return;
+  int64_t longest = 0;
+  for (const auto& document : store_->documents()) longest = std::max(longest, document.tokens);
+  fail(ExitCode::kData,
+       "token store: none of its {} documents gives a {} of seq_len {}; the longest has {} tokens",
+       human_count(static_cast<int64_t>(store_->documents().size())),
+       options.packer.only_full_passages ? "full passage" : "row", options.packer.seq_len,
+       human_count(longest));
+}
+
+const PackedSequence& Loader::row(int64_t index) const {
+  int64_t place = index % sequences();
+  if (!options_.shuffle) return sequences_[static_cast<size_t>(place)];
+  std::lock_guard lock(mutex_);
+  if (int64_t epoch = index / sequences(); epoch != epoch_) {
+    order_ = shuffled_order(sequences(), options_.seed, epoch);
+    epoch_ = epoch;
+  }
+  return sequences_[static_cast<size_t>(order_[static_cast<size_t>(place)])];
+}
+
+void Loader::append(const PackedSequence& sequence, Batch& batch) const {
+  int64_t document = 0;
+  for (const auto& piece : sequence.pieces) {
+    std::vector<int32_t> ids = store_->read(piece.offset, piece.tokens);
+    batch.input_ids.insert(batch.input_ids.end(), ids.begin(), ids.end() - 1);
+    batch.labels.insert(batch.labels.end(), ids.begin() + 1, ids.end());
+    for (int64_t t = 0; t < piece.places(); ++t) batch.position_ids.push_back(t);
+    batch.document_ids.insert(batch.document_ids.end(), ids.size() - 1, document++);
+  }
+  int64_t padding = options_.packer.seq_len - sequence.places();
+  batch.labelled_tokens += sequence.places();
+  batch.input_ids.insert(batch.input_ids.end(), static_cast<size_t>(padding), 0);
+  batch.labels.insert(batch.labels.end(), static_cast<size_t>(padding), kNoLabel);
+  for (int64_t t = 0; t < padding; ++t) batch.position_ids.push_back(t);
+  batch.document_ids.insert(batch.document_ids.end(), static_cast<size_t>(padding), document);
+}
+
+Batch Loader::batch(int64_t index) const {
+  Batch batch;
+  batch.rows = options_.batch_size;
+  batch.seq_len = options_.packer.seq_len;
+  auto size = static_cast<size_t>(batch.rows * batch.seq_len);
+  for (auto* field : {&batch.input_ids, &batch.labels, &batch.position_ids, &batch.document_ids}) {
+    field->reserve(size);
+  }
+  for (int64_t r = 0; r < batch.rows; ++r) append(row(index * batch.rows + r), batch);
+  return batch;
+}
+
+}  // namespace longspan

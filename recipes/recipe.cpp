@@ -1,0 +1,131 @@
+#include "recipes/recipe.h"
+
+#include "recipes/override.h"
+#include "recipes/recipe_fields.h"
+#include "recipes/yaml.h"
+#include "src/core/diagnostics.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+Json typed(const char* key, std::string_view name, const Json& rest) {
+  Json map = {{key, name}};
+  for (const auto& [name_of, value] : rest.items()) {
+    if (!value.is_null()) map[name_of] = value;
+  }
+  return map;
+}
+
+Json write_stage(const Stage& stage) {
+  Json map = {{"steps", stage.steps},
+              {"seq_len", stage.seq_len},
+              {"batch_size", stage.batch_size},
+              {"gradient_accumulation_steps", stage.gradient_accumulation_steps},
+              {"attention", typed("pattern", stage.attention->name(), stage.attention->write())}};
+  if (stage.rope) map["rope"] = typed("rope_type", stage.rope->rope_type(), stage.rope->write());
+  return map;
+}
+
+}  // namespace
+
+Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
+  Diagnostics diagnostics(path.string());
+  Json root = read_yaml(read_file(path, ExitCode::kRecipe), path.string(), diagnostics);
+  diagnostics.throw_if_any(ExitCode::kRecipe);  // half a document would be full of false errors
+  apply_overrides(overrides, root, diagnostics);
+  Recipe recipe = read_recipe(Fields(root, diagnostics));
+  diagnostics.throw_if_any(ExitCode::kRecipe);
+  recipe.file = path.string();
+  if (recipe.output_dir.empty()) recipe.output_dir = "runs/" + path.stem().string();
+  return recipe;
+}
+
+Json resolved_recipe(const Recipe& recipe) {
+  const auto& [file, model, data, lora, stages, train, validation, checkpoint, output_dir] = recipe;
+  Json json = {
+      {"model", {{"path", model.path}, {"dtype", model.dtype}, {"on_scaled", model.on_scaled}}},
+      {"data",
+       {{"path", data.path},
+        {"min_document_tokens", data.min_document_tokens},
+        {"only_full_passages", data.only_full_passages},
+        {"shuffle", data.shuffle}}},
+      {"lora",
+       {{"r", lora.r},
+        {"lora_alpha", lora.lora_alpha},
+        {"use_rslora", lora.use_rslora},
+        {"target_modules", lora.target_modules},
+        {"modules_to_save", lora.modules_to_save}}},
+      {"train",
+       {{"max_grad_norm", train.max_grad_norm},
+        {"seed", train.seed},
+        {"recompute", train.recompute},
+        {"loss_chunk_tokens", train.loss_chunk_tokens},
+        {"threads", train.threads}}},
+      {"stages", Json::array()},
+      {"optimizer",
+       {{"lr", train.optimizer.lr},
+        {"betas", Json::array({train.optimizer.beta1, train.optimizer.beta2})},
+        {"eps", train.optimizer.eps},
+        {"weight_decay", train.optimizer.weight_decay}}},
+      {"lr_schedule",
+       {{"type", train.lr_schedule.type},
+        {"warmup_steps", train.lr_schedule.warmup_steps},
+        {"min_lr_ratio", train.lr_schedule.min_lr_ratio}}},
+  };
+  for (const auto& stage : stages) json["stages"].push_back(write_stage(stage));
+  if (!validation.path.empty()) {
+    json["validation"] = {{"path", validation.path},
+                          {"every_steps", validation.every_steps},
+                          {"sequences", validation.sequences},
+                          {"seq_len", validation.seq_len}};
+  }
+  json["checkpoint"] = {{"every_steps", checkpoint.every_steps},
+                        {"every_minutes", checkpoint.every_minutes},
+                        {"keep_last", checkpoint.keep_last}};
+  json["output"] = {{"dir", output_dir}};
+  return json;
+}
+
+Json resume_identity(const Recipe& recipe) {
+  Json json = resolved_recipe(recipe);
+  for (const char* key : {"validation", "checkpoint", "output"}) json.erase(key);
+  json["model"].erase("path");  // folders move; what is in them is compared by itself
+  json["model"].erase("on_scaled");
+  json["data"].erase("path");
+  json["train"].erase("recompute");  // changes no bit
+  json["train"].erase("threads");    // the user's to choose on another machine
+  return json;
+}
+
+void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base) {
+  Diagnostics diagnostics(recipe.file);
+  bool scaled = base.rope_scaling && base.rope_scaling->rope_type() != "default";
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const Stage& stage = recipe.stages[i];
+    std::string path = fmt::format("stages.{}", i);
+    if (stage.rope && scaled && recipe.model.on_scaled == "error") {
+      diagnostics.error(
+          path + ".rope",
+          fmt::format("the base model's RoPE is scaled already ({}, to {} positions); leave rope "
+                      "out to keep "
+                      "that, or set model.on_scaled: replace to put this in its place",
+                      base.rope_scaling->rope_type(), base.max_position_embeddings));
+      continue;
+    }
+    RopeExtension rope = extend_rope(base, stage.rope);
+    if (stage.seq_len > rope.context_length) {
+      diagnostics.error(
+          path + ".seq_len",
+          fmt::format("{} tokens are beyond the context of {} (original {}, RoPE {} x{}); raise "
+                      "rope.factor or "
+                      "lower seq_len",
+                      stage.seq_len, rope.context_length, rope.original_max_position_embeddings,
+                      rope.scaling->rope_type(), rope.scaling->factor()));
+    }
+  }
+  diagnostics.throw_if_any(ExitCode::kRecipe);
+}
+
+}  // namespace longspan

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/packer.h"
+#include "src/core/json.h"
+#include "src/model/model_config.h"
+#include "src/nn/lora_linear.h"
+#include "trainer/observers/checkpointing.h"
+#include "trainer/observers/validation.h"
+#include "trainer/stage.h"
+#include "trainer/trainer_options.h"
+
+namespace longspan {
+
+struct ModelOptions {
+  std::string path;                // a Hugging Face folder or a GGUF file
+  std::string dtype = "bfloat16";  // or "float32"
+  // A base whose RoPE is scaled already: "error", or "replace" its scaling by the recipe's.
+  std::string on_scaled = "error";
+};
+
+struct DataOptions {
+  std::string path;  // a token store
+  int64_t min_document_tokens = 1;
+  bool only_full_passages = false;
+  bool shuffle = true;
+};
+
+/// All that decides a run: the sum of the options of its parts. As YAML:
+///   model: {path, dtype, on_scaled}        data: {path, min_document_tokens, only_full_passages,
+///   shuffle} lora: {r, lora_alpha, use_rslora, target_modules, modules_to_save} rope: {rope_type,
+///   factor, ...}         attention: {pattern, group_size or group_ratio} train: {steps, seq_len,
+///   batch_size, gradient_accumulation_steps, max_grad_norm, seed,
+///           recompute, loss_chunk_tokens, threads}
+///   stages: [{steps, seq_len, batch_size, gradient_accumulation_steps, rope, attention}, ...]
+///   optimizer: {lr, betas, eps, weight_decay}    lr_schedule: {type, warmup_steps, min_lr_ratio}
+///   validation: {path, every_steps, sequences, seq_len}
+///   checkpoint: {every_steps, every_minutes, keep_last}    output: {dir}
+/// A stage takes from `train`, `rope` and `attention` what it does not say itself; without `stages`
+/// there is one of train.steps.
+struct Recipe {
+  std::string file;  // where it was read, for errors
+  ModelOptions model;
+  DataOptions data;
+  LoraOptions lora;
+  std::vector<Stage> stages;
+  TrainerOptions train;
+  ValidationOptions validation;
+  CheckpointingOptions checkpoint;
+  std::string output_dir;  // runs/<name of the recipe file> unless given
+};
+
+/// Reads a recipe and applies overrides ("optimizer.lr=1e-4"). Everything that is wrong is reported
+/// at once in one Error(kRecipe), a line each: file:line:column or "command line", key, what is
+/// expected. Opens nothing but `path`.
+Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides);
+
+/// The recipe with every value spelt out, all of it in `stages` where a stage may differ; what
+/// load_recipe reads back as the same recipe.
+Json resolved_recipe(const Recipe& recipe);
+
+/// The part of the resolved recipe that must not change when a run is resumed.
+Json resume_identity(const Recipe& recipe);
+
+/// What can only be checked against the base model: a scaling on top of a scaling, sequences beyond
+/// the extended context. Throws one Error(kRecipe) with all of it.
+void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base);
+
+}  // namespace longspan

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/attention/rotary.h"
+#include "src/core/fields.h"
+
+namespace longspan {
+
+// B batch, T time (tokens of this pass), H query heads, Hkv key/value heads, D head_dim.
+
+/// The keys and values of one layer seen so far, rotated; grows by doubling.
+class LayerState {
+ public:
+  /// k, v [B, Hkv, T, D]: appends them and returns views of all keys and values [B, Hkv, Tk, D].
+  std::pair<at::Tensor, at::Tensor> append(const at::Tensor& k, const at::Tensor& v);
+  int64_t length() const { return length_; }
+
+ private:
+  at::Tensor keys_, values_;  // [B, Hkv, capacity, D]
+  int64_t length_ = 0;
+};
+
+struct Heads {
+  at::Tensor q;     // [B, H, T, D], before rotation
+  at::Tensor k, v;  // [B, Hkv, T, D], before rotation
+};
+
+struct AttentionContext {
+  const Rotary& rotary;
+  at::Tensor document_ids;  // [B, T] int64, non-decreasing; undefined when a row is one document
+  LayerState* state = nullptr;  // keys and values of earlier passes, or none
+};
+
+/// Who attends to whom. A pattern gets heads before rotation because focused memory rotates
+/// remembered keys in its own way.
+class AttentionPattern {
+ public:
+  virtual ~AttentionPattern() = default;
+  virtual std::string_view name() const = 0;
+  /// Reads its own recipe keys (all but `pattern`).
+  virtual void read(Fields& fields) = 0;
+  /// The keys that read() reads, with values.
+  virtual Json write() const = 0;
+  virtual at::Tensor attend(const Heads& heads,
+                            const AttentionContext& context) const = 0;  // [B, H, T, D]
+  /// Query-key pairs scored for one head of one document of seq_len tokens, averaged over heads.
+  virtual int64_t scored_pairs(int64_t seq_len) const = 0;
+};
+
+/// The patterns there are ("full", "shifted_sparse"), and one with its defaults (nullptr: unknown).
+std::vector<std::string> attention_patterns();
+std::shared_ptr<AttentionPattern> make_attention_pattern(std::string_view name);
+
+/// Reads {pattern, ...} of a recipe; an absent map is "full". Errors go to the diagnostics.
+std::shared_ptr<AttentionPattern> read_attention_pattern(Fields fields);
+
+}  // namespace longspan

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "src/attention/attention.h"
+
+namespace longspan {
+
+/// Every token sees all tokens of its document up to itself.
+class FullAttention : public AttentionPattern {
+ public:
+  std::string_view name() const override { return "full"; }
+  void read(Fields&) override {}
+  Json write() const override { return Json::object(); }
+  at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
+  int64_t scored_pairs(int64_t seq_len) const override { return seq_len * (seq_len + 1) / 2; }
+};
+
+}  // namespace longspan

@@ -1,0 +1,121 @@
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "src/attention/kernels/flash_attention.h"
+#include "src/attention/kernels/flash_operands.h"
+
+namespace longspan {
+namespace {
+
+// Packed keys and values of the heads in work; one head of 100K tokens and D = 128 takes 51 MB.
+constexpr int64_t kWorkspaceBytes = int64_t{256} << 20;
+
+struct Forward {
+  const at::Tensor& q;
+  const at::Tensor& k;
+  const at::Tensor& v;
+  const at::Tensor& key_start;
+  FlashOutput result;
+  bf16::Geometry geometry;
+  int64_t dwords;  // of one packed operand of one head
+};
+
+struct QueryBlock {
+  int64_t head;       // in b * H + h
+  int64_t wave_slot;  // of its packed keys and values
+  int64_t first_row;
+  int64_t cost;  // keys between the first visible and the last
+};
+
+void pack_keys_and_values(const Forward& f, int64_t first_head, int64_t heads, uint32_t* packed) {
+  const int64_t chunks = flash::pack_chunks(f.geometry.keys);
+  flash::run_tasks(heads * chunks, 1, [&](int64_t task, void*) {
+    const int64_t slot = task / chunks;
+    const int64_t b = (first_head + slot) / f.k.size(1);
+    const int64_t h = (first_head + slot) % f.k.size(1);
+    const int64_t begin = task % chunks * flash::kPackRows;
+    const int64_t end = flash::pack_end(begin, f.geometry.keys);
+    uint32_t* to = packed + slot * 2 * f.dwords;
+    bf16::pack_panels(flash::rows_of(f.k, b, h), f.geometry.keys, f.geometry.head_dim, begin, end,
+                      to);
+    bf16::pack_pairs(flash::rows_of(f.v, b, h), f.geometry.keys, f.geometry.head_dim, begin, end,
+                     to + f.dwords);
+  });
+}
+
+/// The query blocks of a wave, longest first, so that no long one is left for the end.
+std::vector<QueryBlock> query_blocks(const Forward& f, int64_t first_head, int64_t heads) {
+  const int64_t groups = f.q.size(1) / f.k.size(1);
+  const auto* key_start = f.key_start.const_data_ptr<int32_t>();
+  std::vector<QueryBlock> blocks;
+  for (int64_t slot = 0; slot < heads; ++slot) {
+    for (int64_t g = 0; g < groups; ++g) {
+      // b * H + h, because H is groups * Hkv.
+      const int64_t head = (first_head + slot) * groups + g;
+      for (int64_t row = 0; row < f.geometry.queries; row += bf16::kForwardRows) {
+        const int64_t last = std::min(row + bf16::kForwardRows, f.geometry.queries) - 1;
+        const int64_t position = f.geometry.keys - f.geometry.queries + last;
+        const int64_t cost = position + 1 - key_start[head * f.geometry.queries + row];
+        blocks.push_back({head, slot, row, cost});
+      }
+    }
+  }
+  std::stable_sort(blocks.begin(), blocks.end(),
+                   [](const QueryBlock& a, const QueryBlock& b) { return a.cost > b.cost; });
+  return blocks;
+}
+
+void attend(const Forward& f, const QueryBlock& block, const uint32_t* packed, void* scratch) {
+  const int64_t b = block.head / f.q.size(1);
+  const int64_t h = block.head % f.q.size(1);
+  const int64_t queries = f.geometry.queries;
+  const uint32_t* keys = packed + block.wave_slot * 2 * f.dwords;
+  const bf16::ForwardTask task{
+      .q = flash::rows_of(f.q, b, h),
+      .k_panels = keys,
+      .v_pairs = keys + f.dwords,
+      .key_start = f.key_start.const_data_ptr<int32_t>() + block.head * queries,
+      .out = flash::mutable_rows_of(f.result.out, b, h),
+      .log_sum_exp = f.result.log_sum_exp.mutable_data_ptr<float>() + block.head * queries,
+      .first_row = block.first_row,
+      .rows = std::min(bf16::kForwardRows, queries - block.first_row)};
+  bf16::forward_task(f.geometry, task, scratch);
+}
+
+}  // namespace
+
+bool flash_attention_supports(const at::Tensor& q) {
+  static const bool processor =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bf16");
+  return processor && q.is_cpu() && q.scalar_type() == at::kBFloat16 && q.size(3) % 16 == 0 &&
+         q.size(3) <= bf16::kMaxHeadDim;
+}
+
+FlashOutput flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const at::Tensor& key_start) {
+  const int64_t batch = q.size(0), query_heads = q.size(1), queries = q.size(2);
+  Forward f{q, k, v, key_start, {}, flash::geometry_of(q, k), 0};
+  f.dwords = bf16::packed_dwords(k.size(2), k.size(3));
+  f.result.out = at::empty({batch, queries, query_heads, q.size(3)}, q.options()).transpose(1, 2);
+  f.result.log_sum_exp = at::empty({batch, query_heads, queries}, q.options().dtype(at::kFloat));
+  const int64_t bytes = 2 * f.dwords * sizeof(uint32_t);
+  const flash::Waves waves(batch * k.size(1), bytes, kWorkspaceBytes);
+  const c10::DataPtr packed = c10::GetCPUAllocator()->allocate(bytes * waves.heads_per_wave);
+  for (int64_t head = 0; head < waves.heads; head += waves.heads_per_wave) {
+    const int64_t heads = std::min(waves.heads_per_wave, waves.heads - head);
+    pack_keys_and_values(f, head, heads, flash::as<uint32_t>(packed));
+    const std::vector<QueryBlock> blocks = query_blocks(f, head, heads);
+    flash::run_tasks(static_cast<int64_t>(blocks.size()),
+                     bf16::forward_scratch_bytes(f.geometry.head_dim),
+                     [&](int64_t i, void* scratch) {
+                       attend(f, blocks[i], flash::as<uint32_t>(packed), scratch);
+                     });
+  }
+  return f.result;
+}
+
+}  // namespace longspan

@@ -1,0 +1,84 @@
+#include "src/attention/shifted_sparse.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/maximum.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "src/attention/document_starts.h"
+#include "src/attention/kernels/causal_attention.h"
+
+namespace longspan {
+
+namespace {
+
+/// The first token of the group of each token, [T] int32, when groups begin at `shift` (and one
+/// more, of the tokens before it, at 0).
+at::Tensor group_starts(int64_t seq_len, int64_t group, int64_t shift) {
+  at::Tensor position = at::arange(seq_len, at::kInt);
+  at::Tensor starts = (position - shift).div(group, "floor").mul_(group).add_(shift);
+  return starts.clamp_min_(0);
+}
+
+int64_t pairs_within_groups(int64_t seq_len, int64_t group, int64_t first) {
+  int64_t pairs = 0;
+  for (int64_t begin = 0, size = first; begin < seq_len; begin += size, size = group) {
+    int64_t tokens = std::min(size, seq_len - begin);
+    pairs += tokens * (tokens + 1) / 2;
+  }
+  return pairs;
+}
+
+}  // namespace
+
+void ShiftedSparseAttention::read(Fields& fields) {
+  fields.in_range("group_size", group_size_, 0, int64_t{1} << 40);
+  fields.in_range("group_ratio", group_ratio_, 1e-6, 1.0);
+  if (group_size_ == 1)
+    fields.error("group_size", "1 leaves no half to shift by; expected 2 or more");
+  if (fields.has("group_size") && fields.has("group_ratio")) {
+    fields.error("group_ratio", "group_size is given too; leave one of them out");
+  }
+}
+
+Json ShiftedSparseAttention::write() const {
+  return group_size_ > 0 ? Json{{"group_size", group_size_}} : Json{{"group_ratio", group_ratio_}};
+}
+
+int64_t ShiftedSparseAttention::group_size(int64_t seq_len) const {
+  if (group_size_ > 0) return group_size_;
+  return std::max<int64_t>(2, static_cast<int64_t>(group_ratio_ * static_cast<double>(seq_len)));
+}
+
+at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
+                                          const AttentionContext& context) const {
+  if (context.state) {
+    throw std::logic_error(
+        "shifted_sparse attention trains and scores whole sequences; it has no "
+        "key/value cache");
+  }
+  int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), seq_len = heads.q.size(2);
+  int64_t group = group_size(seq_len), unshifted = num_heads / 2;
+  at::Tensor documents = document_starts(context.document_ids, rows, seq_len);  // [B, T]
+  auto starts_of = [&](int64_t shift, int64_t count) {
+    return at::maximum(group_starts(seq_len, group, shift), documents)
+        .unsqueeze(1)
+        .expand({rows, count, seq_len});
+  };
+  at::Tensor key_start =
+      at::cat({starts_of(0, unshifted), starts_of(group / 2, num_heads - unshifted)}, 1);
+  return causal_attention(context.rotary.rotate(heads.q), context.rotary.rotate(heads.k), heads.v,
+                          key_start.contiguous());
+}
+
+int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len) const {
+  int64_t group = group_size(seq_len);
+  return (pairs_within_groups(seq_len, group, group) +
+          pairs_within_groups(seq_len, group, std::max<int64_t>(1, group / 2))) /
+         2;
+}
+
+}  // namespace longspan

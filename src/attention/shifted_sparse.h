@@ -1,0 +1,28 @@
+#pragma once
+
+#include "src/attention/attention.h"
+
+namespace longspan {
+
+/// LongLoRA's shifted sparse attention (S2-Attn; Chen et al. 2023, arXiv 2309.12307), as its flash
+/// path has it: heads 0 .. H/2 - 1 attend within groups of G tokens, the others within groups that
+/// are shifted by half a group, G/2, G, ..., G, and what is left. No group wraps around from the
+/// end to the start, so no token sees a later one. The last group may be short: any length works.
+class ShiftedSparseAttention : public AttentionPattern {
+ public:
+  std::string_view name() const override { return "shifted_sparse"; }
+  /// group_size: tokens; or group_ratio: part of the sequence (LongLoRA: 0.25), used when
+  /// group_size is 0.
+  void read(Fields& fields) override;
+  Json write() const override;
+  at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
+  int64_t scored_pairs(int64_t seq_len) const override;
+
+  int64_t group_size(int64_t seq_len) const;
+
+ private:
+  int64_t group_size_ = 0;
+  double group_ratio_ = 0.25;
+};
+
+}  // namespace longspan

@@ -1,0 +1,141 @@
+#include "src/core/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "src/core/error.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path part_name(const fs::path& path) {
+  return path.parent_path() / fmt::format("{}.part-{}", path.filename().string(), getpid());
+}
+
+fs::path without_trailing_slash(fs::path path) {
+  path = path.lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
+void make_parent(const fs::path& path) {
+  std::error_code status;
+  if (!path.parent_path().empty()) fs::create_directories(path.parent_path(), status);
+  if (status) {
+    fail(ExitCode::kFailure, "{}: cannot create the folder: {}", path.parent_path().string(),
+         status.message());
+  }
+}
+
+void sync_path(const fs::path& path) {
+  int file = open(path.c_str(), O_RDONLY);
+  bool synced = file >= 0 && fsync(file) == 0;
+  int reason = errno;
+  if (file >= 0) close(file);
+  if (!synced) {
+    fail(ExitCode::kFailure, "{}: cannot flush to disk: {}", path.string(), std::strerror(reason));
+  }
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), part_(part_name(path_)) {
+  make_parent(path_);
+  file_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file_ < 0) {
+    fail(ExitCode::kFailure, "{}: cannot write: {}", path_.string(), std::strerror(errno));
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ < 0) return;
+  close(file_);
+  unlink(part_.c_str());
+}
+
+void AtomicFile::write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
+
+void AtomicFile::write(const void* bytes, size_t size) {
+  const char* at = static_cast<const char*>(bytes);
+  while (size > 0) {
+    ssize_t written = ::write(file_, at, size);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      fail(ExitCode::kFailure,
+           "{}: cannot write after {} bytes: {}; free some disk space or write "
+           "elsewhere",
+           path_.string(), size_, std::strerror(errno));
+    }
+    at += written;
+    size -= static_cast<size_t>(written);
+    size_ += written;
+  }
+}
+
+void AtomicFile::commit() {
+  bool synced = fsync(file_) == 0;
+  int reason = errno;
+  synced = close(file_) == 0 && synced;
+  file_ = -1;
+  if (!synced || rename(part_.c_str(), path_.c_str()) != 0) {
+    if (synced) reason = errno;
+    unlink(part_.c_str());
+    fail(ExitCode::kFailure, "{}: cannot finish writing: {}", path_.string(),
+         std::strerror(reason));
+  }
+}
+
+AtomicFolder::AtomicFolder(fs::path place)
+    : place_(without_trailing_slash(std::move(place))), part_(part_name(place_)) {
+  make_parent(place_);
+  std::error_code status;
+  fs::remove_all(part_, status);
+  if (!fs::create_directory(part_, status)) {
+    fail(ExitCode::kFailure, "{}: cannot create: {}", part_.string(), status.message());
+  }
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(part_, ignored);
+}
+
+void AtomicFolder::commit() {
+  for (const auto& entry : fs::recursive_directory_iterator(part_)) {
+    if (entry.is_regular_file()) sync_path(entry.path());
+  }
+  sync_path(part_);
+  std::error_code status;
+  fs::path older = part_.string() + ".older";
+  bool replaces = fs::exists(place_);
+  if (replaces) fs::rename(place_, older, status);
+  if (!status) {
+    fs::rename(part_, place_, status);
+    std::error_code ignored;
+    if (status && replaces) fs::rename(older, place_, ignored);
+  }
+  if (status) {
+    fail(ExitCode::kFailure, "{}: cannot move into place: {}", place_.string(), status.message());
+  }
+  committed_ = true;
+  fs::remove_all(older, status);
+}
+
+void require_disk_space(const fs::path& folder, int64_t bytes) {
+  fs::path existing = fs::absolute(folder);
+  while (!fs::exists(existing)) existing = existing.parent_path();
+  std::error_code status;
+  auto space = fs::space(existing, status);
+  if (!status && space.available < static_cast<uintmax_t>(bytes)) {
+    fail(ExitCode::kFailure, "{}: needs {} of disk, {} are free; free some or write elsewhere",
+         folder.string(), human_bytes(double(bytes)), human_bytes(double(space.available)));
+  }
+}
+
+}  // namespace longspan

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace longspan {
+
+/// A file that appears whole or not at all: written beside its place as `<name>.part-<pid>`,
+/// fsynced and renamed by commit(). Destroyed without commit(), the part is removed. A full disk or
+/// a write error throws Error(kFailure) that names the file and the reason.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::string_view bytes);
+  void write(const void* bytes, size_t size);
+  int64_t size_bytes() const { return size_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_, part_;
+  int file_ = -1;
+  int64_t size_ = 0;
+};
+
+/// A folder that appears whole or not at all: write into path(), then commit() fsyncs each file
+/// and renames it into place, replacing an older folder of that name. Destroyed without commit(),
+/// it is removed with all it holds.
+class AtomicFolder {
+ public:
+  explicit AtomicFolder(std::filesystem::path place);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  const std::filesystem::path& path() const { return part_; }
+  void commit();
+
+ private:
+  std::filesystem::path place_, part_;
+  bool committed_ = false;
+};
+
+/// Throws Error(kFailure) with both figures when the disk that will hold `folder` has fewer than
+/// `bytes` free.
+void require_disk_space(const std::filesystem::path& folder, int64_t bytes);
+
+}  // namespace longspan

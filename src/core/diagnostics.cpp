@@ -1,0 +1,32 @@
+#include "src/core/diagnostics.h"
+
+#include "src/core/text.h"
+
+namespace longspan {
+
+std::string Mark::to_string() const {
+  return line > 0 ? fmt::format("{}:{}:{}", file, line, column) : file;
+}
+
+void Diagnostics::error(const std::string& key_path, const std::string& message) {
+  std::string place = file_;
+  std::string known = key_path;
+  while (true) {
+    if (auto found = marks_.find(known); found != marks_.end()) {
+      place = found->second.to_string();
+      break;
+    }
+    size_t dot = known.rfind('.');
+    if (dot == known.npos) break;
+    known.resize(dot);
+  }
+  if (!place.empty()) place += ": ";
+  errors_.push_back(key_path.empty() ? place + message
+                                     : fmt::format("{}{}: {}", place, key_path, message));
+}
+
+void Diagnostics::throw_if_any(ExitCode code) const {
+  if (!errors_.empty()) throw Error(code, join(errors_, "\n"));
+}
+
+}  // namespace longspan

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace longspan {
+
+/// What the process returns to the shell; scripts rely on these numbers.
+enum class ExitCode {
+  kOk = 0,
+  kFailure = 1,      // at run time, nothing below fits
+  kUsage = 2,        // command line
+  kRecipe = 3,       // recipe file or override
+  kData = 4,         // documents, token store
+  kModel = 5,        // model, adapter or tokenizer files
+  kOutOfMemory = 6,  // it does not fit, or the plan says that it will not
+  kNonFinite = 7,    // loss or weights became NaN or infinite
+  kCheckpoint = 8,   // checkpoint does not belong to the run
+  kInterrupted = 130,
+  kTerminated = 143,
+};
+
+/// Something the user can mend. The message says the place, the value, what was expected and what
+/// to do next. Our own mistakes are c10::Error or std::logic_error instead.
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ExitCode code() const { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
+/// Throws an Error whose message is made as fmt::format makes it.
+template <class... Args>
+[[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace longspan

@@ -1,0 +1,117 @@
+#include "src/core/text.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+
+namespace longspan {
+
+namespace {
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+  std::string best;
+  size_t best_distance = std::max<size_t>(1, word.size() / 3) + 1;
+  for (const auto& candidate : candidates) {
+    size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  if (text.empty()) return parts;
+  size_t begin = 0;
+  for (size_t end; (end = text.find(separator, begin)) != text.npos; begin = end + 1) {
+    parts.emplace_back(text.substr(begin, end - begin));
+  }
+  parts.emplace_back(text.substr(begin));
+  return parts;
+}
+
+std::string join(std::span<const std::string> parts, std::string_view separator) {
+  return fmt::format("{}", fmt::join(parts.begin(), parts.end(), separator));
+}
+
+std::string human_bytes(double bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  int unit = 0;
+  while (bytes >= 1024 && unit < 4) {
+    bytes /= 1024;
+    ++unit;
+  }
+  int decimals = unit >= 3 && bytes < 100 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", bytes, decimals, kUnits[unit]);
+}
+
+std::string human_count(int64_t count) {
+  std::string digits = std::to_string(std::abs(count));
+  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(at, 1, ',');
+  return (count < 0 ? "-" : "") + digits;
+}
+
+std::string human_duration(double seconds) {
+  if (!std::isfinite(seconds)) return "?";
+  auto total = static_cast<int64_t>(std::llround(seconds));
+  if (total < 60) return fmt::format("{} s", total);
+  if (total < 3600) return fmt::format("{} min {:02} s", total / 60, total % 60);
+  return fmt::format("{} h {:02} min", total / 3600, total % 3600 / 60);
+}
+
+std::string read_file(const std::filesystem::path& path, ExitCode code) {
+  std::error_code status;
+  if (std::filesystem::is_directory(path, status)) {
+    fail(code, "{}: is a folder, expected a file", path.string());
+  }
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) fail(code, "{}: cannot open: {}", path.string(), std::strerror(errno));
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (stream.bad()) fail(code, "{}: cannot read: {}", path.string(), std::strerror(errno));
+  return text;
+}
+
+int64_t parse_length(std::string_view text, std::string_view option) {
+  int64_t value = 0;
+  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string_view suffix(end, text.data() + text.size() - end);
+  bool kilo = suffix == "k" || suffix == "K";
+  if (status != std::errc() || value < 1 || value > (int64_t{1} << 40) ||
+      !(suffix.empty() || kilo)) {
+    fail(ExitCode::kUsage, "{}: '{}' is no length; give tokens such as 4096 or 4K", option, text);
+  }
+  return kilo ? value * 1024 : value;
+}
+
+std::vector<int64_t> parse_lengths(std::string_view text, std::string_view option) {
+  std::vector<int64_t> lengths;
+  for (const auto& part : split(text, ',')) lengths.push_back(parse_length(part, option));
+  if (lengths.empty()) fail(ExitCode::kUsage, "{}: no length given, expected 4096,8192", option);
+  return lengths;
+}
+
+}  // namespace longspan

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/core/error.h"
+
+namespace longspan {
+
+/// The candidate with the smallest edit distance to `word`, or "" when none is near enough to be
+/// what was meant (more than a third of the letters differ).
+std::string nearest(std::string_view word, std::span<const std::string> candidates);
+
+std::vector<std::string> split(std::string_view text, char separator);
+std::string join(std::span<const std::string> parts, std::string_view separator);
+
+/// "1.5 GiB", "312 MiB", "17 B".
+std::string human_bytes(double bytes);
+/// 1234567 -> "1,234,567".
+std::string human_count(int64_t count);
+/// "42 s", "3 min 05 s", "2 h 07 min".
+std::string human_duration(double seconds);
+
+/// A whole file. Throws Error(code) naming the path when it cannot be read.
+std::string read_file(const std::filesystem::path& path, ExitCode code);
+
+/// Parses "4096" or "4k"/"4K" (= 4096) and lists "4096,8192"; throws Error(kUsage) naming `option`.
+int64_t parse_length(std::string_view text, std::string_view option);
+std::vector<int64_t> parse_lengths(std::string_view text, std::string_view option);
+
+}  // namespace longspan

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "src/attention/attention.h"
+#include "src/model/model_config.h"
+#include "src/nn/lora_linear.h"
+#include "src/nn/module.h"
+
+namespace longspan {
+
+/// B rows of T tokens; all int64.
+struct ModelInput {
+  at::Tensor input_ids;     // [B, T]
+  at::Tensor position_ids;  // [B, T]; undefined: 0..T-1 after what the state holds
+  at::Tensor document_ids;  // [B, T], non-decreasing; undefined: a row is one document
+};
+
+/// What generation keeps between passes: the key/value cache of each layer.
+struct ModelState {
+  std::vector<LayerState> layers;
+  int64_t length() const { return layers.empty() ? 0 : layers.front().length(); }
+};
+
+/// A decoder-only language model of the LLaMA kind.
+class CausalLm : public Module {
+ public:
+  using LinearVisitor =
+      std::function<void(const std::string& name, std::unique_ptr<Linear>& linear)>;
+
+  explicit CausalLm(ModelConfig config);
+
+  /// -> [B, T, hidden_size] after the final norm. Logits are hidden x lm_head_weight()^T; they are
+  /// never made whole here (see src/nn/chunked_cross_entropy.h).
+  virtual at::Tensor hidden_states(const ModelInput& input, ModelState* state = nullptr) = 0;
+  virtual const at::Tensor& lm_head_weight() const = 0;  // [vocab_size, hidden_size]
+  /// Each projection with its module name ("model.layers.0.self_attn.q_proj"), to be replaced by
+  /// one that adapts or quantises it.
+  virtual void visit_linears(const LinearVisitor& visit) = 0;
+
+  const ModelConfig& config() const { return config_; }
+  /// Takes effect at the next pass. max_position_embeddings becomes `max_position_embeddings`.
+  void set_rope_scaling(std::shared_ptr<const RopeScaling> scaling,
+                        int64_t max_position_embeddings);
+  void set_attention(std::shared_ptr<const AttentionPattern> attention);
+  const AttentionPattern& attention() const { return *attention_; }
+  /// Keep only each layer's input for backward and compute the rest of the layer again there.
+  void set_recompute(bool recompute) { recompute_ = recompute; }
+
+  at::ScalarType dtype() const { return lm_head_weight().scalar_type(); }
+
+ protected:
+  ModelConfig config_;
+  std::shared_ptr<const AttentionPattern> attention_;  // "full" at first
+  bool recompute_ = false;
+};
+
+/// The model of config.model_type with unloaded parameters. Throws Error(kModel) listing the known
+/// types when there is none of that name.
+std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config);
+std::vector<std::string> model_types();
+
+/// Replaces the projections whose name ends with one of target_modules by LoraLinear and makes
+/// their A and B, and the parameters of modules_to_save, require gradients; all else is frozen.
+/// A target or module that matches nothing throws Error(kRecipe).
+void apply_lora(CausalLm& model, const LoraOptions& options);
+
+}  // namespace longspan

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace longspan {
+
+constexpr int64_t kIgnoreIndex = -100;  // a label that is not scored, as in PyTorch
+
+/// Sum of the cross entropies of softmax(hidden weight^T) against labels, as a float32 scalar.
+///   hidden [N, C], weight [V, C], labels [N] int64 with kIgnoreIndex for unscored rows.
+/// Works on chunk_tokens rows at a time and makes the gradients in the forward pass, so that
+/// neither the logits [N, V] nor their gradient ever exist whole. Differentiable in hidden and,
+/// when it requires gradients, in weight.
+at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
+                                     const at::Tensor& labels, int64_t chunk_tokens = 512);
+
+/// The same cross entropies one by one, without gradients: [N] float32, 0 where unscored.
+at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
+                               const at::Tensor& labels, int64_t chunk_tokens = 512);
+
+}  // namespace longspan

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+
+#include "src/rope/rope_scaling.h"
+
+namespace longspan {
+
+// One formula a file; its line in rope_scaling.cpp makes it known by name.
+std::unique_ptr<RopeScaling> make_default_rope();
+std::unique_ptr<RopeScaling> make_linear_rope();
+std::unique_ptr<RopeScaling> make_dynamic_rope();
+std::unique_ptr<RopeScaling> make_ntk_rope();
+std::unique_ptr<RopeScaling> make_yarn_rope();
+std::unique_ptr<RopeScaling> make_longrope_rope();
+std::unique_ptr<RopeScaling> make_llama3_rope();
+
+/// Reads `factor`, a number from 1 on; missing is an error.
+void read_factor(Fields& fields, double& factor);
+
+/// Reads `original_max_position_embeddings`; 0 stays 0 when the key is not there.
+void read_original_length(Fields& fields, int64_t& original);
+
+/// rope_theta * stretch^(head_dim / (head_dim - 2)): the lowest frequency is divided by `stretch`,
+/// the highest keeps its value ("NTK-aware"). Throws Error(kModel) when head_dim is 2.
+double ntk_rope_theta(const RopeGeometry& geometry, double stretch);
+
+}  // namespace longspan

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "src/core/fields.h"
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// What a formula needs to know of the model. max_position_embeddings is the length before scaling
+/// ("dynamic" measures against it); a formula with original_max_position_embeddings prefers that.
+struct RopeGeometry {
+  int64_t head_dim = 64;  // rotated dimensions of a head; inv_freq has half as many entries
+  double rope_theta = 10000.0;
+  int64_t max_position_embeddings = 2048;
+};
+
+struct RopeFrequencies {
+  std::vector<double> inv_freq;   // [head_dim / 2], radians a token
+  double attention_factor = 1.0;  // cos and sin are multiplied by it
+};
+
+/// One way to stretch rotary position embeddings; one class a formula, with transformers' keys.
+class RopeScaling {
+ public:
+  virtual ~RopeScaling() = default;
+  /// transformers' name: "default", "linear", "dynamic", "ntk", "yarn", "longrope", "llama3".
+  virtual std::string_view rope_type() const = 0;
+  /// Reads its own keys (all but rope_type and rope_theta); recipe and config.json share them.
+  virtual void read(Fields& fields) = 0;
+  /// The keys that read() reads, with values; without rope_type and rope_theta.
+  virtual Json write() const = 0;
+  /// The frequencies for a sequence of `seq_len` tokens. Only "dynamic" and "longrope" depend on
+  /// seq_len. A geometry that does not suit (say, too few short factors) throws Error(kModel).
+  virtual RopeFrequencies frequencies(const RopeGeometry& geometry, int64_t seq_len) const = 0;
+  /// How transformers' config.json states it for a model of this geometry: rope_theta, rope_type
+  /// and the keys of write(). A formula that transformers does not know ("ntk") states an equal
+  /// one.
+  virtual Json config_entry(const RopeGeometry& geometry) const;
+  /// How much longer the context becomes, 1 for "default": the target length over the original.
+  virtual double factor() const { return 1.0; }
+  /// The context before scaling; 0 when the scaling does not say and the config's
+  /// max_position_embeddings holds.
+  virtual int64_t original_max_position_embeddings() const { return 0; }
+};
+
+/// The unscaled frequencies rope_theta^(-2i / head_dim), each a float32 as in transformers.
+std::vector<double> unscaled_inv_freq(const RopeGeometry& geometry);
+
+/// The rope_types there are, and an instance of one with its defaults (nullptr when unknown).
+std::vector<std::string> rope_types();
+std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type);
+
+/// What transformers adds to the `rope_scaling` or `rope_parameters` of a config.json as it reads
+/// them: original_max_position_embeddings where the formula has that key, and a missing factor as
+/// max_position_embeddings over it. Anything but a map comes back as it is.
+Json complete_rope_parameters(Json map, int64_t max_position_embeddings);
+
+/// Reads {rope_type (or type), ...}: an absent or null map is "default". `rope_theta` inside the
+/// map (transformers 5) is accepted and put into *rope_theta. Errors go to the fields' diagnostics.
+std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta = nullptr);
+
+}  // namespace longspan

@@ -1,0 +1,202 @@
+#include "checkpoints/gguf_source.h"
+
+#include <ATen/ops/equal.h>
+#include <gmock/gmock.h>
+
+#include <numeric>
+
+#include "checkpoints/gguf_tokenizer.h"
+#include "tests/checkpoints/gguf_file.h"
+
+namespace longspan {
+namespace {
+
+using testing::HasSubstr;
+
+// 6 tokens, hidden 8, 2 query heads and 1 key/value head of dimension 4.
+std::vector<float> counting(size_t count, float from = 0) {
+  std::vector<float> values(count);
+  std::iota(values.begin(), values.end(), from);
+  return values;
+}
+
+GgufFile llama_keys() {
+  GgufFile file;
+  file.set("general.architecture", "llama").set("llama.block_count", 1u);
+  file.set("llama.context_length", 64u).set("llama.embedding_length", 8u);
+  file.set("llama.feed_forward_length", 12u).set("llama.attention.head_count", 2u);
+  file.set("llama.attention.head_count_kv", 1u).set("llama.rope.freq_base", 1e5f);
+  file.set("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  return file;
+}
+
+void add_tokenizer(GgufFile& file, const char* pre = "smollm", const char* model = "gpt2") {
+  file.set("tokenizer.ggml.model", model).set("tokenizer.ggml.pre", pre);
+  file.set("tokenizer.ggml.tokens",
+           std::vector<std::string>{"<|end|>", "a", "b", "ab", "<tool>", "c"});
+  file.set("tokenizer.ggml.token_type", std::vector<int32_t>{3, 1, 1, 1, 4, 1});
+  file.set("tokenizer.ggml.merges", std::vector<std::string>{"a b"});
+  file.set("tokenizer.ggml.bos_token_id", 0u).set("tokenizer.ggml.eos_token_id", 0u);
+  file.set("tokenizer.chat_template", "{{ messages }}");
+}
+
+void add_tensors(GgufFile& file) {
+  file.tensor("token_embd.weight", {8, 6}, counting(48));
+  file.tensor("blk.0.attn_q.weight", {8, 8}, counting(64));
+  file.tensor("blk.0.attn_k.weight", {8, 4}, counting(32));
+  file.tensor("blk.0.attn_v.weight", {8, 4}, counting(32));
+  file.tensor("blk.0.attn_output.weight", {8, 8}, counting(64));
+  file.tensor("blk.0.attn_norm.weight", {8}, counting(8));
+  file.tensor("blk.0.ffn_gate.weight", {8, 12}, counting(96));
+  file.tensor("blk.0.ffn_up.weight", {8, 12}, counting(96));
+  file.tensor("blk.0.ffn_down.weight", {12, 8}, counting(96));
+  file.tensor("blk.0.ffn_norm.weight", {8}, counting(8));
+  file.tensor("output_norm.weight", {8}, counting(8));
+}
+
+class Opened {
+ public:
+  explicit Opened(const GgufFile& file) : source_(folder_.file("x.gguf", file.bytes())) {}
+  const GgufSource* operator->() const { return &source_; }
+  const GgufSource& operator*() const { return source_; }
+
+ private:
+  TemporaryFolder folder_;
+  GgufSource source_;
+};
+
+Opened small_llama(GgufFile file = llama_keys()) {
+  add_tokenizer(file);
+  add_tensors(file);
+  return Opened(file);
+}
+
+TEST(GgufSource, StatesTheConfigInHuggingFacesWords) {
+  Opened source = small_llama();
+  Json config = source->config_json();
+  EXPECT_EQ(config["model_type"], "llama");
+  EXPECT_EQ(config["architectures"], Json::array({"LlamaForCausalLM"}));
+  EXPECT_EQ(config["vocab_size"], 6);
+  EXPECT_EQ(config["head_dim"], 4);
+  EXPECT_EQ(config["num_key_value_heads"], 1);
+  EXPECT_EQ(config["rms_norm_eps"], 1e-5);
+  EXPECT_EQ(config["rope_theta"], 1e5);
+  EXPECT_EQ(config["tie_word_embeddings"], true);
+  EXPECT_EQ(config["eos_token_id"], 0);
+  EXPECT_FALSE(config.contains("rope_scaling"));
+  EXPECT_FALSE(config.contains("pad_token_id"));
+}
+
+TEST(GgufSource, LoadsAsAModel) {
+  Opened source = small_llama();
+  auto model = import_model(*source, {.dtype = at::kFloat});
+  EXPECT_EQ(model->lm_head_weight().sizes(), at::IntArrayRef({6, 8}));
+}
+
+TEST(GgufSource, PutsTheRowsOfQueriesAndKeysBackIntoHalves) {
+  Opened source = small_llama();
+  // llama.cpp stores a head's rows 0, D/2, 1, D/2 + 1, ...; row r holds 8 r, 8 r + 1, ...
+  auto first_column = [&](const char* name) {
+    std::vector<int64_t> rows;
+    at::Tensor weight = source->tensor(name);
+    for (int64_t i = 0; i < weight.size(0); ++i) {
+      rows.push_back(static_cast<int64_t>(weight[i][0].item<float>()) / 8);
+    }
+    return rows;
+  };
+  EXPECT_EQ(first_column("model.layers.0.self_attn.q_proj.weight"),
+            (std::vector<int64_t>{0, 2, 1, 3, 4, 6, 5, 7}));
+  EXPECT_EQ(first_column("model.layers.0.self_attn.k_proj.weight"),
+            (std::vector<int64_t>{0, 2, 1, 3}));
+  EXPECT_EQ(first_column("model.layers.0.self_attn.v_proj.weight"),
+            (std::vector<int64_t>{0, 1, 2, 3}));
+}
+
+TEST(GgufSource, ReadsRopeScaling) {
+  GgufFile yarn = llama_keys(), linear = llama_keys(), longrope = llama_keys();
+  yarn.set("llama.rope.scaling.type", "yarn").set("llama.rope.scaling.factor", 4.f);
+  yarn.set("llama.rope.scaling.original_context_length", 16u);
+  Json expected = {
+      {"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 16}};
+  EXPECT_EQ(small_llama(yarn)->config_json()["rope_scaling"], expected);
+  linear.set("llama.rope.scaling.type", "linear").set("llama.rope.scaling.factor", 2.f);
+  EXPECT_EQ(small_llama(linear)->config_json()["rope_scaling"]["rope_type"], "linear");
+  longrope.set("llama.rope.scaling.type", "longrope");
+  EXPECT_THAT(error_of([&] { small_llama(longrope); }),
+              HasSubstr("'longrope' cannot be converted"));
+}
+
+TEST(GgufSource, TellsLlama3ScalingFromItsFrequencies) {
+  GgufFile file = llama_keys(), odd = llama_keys();
+  // head_dim 4: frequencies 1 and 1e5^-0.5, of wavelength 1987 < 8192 / 4: neither is stretched,
+  // so factor 1; an entry that fits no factor is refused.
+  file.tensor("rope_freqs.weight", {2}, {1, 1});
+  EXPECT_EQ(small_llama(file)->config_json()["rope_scaling"]["rope_type"], "llama3");
+  odd.tensor("rope_freqs.weight", {2}, {1, 5});
+  EXPECT_THAT(error_of([&] { small_llama(odd); }), HasSubstr("not Llama 3.1's scaling"));
+}
+
+TEST(GgufSource, RefusesWhatIsNoLlama) {
+  EXPECT_THAT(error_of([] { Opened(GgufFile().set("general.architecture", "gemma")); }),
+              HasSubstr("'gemma' is not supported"));
+  EXPECT_THAT(error_of([] { Opened(GgufFile()); }), HasSubstr("general.architecture is missing"));
+  EXPECT_THAT(error_of([] { Opened(llama_keys()); }), HasSubstr("token_embd.weight"));
+  GgufFile surplus = llama_keys();
+  surplus.tensor("blk.0.ffn_gate_exps.weight", {8}, counting(8));
+  EXPECT_THAT(error_of([&] { small_llama(surplus); }), HasSubstr("ffn_gate_exps"));
+  GgufFile headless;
+  headless.set("general.architecture", "llama").set("llama.embedding_length", 8u);
+  headless.set("llama.attention.head_count", 0u);
+  EXPECT_THAT(error_of([&] { small_llama(headless); }), HasSubstr("head_count is 0"));
+}
+
+TEST(GgufTokenizer, IsTheTokenizerJsonOfTheOriginal) {
+  Opened source = small_llama();
+  Json json = source->tokenizer_json();
+  EXPECT_EQ(json["model"]["vocab"]["ab"], 3);
+  EXPECT_EQ(json["model"]["merges"], Json::array({"a b"}));
+  EXPECT_EQ(json["pre_tokenizer"]["pretokenizers"][0]["type"], "Digits");
+  EXPECT_EQ(json["decoder"]["type"], "ByteLevel");
+  ASSERT_EQ(json["added_tokens"].size(), 2);
+  EXPECT_EQ(json["added_tokens"][0]["content"], "<|end|>");
+  EXPECT_EQ(json["added_tokens"][0]["special"], true);
+  EXPECT_EQ(json["added_tokens"][1]["special"], false);
+  EXPECT_TRUE(json["post_processor"].is_null());
+}
+
+TEST(GgufTokenizer, BringsTheChatTemplateAndTheLength) {
+  Opened source = small_llama();
+  for (const auto& [name, content] : source->side_files()) {
+    if (name != "tokenizer_config.json") continue;
+    Json json = parse_json(content, name, ExitCode::kModel);
+    EXPECT_EQ(json["chat_template"], "{{ messages }}");
+    EXPECT_EQ(json["eos_token"], "<|end|>");
+    EXPECT_EQ(json["model_max_length"], 64);
+    return;
+  }
+  ADD_FAILURE() << "no tokenizer_config.json";
+}
+
+TEST(GgufTokenizer, RefusesKindsItCannotRebuild) {
+  auto refused = [](const char* pre, const char* model) {
+    GgufFile file = llama_keys();
+    add_tokenizer(file, pre, model);
+    add_tensors(file);
+    return error_of([&] { Opened(file)->tokenizer_json(); });
+  };
+  EXPECT_THAT(refused("tekken", "gpt2"), HasSubstr("'tekken' is not known"));
+  EXPECT_THAT(refused("default", "llama"), HasSubstr("'llama' is not supported"));
+  EXPECT_EQ(refused("llama-bpe", "gpt2"), "no error");
+  EXPECT_EQ(refused("qwen2", "gpt2"), "no error");
+}
+
+TEST(GgufTokenizer, PutsBosInFrontWhereTheModelDoes) {
+  GgufFile file = llama_keys();
+  file.value("tokenizer.ggml.add_bos_token", 7, bytes_of(uint8_t{1}));
+  Json post = small_llama(file)->tokenizer_json()["post_processor"];
+  EXPECT_EQ(post["single"][0]["SpecialToken"]["id"], "<|end|>");
+  EXPECT_EQ(post["special_tokens"]["<|end|>"]["ids"], Json::array({0}));
+}
+
+}  // namespace
+}  // namespace longspan

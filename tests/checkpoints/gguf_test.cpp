@@ -1,0 +1,145 @@
+#include "checkpoints/gguf.h"
+
+#include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
+#include <gmock/gmock.h>
+
+#include <cstring>
+
+#include "tests/checkpoints/gguf_file.h"
+
+namespace longspan {
+namespace {
+
+using testing::HasSubstr;
+
+std::string refused(const std::string& bytes) {
+  TemporaryFolder folder;
+  auto path = folder.file("x.gguf", bytes);
+  return error_of([&] { GgufReader reader(path); });
+}
+
+TEST(Gguf, ReadsEveryKindOfValue) {
+  TemporaryFolder folder;
+  GgufFile file;
+  file.value("u8", 0, bytes_of(uint8_t{200})).value("i8", 1, bytes_of(int8_t{-5}));
+  file.value("u16", 2, bytes_of(uint16_t{65535})).value("i16", 3, bytes_of(int16_t{-300}));
+  file.value("i32", 5, bytes_of(int32_t{-70000})).value("bool", 7, bytes_of(uint8_t{1}));
+  file.value("u64", 10, bytes_of(UINT64_MAX)).value("i64", 11, bytes_of(INT64_MIN));
+  file.value("f64", 12, bytes_of(0.1)).set("f32", 1e-5f).set("u32", 7u).set("text", "ä");
+  file.set("texts", std::vector<std::string>{"a", ""}).set("numbers", std::vector<int32_t>{1, -2});
+  GgufReader reader(folder.file("x.gguf", file.bytes()));
+  Json expected = {{"bool", true},      {"f32", 1e-05},       {"f64", 0.1},   {"i16", -300},
+                   {"i32", -70000},     {"i64", INT64_MIN},   {"i8", -5},     {"numbers", {1, -2}},
+                   {"text", "ä"},       {"texts", {"a", ""}}, {"u16", 65535}, {"u32", 7},
+                   {"u64", UINT64_MAX}, {"u8", 200}};
+  EXPECT_EQ(Json(reader.metadata()), expected);
+}
+
+TEST(Gguf, GivesTensorsInPyTorchOrder) {
+  TemporaryFolder folder;
+  GgufFile file;
+  file.tensor("a", {3, 2}, {1, 2, 3, 4, 5, 6}).tensor("b", {1}, {9});
+  GgufReader reader(folder.file("x.gguf", file.bytes()));
+  EXPECT_TRUE(at::equal(reader.tensor(*reader.find("a")),
+                        at::tensor({1.f, 2.f, 3.f, 4.f, 5.f, 6.f}).view({2, 3})));
+  EXPECT_EQ(reader.tensor(*reader.find("b")).item<float>(), 9);
+  EXPECT_EQ(reader.find("c"), nullptr);
+}
+
+TEST(Gguf, DequantisesAsTheGgufPackageDoesBitForBit) {
+  Json golden = read_json_file(
+      std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "../checkpoints/reference/gguf_blocks.json",
+      ExitCode::kFailure);
+  auto from_hex = [](const std::string& hex) {
+    std::string bytes;
+    for (size_t i = 0; i < hex.size(); i += 2) {
+      bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+    }
+    return bytes;
+  };
+  int checked = 0;
+  for (uint32_t id = 0; id < 40; ++id) {
+    const GgmlType* type = find_ggml_type(id);
+    if (!type || !type->dequantize_block) continue;
+    const Json& entry = golden.at(std::string(type->name));
+    std::string blocks = from_hex(entry["blocks"]), expected = from_hex(entry["float32"]);
+    std::vector<float> out(expected.size() / sizeof(float));
+    ASSERT_EQ(static_cast<int64_t>(blocks.size()) / type->block_bytes * type->block_elements,
+              static_cast<int64_t>(out.size()));
+    dequantize(*type, reinterpret_cast<const std::byte*>(blocks.data()),
+               static_cast<int64_t>(blocks.size()) / type->block_bytes, out.data());
+    EXPECT_EQ(std::memcmp(out.data(), expected.data(), expected.size()), 0) << type->name;
+    ++checked;
+  }
+  EXPECT_EQ(checked, 10);
+}
+
+TEST(Gguf, RefusesWhatIsNone) {
+  EXPECT_THAT(refused("GGU"), HasSubstr("is no GGUF"));
+  EXPECT_THAT(refused("PK\3\4 and more bytes than enough"), HasSubstr("is no GGUF"));
+  GgufFile old;
+  old.version = 1;
+  EXPECT_THAT(refused(old.bytes()), HasSubstr("version 1 cannot be read"));
+}
+
+TEST(Gguf, RefusesEveryTruncation) {
+  GgufFile file;
+  file.set("general.architecture", "llama").set("list", std::vector<std::string>{"a", "b"});
+  file.tensor("a", {3, 2}, {1, 2, 3, 4, 5, 6});
+  std::string whole = file.bytes();
+  size_t end_of_tensor = whole.size() - 8;  // padding behind it
+  for (size_t size = 1; size < end_of_tensor; ++size) {
+    EXPECT_NE(refused(whole.substr(0, size)), "no error") << size;
+  }
+  EXPECT_EQ(refused(whole.substr(0, end_of_tensor)), "no error");
+}
+
+TEST(Gguf, BelievesNoCountThatTheFileCannotHold) {
+  GgufFile tensors, values, list;
+  tensors.claimed_tensors = bytes_of(UINT64_MAX);
+  values.claimed_values = bytes_of(UINT64_MAX);
+  EXPECT_THAT(refused(tensors.bytes()), HasSubstr("truncated"));
+  EXPECT_THAT(refused(values.bytes()), HasSubstr("truncated"));
+  list.value("list", 9, bytes_of(uint32_t{0}) + bytes_of(uint64_t{1} << 60));
+  EXPECT_THAT(refused(list.bytes()), HasSubstr("claims"));
+  EXPECT_THAT(refused(GgufFile().value("text", 8, bytes_of(UINT64_MAX - 3)).bytes()),
+              HasSubstr("truncated"));
+}
+
+TEST(Gguf, RefusesValuesThatAreWrong) {
+  EXPECT_THAT(refused(GgufFile().value("x", 13, "aaaaaaaa").bytes()), HasSubstr("unknown type 13"));
+  EXPECT_THAT(refused(GgufFile().set("x", 1u).set("x", 1u).bytes()), HasSubstr("'x' stands twice"));
+  EXPECT_THAT(refused(GgufFile().set("x", "\xff").bytes()), HasSubstr("not UTF-8"));
+  EXPECT_THAT(refused(GgufFile().set("x", "\xc0\x80").bytes()), HasSubstr("not UTF-8"));
+  EXPECT_THAT(refused(GgufFile().set("general.alignment", 0u).bytes()), HasSubstr("power of two"));
+  EXPECT_THAT(refused(GgufFile().set("general.alignment", 24u).bytes()), HasSubstr("power of two"));
+  std::string nested;
+  for (int i = 0; i < 100; ++i) nested += bytes_of(uint32_t{9}) + bytes_of(uint64_t{1});
+  EXPECT_THAT(refused(GgufFile().value("x", 9, nested).bytes()), HasSubstr("nest too deep"));
+}
+
+TEST(Gguf, RefusesTensorsThatAreWrong) {
+  auto with = [](const std::vector<uint64_t>& dimensions, uint32_t type, uint64_t offset) {
+    return refused(GgufFile().tensor_info("t", dimensions, type, offset).data("0123").bytes());
+  };
+  EXPECT_EQ(with({1}, 0, 0), "no error");
+  EXPECT_THAT(with({uint64_t{1} << 62, 4}, 0, 0), HasSubstr("overflows"));
+  EXPECT_THAT(with({uint64_t{1} << 62}, 0, 0), HasSubstr("do not fit"));
+  EXPECT_THAT(with({UINT64_MAX}, 0, 0), HasSubstr("overflows"));
+  EXPECT_THAT(with({1, 1, 1, 1, 1}, 0, 0), HasSubstr("5 dimensions"));
+  EXPECT_THAT(with({1}, 99, 0), HasSubstr("ggml type 99"));
+  EXPECT_THAT(with({33}, 8, 0), HasSubstr("blocks of 32"));
+  EXPECT_THAT(with({1}, 0, 1), HasSubstr("no multiple of 32"));
+  EXPECT_THAT(with({1}, 0, 64), HasSubstr("behind the end"));
+  EXPECT_THAT(with({1}, 0, UINT64_MAX - 31), HasSubstr("tensor 't'"));
+  EXPECT_THAT(with({64}, 0, 0), HasSubstr("behind the end"));
+  GgufFile twice, overlap;
+  twice.tensor("t", {1}, {1}).tensor("t", {1}, {1});
+  EXPECT_THAT(refused(twice.bytes()), HasSubstr("'t' stands twice"));
+  overlap.tensor("a", {16}, std::vector<float>(16)).tensor_info("b", {1}, 0, 32);
+  EXPECT_THAT(refused(overlap.bytes()), HasSubstr("overlap"));
+}
+
+}  // namespace
+}  // namespace longspan

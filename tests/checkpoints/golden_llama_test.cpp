@@ -1,0 +1,81 @@
+// What transformers and PEFT compute (tests/reference/make_tiny_llama.py), computed by us.
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/matmul.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "checkpoints/model_source.h"
+#include "checkpoints/peft_adapter.h"
+#include "src/nn/chunked_cross_entropy.h"
+
+namespace longspan {
+namespace {
+
+const std::filesystem::path kFolder = std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "tiny_llama";
+
+double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+class GoldenLlama : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    model_ = import_model(*open_model_source(kFolder), {.dtype = at::kFloat});
+    load_peft_adapter(*model_, read_peft_adapter(kFolder / "adapter"));
+    Json options{{"pattern", GetParam()}};
+    if (GetParam() == "shifted_sparse") options["group_size"] = 16;
+    Diagnostics diagnostics;
+    model_->set_attention(read_attention_pattern(Fields(options, diagnostics)));
+    diagnostics.throw_if_any(ExitCode::kFailure);
+  }
+
+  at::Tensor golden(const std::string& name) const {
+    return golden_.tensor(GetParam() + "." + name);
+  }
+
+  std::unique_ptr<CausalLm> model_;
+  SafetensorsReader golden_{kFolder / "golden.safetensors"};
+  at::Tensor input_ids_ = golden_.tensor("input_ids");
+};
+
+TEST_P(GoldenLlama, GivesTheLogitsOfTransformersAndPeft) {
+  at::NoGradGuard no_gradients;
+  at::Tensor hidden = model_->hidden_states({input_ids_, {}, {}});
+  at::Tensor logits = at::matmul(hidden, model_->lm_head_weight().t());
+  EXPECT_LT(largest(logits - golden("logits")), 2e-5);
+}
+
+TEST_P(GoldenLlama, GivesTheirLossAndEveryGradient) {
+  for (bool recompute : {false, true}) {
+    model_->set_recompute(recompute);
+    at::Tensor hidden = model_->hidden_states({input_ids_, {}, {}});
+    at::Tensor labels = input_ids_.roll(-1, 1);
+    labels.select(1, labels.size(1) - 1).fill_(kIgnoreIndex);
+    at::Tensor loss = chunked_cross_entropy_sum(hidden.flatten(0, 1), model_->lm_head_weight(),
+                                                labels.flatten(), 20) /
+                      labels.ne(kIgnoreIndex).sum();
+    loss.backward();
+    EXPECT_NEAR(loss.item<float>(), golden("loss").item<float>(), 1e-5);
+
+    std::set<std::string> compared;
+    model_->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+      if (!parameter.requires_grad()) return;
+      at::Tensor expected = golden("grad." + name);
+      EXPECT_LT(largest(parameter.grad() - expected), 1e-5 * std::max(1.0, largest(expected)))
+          << name;
+      compared.insert(GetParam() + ".grad." + name);
+      parameter.mutable_grad().reset();
+    });
+    for (const auto& info : golden_.tensors()) {
+      bool ours = info.name.starts_with(GetParam() + ".grad.");
+      EXPECT_TRUE(!ours || compared.contains(info.name)) << info.name << " was not trained";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Patterns, GoldenLlama, testing::Values("full", "shifted_sparse"),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,190 @@
+#include "checkpoints/peft_adapter.h"
+
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
+#include <gmock/gmock.h>
+
+#include "checkpoints/hf_exporter.h"
+#include "tests/checkpoints/model_folder.h"
+#include "tests/checkpoints/temporary_folder.h"
+
+namespace longspan {
+namespace {
+
+using testing::HasSubstr;
+
+namespace fs = std::filesystem;
+
+double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return a.sub(b).abs().max().item<double>();
+}
+
+/// A tied base on disk, and a model trained from it: LoRA on q and o, norms, and embed_tokens.
+class PeftAdapterFolder : public testing::Test {
+ protected:
+  PeftAdapterFolder() { write_model_folder(base_, *random_model(tiny_llama_config())); }
+
+  PeftAdapter trained(std::vector<std::string> modules_to_save = {"embed_tokens", "norm"}) {
+    model_ = import_model(*open_model_source(base_), {.dtype = at::kFloat});
+    PeftAdapter adapter;
+    adapter.lora = {.r = 2,
+                    .lora_alpha = 6,
+                    .target_modules = {"q_proj", "o_proj"},
+                    .modules_to_save = std::move(modules_to_save)};
+    adapter.base_model_name_or_path = base_.string();
+    apply_lora(*model_, adapter.lora);
+    model_->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+      if (!parameter.requires_grad()) return;
+      parameter = parameter.detach() + at::randn(parameter.sizes()) * 0.1;
+      adapter.tensors[name] = parameter;
+    });
+    Json keys = {{"rope_type", "yarn"}, {"factor", 2.0}, {"original_max_position_embeddings", 64}};
+    Diagnostics diagnostics;
+    model_->set_rope_scaling(read_rope_scaling(Fields(keys, diagnostics)), 128);
+    adapter.config_json = write_hf_config(model_->config(), at::kFloat);
+    return adapter;
+  }
+
+  PeftAdapter through_disk(const PeftAdapter& adapter) {
+    fs::create_directories(adapter_);
+    write_peft_adapter(adapter_, adapter);
+    return read_peft_adapter(adapter_);
+  }
+
+  TemporaryFolder folder_;
+  fs::path base_ = folder_.path() / "base", adapter_ = folder_.path() / "adapter",
+           out_ = folder_.path() / "merged";
+  std::unique_ptr<CausalLm> model_;
+};
+
+TEST_F(PeftAdapterFolder, GivesTheLogitsOfTheTrainedModel) {
+  PeftAdapter adapter = through_disk(trained());
+  auto base = open_model_source(base_);
+  auto model = import_model(*base, {.dtype = at::kFloat});
+  load_peft_adapter(*model, adapter);
+  EXPECT_LT(largest_difference(logits_of(*model), logits_of(*model_)), 1e-6);
+  EXPECT_EQ(model->config().max_position_embeddings, 128);
+  auto imported = import_adapted_model(*base, adapter, {.dtype = at::kFloat});
+  EXPECT_TRUE(at::equal(logits_of(*imported), logits_of(*model)));
+}
+
+TEST_F(PeftAdapterFolder, WritesPeftsNames) {
+  through_disk(trained());
+  SafetensorsReader reader(adapter_ / "adapter_model.safetensors");
+  EXPECT_TRUE(reader.contains("base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight"));
+  EXPECT_TRUE(reader.contains("base_model.model.model.layers.1.input_layernorm.weight"));
+  EXPECT_TRUE(reader.contains("base_model.model.model.norm.weight"));
+  Json json = read_json_file(adapter_ / "adapter_config.json", ExitCode::kModel);
+  EXPECT_EQ(json["peft_type"], "LORA");
+  EXPECT_EQ(json["task_type"], "CAUSAL_LM");
+  EXPECT_EQ(json["lora_alpha"], 6.0);
+  EXPECT_EQ(json["target_modules"], Json::array({"q_proj", "o_proj"}));
+}
+
+TEST_F(PeftAdapterFolder, SavesATiedHeadForPeftToo) {
+  through_disk(trained());
+  SafetensorsReader reader(adapter_ / "adapter_model.safetensors");
+  EXPECT_TRUE(at::equal(reader.tensor("base_model.model.lm_head.weight"),
+                        reader.tensor("base_model.model.model.embed_tokens.weight")));
+  Json json = read_json_file(adapter_ / "adapter_config.json", ExitCode::kModel);
+  EXPECT_EQ(json["modules_to_save"], Json::array({"embed_tokens", "norm", "lm_head"}));
+  EXPECT_EQ(json["ensure_weight_tying"], true);
+}
+
+TEST_F(PeftAdapterFolder, SavesNoHeadWhenEmbeddingsAreFrozen) {
+  through_disk(trained({"norm"}));
+  SafetensorsReader reader(adapter_ / "adapter_model.safetensors");
+  EXPECT_FALSE(reader.contains("base_model.model.lm_head.weight"));
+  Json json = read_json_file(adapter_ / "adapter_config.json", ExitCode::kModel);
+  EXPECT_EQ(json["modules_to_save"], Json::array({"norm"}));
+}
+
+TEST_F(PeftAdapterFolder, MergesToTheSameLogits) {
+  PeftAdapter adapter = through_disk(trained());
+  merge_peft_adapter(*open_model_source(base_), adapter, out_, 6000);
+  auto merged = open_model_source(out_);
+  Json config = merged->config_json();
+  EXPECT_EQ(config["rope_scaling"]["rope_type"], "yarn");
+  EXPECT_EQ(config["rope_parameters"]["factor"], 2.0);
+  EXPECT_EQ(config["max_position_embeddings"], 128);
+  EXPECT_EQ(config["tie_word_embeddings"], true);
+  EXPECT_EQ(read_json_file(out_ / "tokenizer_config.json", ExitCode::kModel)["model_max_length"],
+            128);
+  auto model = import_model(*merged, {.dtype = at::kFloat});
+  EXPECT_LT(largest_difference(logits_of(*model), logits_of(*model_)), 1e-4);
+}
+
+TEST_F(PeftAdapterFolder, UntiesWherePeftDoes) {
+  // PEFT's own: embed_tokens saved, lm_head left at the base's weight.
+  PeftAdapter adapter = trained();
+  auto base = open_model_source(base_);
+  EXPECT_FALSE(adapter.tensors.contains("lm_head.weight"));
+  ModelConfig config = adapted_config(*base, adapter);
+  EXPECT_FALSE(config.tie_word_embeddings);
+  auto adapted = import_adapted_model(*base, adapter, {.dtype = at::kFloat});
+  EXPECT_TRUE(at::equal(adapted->lm_head_weight(), base->tensor("model.embed_tokens.weight")));
+  merge_peft_adapter(*base, adapter, out_, 1 << 30);
+  auto merged = import_model(*open_model_source(out_), {.dtype = at::kFloat});
+  EXPECT_LT(largest_difference(logits_of(*merged), logits_of(*adapted)), 1e-4);
+  EXPECT_GT(largest_difference(logits_of(*merged), logits_of(*model_)), 1e-2);
+  auto tied = import_model(*base, {.dtype = at::kFloat});
+  EXPECT_THAT(error_of([&] { load_peft_adapter(*tied, adapter); }), HasSubstr("merge it first"));
+}
+
+TEST_F(PeftAdapterFolder, CarriesNtkAsALargerTheta) {
+  PeftAdapter adapter = trained();
+  Json keys = {{"rope_type", "ntk"}, {"factor", 4.0}};
+  Diagnostics diagnostics;
+  model_->set_rope_scaling(read_rope_scaling(Fields(keys, diagnostics)), 256);
+  adapter.config_json = write_hf_config(model_->config(), at::kFloat);
+  adapter = through_disk(adapter);
+  auto live = import_model(*open_model_source(base_), {.dtype = at::kFloat});
+  load_peft_adapter(*live, adapter);
+  EXPECT_LT(largest_difference(logits_of(*live), logits_of(*model_)), 1e-5);
+  merge_peft_adapter(*open_model_source(base_), adapter, out_, 1 << 30);
+  auto merged = import_model(*open_model_source(out_), {.dtype = at::kFloat});
+  EXPECT_LT(largest_difference(logits_of(*merged), logits_of(*model_)), 1e-4);
+}
+
+TEST_F(PeftAdapterFolder, RefusesWhatItCannotHonour) {
+  through_disk(trained());
+  auto changed = [&](const char* key, const Json& value) {
+    Json json = read_json_file(adapter_ / "adapter_config.json", ExitCode::kModel);
+    json[key] = value;
+    fs::create_directories(folder_.path() / "changed");
+    fs::copy(adapter_, folder_.path() / "changed", fs::copy_options::overwrite_existing);
+    write_json_file(folder_.path() / "changed" / "adapter_config.json", json);
+    return error_of([&] { read_peft_adapter(folder_.path() / "changed"); });
+  };
+  EXPECT_EQ(changed("layers_pattern", nullptr), "no error");
+  EXPECT_EQ(changed("an_unknown_key", 7), "no error");
+  EXPECT_THAT(changed("use_dora", true), HasSubstr("use_dora: true is not supported"));
+  EXPECT_THAT(changed("rank_pattern", {{"q_proj", 4}}), HasSubstr("rank_pattern"));
+  EXPECT_THAT(changed("bias", "all"), HasSubstr("bias"));
+  EXPECT_THAT(changed("peft_type", "IA3"), HasSubstr("'IA3' is not known"));
+  EXPECT_THAT(changed("r", 0), HasSubstr("out of range"));
+  EXPECT_THAT(error_of([&] { read_peft_adapter(base_); }), HasSubstr("has no adapter_config.json"));
+}
+
+TEST_F(PeftAdapterFolder, RefusesTensorsThatFitNowhere) {
+  PeftAdapter adapter = trained({"norm"});
+  auto base = open_model_source(base_);
+  auto both = [&](const PeftAdapter& wrong) {
+    auto model = import_model(*base, {.dtype = at::kFloat});
+    return error_of([&] { load_peft_adapter(*model, wrong); }) + "\n" +
+           error_of([&] { merge_peft_adapter(*base, wrong, out_, 1 << 30); });
+  };
+  PeftAdapter wrong = adapter;
+  wrong.tensors["model.layers.9.self_attn.q_proj.lora_A.weight"] = at::randn({2, 36});
+  EXPECT_THAT(both(wrong), testing::ContainsRegex("layers.9.*\n(.*\n)*.*layers.9"));
+  wrong = adapter;
+  wrong.tensors["model.layers.0.self_attn.q_proj.lora_A.weight"] = at::randn({2, 35});
+  EXPECT_THAT(both(wrong), testing::ContainsRegex("q_proj.*\n(.*\n)*.*q_proj"));
+  wrong = adapter;
+  wrong.tensors.erase("model.layers.0.self_attn.q_proj.lora_B.weight");
+  EXPECT_THAT(both(wrong), testing::ContainsRegex("is missing\n(.*\n)*.*lacks its partner"));
+  EXPECT_FALSE(fs::exists(out_));
+}
+
+}  // namespace
+}  // namespace longspan

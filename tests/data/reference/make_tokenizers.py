@@ -1,0 +1,102 @@
+"""Writes small tokenizer.json files, trained on the text below, and golden.json: what Hugging Face's
+tokenizers makes of odd texts with each of them.
+
+python make_tokenizers.py     (in the folder of this file; made with tokenizers 0.23.3)
+"""
+import json
+import random
+
+from tokenizers import AddedToken, Regex, Tokenizer, __version__, decoders, models, trainers
+from tokenizers import pre_tokenizers as pre
+
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+TEXT = """Call me Ishmael. Some years ago, never mind how long precisely, having little or no money in
+my purse, and nothing particular to interest me on shore, I thought I would sail about a little and
+see the watery part of the world. It is a way I have of driving off the spleen and regulating the
+circulation. Whenever I find myself growing grim about the mouth; whenever it is a damp, drizzly
+November in my soul; whenever I find myself involuntarily pausing before coffin warehouses, and
+bringing up the rear of every funeral I meet; and especially whenever my hypos get such an upper hand
+of me, that it requires a strong moral principle to prevent me from deliberately stepping into the
+street, and methodically knocking people's hats off, then I account it high time to get to sea as
+soon as I can. This is my substitute for pistol and ball. With a philosophical flourish Cato throws
+himself upon his sword; I quietly take to the ship. There's nothing surprising in this.
+In 1851, 1900, 2024 and 123456 we'll, I'd, they've, you're, I'M, WE'LL; 3.14159 = \\pi, 10,000 %.
+\\begin{equation} \\frac{a}{b} = \\sum_{n=1}^{\\infty} x_n^2 \\end{equation}
+def encode(text):\n    return [ids[piece] for piece in split(text)]\n\n\n
+Où est la bibliothèque? Äpfel, Öl, Übung, straße. Привет, мир! Ελληνικά. 日本語のテキスト 中文 한국어
+"""
+ADDED = [
+    AddedToken("<|endoftext|>", special=True, normalized=False),
+    AddedToken("<|end|>", special=True, normalized=False),
+    AddedToken("<|end|>of", special=True, normalized=False),
+    AddedToken("<left>", special=False, normalized=False, lstrip=True),
+    AddedToken("<right>", special=False, normalized=True, rstrip=True),
+    AddedToken("word", special=False, normalized=True, single_word=True),
+    AddedToken("<both>", special=True, normalized=False, lstrip=True, rstrip=True),
+]
+TEXTS = [
+    "", " ", "  ", "\n", "\n\n \n", "\t\t x", "a", "Hello world", " Hello  world   ", "hello\r\n\r\nworld",
+    "I'll we've you're I'm he'd it's don't 'S 'LL I'M I\u2019m '\u017f", "1 12 123 1234 12345678 3.14159 1,000,000",
+    "\u00bd \u2167 \u0663\u0664 \u096b \u00b2x\u00b3 \u2460", "x1y22z333 a1b2", "naïve café Äpfel straße ﬀ",
+    "e\u0301 e\u0301\u0327 \u0301 a\u200db", "日本語のテキスト、中文。한국어", "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f600\U0001f600",
+    "\u00a0x\u00a0\u00a0y\u2003z\u3000w\u180ev\u0085u\u2028t", "\ufeffbom \ufffd \ufffe", "שלום עולם مرحبا بالعالم",
+    "ไทยไม่มีวรรค हिन्दी தமிழ்", "\U0001e4d0\U00031350\U0002ebf0 \U00010d40 \u1c89\ua7cb \U00011de0 x\U00013460",
+    "\\begin{equation} \\alpha_{1}^{2} + \\frac{a}{b} \\end{equation} % c\n\\\\[2pt]",
+    "def f(x):\n    return x  # ok\n\n\n\tpass\n", "a" * 300, " " * 70 + "x", "ab" * 60 + "!" * 90, "\x00\x01\x7f\x1b[0m",
+    "<|endoftext|>", "a<|endoftext|>b", "<|end|>of <|end|> of<|end|>", "<<|end|>>", "x  <left>  y", "x  <right>  y",
+    " <both> <both>  z", "word words aword word. _word word1 'word' éword word\u0301 word", "<left><right><both>word",
+    "<|endoftext", "<|endoftext|><|endoftext|> \n<|end|>",
+]
+BYTES = [b"\xff", b"a\xc3", b"\xc3\x28", b"\xe2\x82", b"\xe2\x82z", b"\xf0\x9f\x98", b"\xf0\x9f\x98\x80\x80", b"\xed\xa0\x80",
+         b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80", b"ok \xe9t\xe9 ok", b"\xe0\x80\xaf", b"\xef\xbb\xbfx"]
+
+
+def random_texts():
+    draw = random.Random(3)
+    letters = [*"aAzs' '  \n\r\t190.,!<|>_-\\", "é", "ß", "Ж", "中", "\u0301", "\u200d", "½", "\u00a0", "\U0001f600",
+               " the", " of", "ing", "'s", "'LL", "word", "<left>", "<right>", "\u2028"]
+    return ["".join(draw.choice(letters) for _ in range(60)) for _ in range(60)]
+
+
+def train(pre_tokenizer, ignore_merges, alphabet, added):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=len(alphabet) + 600 if alphabet else 640, initial_alphabet=alphabet,
+                                  show_progress=False, special_tokens=[ADDED[0]])
+    tokenizer.train_from_iterator(TEXT.split("\n\n\n"), trainer)
+    if ignore_merges:
+        state = json.loads(tokenizer.to_str())
+        state["model"]["ignore_merges"] = True
+        state["model"]["vocab"]["\u0120zzyzx"] = len(state["model"]["vocab"])  # no merge gives it
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+    tokenizer.add_tokens(added)
+    return json.loads(tokenizer.to_str())
+
+
+def main():
+    alphabet = sorted(pre.ByteLevel.alphabet())
+    kinds = {
+        "gpt2": train(pre.ByteLevel(add_prefix_space=True), False, alphabet, ADDED),
+        "smollm": train(pre.Sequence([pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False)]),
+                        False, [], ADDED[:3]),
+        "llama3": train(pre.Sequence([pre.Split(Regex(LLAMA3), "isolated"),
+                                      pre.ByteLevel(add_prefix_space=False, use_regex=False)]), True, alphabet, ADDED),
+    }
+    texts = [t.encode() for t in TEXTS + random_texts() + [TEXT, " zzyzx zzyzxs"]] + BYTES
+    golden = {"tokenizers": __version__, "texts": [t.hex() for t in texts], "ids": {}}
+    for kind, state in kinds.items():
+        if kind == "smollm":  # the other way to write merges
+            state["model"]["merges"] = [" ".join(m) for m in state["model"]["merges"]]
+        text = json.dumps(state, ensure_ascii=False, separators=(",", ":"))
+        with open(f"{kind}/tokenizer.json", "w") as file:
+            file.write(text + "\n")
+        tokenizer = Tokenizer.from_str(text)
+        golden["ids"][kind] = [tokenizer.encode(t.decode(errors="replace"), add_special_tokens=False).ids for t in texts]
+    with open("golden.json", "w") as file:
+        json.dump(golden, file, separators=(",", ":"))
+        file.write("\n")
+
+
+main()

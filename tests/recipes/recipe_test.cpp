@@ -1,0 +1,225 @@
+#include "recipes/recipe.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "recipes/yaml.h"
+
+namespace longspan {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+class RecipeFile : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Recipe load(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    std::ofstream(folder_ / "a.yaml") << text;
+    return load_recipe(folder_ / "a.yaml", overrides);
+  }
+  std::string error_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    try {
+      load(text, overrides);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kRecipe);
+      return e.what();
+    }
+    ADD_FAILURE() << "no error";
+    return "";
+  }
+
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("recipe_test-" + std::to_string(getpid()));
+};
+
+const std::string kSmallest = R"(model: {path: models/a}
+data: {path: a.h5}
+train: {steps: 10}
+)";
+
+const std::string kStaged = R"(model: {path: models/a}
+data: {path: a.h5}
+rope: {rope_type: yarn, factor: 2}
+attention: {pattern: shifted_sparse, group_size: 4096}
+train: {seq_len: 16384, gradient_accumulation_steps: 2}
+stages:
+  - steps: 6
+  - {steps: 2, seq_len: 32768, attention: {pattern: full}, rope: {rope_type: linear, factor: 4}}
+)";
+
+ModelConfig base_of(int64_t max_position_embeddings, const char* rope_type = "default") {
+  ModelConfig config;
+  config.head_dim = 64;
+  config.max_position_embeddings = max_position_embeddings;
+  config.rope_scaling = make_rope_scaling(rope_type);
+  return config;
+}
+
+TEST_F(RecipeFile, NeedsOnlyModelDataAndSteps) {
+  Recipe recipe = load(kSmallest);
+  EXPECT_EQ(recipe.model.path, "models/a");
+  EXPECT_EQ(recipe.model.dtype, "bfloat16");
+  EXPECT_EQ(recipe.output_dir, "runs/a");
+  ASSERT_EQ(recipe.stages.size(), 1u);
+  EXPECT_EQ(recipe.stages[0].steps, 10);
+  EXPECT_EQ(recipe.stages[0].attention->name(), "full");
+  EXPECT_EQ(recipe.stages[0].rope, nullptr);
+}
+
+TEST_F(RecipeFile, StagesTakeFromTheTopWhatTheyDoNotSay) {
+  Recipe recipe = load(kStaged);
+  ASSERT_EQ(recipe.stages.size(), 2u);
+  EXPECT_EQ(recipe.stages[0].seq_len, 16384);
+  EXPECT_EQ(recipe.stages[0].attention->name(), "shifted_sparse");
+  EXPECT_EQ(recipe.stages[0].rope->rope_type(), "yarn");
+  EXPECT_EQ(recipe.stages[1].seq_len, 32768);
+  EXPECT_EQ(recipe.stages[1].gradient_accumulation_steps, 2);
+  EXPECT_EQ(recipe.stages[1].attention->name(), "full");
+  EXPECT_EQ(recipe.stages[1].rope->factor(), 4);
+}
+
+TEST_F(RecipeFile, NamesPlaceAndNearestKey) {
+  EXPECT_THAT(error_of(kSmallest + "rope:\n  rope_type: yarn\n  facter: 2\n"),
+              HasSubstr("a.yaml:6:3: rope.facter: unknown key; did you mean 'factor'?"));
+}
+
+TEST_F(RecipeFile, ReportsAllErrorsAtOnce) {
+  std::string errors = error_of(R"(model: {path: models/a, dtype: float16}
+data: {path: 12}
+train: {steps: 0, seqlen: 10}
+optimizer: {lr: fast, betas: [0.9]}
+lora: {r: 0, lora_dropout: 0.1}
+lr_schedule: {type: cosin}
+modell: {}
+)");
+  for (const char* part :
+       {":1:25: model.dtype: 'float16'", ":2:8: data.path: expected a text, got 12",
+        ":3:9: train.steps: 0 is out of range",
+        ":3:19: train.seqlen: unknown key; did you mean "
+        "'seq_len'?",
+        ":4:13: optimizer.lr: expected a number, got \"fast\"",
+        ":4:23: optimizer.betas:", ":5:8: lora.r: 0 is out of range", ":5:14: lora.lora_dropout",
+        ":6:15: lr_schedule.type: 'cosin'", ":7:1: modell: unknown key; did you mean 'model'?"}) {
+    EXPECT_THAT(errors, HasSubstr(part));
+  }
+}
+
+TEST_F(RecipeFile, ReportsEachErrorOnce) {
+  for (const char* bad : {"train.steps=x", "train.steps=1.5", "train.steps=0", "data.path=12",
+                          "data.path=''", "optimizer.lr=x", "lora.r=[]", "train.seed=-1",
+                          "attention=full", "rope={rope_type: yarm}"}) {
+    EXPECT_THAT(error_of(kSmallest, {bad}), Not(HasSubstr("\n"))) << bad;
+  }
+}
+
+TEST_F(RecipeFile, MissingKeysAreNamedAtTheirParent) {
+  std::string errors = error_of("data:\n  shuffle: false\n");
+  EXPECT_THAT(errors, HasSubstr("model.path: is missing"));
+  EXPECT_THAT(errors, HasSubstr("a.yaml:1:1: data.path: is missing"));
+  EXPECT_THAT(errors, HasSubstr("train.steps: is missing"));
+}
+
+TEST_F(RecipeFile, AnEmptyFileAndAListAreErrors) {
+  EXPECT_THAT(error_of(""), HasSubstr("model.path: is missing"));
+  EXPECT_THAT(error_of("- 1\n- 2\n"), HasSubstr("expected a map"));
+}
+
+TEST_F(RecipeFile, OverridesAreReadWithTheRest) {
+  Recipe recipe = load(kSmallest, {"optimizer.lr=5e-4", "train.steps=3", "output.dir=runs/b"});
+  EXPECT_EQ(recipe.train.optimizer.lr, 5e-4);
+  EXPECT_EQ(recipe.stages[0].steps, 3);
+  EXPECT_EQ(recipe.output_dir, "runs/b");
+}
+
+TEST_F(RecipeFile, UnknownOverridesAreMarkedCommandLine) {
+  EXPECT_THAT(error_of(kSmallest, {"optimizer.learning_rate=1"}),
+              HasSubstr("command line: optimizer.learning_rate: unknown key"));
+  EXPECT_THAT(error_of(kSmallest, {"optimiser.lr=1"}), HasSubstr("did you mean 'optimizer'?"));
+}
+
+TEST_F(RecipeFile, StagesAndTrainStepsExcludeEachOther) {
+  EXPECT_THAT(error_of(kStaged, {"train.steps=3"}), HasSubstr("give steps in each of them"));
+  EXPECT_THAT(error_of(kSmallest, {"stages=[]", "train.steps="}), HasSubstr("at least one stage"));
+  EXPECT_THAT(error_of(kStaged, {"stages.0.steps="}), HasSubstr("stages.0.steps: is missing"));
+}
+
+TEST_F(RecipeFile, WarmupIsNoLongerThanTheRun) {
+  EXPECT_THAT(error_of(kStaged, {"lr_schedule.warmup_steps=9"}), HasSubstr("more than the 8"));
+  EXPECT_NO_THROW(load(kStaged, {"lr_schedule.warmup_steps=8"}));
+}
+
+TEST_F(RecipeFile, NumbersThatAreNoneAreRefused) {
+  for (const char* bad : {"optimizer.lr=.nan", "optimizer.lr=.inf", "optimizer.lr=0",
+                          "optimizer.lr=-1", "train.max_grad_norm=.nan", "train.steps=1.5"}) {
+    EXPECT_THAT(error_of(kSmallest, {bad}), HasSubstr("command line")) << bad;
+  }
+}
+
+TEST_F(RecipeFile, AValidationNeedsAPath) {
+  EXPECT_THAT(error_of(kSmallest + "validation: {every_steps: 2}\n"),
+              HasSubstr("validation.path: is missing"));
+}
+
+TEST_F(RecipeFile, TheResolvedRecipeReadsBackAsTheSame) {
+  for (const auto& text : {kSmallest, kStaged}) {
+    Recipe recipe = load(text, {"validation={path: v.h5, sequences: 2}", "checkpoint.keep_last=5"});
+    Json resolved = resolved_recipe(recipe);
+    Recipe again = load(write_yaml(resolved));
+    EXPECT_EQ(resolved_recipe(again), resolved) << resolved.dump(2);
+  }
+}
+
+TEST_F(RecipeFile, WhereOutputGoesMayChangeOnResumeButTheLearningRateMayNot) {
+  Json identity = resume_identity(load(kSmallest));
+  EXPECT_EQ(resume_identity(load(kSmallest, {"output.dir=x", "checkpoint.every_steps=1",
+                                             "data.path=moved.h5", "train.threads=1"})),
+            identity);
+  for (const char* change : {"optimizer.lr=1e-5", "train.seed=1", "lora.r=4", "train.seq_len=64"}) {
+    EXPECT_NE(resume_identity(load(kSmallest, {change})), identity) << change;
+  }
+}
+
+TEST_F(RecipeFile, SequencesBeyondTheExtendedContextAreRefused) {
+  Recipe recipe = load(kStaged);
+  EXPECT_NO_THROW(check_recipe_against_model(recipe, base_of(8192)));
+  try {
+    check_recipe_against_model(recipe, base_of(4096));
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kRecipe);
+    EXPECT_THAT(e.what(),
+                HasSubstr("stages.0.seq_len: 16384 tokens are beyond the context of 8192"));
+    EXPECT_THAT(e.what(), HasSubstr("stages.1.seq_len: 32768"));
+  }
+}
+
+TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
+  ModelConfig base = base_of(32768, "linear");
+  try {
+    check_recipe_against_model(load(kStaged), base);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("scaled already (linear"));
+  }
+  EXPECT_NO_THROW(check_recipe_against_model(load(kStaged, {"model.on_scaled=replace"}), base));
+  EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest), base));
+}
+
+TEST(ShippedRecipes, AreValid) {
+  const std::filesystem::path folder = LONGSPAN_TEST_REFERENCE "/../../recipes";
+  int read = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".yaml") continue;
+    EXPECT_NO_THROW(load_recipe(entry.path(), {})) << entry.path();
+    ++read;
+  }
+  EXPECT_GE(read, 2);
+}
+
+}  // namespace
+}  // namespace longspan

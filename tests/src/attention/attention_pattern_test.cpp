@@ -1,0 +1,177 @@
+#include <ATen/Context.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include "src/attention/attention.h"
+#include "src/attention/shifted_sparse.h"
+#include "tests/support/masked_attention.h"
+
+namespace longspan {
+namespace {
+
+struct Shape {
+  int64_t rows, query_heads, key_value_heads, seq_len, head_dim;
+};
+
+constexpr Shape kShapes[] = {
+    {1, 9, 3, 37, 8}, {2, 9, 3, 16, 8}, {2, 4, 4, 5, 16}, {1, 1, 1, 1, 8}, {2, 9, 3, 129, 64}};
+
+Rotary unscaled_rotary(const Shape& shape, at::ScalarType dtype) {
+  RopeFrequencies frequencies{unscaled_inv_freq({shape.head_dim, 10000.0, 64}), 1.0};
+  return Rotary(frequencies, at::arange(shape.seq_len, at::kLong).unsqueeze(0), dtype);
+}
+
+Heads random_heads(const Shape& s, at::ScalarType dtype) {
+  at::manual_seed(7);
+  return {at::randn({s.rows, s.query_heads, s.seq_len, s.head_dim}, dtype),
+          at::randn({s.rows, s.key_value_heads, s.seq_len, s.head_dim}, dtype),
+          at::randn({s.rows, s.key_value_heads, s.seq_len, s.head_dim}, dtype)};
+}
+
+Heads disturbed(const Heads& heads, int64_t begin, int64_t tokens) {
+  Heads other{heads.q.clone(), heads.k.clone(), heads.v.clone()};
+  for (at::Tensor* x : {&other.q, &other.k, &other.v}) x->narrow(2, begin, tokens).add_(3.0);
+  return other;
+}
+
+/// Every pattern of the registry, with settings that give several groups at these lengths.
+std::vector<std::shared_ptr<AttentionPattern>> patterns() {
+  std::vector<std::shared_ptr<AttentionPattern>> all;
+  for (const auto& name : attention_patterns()) all.push_back(make_attention_pattern(name));
+  Diagnostics diagnostics;
+  Json fixed{{"pattern", "shifted_sparse"}, {"group_size", 7}};
+  all.push_back(read_attention_pattern(Fields(fixed, diagnostics)));
+  diagnostics.throw_if_any(ExitCode::kFailure);
+  return all;
+}
+
+template <class Check>
+void for_each_case(const Check& check) {
+  for (const auto& pattern : patterns()) {
+    for (const Shape& shape : kShapes) {
+      for (auto dtype : {at::kFloat, at::kBFloat16}) {
+        SCOPED_TRACE(fmt::format("{} {} T={} H={} {}", pattern->name(), pattern->write().dump(),
+                                 shape.seq_len, shape.query_heads, c10::toString(dtype)));
+        check(*pattern, shape, dtype);
+      }
+    }
+  }
+}
+
+TEST(AttentionPatterns, SeeNothingOfTheFuture) {
+  for_each_case([](const AttentionPattern& pattern, const Shape& shape, at::ScalarType dtype) {
+    Rotary rotary = unscaled_rotary(shape, dtype);
+    Heads heads = random_heads(shape, dtype);
+    at::Tensor before = pattern.attend(heads, {rotary, {}});
+    for (int64_t t = 0; t < shape.seq_len; t += 1 + shape.seq_len / 9) {
+      at::Tensor after = pattern.attend(disturbed(heads, t, 1), {rotary, {}});
+      EXPECT_TRUE(at::equal(before.narrow(2, 0, t), after.narrow(2, 0, t))) << "token " << t;
+      EXPECT_FALSE(at::equal(before.narrow(2, t, 1), after.narrow(2, t, 1))) << "token " << t;
+    }
+  });
+}
+
+TEST(AttentionPatterns, SeeNothingOfOtherDocuments) {
+  for_each_case([](const AttentionPattern& pattern, const Shape& shape, at::ScalarType dtype) {
+    if (shape.seq_len < 5) return;
+    Rotary rotary = unscaled_rotary(shape, dtype);
+    Heads heads = random_heads(shape, dtype);
+    int64_t begin = shape.seq_len / 3, tokens = shape.seq_len / 2 - begin + 1;
+    at::Tensor documents = at::zeros({shape.rows, shape.seq_len}, at::kLong);
+    documents.narrow(1, begin, tokens).fill_(1);
+    documents.narrow(1, begin + tokens, shape.seq_len - begin - tokens).fill_(4);
+    at::Tensor before = pattern.attend(heads, {rotary, documents});
+    at::Tensor after = pattern.attend(disturbed(heads, begin, tokens), {rotary, documents});
+    at::Tensor same = documents.ne(1).unsqueeze(1).unsqueeze(3).expand_as(before);
+    EXPECT_TRUE(at::equal(before.masked_select(same), after.masked_select(same)));
+    EXPECT_FALSE(at::equal(before, after));
+  });
+}
+
+TEST(AttentionPatterns, KeepTheRowsOfABatchApart) {
+  for_each_case([](const AttentionPattern& pattern, const Shape& shape, at::ScalarType dtype) {
+    if (shape.rows < 2) return;
+    Rotary rotary = unscaled_rotary(shape, dtype);
+    Heads heads = random_heads(shape, dtype);
+    at::Tensor together = pattern.attend(heads, {rotary, {}});
+    Heads second{heads.q.narrow(0, 1, 1), heads.k.narrow(0, 1, 1), heads.v.narrow(0, 1, 1)};
+    EXPECT_TRUE(at::equal(together.narrow(0, 1, 1), pattern.attend(second, {rotary, {}})));
+  });
+}
+
+/// visible[h, query, key] by the words of the paper, group by group.
+at::Tensor shifted_sparse_mask(int64_t heads, int64_t seq_len, int64_t group) {
+  at::Tensor visible = at::zeros({heads, seq_len, seq_len}, at::kBool);
+  auto mask = visible.accessor<bool, 3>();
+  for (int64_t h = 0; h < heads; ++h) {
+    int64_t size = h < heads / 2 ? group : group / 2;
+    for (int64_t begin = 0; begin < seq_len; begin += size, size = group) {
+      for (int64_t q = begin; q < std::min(begin + size, seq_len); ++q) {
+        for (int64_t k = begin; k <= q; ++k) mask[h][q][k] = true;
+      }
+    }
+  }
+  return visible;
+}
+
+TEST(ShiftedSparse, EqualsTheMaskOfThePaper) {
+  for (const Shape& shape : kShapes) {
+    ShiftedSparseAttention pattern;
+    Diagnostics diagnostics;
+    Json options{{"group_size", 6}};
+    Fields fields(options, diagnostics);
+    pattern.read(fields);
+    Rotary rotary = unscaled_rotary(shape, at::kDouble);
+    Heads heads = random_heads(shape, at::kDouble);
+    at::Tensor visible = shifted_sparse_mask(shape.query_heads, shape.seq_len, 6)
+                             .unsqueeze(0)
+                             .expand({shape.rows, -1, -1, -1});
+    at::Tensor expected =
+        masked_attention(rotary.rotate(heads.q), rotary.rotate(heads.k), heads.v, visible);
+    at::Tensor actual = pattern.attend(heads, {rotary, {}});
+    EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12) << "T " << shape.seq_len;
+    EXPECT_EQ(pattern.scored_pairs(shape.seq_len),
+              (shifted_sparse_mask(2, shape.seq_len, 6).sum().item<int64_t>()) / 2);
+  }
+}
+
+TEST(ShiftedSparse, TakesTheGroupAsAPartOfTheLength) {
+  ShiftedSparseAttention pattern;  // LongLoRA's quarter
+  EXPECT_EQ(pattern.group_size(8192), 2048);
+  EXPECT_EQ(pattern.group_size(3), 2);
+}
+
+TEST(FullAttention, ContinuesFromTheCache) {
+  Shape shape{1, 9, 3, 20, 8};
+  auto pattern = make_attention_pattern("full");
+  Heads heads = random_heads(shape, at::kFloat);
+  at::Tensor whole = pattern->attend(heads, {unscaled_rotary(shape, at::kFloat), {}});
+  LayerState state;
+  for (auto [begin, tokens] : {std::pair<int64_t, int64_t>{0, 11}, {11, 1}, {12, 8}}) {
+    Rotary rotary({unscaled_inv_freq({8, 10000.0, 64}), 1.0},
+                  at::arange(begin, begin + tokens, at::kLong).unsqueeze(0), at::kFloat);
+    Heads part{heads.q.narrow(2, begin, tokens), heads.k.narrow(2, begin, tokens),
+               heads.v.narrow(2, begin, tokens)};
+    at::Tensor out = pattern->attend(part, {rotary, {}, &state});
+    EXPECT_LT((out - whole.narrow(2, begin, tokens)).abs().max().item<double>(), 1e-5) << begin;
+  }
+  EXPECT_EQ(state.length(), 20);
+}
+
+TEST(AttentionPatterns, RefuseUnknownKeysAndNames) {
+  Diagnostics diagnostics;
+  Json unknown{{"pattern", "full"}, {"group_size", 4}};
+  read_attention_pattern(Fields(unknown, diagnostics, "attention"));
+  Json misspelt{{"pattern", "shifted_spars"}};
+  read_attention_pattern(Fields(misspelt, diagnostics, "attention"));
+  ASSERT_EQ(diagnostics.errors().size(), 2u);
+  EXPECT_NE(diagnostics.errors()[0].find("attention.group_size"), std::string::npos);
+  EXPECT_NE(diagnostics.errors()[1].find("shifted_sparse"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace longspan

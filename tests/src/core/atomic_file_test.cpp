@@ -1,0 +1,140 @@
+#include "src/core/atomic_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "src/core/error.h"
+#include "src/core/text.h"
+
+namespace longspan {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class AtomicFileTest : public testing::Test {
+ protected:
+  void SetUp() override { fs::remove_all(folder_); }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  /// The names in the test's folder, sorted.
+  std::vector<std::string> names() const {
+    std::vector<std::string> found;
+    if (!fs::exists(folder_)) return found;
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      found.push_back(entry.path().filename().string());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+  std::string content(const std::string& name) const {
+    return read_file(folder_ / name, ExitCode::kFailure);
+  }
+
+  fs::path folder_ = fs::path(testing::TempDir()) / "atomic_file_test";
+};
+
+TEST_F(AtomicFileTest, AppearsOnlyWithCommit) {
+  AtomicFile file(folder_ / "deep" / "a.txt");
+  file.write("hello ");
+  file.write("world", 5);
+  EXPECT_EQ(file.size_bytes(), 11);
+  EXPECT_FALSE(fs::exists(folder_ / "deep" / "a.txt"));
+  file.commit();
+  EXPECT_EQ(content("deep/a.txt"), "hello world");
+}
+
+TEST_F(AtomicFileTest, WithoutCommitNothingIsLeftAndTheOldFileStays) {
+  {
+    AtomicFile file(folder_ / "a.txt");
+    file.write("old");
+    file.commit();
+  }
+  {
+    AtomicFile file(folder_ / "a.txt");
+    file.write("new");
+  }
+  EXPECT_THAT(names(), ElementsAre("a.txt"));
+  EXPECT_EQ(content("a.txt"), "old");
+}
+
+TEST_F(AtomicFileTest, AWriteErrorNamesTheFileAndLeavesNothing) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  rlimit small = before;
+  small.rlim_cur = 4096;
+  std::string message;
+  {
+    AtomicFile file(folder_ / "a.txt");
+    setrlimit(RLIMIT_FSIZE, &small);
+    try {
+      file.write(std::string(10000, 'x'));
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kFailure);
+      message = e.what();
+    }
+    setrlimit(RLIMIT_FSIZE, &before);
+  }
+  EXPECT_THAT(message, HasSubstr("a.txt: cannot write after 4096 bytes: File too large"));
+  EXPECT_THAT(names(), IsEmpty());
+}
+
+TEST_F(AtomicFileTest, AFolderThatCannotBeMadeIsAnError) {
+  try {
+    AtomicFile file("/proc/nothing/here/a.txt");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("/proc/nothing/here: cannot create the folder"));
+  }
+}
+
+using AtomicFolderTest = AtomicFileTest;
+
+TEST_F(AtomicFolderTest, AppearsOnlyWithCommitAndReplacesAnOlderOne) {
+  for (const char* text : {"first", "second"}) {
+    AtomicFolder folder(folder_ / "model/");
+    AtomicFile file(folder.path() / "a.txt");
+    file.write(text);
+    file.commit();
+    folder.commit();
+    EXPECT_EQ(content("model/a.txt"), text);
+  }
+  EXPECT_THAT(names(), ElementsAre("model"));
+}
+
+TEST_F(AtomicFolderTest, WithoutCommitNothingIsLeft) {
+  {
+    AtomicFolder folder(folder_ / "model");
+    AtomicFile file(folder.path() / "a.txt");
+    file.commit();
+  }
+  EXPECT_THAT(names(), IsEmpty());
+}
+
+TEST_F(AtomicFolderTest, AFailedCommitKeepsWhatWasThere) {
+  fs::create_directories(folder_ / "model" / "old");
+  AtomicFolder folder(folder_ / "model");
+  fs::remove_all(folder.path());
+  EXPECT_ANY_THROW(folder.commit());
+  EXPECT_TRUE(fs::exists(folder_ / "model" / "old"));
+}
+
+TEST(RequireDiskSpace, SaysWhatIsNeededAndWhatIsFree) {
+  EXPECT_NO_THROW(require_disk_space("/tmp/not/there/yet", 1));
+  try {
+    require_disk_space("/tmp/not/there/yet", int64_t{1} << 60);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kFailure);
+    EXPECT_THAT(e.what(), HasSubstr("/tmp/not/there/yet: needs"));
+  }
+}
+
+}  // namespace
+}  // namespace longspan

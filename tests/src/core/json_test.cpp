@@ -1,0 +1,56 @@
+#include "src/core/json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "src/core/text.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string parse_error(std::string_view text) {
+  try {
+    parse_json(text, "config.json", ExitCode::kModel);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kModel);
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Json, KeysKeepTheirOrder) {
+  EXPECT_EQ(parse_json(R"({"z":1,"a":2})", "test", ExitCode::kModel).dump(), R"({"z":1,"a":2})");
+}
+
+TEST(Json, DamagedTextIsAnErrorThatNamesTheFile) {
+  for (std::string_view text : {"", "{", "{\"a\":}", "\xff\xfe", "{} {}", "1e999"}) {
+    EXPECT_THAT(parse_error(text), HasSubstr("config.json: not valid JSON")) << text;
+  }
+  EXPECT_THAT(parse_error(std::string_view("\0\0", 2)), HasSubstr("not valid JSON"));
+}
+
+TEST(Json, HostileNestingIsRefusedInsteadOfOverrunningTheStack) {
+  EXPECT_THAT(parse_error(std::string(10'000'000, '[')), HasSubstr("nests deeper than 256"));
+  EXPECT_EQ(parse_error(std::string(200, '[') + std::string(200, ']')), "");
+}
+
+TEST(Json, AWrittenFileReadsBack) {
+  auto path = std::filesystem::path(testing::TempDir()) / "json_test" / "a.json";
+  Json value{{"z", 1}, {"a", {1.5, "x"}}};
+  write_json_file(path, value);
+  EXPECT_EQ(read_json_file(path, ExitCode::kModel), value);
+  EXPECT_EQ(read_file(path, ExitCode::kModel).back(), '\n');
+  std::filesystem::remove_all(path.parent_path());
+}
+
+TEST(Json, ANameThatIsNotUtf8IsWrittenWithReplacements) {
+  auto path = std::filesystem::path(testing::TempDir()) / "json_test_utf8.json";
+  write_json_file(path, Json{{"name", "a\xff"}});
+  EXPECT_EQ(read_json_file(path, ExitCode::kModel)["name"], "a\xEF\xBF\xBD");
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,84 @@
+#include "src/core/text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace longspan {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(Text, NearestFindsASlipOfTheFinger) {
+  std::vector<std::string> keys{"factor", "beta_fast", "beta_slow"};
+  EXPECT_EQ(nearest("facter", keys), "factor");
+  EXPECT_EQ(nearest("beta_fst", keys), "beta_fast");
+}
+
+TEST(Text, NearestSaysNothingWhenNothingIsNear) {
+  std::vector<std::string> keys{"factor"};
+  EXPECT_EQ(nearest("attention", keys), "");
+  EXPECT_EQ(nearest("", keys), "");
+  EXPECT_EQ(nearest("factor", {}), "");
+}
+
+TEST(Text, SplitKeepsEmptyPartsAndOfNothingMakesNothing) {
+  EXPECT_THAT(split("a,,b,", ','), ElementsAre("a", "", "b", ""));
+  EXPECT_THAT(split("", ','), IsEmpty());
+}
+
+TEST(Text, JoinPutsTheSeparatorBetween) {
+  std::vector<std::string> parts{"a", "b", "c"};
+  EXPECT_EQ(join(parts, ", "), "a, b, c");
+  EXPECT_EQ(join({}, ", "), "");
+}
+
+TEST(Text, BytesCountsAndDurationsReadWell) {
+  EXPECT_EQ(human_bytes(17), "17 B");
+  EXPECT_EQ(human_bytes(312 * 1048576.0), "312 MiB");
+  EXPECT_EQ(human_bytes(1.5 * 1073741824.0), "1.5 GiB");
+  EXPECT_EQ(human_count(0), "0");
+  EXPECT_EQ(human_count(999), "999");
+  EXPECT_EQ(human_count(1234567), "1,234,567");
+  EXPECT_EQ(human_count(-1234), "-1,234");
+  EXPECT_EQ(human_duration(42), "42 s");
+  EXPECT_EQ(human_duration(59.6), "1 min 00 s");
+  EXPECT_EQ(human_duration(185), "3 min 05 s");
+  EXPECT_EQ(human_duration(7620), "2 h 07 min");
+  EXPECT_EQ(human_duration(INFINITY), "?");
+}
+
+TEST(Text, LengthsAreTokensOrKilotokens) {
+  EXPECT_EQ(parse_length("4096", "--length"), 4096);
+  EXPECT_EQ(parse_length("4k", "--length"), 4096);
+  EXPECT_THAT(parse_lengths("4K,100", "--lengths"), ElementsAre(4096, 100));
+}
+
+TEST(Text, ABadLengthNamesTheOption) {
+  for (const char* text : {"", "0", "-5", "4G", "4Kx", "x", "99999999999999999999", "4096,"}) {
+    try {
+      parse_lengths(text, "--lengths");
+      FAIL() << text;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kUsage);
+      EXPECT_THAT(e.what(), HasSubstr("--lengths"));
+    }
+  }
+}
+
+TEST(Text, AFileThatCannotBeReadNamesItselfAndTheReason) {
+  try {
+    read_file("/nowhere/at/all", ExitCode::kModel);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kModel);
+    EXPECT_STREQ(e.what(), "/nowhere/at/all: cannot open: No such file or directory");
+  }
+  EXPECT_THROW(read_file("/", ExitCode::kModel), Error);
+}
+
+}  // namespace
+}  // namespace longspan

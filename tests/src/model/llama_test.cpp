@@ -1,0 +1,154 @@
+#include "src/model/llama.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "src/nn/chunked_cross_entropy.h"
+#include "tests/support/tiny_llama.h"
+
+namespace longspan {
+namespace {
+
+at::Tensor random_ids(int64_t rows, int64_t seq_len) {
+  return at::randint(61, {rows, seq_len}, at::kLong);
+}
+
+double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+TEST(Llama, NamesItsParametersAsHuggingFaceDoes) {
+  auto model = make_causal_lm(tiny_llama_config());
+  std::vector<std::string> names;
+  model->visit_parameters("", [&](const std::string& name, at::Tensor&) { names.push_back(name); });
+  EXPECT_EQ(names.size(), 1 + 2 * 9 + 1u);
+  EXPECT_EQ(names.front(), "model.embed_tokens.weight");
+  EXPECT_EQ(names[1], "model.layers.0.self_attn.q_proj.weight");
+  EXPECT_EQ(names.back(), "model.norm.weight");
+}
+
+TEST(Llama, ContinuesFromTheCache) {
+  at::NoGradGuard no_gradients;
+  auto model = random_model(tiny_llama_config());
+  at::Tensor ids = random_ids(1, 30);
+  at::Tensor whole = model->hidden_states({ids, {}, {}});
+  ModelState state;
+  at::Tensor first = model->hidden_states({ids.narrow(1, 0, 17), {}, {}}, &state);
+  at::Tensor rest = model->hidden_states({ids.narrow(1, 17, 13), {}, {}}, &state);
+  EXPECT_EQ(state.length(), 30);
+  EXPECT_LT(largest(first - whole.narrow(1, 0, 17)), 1e-4);
+  EXPECT_LT(largest(rest - whole.narrow(1, 17, 13)), 1e-4);
+}
+
+TEST(Llama, KeepsPackedDocumentsApart) {
+  at::NoGradGuard no_gradients;
+  auto model = random_model(tiny_llama_config());
+  at::Tensor ids = random_ids(1, 20);
+  at::Tensor documents = at::tensor(std::vector<int64_t>(20, 0)).unsqueeze(0);
+  documents.narrow(1, 12, 8).fill_(1);
+  at::Tensor positions =
+      at::tensor({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7}, at::kLong)
+          .unsqueeze(0);
+  at::Tensor packed = model->hidden_states({ids, positions, documents});
+  at::Tensor alone = model->hidden_states({ids.narrow(1, 12, 8), {}, {}});
+  EXPECT_LT(largest(packed.narrow(1, 12, 8) - alone), 1e-4);
+}
+
+struct Gradients {
+  double loss;
+  std::vector<std::pair<std::string, at::Tensor>> values;
+};
+
+Gradients train_gradients(CausalLm& model, const at::Tensor& ids, bool recompute) {
+  model.set_recompute(recompute);
+  at::Tensor hidden = model.hidden_states({ids, {}, {}}).flatten(0, 1);
+  at::Tensor loss =
+      chunked_cross_entropy_sum(hidden, model.lm_head_weight(), ids.roll(-1, 1).flatten());
+  loss.backward();
+  Gradients gradients{loss.item<double>(), {}};
+  model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    if (!parameter.requires_grad()) {
+      EXPECT_FALSE(parameter.grad().defined()) << name;
+      return;
+    }
+    gradients.values.emplace_back(name, parameter.grad().clone());
+    parameter.mutable_grad().reset();
+  });
+  return gradients;
+}
+
+TEST(Llama, GivesTheSameGradientsWithRecomputation) {
+  for (const auto* saved : {"norm", "embed_tokens"}) {
+    auto model = random_model(tiny_llama_config());
+    apply_lora(*model, {.r = 4, .modules_to_save = {saved}});
+    at::Tensor ids = random_ids(2, 24);
+    Gradients kept = train_gradients(*model, ids, false);
+    Gradients recomputed = train_gradients(*model, ids, true);
+    EXPECT_EQ(kept.loss, recomputed.loss);
+    ASSERT_EQ(kept.values.size(), recomputed.values.size());
+    for (size_t i = 0; i < kept.values.size(); ++i) {
+      EXPECT_TRUE(at::equal(kept.values[i].second, recomputed.values[i].second))
+          << kept.values[i].first;
+    }
+  }
+}
+
+TEST(Llama, FollowsItsRopeScaling) {
+  at::NoGradGuard no_gradients;
+  auto model = random_model(tiny_llama_config());
+  at::Tensor ids = random_ids(1, 40);
+  at::Tensor before = model->hidden_states({ids, {}, {}});
+  Diagnostics diagnostics;
+  Json yarn{{"rope_type", "yarn"}, {"factor", 2.0}, {"original_max_position_embeddings", 64}};
+  model->set_rope_scaling(read_rope_scaling(Fields(yarn, diagnostics)), 128);
+  diagnostics.throw_if_any(ExitCode::kFailure);
+  EXPECT_EQ(model->config().max_position_embeddings, 128);
+  EXPECT_EQ(model->config().rope_geometry().max_position_embeddings, 64);
+  EXPECT_GT(largest(model->hidden_states({ids, {}, {}}) - before), 1e-3);
+}
+
+TEST(ApplyLora, TrainsWhatPeftWouldTrain) {
+  auto model = random_model(tiny_llama_config());
+  apply_lora(*model,
+             {.r = 2, .target_modules = {"q_proj", "down_proj"}, .modules_to_save = {"norm"}});
+  std::set<std::string> trained;
+  model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    if (parameter.requires_grad()) trained.insert(name);
+  });
+  EXPECT_EQ(trained.size(), 2 * (4 + 2) + 1u);
+  EXPECT_TRUE(trained.contains("model.layers.1.self_attn.q_proj.lora_A.weight"));
+  EXPECT_TRUE(trained.contains("model.layers.0.mlp.down_proj.lora_B.weight"));
+  EXPECT_TRUE(trained.contains("model.layers.0.post_attention_layernorm.weight"));
+  EXPECT_TRUE(trained.contains("model.norm.weight"));
+  EXPECT_FALSE(trained.contains("model.embed_tokens.weight"));
+}
+
+TEST(ApplyLora, RefusesNamesThatMatchNothing) {
+  auto model = random_model(tiny_llama_config());
+  try {
+    apply_lora(*model, {.target_modules = {"q_proj", "qproj"}});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kRecipe);
+    EXPECT_NE(std::string(e.what()).find("'qproj' matches no module"), std::string::npos);
+  }
+}
+
+TEST(MakeCausalLm, NamesTheFamiliesItKnows) {
+  ModelConfig config = tiny_llama_config();
+  config.model_type = "gpt5";
+  try {
+    make_causal_lm(config);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("expected one of llama"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace longspan

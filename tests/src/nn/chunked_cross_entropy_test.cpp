@@ -1,0 +1,75 @@
+#include "src/nn/chunked_cross_entropy.h"
+
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+namespace longspan {
+namespace {
+
+struct Case {
+  at::Tensor hidden, weight, labels;
+};
+
+Case random_case(at::ScalarType dtype) {
+  at::manual_seed(3);
+  Case c{at::randn({23, 12}, dtype), at::randn({31, 12}, dtype), at::randint(31, {23}, at::kLong)};
+  c.labels.narrow(0, 4, 5).fill_(kIgnoreIndex);
+  c.hidden.requires_grad_(true);
+  c.weight.requires_grad_(true);
+  return c;
+}
+
+at::Tensor reference_sum(const Case& c) {
+  return at::cross_entropy_loss(at::matmul(c.hidden, c.weight.t()), c.labels, {},
+                                at::Reduction::Sum, kIgnoreIndex);
+}
+
+double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+TEST(ChunkedCrossEntropy, EqualsTheWholeOneWithGradientsForAnyChunk) {
+  Case c = random_case(at::kDouble);
+  (reference_sum(c) * 0.5).backward();
+  at::Tensor hidden_gradient = c.hidden.grad().clone(), weight_gradient = c.weight.grad().clone();
+  for (int64_t chunk : {1, 7, 23, 100}) {
+    c.hidden.mutable_grad().reset();
+    c.weight.mutable_grad().reset();
+    at::Tensor sum = chunked_cross_entropy_sum(c.hidden, c.weight, c.labels, chunk);
+    (sum * 0.5).backward();
+    EXPECT_NEAR(sum.item<double>(), reference_sum(c).item<double>(), 1e-4);
+    EXPECT_LT(largest(c.hidden.grad() - hidden_gradient), 1e-6);
+    EXPECT_LT(largest(c.weight.grad() - weight_gradient), 1e-5);
+  }
+}
+
+TEST(ChunkedCrossEntropy, LeavesAFrozenHeadWithoutGradient) {
+  Case c = random_case(at::kFloat);
+  c.weight.requires_grad_(false);
+  chunked_cross_entropy_sum(c.hidden, c.weight, c.labels).backward();
+  EXPECT_TRUE(c.hidden.grad().defined());
+  EXPECT_FALSE(c.weight.grad().defined());
+}
+
+TEST(ChunkedCrossEntropy, ScoresNothingWhereLabelsAreIgnored) {
+  Case c = random_case(at::kFloat);
+  c.labels.fill_(kIgnoreIndex);
+  at::Tensor sum = chunked_cross_entropy_sum(c.hidden, c.weight, c.labels, 8);
+  sum.backward();
+  EXPECT_EQ(sum.item<float>(), 0);
+  EXPECT_EQ(largest(c.hidden.grad()), 0);
+}
+
+TEST(TokenCrossEntropy, SumsToTheChunkedOne) {
+  Case c = random_case(at::kFloat);
+  at::Tensor losses = token_cross_entropy(c.hidden, c.weight, c.labels, 5);
+  EXPECT_EQ(losses.size(0), 23);
+  EXPECT_EQ(largest(losses.narrow(0, 4, 5)), 0);
+  EXPECT_NEAR(losses.sum().item<float>(), reference_sum(c).item<float>(), 1e-3);
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,93 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "src/rope/rope_scaling.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::SizeIs;
+
+// tests/reference/make_rope_golden.py made the file; it names the version of transformers.
+Json golden() {
+  return read_json_file(LONGSPAN_TEST_REFERENCE "/rope_golden.json", ExitCode::kFailure);
+}
+
+RopeGeometry geometry_of(const Json& json) {
+  return {json["head_dim"], json["rope_theta"], json["max_position_embeddings"]};
+}
+
+std::unique_ptr<RopeScaling> read_complete(const Json& parameters,
+                                           int64_t max_position_embeddings) {
+  Diagnostics diagnostics("golden");
+  Json complete = complete_rope_parameters(parameters, max_position_embeddings);
+  auto scaling = read_rope_scaling(Fields(complete, diagnostics));
+  EXPECT_THAT(diagnostics.errors(), SizeIs(0)) << parameters;
+  return scaling;
+}
+
+TEST(RopeGolden, EqualsTransformersToOneMillionth) {
+  Json file = golden();
+  ASSERT_THAT(file["cases"], SizeIs(80));
+  for (const Json& expected : file["cases"]) {
+    RopeGeometry geometry = geometry_of(expected["geometry"]);
+    auto scaling = read_complete(expected["rope_parameters"], geometry.max_position_embeddings);
+    for (const Json& at_length : expected["frequencies"]) {
+      SCOPED_TRACE(fmt::format("{} {} at {}", expected["model"].dump(),
+                               expected["rope_parameters"].dump().substr(0, 200),
+                               at_length["seq_len"].dump()));
+      RopeFrequencies ours = scaling->frequencies(geometry, at_length["seq_len"]);
+      auto theirs = at_length["inv_freq"].get<std::vector<double>>();
+      ASSERT_EQ(ours.inv_freq.size(), theirs.size());
+      for (size_t i = 0; i < theirs.size(); ++i) {
+        EXPECT_NEAR(ours.inv_freq[i], theirs[i], 1e-6 * theirs[i]) << "pair " << i;
+      }
+      double factor = at_length["attention_factor"];
+      EXPECT_NEAR(ours.attention_factor, factor, 1e-6 * factor);
+    }
+  }
+}
+
+TEST(RopeGolden, UnscaledEqualsTransformersToTheLastBit) {
+  Json file = golden();
+  for (const Json& expected : file["cases"]) {
+    if (expected["rope_parameters"]["rope_type"] != "default") continue;
+    auto ours = unscaled_inv_freq(geometry_of(expected["geometry"]));
+    auto theirs = expected["frequencies"][0]["inv_freq"].get<std::vector<float>>();
+    EXPECT_EQ(std::vector<float>(ours.begin(), ours.end()), theirs) << expected["model"];
+  }
+}
+
+TEST(RopeGolden, AConfigEntryReadAgainGivesTheSameFrequencies) {
+  Json file = golden();
+  for (const Json& expected : file["cases"]) {
+    RopeGeometry geometry = geometry_of(expected["geometry"]);
+    auto scaling = read_complete(expected["rope_parameters"], geometry.max_position_embeddings);
+    Json entry = scaling->config_entry(geometry);
+    SCOPED_TRACE(entry.dump());
+    RopeGeometry again = geometry;
+    again.rope_theta = 0;
+    Diagnostics diagnostics;
+    auto reread = read_rope_scaling(Fields(entry, diagnostics), &again.rope_theta);
+    ASSERT_THAT(diagnostics.errors(), SizeIs(0));
+    EXPECT_EQ(again.rope_theta, geometry.rope_theta);
+    for (int64_t seq_len : {geometry.max_position_embeddings / 2, 100000l}) {
+      EXPECT_EQ(reread->frequencies(again, seq_len).inv_freq,
+                scaling->frequencies(geometry, seq_len).inv_freq);
+      EXPECT_EQ(reread->frequencies(again, seq_len).attention_factor,
+                scaling->frequencies(geometry, seq_len).attention_factor);
+    }
+  }
+}
+
+TEST(RopeGolden, CoversEveryTypeThatTransformersKnows) {
+  std::set<std::string> seen{"ntk"};  // transformers has no such type
+  Json file = golden();
+  for (const Json& expected : file["cases"]) seen.insert(expected["rope_parameters"]["rope_type"]);
+  for (const auto& rope_type : rope_types()) EXPECT_TRUE(seen.contains(rope_type)) << rope_type;
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,147 @@
+#include "trainer/eval/comparison.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "trainer/eval/perplexity.h"
+#include "trainer/eval/report_page.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+EvalResult perplexity_result(const std::string& label, double shift = 0) {
+  TaskResult task{.task = "perplexity", .protocol = {{"targets_per_document", 512}}};
+  for (int64_t length : {4096, 8192}) {
+    double nll = 3 + shift;
+    PerplexityRow row{.length = length, .nll = nll, .nll_standard_error = 0.1, .ppl = 20};
+    row.tokens_scored = 1024;
+    row.document_nll = {nll - 0.1, nll + 0.1};
+    task.rows.push_back(row.write());
+  }
+  return {label, {{"model", "m/" + label}, {"dtype", "bfloat16"}}, {task}};
+}
+
+std::string error_of(const std::vector<EvalResult>& results) {
+  try {
+    compare(results);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kData);
+    return e.what();
+  }
+  return "";
+}
+
+TEST(DifferingPaths, NamesEachPlace) {
+  Json a = {{"same", 1}, {"list", {1, 2}}, {"map", {{"x", 1}}}};
+  Json b = {{"same", 1}, {"list", {1, 3, 4}}, {"map", {{"y", 1}}}};
+  EXPECT_THAT(differing_paths(a, b), ElementsAre("list.1", "list.2", "map.x", "map.y"));
+  EXPECT_TRUE(differing_paths(a, a).empty());
+}
+
+TEST(Compare, RefusesDifferentProtocolsAndSaysWhatDiffers) {
+  EvalResult other = perplexity_result("b");
+  other.tasks[0].protocol["targets_per_document"] = 256;
+  std::string error = error_of({perplexity_result("a"), other});
+  EXPECT_THAT(error, HasSubstr("targets_per_document: 512 against 256"));
+}
+
+TEST(Compare, RefusesOneLabelTwice) {
+  EXPECT_THAT(error_of({perplexity_result("a"), perplexity_result("a")}), HasSubstr("--label"));
+}
+
+TEST(Compare, KeepsTheOrderOfTheResults) {
+  auto comparisons = compare({perplexity_result("b"), perplexity_result("a")});
+  ASSERT_EQ(comparisons.size(), 1);
+  EXPECT_EQ(comparisons[0].models[0].label, "b");
+  EXPECT_EQ(comparisons[0].models[1].label, "a");
+}
+
+TEST(TextReport, StatesPairedDifferencesToTheReference) {
+  auto comparisons = compare({perplexity_result("base"), perplexity_result("trained", -0.25)});
+  std::string text = text_report(comparisons);
+  EXPECT_THAT(text, HasSubstr("minus that of 'base'"));
+  EXPECT_THAT(text, HasSubstr("-0.2500 ± 0.0000"));
+  EXPECT_THAT(text_report(comparisons, "trained"), HasSubstr("+0.2500 ± 0.0000"));
+}
+
+TEST(TextReport, LeavesMissingLengthsOpen) {
+  EvalResult shorter = perplexity_result("short");
+  shorter.tasks[0].rows.erase(1);
+  EXPECT_THAT(text_report(compare({perplexity_result("long"), shorter})), HasSubstr("8K"));
+}
+
+TEST(EvalResult, SurvivesJson) {
+  EvalResult result = perplexity_result("a");
+  EvalResult read = read_eval_result(result.write(), "a.json");
+  EXPECT_EQ(read.write(), result.write());
+  EXPECT_EQ(read.label, "a");
+  EXPECT_EQ(read.provenance["dtype"], "bfloat16");
+}
+
+TEST(EvalResult, HasTheKeysThatScriptsReadAndInOrder) {
+  Json json = perplexity_result("a").write();
+  EXPECT_EQ(json["format"], "longspan eval");
+  EXPECT_EQ(json["format_version"], 1);
+  EXPECT_EQ(json["tasks"][0]["rows"][0]["length"], 4096);
+  for (const char* key : {"nll", "nll_standard_error", "ppl", "bits_per_byte", "tokens_scored",
+                          "documents", "document_nll", "seconds"}) {
+    EXPECT_TRUE(json["tasks"][0]["rows"][0].contains(key)) << key;
+  }
+}
+
+TEST(EvalResult, RefusesWhatIsNone) {
+  Json good = perplexity_result("a").write();
+  auto message = [](const Json& json) -> std::string {
+    try {
+      read_eval_result(json, "a.json");
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kData);
+      return e.what();
+    }
+    return "";
+  };
+  auto with = [&](const char* pointer, Json value) {
+    Json changed = good;
+    changed[Json::json_pointer(pointer)] = std::move(value);
+    return message(changed);
+  };
+  EXPECT_EQ(message(good), "");
+  EXPECT_THAT(message(Json::array()), HasSubstr("longspan eval"));
+  EXPECT_THAT(message(Json("text")), HasSubstr("longspan eval"));
+  EXPECT_THAT(with("/format_version", 99), HasSubstr("99"));
+  EXPECT_THAT(with("/tasks", Json::array()), HasSubstr("tasks"));
+  EXPECT_THAT(with("/tasks", 3), HasSubstr("tasks"));
+  EXPECT_THAT(with("/tasks/0", 3), HasSubstr("tasks.0"));
+  EXPECT_THAT(with("/tasks/0/task", "passkeys"), HasSubstr("passkeys"));
+  EXPECT_THAT(with("/tasks/0/rows", Json::array()), HasSubstr("rows"));
+  EXPECT_THAT(with("/tasks/0/rows/0", "x"), HasSubstr("rows"));
+  EXPECT_THAT(with("/tasks/0/rows/1/nll", "low"), HasSubstr("nll"));
+  EXPECT_THAT(with("/tasks/0/rows/1/nll", nullptr), HasSubstr("nll"));
+  EXPECT_THAT(with("/tasks/0/rows/1/length", -4), HasSubstr("length"));
+  EXPECT_THAT(with("/tasks/0/protocol", "x"), HasSubstr("protocol"));
+}
+
+TEST(ReportPage, LoadsNothingFromElsewhere) {
+  std::vector<EvalResult> results{perplexity_result("base"), perplexity_result("trained", -0.25)};
+  std::string page = report_page(results, compare(results));
+  for (const char* word : {"http", "src=", "href=", "@import", "url(", "<script"}) {
+    EXPECT_THAT(page, Not(HasSubstr(word)));
+  }
+  EXPECT_THAT(page, HasSubstr("trained"));
+  EXPECT_THAT(page, HasSubstr("targets_per_document"));
+  EXPECT_THAT(page, HasSubstr("m/base"));
+}
+
+TEST(ReportPage, EscapesLabels) {
+  std::vector<EvalResult> results{perplexity_result("<b>\"&")};
+  std::string page = report_page(results, compare(results));
+  EXPECT_THAT(page, Not(HasSubstr("<b>")));
+  EXPECT_THAT(page, HasSubstr("&lt;b&gt;&quot;&amp;"));
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "data/tokenizer.h"
+#include "tests/support/tiny_llama.h"
+
+namespace longspan {
+
+/// One id a byte.
+class ByteTokenizer : public Tokenizer {
+ public:
+  std::vector<int32_t> encode(std::string_view text) const override {
+    std::vector<int32_t> ids;
+    for (char c : text) ids.push_back(static_cast<unsigned char>(c));
+    return ids;
+  }
+  std::string decode(const std::vector<int32_t>& ids, bool) const override {
+    return {ids.begin(), ids.end()};
+  }
+  int64_t vocab_size() const override { return 256; }
+  std::string fingerprint() const override { return "bytes"; }
+};
+
+inline std::unique_ptr<CausalLm> byte_model() {
+  ModelConfig config = tiny_llama_config();
+  config.vocab_size = 256;
+  return random_model(config);
+}
+
+/// A folder that goes away with the test.
+class TestFolder {
+ public:
+  TestFolder() : path_(std::filesystem::temp_directory_path() / "longspan-eval-XXXXXX") {
+    std::string name = path_.string();
+    path_ = mkdtemp(name.data());
+  }
+  ~TestFolder() { std::filesystem::remove_all(path_); }
+
+  /// Writes a file and returns its path.
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(path_ / name) << text;
+    return (path_ / name).string();
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// `size` letters that do not repeat in a simple way.
+inline std::string some_text(size_t size, uint64_t seed = 1) {
+  std::string text;
+  for (uint64_t state = seed; text.size() < size;) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    text += static_cast<char>('a' + (state >> 33) % 26);
+  }
+  return text;
+}
+
+}  // namespace longspan

@@ -1,0 +1,124 @@
+#include "trainer/eval/passkey.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/trainer/eval/eval_fixtures.h"
+#include "trainer/eval/passkey_prompt.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++found;
+  return found;
+}
+
+std::string text_of(const PasskeyPrompt& prompt) { return {prompt.ids.begin(), prompt.ids.end()}; }
+
+TEST(PasskeyText, IsLongLorasText) {
+  EXPECT_EQ(passkey_text(20, 0.5, "12345"),
+            "There is an important info hidden inside a lot of irrelevant text. Find it and "
+            "memorize them. I will quiz you about the important information there.\n"
+            "The grass \n"
+            "The pass key is 12345. Remember it. 12345 is the pass key.\n"
+            "The grass \n"
+            "What is the pass key? The pass key is");
+}
+
+TEST(PasskeyText, DepthMovesTheKeyAndNothingElse) {
+  size_t start = passkey_text(1000, 0, "12345").find("12345");
+  EXPECT_EQ(passkey_text(1000, 0.25, "12345").find("12345"), start + 250);
+  EXPECT_EQ(passkey_text(1000, 1, "12345").find("12345"), start + 1000);
+  EXPECT_EQ(passkey_text(1000, 1, "12345").size(), passkey_text(1000, 0, "12345").size());
+}
+
+TEST(DrawPasskey, HasFiveDigitsAndDependsOnEverything) {
+  std::set<std::string> keys;
+  for (int64_t trial = 0; trial < 20; ++trial) {
+    std::string key = draw_passkey(0, 4096, 0.5, trial);
+    EXPECT_EQ(key.size(), 5);
+    EXPECT_EQ(draw_passkey(0, 4096, 0.5, trial), key);
+    keys.insert(key);
+  }
+  EXPECT_GT(keys.size(), 18);
+  EXPECT_NE(draw_passkey(0, 4096, 0.5, 0), draw_passkey(1, 4096, 0.5, 0));
+  EXPECT_NE(draw_passkey(0, 4096, 0.5, 0), draw_passkey(0, 8192, 0.5, 0));
+  EXPECT_NE(draw_passkey(0, 4096, 0.5, 0), draw_passkey(0, 4096, 0.75, 0));
+}
+
+TEST(PasskeyPrompt, FillsTheLengthToTheLastToken) {
+  ByteTokenizer tokenizer;
+  for (int64_t length : {400, 1000, 4096}) {
+    auto prompt = build_passkey_prompt(tokenizer, {}, length, 0.3, "54321");
+    EXPECT_EQ(prompt.ids.size() + prompt.answer_ids.size(), length);
+    EXPECT_EQ(std::string(prompt.answer_ids.begin(), prompt.answer_ids.end()), " 54321");
+    std::string text = text_of(prompt);
+    EXPECT_THAT(text, StartsWith("There is an important info"));
+    EXPECT_THAT(text, EndsWith("The pass key is"));
+    EXPECT_EQ(count(text, "54321"), 2);
+  }
+}
+
+TEST(PasskeyPrompt, CountsTheBosToken) {
+  auto prompt = build_passkey_prompt(ByteTokenizer(), 1, 500, 0.5, "54321");
+  EXPECT_EQ(prompt.ids.front(), 1);
+  EXPECT_EQ(prompt.ids.size() + prompt.answer_ids.size(), 500);
+}
+
+TEST(PasskeyPrompt, RefusesALengthWithoutRoom) {
+  EXPECT_THROW(build_passkey_prompt(ByteTokenizer(), {}, 100, 0.5, "54321"), Error);
+}
+
+TEST(FirstDigits, AreThoseOfTheFirstNumber) {
+  EXPECT_EQ(first_digits(" 12345.\n678"), "12345");
+  EXPECT_EQ(first_digits("the key 123456"), "12345");
+  EXPECT_EQ(first_digits(" 12 345"), "12");
+  EXPECT_EQ(first_digits("none"), "");
+}
+
+TEST(Passkey, GivesARowForEachLengthAndDepth) {
+  auto model = byte_model();
+  ByteTokenizer tokenizer;
+  EvalOptions options{.lengths = {340, 400}, .depths = {0, 0.5, 1}, .trials = 2};
+  TaskResult result = Passkey().run({*model, tokenizer, {}}, options);
+  ASSERT_EQ(result.rows.size(), 6);
+  const Json& row = result.rows[4];
+  EXPECT_EQ(row["length"], 400);
+  EXPECT_EQ(row["depth"], 0.5);
+  EXPECT_EQ(row["trials"], 2);
+  EXPECT_EQ(row["prompt_tokens"], 394);
+  EXPECT_GT(row["answer_nll"], 0);
+  EXPECT_EQ(row["correct"], 0);  // random weights: one in 90,000 keys
+  EXPECT_LE(row["accuracy_low"], row["accuracy"]);
+  EXPECT_GE(row["accuracy_high"], row["accuracy"]);
+  EXPECT_EQ(result.protocol["trials"], 2);
+  EXPECT_THAT(result.protocol["rule"].get<std::string>(), HasSubstr("LongLoRA"));
+}
+
+TEST(Passkey, IsTheSameEachTime) {
+  auto model = byte_model();
+  ByteTokenizer tokenizer;
+  EvalOptions options{.lengths = {340}, .depths = {0.5}, .trials = 1};
+  auto nll = [&] {
+    return Passkey().run({*model, tokenizer, {}}, options).rows[0]["answer_nll"].get<double>();
+  };
+  EXPECT_EQ(nll(), nll());
+}
+
+TEST(Passkey, RefusesDepthsOutsideTheText) {
+  auto model = byte_model();
+  ByteTokenizer tokenizer;
+  EXPECT_THROW(Passkey().run({*model, tokenizer, {}}, {.lengths = {400}, .depths = {1.5}}), Error);
+  EXPECT_THROW(Passkey().run({*model, tokenizer, {}}, {.lengths = {400}, .trials = 0}), Error);
+}
+
+}  // namespace
+}  // namespace longspan

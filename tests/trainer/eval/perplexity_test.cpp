@@ -1,0 +1,191 @@
+#include "trainer/eval/perplexity.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/tensor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "tests/trainer/eval/eval_fixtures.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::HasSubstr;
+
+TargetDocument counting_document(int64_t tokens) {
+  TargetDocument document{.name = "counting"};
+  document.ids.resize(tokens);
+  std::iota(document.ids.begin(), document.ids.end(), 100);
+  return document;
+}
+
+TEST(ContextWindow, EndsWithTheSameTokensAtEveryLength) {
+  TargetDocument document = counting_document(64);
+  for (int64_t length : {16, 20, 33, 64}) {
+    auto window = context_window(document, length, {});
+    ASSERT_EQ(std::ssize(window), length);
+    EXPECT_EQ(window.back(), 163);
+    EXPECT_EQ(window.front(), 164 - length);
+  }
+}
+
+TEST(ContextWindow, CountsTheBosToken) {
+  TargetDocument document = counting_document(63);
+  for (int64_t length : {16, 64}) {
+    auto window = context_window(document, length, 7);
+    ASSERT_EQ(std::ssize(window), length);
+    EXPECT_EQ(window.front(), 7);
+    EXPECT_EQ(window[1], 163 - (length - 1));
+    EXPECT_EQ(window.back(), 162);
+  }
+}
+
+class PerplexityRun : public ::testing::Test {
+ protected:
+  TaskResult run(const EvalOptions& options, std::optional<int64_t> bos = {}) {
+    return Perplexity().run({*model_, tokenizer_, bos}, options);
+  }
+  std::string error_of(const EvalOptions& options, ExitCode code) {
+    try {
+      run(options);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), code);
+      return e.what();
+    }
+    ADD_FAILURE() << "no error";
+    return "";
+  }
+  /// By definition: log softmax of whole logits, one target at a time.
+  double expected_nll(const std::string& window, int64_t targets) {
+    at::NoGradGuard no_gradients;
+    auto ids32 = tokenizer_.encode(window);
+    std::vector<int64_t> ids(ids32.begin(), ids32.end());
+    at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0);
+    at::Tensor hidden = model_->hidden_states({input, {}, {}}).squeeze(0);
+    at::Tensor log_p = at::log_softmax(at::linear(hidden, model_->lm_head_weight()), -1);
+    double sum = 0;
+    int64_t size = std::ssize(ids);
+    for (int64_t t = size - targets; t < size; ++t) sum -= log_p[t - 1][ids[t]].item<double>();
+    return sum / static_cast<double>(targets);
+  }
+
+  std::unique_ptr<CausalLm> model_ = byte_model();
+  ByteTokenizer tokenizer_;
+  TestFolder folder_;
+};
+
+TEST_F(PerplexityRun, ScoresTheLastTargetsBeforeTheLargestLength) {
+  std::string text = some_text(100);
+  TaskResult result =
+      run({.lengths = {16, 24, 60}, .text = {folder_.write("a.txt", text)}, .targets = 8});
+  ASSERT_EQ(result.rows.size(), 3);
+  for (const auto& row : result.rows) {
+    int64_t length = row["length"];
+    EXPECT_NEAR(row["nll"].get<double>(), expected_nll(text.substr(60 - length, length), 8), 1e-5);
+    EXPECT_EQ(row["tokens_scored"], 8);
+    EXPECT_NEAR(row["ppl"].get<double>(), std::exp(row["nll"].get<double>()), 1e-9);
+    EXPECT_NEAR(row["bits_per_byte"].get<double>(), row["nll"].get<double>() / std::numbers::ln2,
+                1e-9);
+    EXPECT_TRUE(row["nll_standard_error"].is_null());
+  }
+}
+
+TEST_F(PerplexityRun, PutsBosFirstWhereTheTokenizerDoes) {
+  std::string text = some_text(100);
+  std::string bos = "A";
+  TaskResult result =
+      run({.lengths = {16, 60}, .text = {folder_.write("a.txt", text)}, .targets = 8}, 'A');
+  EXPECT_NEAR(result.rows[0]["nll"].get<double>(), expected_nll(bos + text.substr(44, 15), 8),
+              1e-5);
+  EXPECT_NEAR(result.rows[1]["nll"].get<double>(), expected_nll(bos + text.substr(0, 59), 8), 1e-5);
+  EXPECT_EQ(result.protocol["bos_token_id"], 'A');
+}
+
+TEST_F(PerplexityRun, AveragesOverDocuments) {
+  std::string a = folder_.write("a.txt", some_text(90, 1));
+  std::string b = folder_.write("b.txt", some_text(90, 2));
+  TaskResult result = run({.lengths = {40}, .text = {a, b}, .targets = 8});
+  auto nll = result.rows[0]["document_nll"].get<std::vector<double>>();
+  ASSERT_EQ(nll.size(), 2);
+  EXPECT_NE(nll[0], nll[1]);
+  EXPECT_DOUBLE_EQ(result.rows[0]["nll"].get<double>(), (nll[0] + nll[1]) / 2);
+  EXPECT_NEAR(result.rows[0]["nll_standard_error"].get<double>(), std::abs(nll[0] - nll[1]) / 2,
+              1e-12);
+  EXPECT_EQ(result.rows[0]["tokens_scored"], 16);
+}
+
+TEST_F(PerplexityRun, LeavesShortDocumentsOutAndNamesThem) {
+  std::string a = folder_.write("a.txt", some_text(39));
+  std::string b = folder_.write("b.txt", some_text(40));
+  TaskResult result = run({.lengths = {40}, .text = {a, b}, .targets = 8});
+  EXPECT_EQ(result.protocol["documents"].size(), 1);
+  EXPECT_THAT(result.protocol["left_out_as_too_short"].dump(), HasSubstr("39 tokens"));
+}
+
+TEST_F(PerplexityRun, TakesTheFirstDocumentsThatAreLongEnough) {
+  std::string a = folder_.write("a.txt", some_text(39));
+  std::string b = folder_.write("b.txt", some_text(40));
+  std::string c = folder_.write("c.txt", some_text(50));
+  TaskResult result = run({.lengths = {40}, .text = {a, b, c}, .documents = 1, .targets = 8});
+  ASSERT_EQ(result.protocol["documents"].size(), 1);
+  EXPECT_THAT(result.protocol["documents"][0]["name"].get<std::string>(), HasSubstr("b.txt"));
+}
+
+TEST_F(PerplexityRun, ListsTheTokensOfAllDocumentsWhenNoneIsLongEnough) {
+  std::string a = folder_.write("a.txt", some_text(39));
+  std::string b = folder_.write("b.txt", some_text(20));
+  std::string error = error_of({.lengths = {40}, .text = {a, b}, .targets = 8}, ExitCode::kData);
+  EXPECT_THAT(error, HasSubstr("39 tokens"));
+  EXPECT_THAT(error, HasSubstr("20 tokens"));
+}
+
+TEST_F(PerplexityRun, NeedsRoomForContextAndTexts) {
+  std::string a = folder_.write("a.txt", some_text(50));
+  EXPECT_THAT(error_of({.lengths = {40}, .text = {a}, .targets = 40}, ExitCode::kUsage),
+              HasSubstr("--targets"));
+  EXPECT_THAT(error_of({.lengths = {40}, .targets = 8}, ExitCode::kUsage), HasSubstr("--text"));
+}
+
+TEST_F(PerplexityRun, NonFiniteWeightsAreAnErrorNotANumber) {
+  model_->visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
+    if (name == "model.norm.weight") parameter.fill_(NAN);
+  });
+  std::string a = folder_.write("a.txt", some_text(50));
+  error_of({.lengths = {40}, .text = {a}, .targets = 8}, ExitCode::kNonFinite);
+}
+
+TEST_F(PerplexityRun, OtherTextsGiveAnotherProtocol) {
+  EvalOptions options{.lengths = {40}, .targets = 8};
+  options.text = {folder_.write("a.txt", some_text(50, 1))};
+  Json first = run(options).protocol;
+  EXPECT_EQ(run(options).protocol, first);
+  folder_.write("a.txt", some_text(50, 2));
+  EXPECT_NE(run(options).protocol, first);
+}
+
+TEST(PerplexityRow, SurvivesJson) {
+  PerplexityRow row{.length = 4096,
+                    .nll = 3.25,
+                    .nll_standard_error = 0.125,
+                    .ppl = 25.79,
+                    .bits_per_byte = 1.1,
+                    .tokens_scored = 1024,
+                    .document_nll = {3.125, 3.375},
+                    .seconds = 2};
+  Diagnostics diagnostics;
+  Json json = row.write();
+  PerplexityRow read;
+  Fields fields(json, diagnostics);
+  read.read(fields);
+  EXPECT_TRUE(diagnostics.empty());
+  EXPECT_EQ(read.write(), json);
+}
+
+}  // namespace
+}  // namespace longspan

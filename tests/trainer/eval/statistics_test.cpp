@@ -1,0 +1,38 @@
+#include "trainer/eval/statistics.h"
+
+#include <gtest/gtest.h>
+
+namespace longspan {
+namespace {
+
+TEST(StandardError, IsTheSampleDeviationOverRootN) {
+  // s = sqrt(((-1.5)^2 + 0.5^2 + 0.5^2 + 0.5^2) / 3) = 1, n = 4
+  EXPECT_DOUBLE_EQ(*standard_error({1, 3, 3, 3}), 0.5);
+  EXPECT_FALSE(standard_error({2}).has_value());
+}
+
+// Reference: evaluation.md 2.2, and the formula of Wilson 1927 evaluated in Python 3.11.
+TEST(WilsonInterval, HasTheKnownBounds) {
+  EXPECT_NEAR(wilson_interval(3, 3).low, 0.438503, 1e-6);
+  EXPECT_NEAR(wilson_interval(5, 5).low, 0.565518, 1e-6);
+  EXPECT_NEAR(wilson_interval(10, 10).low, 0.722467, 1e-6);
+  EXPECT_NEAR(wilson_interval(50, 50).low, 0.928652, 1e-6);
+  EXPECT_NEAR(wilson_interval(8, 10).low, 0.490162, 1e-6);
+  EXPECT_NEAR(wilson_interval(8, 10).high, 0.943318, 1e-6);
+  EXPECT_NEAR(wilson_interval(0, 3).high, 0.561497, 1e-6);
+  EXPECT_DOUBLE_EQ(wilson_interval(0, 3).low, 0);
+}
+
+TEST(WilsonInterval, OfNoTrialsSaysNothing) {
+  EXPECT_EQ(wilson_interval(0, 0).low, 0);
+  EXPECT_EQ(wilson_interval(0, 0).high, 1);
+}
+
+TEST(PairedDifference, CancelsWhatTheItemsShare) {
+  auto difference = paired_difference({3.5, 2.5, 5.5}, {3, 2, 5});
+  EXPECT_DOUBLE_EQ(difference.mean, 0.5);
+  EXPECT_DOUBLE_EQ(*difference.standard_error, 0);
+}
+
+}  // namespace
+}  // namespace longspan

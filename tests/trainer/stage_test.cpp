@@ -1,0 +1,107 @@
+#include "trainer/stage.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+namespace longspan {
+namespace {
+
+const std::vector<Stage> kStages = {
+    {.steps = 3, .seq_len = 8, .gradient_accumulation_steps = 2},
+    {.steps = 1, .seq_len = 16, .batch_size = 4},
+    {.steps = 2, .seq_len = 32, .gradient_accumulation_steps = 5},
+};
+
+ModelConfig base_of(int64_t max_position_embeddings) {
+  ModelConfig config;
+  config.head_dim = 64;
+  config.max_position_embeddings = max_position_embeddings;
+  config.rope_scaling = make_rope_scaling("default");
+  return config;
+}
+
+std::shared_ptr<const RopeScaling> rope(const Json& json) {
+  Diagnostics diagnostics;
+  std::shared_ptr<const RopeScaling> scaling = read_rope_scaling(Fields(json, diagnostics));
+  diagnostics.throw_if_any(ExitCode::kRecipe);
+  return scaling;
+}
+
+TEST(Stage, TotalsAreSumsOverStages) {
+  EXPECT_EQ(total_steps(kStages), 6);
+  EXPECT_EQ(total_tokens(kStages), 3 * 16 + 1 * 64 + 2 * 160);
+}
+
+TEST(Stage, EachStepBelongsToOneStage) {
+  std::vector<size_t> stages;
+  for (int step = 0; step < 6; ++step) stages.push_back(stage_position(kStages, step).stage);
+  EXPECT_EQ(stages, (std::vector<size_t>{0, 0, 0, 1, 2, 2}));
+}
+
+TEST(Stage, BatchesCountOnThroughTheStages) {
+  std::vector<int64_t> batches;
+  for (int step = 0; step < 6; ++step) {
+    batches.push_back(stage_position(kStages, step).first_batch);
+  }
+  EXPECT_EQ(batches, (std::vector<int64_t>{0, 2, 4, 6, 7, 12}));
+}
+
+TEST(Stage, ThereIsNoStepBeyondTheLastStage) {
+  EXPECT_THROW(stage_position(kStages, 6), std::logic_error);
+}
+
+TEST(RopeExtension, WithoutScalingTheBaseStaysAsItIs) {
+  ModelConfig base = base_of(8192);
+  RopeExtension extension = extend_rope(base, nullptr);
+  EXPECT_EQ(extension.scaling, base.rope_scaling);
+  EXPECT_EQ(extension.max_position_embeddings, 8192);
+  EXPECT_EQ(extension.context_length, 8192);
+}
+
+TEST(RopeExtension, YarnTakesTheOriginalLengthFromTheBase) {
+  auto extension = extend_rope(base_of(8192), rope({{"rope_type", "yarn"}, {"factor", 4}}));
+  EXPECT_EQ(extension.max_position_embeddings, 32768);
+  EXPECT_EQ(extension.scaling->original_max_position_embeddings(), 8192);
+  EXPECT_EQ(extension.scaling->factor(), 4);
+}
+
+TEST(RopeExtension, AnOriginalLengthInTheRecipeWins) {
+  auto extension = extend_rope(
+      base_of(8192),
+      rope({{"rope_type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 2048}}));
+  EXPECT_EQ(extension.max_position_embeddings, 8192);
+  EXPECT_EQ(extension.original_max_position_embeddings, 2048);
+}
+
+TEST(RopeExtension, LinearMultipliesTheContext) {
+  auto extension = extend_rope(base_of(8192), rope({{"rope_type", "linear"}, {"factor", 1.5}}));
+  EXPECT_EQ(extension.max_position_embeddings, 12288);
+  EXPECT_EQ(extension.context_length, 12288);
+}
+
+TEST(RopeExtension, DynamicKeepsMaxPositionEmbeddings) {
+  auto extension = extend_rope(base_of(8192), rope({{"rope_type", "dynamic"}, {"factor", 2}}));
+  EXPECT_EQ(extension.max_position_embeddings, 8192);
+  EXPECT_EQ(extension.context_length, 16384);
+}
+
+TEST(RopeExtension, AScalingOfTheBaseIsReplacedNotMultiplied) {
+  ModelConfig base = base_of(32768);
+  base.rope_scaling = rope({{"rope_type", "linear"}, {"factor", 4}});
+  auto extension = extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}));
+  EXPECT_EQ(extension.original_max_position_embeddings, 8192);
+  EXPECT_EQ(extension.max_position_embeddings, 16384);
+}
+
+TEST(RopeExtension, DoingItOnTheExtendedModelGivesTheSame) {
+  ModelConfig base = base_of(8192);
+  auto scaling = rope({{"rope_type", "yarn"}, {"factor", 2}});
+  auto once = extend_rope(base, scaling);
+  base.rope_scaling = once.scaling;
+  base.max_position_embeddings = once.max_position_embeddings;
+  EXPECT_EQ(extend_rope(base, scaling).max_position_embeddings, 16384);
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,296 @@
+#include "trainer/trainer.h"
+
+#include <ATen/Context.h>
+#include <ATen/ops/equal.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "checkpoints/checkpoint_store.h"
+#include "checkpoints/peft_adapter.h"
+#include "src/core/error.h"
+#include "src/core/text.h"
+#include "tests/support/tiny_llama.h"
+#include "trainer/observers/checkpointing.h"
+#include "trainer/observers/metrics.h"
+#include "trainer/observers/stop_on_signal.h"
+#include "trainer/observers/validation.h"
+
+namespace longspan {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Recorder : public Observer {
+ public:
+  explicit Recorder(std::vector<StepRecord>& records) : records_(records) {}
+  void step_ended(Trainer&, StepRecord& record) override { records_.push_back(record); }
+
+ private:
+  std::vector<StepRecord>& records_;
+};
+
+class StopAfter : public Observer {
+ public:
+  explicit StopAfter(int64_t step) : step_(step) {}
+  void step_ended(Trainer& trainer, StepRecord& record) override {
+    if (record.step >= step_) trainer.stop();
+  }
+
+ private:
+  int64_t step_;
+};
+
+class TrainerRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directories(folder_);
+    TokenStoreWriter writer(folder_ / "tokens.h5", "tiny", 61);
+    for (int document = 0; document < 5; ++document) {
+      std::vector<int32_t> ids;
+      for (int i = 0; i < 90 + 40 * document; ++i) ids.push_back((i * i + document) % 61);
+      writer.append("document " + std::to_string(document), ids);
+    }
+    writer.commit();
+    store_ = std::make_shared<const TokenStore>(folder_ / "tokens.h5");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::shared_ptr<const Loader> loader(int64_t seq_len, int64_t batch_size) {
+    LoaderOptions options;
+    options.packer.seq_len = seq_len;
+    options.batch_size = batch_size;
+    options.seed = 7;
+    return std::make_shared<const Loader>(store_, options);
+  }
+
+  std::unique_ptr<CausalLm> model(at::ScalarType dtype = at::kFloat) {
+    auto made = random_model(tiny_llama_config(), 1, dtype);
+    apply_lora(*made, lora_);
+    return made;
+  }
+
+  std::unique_ptr<Trainer> trainer(CausalLm& model, const std::vector<Stage>& stages) {
+    std::vector<std::shared_ptr<const Loader>> loaders;
+    for (const auto& stage : stages) loaders.push_back(loader(stage.seq_len, stage.batch_size));
+    auto made = std::make_unique<Trainer>(model, stages, loaders, options_);
+    made->add(std::make_unique<Recorder>(records_));
+    return made;
+  }
+
+  /// Two stages: shifted sparse at 32 tokens, then full attention and YaRN at 96.
+  static std::vector<Stage> two_stages() {
+    Json yarn = {{"rope_type", "yarn"}, {"factor", 2}};
+    Diagnostics diagnostics;
+    return {{.steps = 3,
+             .seq_len = 32,
+             .batch_size = 2,
+             .gradient_accumulation_steps = 2,
+             .attention = make_attention_pattern("shifted_sparse"),
+             .rope = nullptr},
+            {.steps = 3,
+             .seq_len = 96,
+             .attention = make_attention_pattern("full"),
+             .rope = read_rope_scaling(Fields(yarn, diagnostics))}};
+  }
+  static std::vector<Stage> one_stage(int64_t steps, int64_t batch_size = 1,
+                                      int64_t gradient_accumulation_steps = 1) {
+    return {{.steps = steps,
+             .seq_len = 32,
+             .batch_size = batch_size,
+             .gradient_accumulation_steps = gradient_accumulation_steps,
+             .attention = make_attention_pattern("full"),
+             .rope = nullptr}};
+  }
+
+  std::unique_ptr<Checkpointing> checkpointing(const CheckpointingOptions& options) {
+    return std::make_unique<Checkpointing>(CheckpointStore(folder_ / "checkpoints"), options, lora_,
+                                           "base", Json{{"seed", 7}});
+  }
+
+  fs::path folder_ = fs::temp_directory_path() / ("trainer_test-" + std::to_string(getpid()));
+  std::shared_ptr<const TokenStore> store_;
+  LoraOptions lora_{.r = 4, .modules_to_save = {"embed_tokens", "norm"}};
+  TrainerOptions options_{.optimizer = {.lr = 1e-2}, .loss_chunk_tokens = 16};
+  std::vector<StepRecord> records_;
+};
+
+std::vector<double> losses(const std::vector<StepRecord>& records) {
+  std::vector<double> all;
+  for (const auto& record : records) all.push_back(record.loss);
+  return all;
+}
+
+TEST_F(TrainerRun, LowersTheLoss) {
+  auto tiny = model();
+  trainer(*tiny, one_stage(30, 4))->run();
+  EXPECT_LT(records_.back().loss, 0.8 * records_.front().loss);
+}
+
+TEST_F(TrainerRun, RecordsWhatHappened) {
+  auto tiny = model();
+  trainer(*tiny, two_stages())->run();
+  ASSERT_EQ(records_.size(), 6u);
+  EXPECT_EQ(records_[2].attention, "shifted_sparse");
+  EXPECT_EQ(records_[2].tokens, 128);
+  EXPECT_EQ(records_[2].total_tokens, 384);
+  EXPECT_EQ(records_[3].stage, 1u);
+  EXPECT_EQ(records_[3].seq_len, 96);
+  EXPECT_EQ(records_[5].total_tokens, 384 + 3 * 96);
+  EXPECT_DOUBLE_EQ(records_[0].lr, 1e-2);
+  EXPECT_GT(records_[5].peak_memory_bytes, 0);
+  EXPECT_EQ(tiny->config().max_position_embeddings, 128);
+}
+
+TEST_F(TrainerRun, AccumulationGivesWhatOneLargeBatchGives) {
+  auto one = model(), two = model();
+  trainer(*one, one_stage(1, 4, 1))->run();
+  trainer(*two, one_stage(1, 2, 2))->run();
+  EXPECT_NEAR(records_[0].loss, records_[1].loss, 1e-5);
+  EXPECT_NEAR(records_[0].grad_norm, records_[1].grad_norm, 1e-4 * records_[0].grad_norm);
+}
+
+TEST_F(TrainerRun, ResumedGivesTheSameBitsAsUnbroken) {
+  for (auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (int64_t broken_after : {2, 3, 5}) {
+      records_.clear();
+      fs::remove_all(folder_ / "checkpoints");
+      auto whole = model(dtype);
+      trainer(*whole, two_stages())->run();
+      auto expected = losses(records_);
+
+      records_.clear();
+      auto before = model(dtype), after = model(dtype);
+      auto first = trainer(*before, two_stages());
+      first->add(checkpointing({})).add(std::make_unique<StopAfter>(broken_after)).run();
+      auto second = trainer(*after, two_stages());
+      second->resume(read_train_state(*CheckpointStore(folder_ / "checkpoints").newest()));
+      second->run();
+      EXPECT_EQ(losses(records_), expected) << dtype << " " << broken_after;
+      EXPECT_EQ(records_.back().total_tokens, 384 + 3 * 96);
+    }
+  }
+}
+
+TEST_F(TrainerRun, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
+  auto tiny = model();
+  tiny->visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
+    if (name == "model.layers.1.mlp.up_proj.weight") parameter.fill_(std::nan(""));
+  });
+  auto run = trainer(*tiny, one_stage(2));
+  at::Tensor before = run->optimizer().weights()[0].master.clone();
+  try {
+    run->run();
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kNonFinite);
+    EXPECT_THAT(e.what(), testing::HasSubstr("step 1: loss nan"));
+    EXPECT_THAT(e.what(), testing::HasSubstr("batches 0 to 0"));
+  }
+  EXPECT_TRUE(at::equal(run->optimizer().weights()[0].master, before));
+  EXPECT_TRUE(records_.empty());
+}
+
+TEST_F(TrainerRun, SavesBySteps) {
+  auto tiny = model();
+  trainer(*tiny, one_stage(7))->add(checkpointing({.every_steps = 2, .keep_last = 3})).run();
+  EXPECT_THAT(CheckpointStore(folder_ / "checkpoints").steps(), testing::ElementsAre(4, 6, 7));
+}
+
+TEST_F(TrainerRun, SavesTheAdapterFromTheMastersAndTheExtendedConfig) {
+  auto tiny = model(at::kBFloat16);
+  auto run = trainer(*tiny, two_stages());
+  run->add(checkpointing({})).run();
+  PeftAdapter adapter = read_peft_adapter(*CheckpointStore(folder_ / "checkpoints").newest());
+  EXPECT_EQ(adapter.lora.r, 4);
+  EXPECT_EQ(adapter.base_model_name_or_path, "base");
+  EXPECT_EQ(adapter.config_json["max_position_embeddings"], 128);
+  for (const auto& weight : run->optimizer().weights()) {
+    ASSERT_TRUE(adapter.tensors.contains(weight.name)) << weight.name;
+    EXPECT_TRUE(at::equal(adapter.tensors[weight.name], weight.master)) << weight.name;
+  }
+}
+
+TEST_F(TrainerRun, ValidatesEverySoManyStepsAndAtTheEndWithoutDisturbing) {
+  auto plain = model(), watched = model();
+  trainer(*plain, two_stages())->run();
+  auto expected = losses(records_);
+  records_.clear();
+
+  std::vector<StepRecord> with_validation;
+  std::vector<std::shared_ptr<const Loader>> loaders = {loader(32, 2), loader(96, 1)};
+  Trainer run(*watched, two_stages(), loaders, options_);
+  ValidationOptions options{.every_steps = 4, .sequences = 2};
+  run.add(std::make_unique<Validation>(options, loader(96, 1)))
+      .add(std::make_unique<Recorder>(with_validation))
+      .run();
+  EXPECT_EQ(losses(with_validation), expected);
+  for (const auto& record : with_validation) {
+    bool due = record.step == 4 || record.step == 6;
+    EXPECT_EQ(record.validation_loss.has_value(), due) << record.step;
+    if (due) {
+      EXPECT_NEAR(*record.validation_loss, std::log(61.0), 3.0);
+    }
+  }
+}
+
+TEST_F(TrainerRun, MetricsHaveOneLineAStepAlsoAfterAKill) {
+  const fs::path file = folder_ / "metrics.jsonl";
+  auto first = model(), second = model();
+  trainer(*first, one_stage(4))
+      ->add(std::make_unique<Metrics>(file))
+      .add(checkpointing({.every_steps = 2}))
+      .add(std::make_unique<StopAfter>(2))
+      .run();
+  FILE* torn = fopen(file.c_str(), "a");  // what a kill during step 4 leaves
+  fputs("{\"step\":3,\"loss\":1}\n{\"step\":4,\"lo", torn);
+  fclose(torn);
+  auto resumed = trainer(*second, one_stage(4));
+  resumed->resume(read_train_state(*CheckpointStore(folder_ / "checkpoints").newest()));
+  resumed->add(std::make_unique<Metrics>(file)).run();
+
+  std::vector<int64_t> steps;
+  std::vector<double> losses_written;
+  for (const auto& line : split(read_file(file, ExitCode::kFailure), '\n')) {
+    if (line.empty()) continue;
+    Json record = parse_json(line, "metrics.jsonl", ExitCode::kFailure);
+    for (const char* key : {"lr", "grad_norm", "tokens", "step_seconds", "tokens_per_second",
+                            "peak_memory_bytes", "seq_len", "attention", "stage"}) {
+      EXPECT_TRUE(record.contains(key)) << key;
+    }
+    steps.push_back(record["step"]);
+    losses_written.push_back(record["loss"]);
+  }
+  EXPECT_THAT(steps, testing::ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(losses_written, losses(records_));  // a double survives JSON bit for bit
+}
+
+TEST_F(TrainerRun, ASignalEndsTheRunAfterTheStepAndSaves) {
+  class Interrupt : public Observer {
+    void step_ended(Trainer&, StepRecord&) override { raise(SIGTERM); }
+  };
+  auto tiny = model();
+  trainer(*tiny, one_stage(5))
+      ->add(checkpointing({}))
+      .add(std::make_unique<Interrupt>())
+      .add(std::make_unique<StopOnSignal>())
+      .run();
+  EXPECT_EQ(StopOnSignal::received(), SIGTERM);
+  EXPECT_EQ(records_.size(), 1u);
+  EXPECT_THAT(CheckpointStore(folder_ / "checkpoints").steps(), testing::ElementsAre(1));
+}
+
+TEST_F(TrainerRun, ACheckpointBeyondTheRunIsRefused) {
+  auto tiny = model();
+  auto run = trainer(*tiny, one_stage(2));
+  TrainState state = run->state();
+  state.step = 3;
+  EXPECT_THROW(run->resume(state), Error);
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cxxopts.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace longspan {
+
+/// One subcommand: a file tools/<name>.cpp with one function, and a line in tools/main.cpp.
+/// `argv` starts at the subcommand's name. Returns the exit code; errors are thrown.
+struct Command {
+  std::string_view name;
+  std::string_view summary;
+  int (*run)(int argc, char** argv);
+};
+
+int convert_command(int argc, char** argv);
+int eval_command(int argc, char** argv);
+int generate_command(int argc, char** argv);
+int inspect_command(int argc, char** argv);
+int logits_command(int argc, char** argv);
+int merge_command(int argc, char** argv);
+int prepare_command(int argc, char** argv);
+int report_command(int argc, char** argv);
+int tokenize_command(int argc, char** argv);
+int train_command(int argc, char** argv);
+int validate_command(int argc, char** argv);
+
+/// Parses with cxxopts. `-h` prints the help followed by `example` and returns nothing (the command
+/// returns 0); an unknown or malformed option throws Error(kUsage) that names it and points to -h.
+/// Give the positional arguments and `help` to `options` before.
+std::optional<cxxopts::ParseResult> parse_command_line(cxxopts::Options& options, int argc,
+                                                       char** argv, std::string_view example);
+
+}  // namespace longspan

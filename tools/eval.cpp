@@ -1,0 +1,150 @@
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "src/core/atomic_file.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "tools/open_model.h"
+#include "trainer/eval/report_page.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr std::string_view kExample =
+    "  longspan eval runs/quickstart/merged --task perplexity,passkey --lengths 4096,8192,16384 "
+    "\\\n"
+    "      --text book.txt --label trained --out trained.json --html trained.html";
+
+cxxopts::Options command_line() {
+  cxxopts::Options options("longspan eval", "Loss and passkey retrieval by context length.\n");
+  add_model_options(options);
+  options.add_options()("task", "perplexity, passkey or both",
+                        cxxopts::value<std::vector<std::string>>()->default_value("perplexity"),
+                        "TASK")("lengths", "context lengths in tokens",
+                                cxxopts::value<std::string>()->default_value("4096,8192"), "LIST")(
+      "label", "name in tables and pages (default: the model's file name)",
+      cxxopts::value<std::string>(), "NAME")("out", "write the result here (for longspan report)",
+                                             cxxopts::value<std::string>(), "FILE.json")(
+      "html", "write a page with the curves here", cxxopts::value<std::string>(), "FILE.html")(
+      "json", "print the result as JSON instead of tables");
+  options.add_options("perplexity")(
+      "text", "documents: .txt .md .jsonl, each also .gz .zst; files, folders, globs",
+      cxxopts::value<std::vector<std::string>>(),
+      "FILE...")("documents", "use the first N that are long enough (0: all)",
+                 cxxopts::value<int64_t>()->default_value("0"),
+                 "N")("targets", "scored tokens a document, the same at every length",
+                      cxxopts::value<int64_t>()->default_value("512"), "N");
+  options.add_options("passkey")(
+      "depths", "where the key stands, 0 to 1",
+      cxxopts::value<std::vector<double>>()->default_value("0,0.25,0.5,0.75,1"),
+      "LIST")("trials", "keys a length and depth", cxxopts::value<int64_t>()->default_value("3"),
+              "N")("seed", "of the keys", cxxopts::value<uint64_t>()->default_value("0"), "N");
+  options.parse_positional({"model", "text"});
+  return options;
+}
+
+EvalOptions read_options(const cxxopts::ParseResult& parsed) {
+  EvalOptions options;
+  options.lengths = parse_lengths(parsed["lengths"].as<std::string>(), "--lengths");
+  std::sort(options.lengths.begin(), options.lengths.end());
+  options.lengths.erase(std::unique(options.lengths.begin(), options.lengths.end()),
+                        options.lengths.end());
+  // Raw, because a file name may hold the comma at which cxxopts splits lists.
+  for (const auto& argument : parsed.arguments()) {
+    if (argument.key() == "text") options.text.push_back(argument.value());
+  }
+  options.documents = parsed["documents"].as<int64_t>();
+  options.targets = parsed["targets"].as<int64_t>();
+  options.depths = parsed["depths"].as<std::vector<double>>();
+  options.trials = parsed["trials"].as<int64_t>();
+  options.seed = parsed["seed"].as<uint64_t>();
+  return options;
+}
+
+std::vector<std::unique_ptr<EvalTask>> read_tasks(const cxxopts::ParseResult& parsed) {
+  std::vector<std::unique_ptr<EvalTask>> tasks;
+  for (const auto& name : parsed["task"].as<std::vector<std::string>>()) {
+    if (!tasks.emplace_back(make_eval_task(name))) {
+      fail(ExitCode::kUsage, "--task: '{}' is not known; expected one of {}", name,
+           join(eval_tasks(), ", "));
+    }
+  }
+  return tasks;
+}
+
+std::string default_label(const std::string& model) {
+  auto path = std::filesystem::path(model).lexically_normal();
+  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+}
+
+Json provenance(const cxxopts::ParseResult& parsed, const OpenedModel& opened,
+                const Tokenizer& tokenizer) {
+  const ModelConfig& config = opened.model->config();
+  Json attention = {{"pattern", opened.model->attention().name()}};
+  attention.update(opened.model->attention().write());
+  Json adapter;
+  if (parsed.count("adapter")) adapter = parsed["adapter"].as<std::string>();
+  return {{"longspan_version", LONGSPAN_VERSION},
+          {"date", utc_now()},
+          {"model", parsed["model"].as<std::string>()},
+          {"adapter", adapter},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"rope_on_disk", opened.rope_before},
+          {"rope", opened.rope_after},
+          {"attention", attention},
+          {"dtype", parsed["dtype"].as<std::string>()},
+          {"tokenizer_fingerprint", tokenizer.fingerprint()},
+          {"threads", at::get_num_threads()},
+          {"cpu", cpu_name()}};
+}
+
+void warn_beyond_limit(const EvalOptions& options, const ModelConfig& config) {
+  int64_t longest = options.lengths.back();
+  if (longest > config.max_position_embeddings) {
+    log_warning(fmt::format("length {} is beyond the model's max_position_embeddings {}", longest,
+                            config.max_position_embeddings));
+  }
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+  log_info(fmt::format("wrote {}", path));
+}
+
+}  // namespace
+
+int eval_command(int argc, char** argv) {
+  cxxopts::Options options = command_line();
+  auto parsed = parse_command_line(options, argc, argv, kExample);
+  if (!parsed) return 0;
+  EvalOptions eval_options = read_options(*parsed);
+  auto tasks = read_tasks(*parsed);
+
+  OpenedModel opened = open_model(*parsed);
+  auto tokenizer = open_tokenizer(opened);
+  EvalSubject subject{*opened.model, *tokenizer,
+                      bos_token_of(*opened.source, opened.model->config())};
+  warn_beyond_limit(eval_options, opened.model->config());
+  EvalResult result;
+  result.label = parsed->count("label") ? (*parsed)["label"].as<std::string>()
+                                        : default_label((*parsed)["model"].as<std::string>());
+  result.provenance = provenance(*parsed, opened, *tokenizer);
+  for (const auto& task : tasks) result.tasks.push_back(task->run(subject, eval_options));
+
+  auto comparisons = compare({result});
+  std::string json = result.write().dump(2) + "\n";
+  if (parsed->count("out")) write_file((*parsed)["out"].as<std::string>(), json);
+  if (parsed->count("html")) {
+    write_file((*parsed)["html"].as<std::string>(), report_page({result}, comparisons));
+  }
+  fmt::print("{}", parsed->count("json") ? json : text_report(comparisons));
+  return 0;
+}
+
+}  // namespace longspan

@@ -1,0 +1,89 @@
+#include <c10/util/Exception.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <span>
+
+#include "src/core/error.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "tools/command.h"
+
+namespace longspan {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"convert", "a GGUF file or a model folder to a Hugging Face folder", convert_command},
+    {"prepare", "long documents to a token store", prepare_command},
+    {"validate", "check a recipe without loading anything", validate_command},
+    {"train", "run a recipe", train_command},
+    {"merge", "base model + checkpoint to a merged Hugging Face folder", merge_command},
+    {"eval", "perplexity and passkey retrieval by context length", eval_command},
+    {"report", "results of eval side by side: a table and an HTML page", report_command},
+    {"generate", "continue a prompt", generate_command},
+    {"inspect", "say what a file or folder is", inspect_command},
+    {"tokenize", "text to token ids and back", tokenize_command},
+    {"logits", "write the logits of given token ids", logits_command},
+};
+
+void print_help(std::FILE* to) {
+  fmt::print(to,
+             "longspan extends the context of LLaMA-family language models.\n\n"
+             "longspan COMMAND ...; each has -h with an example\n\n");
+  for (const auto& command : kCommands) {
+    fmt::print(to, "  {:<10} {}\n", command.name, command.summary);
+  }
+}
+
+int run(int argc, char** argv) {
+  std::string_view name = argc > 1 ? argv[1] : "";
+  if (name == "-h" || name == "--help" || name == "help") {
+    print_help(stdout);
+    return 0;
+  }
+  if (name == "--version") {
+    fmt::print("longspan {}\n", LONGSPAN_VERSION);
+    return 0;
+  }
+  for (const auto& command : kCommands) {
+    if (command.name == name) return command.run(argc - 1, argv + 1);
+  }
+  print_help(stderr);
+  if (name.empty()) return static_cast<int>(ExitCode::kUsage);
+  std::vector<std::string> names;
+  for (const auto& command : kCommands) names.emplace_back(command.name);
+  std::string meant = nearest(name, names);
+  fail(ExitCode::kUsage, "'{}' is no command{}", name,
+       meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));
+}
+
+}  // namespace
+}  // namespace longspan
+
+int main(int argc, char** argv) {
+  using longspan::ExitCode;
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return longspan::run(argc, argv);
+  } catch (const longspan::Error& e) {
+    longspan::log_error(e.what());
+    return static_cast<int>(e.code());
+  } catch (const c10::OutOfMemoryError& e) {
+    longspan::log_error(fmt::format("out of memory: {}", e.what_without_backtrace()));
+    return static_cast<int>(ExitCode::kOutOfMemory);
+  } catch (const std::bad_alloc&) {
+    longspan::log_error("out of memory; try a shorter seq_len or a smaller batch_size");
+    return static_cast<int>(ExitCode::kOutOfMemory);
+  } catch (const c10::Error& e) {
+    // LibTorch's CPU allocator reports exhaustion as a plain c10::Error.
+    std::string what = e.what_without_backtrace();
+    bool memory = what.find("not enough memory") != what.npos;
+    longspan::log_error((memory ? "out of memory: " : "LibTorch: ") + what);
+    return static_cast<int>(memory ? ExitCode::kOutOfMemory : ExitCode::kFailure);
+  } catch (const std::exception& e) {
+    longspan::log_error(e.what());
+    return static_cast<int>(ExitCode::kFailure);
+  }
+}

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "checkpoints/model_source.h"
+#include "data/tokenizer.h"
+#include "src/model/causal_lm.h"
+#include "tools/command.h"
+
+namespace longspan {
+
+/// Adds what eval, generate and logits share: the positional MODEL, --adapter, --rope,
+/// --attention, --group-size, --dtype, --threads and -h.
+void add_model_options(cxxopts::Options& options);
+
+/// A model ready to run, with what the options made of it.
+struct OpenedModel {
+  std::unique_ptr<ModelSource> source;
+  std::unique_ptr<CausalLm> model;
+  Json rope_before;  // config_entry() of the model on disk
+  Json rope_after;   // and of what runs
+};
+
+/// Opens the model the options name and puts adapter, RoPE scaling and attention on it. Errors
+/// carry kUsage for an option and kModel for a file.
+OpenedModel open_model(const cxxopts::ParseResult& parsed);
+
+/// The tokenizer that lies beside the model. Throws Error(kModel) when there is none, or when it
+/// has ids that the model lacks.
+std::unique_ptr<Tokenizer> open_tokenizer(const OpenedModel& opened);
+
+/// The id that Hugging Face's tokenizer of this model puts before a text, if it does: as the
+/// post_processor of tokenizer.json says, else add_bos_token of tokenizer_config.json.
+std::optional<int64_t> bos_token_of(const ModelSource& source, const ModelConfig& config);
+
+/// "float32" or "bfloat16", as --dtype takes them.
+at::ScalarType parse_dtype(const std::string& name);
+
+}  // namespace longspan

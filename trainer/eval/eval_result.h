@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "trainer/eval/eval_task.h"
+
+namespace longspan {
+
+// What `longspan eval` writes and `longspan report` reads:
+//   {"format": "longspan eval", "format_version": 1, "label": ..., <provenance keys>,
+//    "tasks": [{"task", "protocol": {...}, "rows": [{...}], "seconds"}]}
+constexpr std::string_view kEvalFormat = "longspan eval";
+constexpr int64_t kEvalFormatVersion = 1;
+
+struct EvalResult {
+  std::string label;
+  Json provenance = Json::object();  // model, rope, attention, dtype, machine, ...: any keys
+  std::vector<TaskResult> tasks;
+
+  Json write() const;
+};
+
+/// Throws Error(kData) with file and key for anything but a result of a known format version whose
+/// tasks are known and whose rows can be read.
+EvalResult read_eval_result(const std::filesystem::path& path);
+EvalResult read_eval_result(const Json& json, const std::string& place);
+
+/// The first "model name" of /proc/cpuinfo, or "unknown".
+std::string cpu_name();
+/// "2026-11-23T02:00:00Z"
+std::string utc_now();
+
+}  // namespace longspan

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/tokenizer.h"
+#include "src/core/json.h"
+#include "src/model/causal_lm.h"
+#include "trainer/eval/svg_chart.h"
+#include "trainer/eval/table.h"
+
+namespace longspan {
+
+/// What is asked of the tasks; each takes the part that concerns it.
+struct EvalOptions {
+  std::vector<int64_t> lengths{4096, 8192};  // tokens, BOS included
+  // perplexity
+  std::vector<std::string> text{};  // files, folders, globs (see data/document_source.h)
+  int64_t documents = 0;          // the first so many that are long enough; 0: all
+  int64_t targets = 512;          // scored tokens a document
+  // passkey
+  std::vector<double> depths{0, 0.25, 0.5, 0.75, 1};
+  int64_t trials = 3;  // a length and depth
+  uint64_t seed = 0;
+};
+
+/// A loaded model, as a task meets it.
+struct EvalSubject {
+  CausalLm& model;
+  const Tokenizer& tokenizer;
+  std::optional<int64_t> bos_token_id;  // set when the model's tokenizer puts one before a text
+};
+
+/// What a task found: a list of JSON objects, one a row, under the rules of `protocol`. Rows of
+/// two results may be compared when their protocols are equal.
+struct TaskResult {
+  std::string task;
+  Json protocol = Json::object();
+  Json rows = Json::array();
+  double seconds = 0;
+};
+
+/// The rows of one model among those compared.
+struct LabelledRows {
+  std::string label;
+  Json rows;
+};
+
+/// One thing to measure of a model with a long context, and how to show it. A new task is a file
+/// and a line in eval_task.cpp.
+class EvalTask {
+ public:
+  virtual ~EvalTask() = default;
+  virtual std::string_view name() const = 0;
+  virtual std::string_view title() const = 0;  // the heading of its part of a report
+  /// Runs the model, with progress on stderr. Impossible options throw Error(kUsage), unsuitable
+  /// texts Error(kData), a loss that is not finite Error(kNonFinite).
+  virtual TaskResult run(const EvalSubject& subject, const EvalOptions& options) const = 0;
+  /// Reports rows of a file that tables() and figures() could not read.
+  virtual void check_rows(const Json& rows, Diagnostics& diagnostics) const = 0;
+  /// The models side by side; differences are to models[reference].
+  virtual std::vector<Table> tables(const std::vector<LabelledRows>& models,
+                                    size_t reference) const = 0;
+  virtual std::vector<Figure> figures(const std::vector<LabelledRows>& models) const = 0;
+};
+
+std::vector<std::string> eval_tasks();
+/// nullptr when there is no task of that name.
+std::unique_ptr<EvalTask> make_eval_task(std::string_view name);
+
+}  // namespace longspan

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "trainer/eval/eval_task.h"
+
+namespace longspan {
+
+/// Passkey retrieval over lengths and depths: greedy exact match, and what exact match hides in a
+/// small model: loss and accuracy of the answer's tokens when the right ones are fed.
+class Passkey : public EvalTask {
+ public:
+  std::string_view name() const override { return "passkey"; }
+  std::string_view title() const override { return "Passkey retrieval"; }
+  TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
+  void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
+  std::vector<Table> tables(const std::vector<LabelledRows>& models,
+                            size_t reference) const override;
+  std::vector<Figure> figures(const std::vector<LabelledRows>& models) const override;
+};
+
+/// One length and depth of one model.
+struct PasskeyRow {
+  int64_t length = 0;
+  double depth = 0;
+  int64_t trials = 0;
+  int64_t correct = 0;
+  double answer_nll = 0;             // nats a token, right answer fed; mean over trials
+  double answer_token_accuracy = 0;  // of the same pass
+  double prompt_tokens = 0;          // mean over trials
+  double seconds = 0;
+
+  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(trials); }
+  Json write() const;
+  void read(Fields& fields);
+};
+
+}  // namespace longspan

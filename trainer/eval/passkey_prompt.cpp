@@ -1,0 +1,99 @@
+#include "trainer/eval/passkey_prompt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "src/core/error.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr size_t kKeyDigits = 5;  // shorter keys can be guessed
+
+constexpr std::string_view kTask =
+    "There is an important info hidden inside a lot of irrelevant text. Find it and memorize them. "
+    "I will quiz you about the important information there.";
+constexpr std::string_view kFiller =
+    "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again. ";
+constexpr std::string_view kQuestion = "What is the pass key? The pass key is";
+
+std::string filler(int64_t characters) {
+  std::string text;
+  while (static_cast<int64_t>(text.size()) < characters) text += kFiller;
+  return text.substr(0, characters);
+}
+
+PasskeyPrompt tokenize(const Tokenizer& tokenizer, std::optional<int64_t> bos_token_id,
+                       const std::string& text, const std::string& key) {
+  std::vector<int32_t> ids = tokenizer.encode(text);
+  std::vector<int32_t> answered = tokenizer.encode(text + " " + key);
+  // Where the last token of the prompt merges with the answer, the answer begins earlier.
+  auto same = std::mismatch(ids.begin(), ids.end(), answered.begin(), answered.end());
+  PasskeyPrompt prompt;
+  if (bos_token_id) prompt.ids.push_back(*bos_token_id);
+  prompt.ids.insert(prompt.ids.end(), ids.begin(), same.first);
+  prompt.answer_ids.assign(same.second, answered.end());
+  return prompt;
+}
+
+}  // namespace
+
+std::string passkey_text(int64_t filler_characters, double depth, const std::string& key) {
+  auto before = std::llround(static_cast<double>(filler_characters) * depth);
+  return fmt::format("{}\n{}\nThe pass key is {}. Remember it. {} is the pass key.\n{}\n{}", kTask,
+                     filler(before), key, key, filler(filler_characters - before), kQuestion);
+}
+
+std::string draw_passkey(uint64_t seed, int64_t length, double depth, int64_t trial) {
+  std::seed_seq mixed{
+      static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(length),
+      static_cast<uint32_t>(std::llround(depth * 1e6)), static_cast<uint32_t>(trial)};
+  std::mt19937 generator(mixed);
+  return std::to_string(10000 + generator() % 90000);
+}
+
+PasskeyPrompt build_passkey_prompt(const Tokenizer& tokenizer, std::optional<int64_t> bos_token_id,
+                                   int64_t length, double depth, const std::string& key) {
+  auto build = [&](int64_t characters) {
+    return tokenize(tokenizer, bos_token_id, passkey_text(characters, depth, key), key);
+  };
+  auto tokens = [](const PasskeyPrompt& prompt) {
+    return static_cast<int64_t>(prompt.ids.size() + prompt.answer_ids.size());
+  };
+  PasskeyPrompt best = build(0);
+  if (tokens(best) > length) {
+    fail(ExitCode::kUsage,
+         "passkey: length {} is too short, the prompt without filler has {} tokens; give longer "
+         "--lengths",
+         length, tokens(best));
+  }
+  int64_t fits = 0, overflows = 256;
+  for (PasskeyPrompt prompt; tokens(prompt = build(overflows)) <= length; overflows *= 2) {
+    fits = overflows;
+    best = std::move(prompt);
+  }
+  while (overflows - fits > 1) {
+    int64_t middle = fits + (overflows - fits) / 2;
+    PasskeyPrompt prompt = build(middle);
+    if (tokens(prompt) <= length) {
+      fits = middle;
+      best = std::move(prompt);
+    } else {
+      overflows = middle;
+    }
+  }
+  return best;
+}
+
+std::string first_digits(const std::string& text) {
+  auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  auto begin = std::find_if(text.begin(), text.end(), is_digit);
+  auto end = std::find_if_not(begin, text.end(), is_digit);
+  return std::string(begin, end).substr(0, kKeyDigits);
+}
+
+}  // namespace longspan

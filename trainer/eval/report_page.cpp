@@ -1,0 +1,150 @@
+#include "trainer/eval/report_page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr std::string_view kStyle = R"css(
+:root {
+  color-scheme: light dark;
+  --paper: #fcfcfb; --ink: #1b1b1a; --quiet: #62615d; --rule: #e2e1dc; --heat: #256abf;
+  --series-1: #2a78d6; --series-2: #d95926; --series-3: #1a9b6c; --series-4: #b97e00;
+  --series-5: #c2528b; --series-6: #4a3aa7; --series-7: #5f7d1e; --series-8: #c43434;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #1a1a19; --ink: #ececea; --quiet: #a5a49e; --rule: #383835; --heat: #3987e5;
+    --series-1: #5598e7; --series-2: #e8804f; --series-3: #35b888; --series-4: #d6a02c;
+    --series-5: #dd7cab; --series-6: #9085e9; --series-7: #94b24c; --series-8: #e66767;
+  }
+}
+body { margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 900px; background: var(--paper);
+  color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; margin: 0; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 0.5rem; border-bottom: 1px solid var(--rule);
+  padding-bottom: 0.3rem; }
+p.lead { color: var(--quiet); margin: 0.2rem 0 0; }
+figure { margin: 1.2rem 0 1.8rem; }
+figcaption { color: var(--quiet); font-size: 0.87rem; margin-top: 0.3rem; }
+figure.table { overflow-x: auto; }
+figure.table figcaption { color: var(--ink); font-weight: 600; margin: 0 0 0.3rem; }
+table { border-collapse: collapse; font-size: 0.87rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: 0.22rem 0 0.22rem 1.6rem; white-space: nowrap; }
+th:first-child { text-align: left; padding-left: 0; font-weight: 500; }
+thead th { color: var(--quiet); font-weight: 500; border-bottom: 1px solid var(--rule); }
+tbody tr + tr > * { border-top: 1px solid var(--rule); }
+table.facts td, table.facts th { text-align: left; vertical-align: top; white-space: normal;
+  overflow-wrap: anywhere; }
+table.facts th { color: var(--quiet); white-space: nowrap; }
+svg.chart { width: 100%; height: auto; display: block; }
+.maps { display: flex; flex-wrap: wrap; gap: 0.5rem 2rem; }
+svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
+svg .tick, svg .axis-label { fill: var(--quiet); font-size: 12px; }
+svg .map-title { font-weight: 600; }
+.grid { stroke: var(--rule); stroke-width: 1; }
+.axis { stroke: var(--quiet); stroke-width: 1; }
+.curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.mark { stroke: var(--paper); stroke-width: 1.5; }
+.band { fill-opacity: 0.1; }
+.leader { stroke-width: 1; stroke-opacity: 0.6; }
+.cell { fill: var(--heat); stroke: var(--rule); }
+svg .cell-text { font-size: 12px; }
+svg .cell-text.full { fill: #fff; }
+)css";
+
+std::string shown(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
+  if (value.is_array()) {
+    std::vector<std::string> items;
+    for (const auto& item : value) items.push_back(shown(item));
+    return items.empty() ? "none" : join(items, ", ");
+  }
+  if (value.is_object()) {
+    std::vector<std::string> items;
+    for (const auto& [key, item] : value.items()) items.push_back(key + " " + shown(item));
+    return join(items, ", ");
+  }
+  return value.is_null() ? "none" : value.dump();
+}
+
+/// A protocol's keys, one a row.
+std::string protocol_html(const Json& protocol) {
+  std::string html = "<h3>Protocol</h3>\n<figure class=\"table\"><table class=\"facts\"><tbody>\n";
+  for (const auto& [key, value] : protocol.items()) {
+    html += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape_html(key),
+                        escape_html(shown(value)));
+  }
+  return html + "</tbody></table></figure>\n";
+}
+
+std::string task_html(const TaskComparison& comparison, const std::string& reference) {
+  auto task = make_eval_task(comparison.task);
+  std::string html = fmt::format("<h2>{}</h2>\n", escape_html(task->title()));
+  for (const auto& figure : task->figures(comparison.models)) {
+    html +=
+        fmt::format("<figure><div class=\"maps\">{}</div><figcaption>{}</figcaption></figure>\n",
+                    figure.svg, escape_html(figure.caption));
+  }
+  for (const auto& table :
+       task->tables(comparison.models, reference_index(comparison, reference))) {
+    html += html_table(table);
+  }
+  return html + protocol_html(comparison.protocol);
+}
+
+/// Models as columns, what is known of them as rows; a fact that all share stands once.
+std::string provenance_html(const std::vector<EvalResult>& results) {
+  Json keys = Json::object();
+  for (const auto& result : results) {
+    for (const auto& [key, value] : result.provenance.items()) keys[key] = nullptr;
+  }
+  std::string html =
+      "<h2>Provenance</h2>\n<figure class=\"table\"><table class=\"facts\">\n<thead><tr><th></th>";
+  for (const auto& result : results) {
+    html += fmt::format("<th>{}</th>", escape_html(result.label));
+  }
+  html += "</tr></thead>\n<tbody>\n";
+  for (const auto& [key, unused] : keys.items()) {
+    std::vector<Json> values;
+    for (const auto& result : results) values.push_back(result.provenance.value(key, Json()));
+    bool shared = std::all_of(values.begin(), values.end(),
+                              [&](const Json& value) { return value == values.front(); });
+    html += fmt::format("<tr><th>{}</th>", escape_html(key));
+    if (shared) {
+      html += fmt::format("<td colspan=\"{}\">{}</td>", values.size(),
+                          escape_html(shown(values.front())));
+    } else {
+      for (const auto& value : values) {
+        html += fmt::format("<td>{}</td>", escape_html(shown(value)));
+      }
+    }
+    html += "</tr>\n";
+  }
+  return html + "</tbody></table></figure>\n";
+}
+
+}  // namespace
+
+std::string report_page(const std::vector<EvalResult>& results,
+                        const std::vector<TaskComparison>& comparisons,
+                        const std::string& reference) {
+  std::vector<std::string> labels;
+  for (const auto& result : results) labels.push_back(result.label);
+  std::string html = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
+      "name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>longspan: "
+      "{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<h1>Long-context evaluation</h1>\n<p "
+      "class=\"lead\">{0}</p>\n",
+      escape_html(join(labels, ", ")), kStyle);
+  for (const auto& comparison : comparisons) html += task_html(comparison, reference);
+  return html + provenance_html(results) + "</body>\n</html>\n";
+}
+
+}  // namespace longspan

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace longspan {
+
+double mean(const std::vector<double>& values);
+
+/// Standard error of the mean: s / sqrt(n) with the sample standard deviation s. None for fewer
+/// than two values.
+std::optional<double> standard_error(const std::vector<double>& values);
+
+struct Interval {
+  double low = 0, high = 1;
+};
+
+/// The 95 % score interval of a proportion (Wilson 1927); [0, 1] for no trials.
+Interval wilson_interval(int64_t correct, int64_t trials);
+
+/// Mean and standard error of a[i] - b[i]: the same items under two conditions.
+struct PairedDifference {
+  double mean = 0;
+  std::optional<double> standard_error;
+};
+PairedDifference paired_difference(const std::vector<double>& a, const std::vector<double>& b);
+
+}  // namespace longspan

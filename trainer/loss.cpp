@@ -1,0 +1,43 @@
+#include "trainer/loss.h"
+
+#include <ATen/ops/from_blob.h>
+
+#include <algorithm>
+
+#include "src/nn/chunked_cross_entropy.h"
+
+namespace longspan {
+
+namespace {
+
+at::Tensor to_tensor(const std::vector<int64_t>& values, const Batch& batch) {
+  return at::from_blob(const_cast<int64_t*>(values.data()), {batch.rows, batch.seq_len}, at::kLong)
+      .clone();
+}
+
+bool rows_are_documents(const Batch& batch) {
+  const auto& ids = batch.document_ids;
+  for (int64_t row = 0; row < batch.rows; ++row) {
+    auto begin = ids.begin() + row * batch.seq_len;
+    if (*begin != *(begin + batch.seq_len - 1)) return false;  // they never decrease in a row
+  }
+  return true;
+}
+
+}  // namespace
+
+ModelInput model_input(const Batch& batch) {
+  ModelInput input{.input_ids = to_tensor(batch.input_ids, batch),
+                   .position_ids = to_tensor(batch.position_ids, batch),
+                   .document_ids = {}};
+  if (!rows_are_documents(batch)) input.document_ids = to_tensor(batch.document_ids, batch);
+  return input;
+}
+
+at::Tensor loss_sum(CausalLm& model, const Batch& batch, int64_t loss_chunk_tokens) {
+  at::Tensor hidden = model.hidden_states(model_input(batch));  // [B, T, C]
+  return chunked_cross_entropy_sum(hidden.flatten(0, 1), model.lm_head_weight(),
+                                   to_tensor(batch.labels, batch).flatten(), loss_chunk_tokens);
+}
+
+}  // namespace longspan

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "data/batch.h"
+#include "src/model/causal_lm.h"
+
+namespace longspan {
+
+/// The batch as tensors; document_ids stay undefined when every row is one document.
+ModelInput model_input(const Batch& batch);
+
+/// Sum of the cross entropies over the labelled tokens of the batch: a float32 scalar to call
+/// backward() on. The mean over a step is the sum over its batches, divided once at the end.
+at::Tensor loss_sum(CausalLm& model, const Batch& batch, int64_t loss_chunk_tokens);
+
+}  // namespace longspan

@@ -1,0 +1,54 @@
+#include "trainer/observers/checkpointing.h"
+
+#include "checkpoints/peft_adapter.h"
+#include "src/core/atomic_file.h"
+#include "src/core/log.h"
+#include "trainer/trainer.h"
+
+namespace longspan {
+
+Checkpointing::Checkpointing(CheckpointStore store, const CheckpointingOptions& options,
+                             LoraOptions lora, std::string base_model_name_or_path, Json identity)
+    : store_(std::move(store)),
+      options_(options),
+      lora_(std::move(lora)),
+      base_model_name_or_path_(std::move(base_model_name_or_path)),
+      identity_(std::move(identity)) {}
+
+void Checkpointing::run_begins(Trainer& trainer) {
+  saved_step_ = trainer.step();
+  saved_at_ = std::chrono::steady_clock::now();
+}
+
+void Checkpointing::step_ended(Trainer& trainer, StepRecord& record) {
+  std::chrono::duration<double, std::ratio<60>> minutes =
+      std::chrono::steady_clock::now() - saved_at_;
+  bool by_steps = options_.every_steps > 0 && record.step % options_.every_steps == 0;
+  bool by_time = options_.every_minutes > 0 && minutes.count() >= options_.every_minutes;
+  if (by_steps || by_time) save(trainer);
+}
+
+void Checkpointing::run_ended(Trainer& trainer) {
+  if (trainer.step() > saved_step_) save(trainer);
+}
+
+void Checkpointing::save(Trainer& trainer) {
+  TrainState state = trainer.state();
+  state.identity = identity_;
+  PeftAdapter adapter;
+  adapter.lora = lora_;
+  adapter.base_model_name_or_path = base_model_name_or_path_;
+  adapter.config_json = write_hf_config(trainer.model().config(), trainer.model().dtype());
+  for (const auto& weight : state.weights) adapter.tensors[weight.name] = weight.master;
+
+  AtomicFolder folder(store_.place(state.step));
+  write_peft_adapter(folder.path(), adapter);
+  write_train_state(folder.path(), state);
+  folder.commit();
+  store_.keep_last(options_.keep_last);
+  saved_step_ = state.step;
+  saved_at_ = std::chrono::steady_clock::now();
+  log_info(fmt::format("saved {}", store_.place(state.step).string()));
+}
+
+}  // namespace longspan

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "checkpoints/checkpoint_store.h"
+#include "src/core/json.h"
+#include "src/nn/lora_linear.h"
+#include "trainer/observer.h"
+
+namespace longspan {
+
+struct CheckpointingOptions {
+  int64_t every_steps = 0;   // 0: not by steps
+  double every_minutes = 0;  // 0: not by time
+  int64_t keep_last = 3;
+};
+
+/// Saves the PEFT adapter (from the float32 masters), config.json of the extended model and the
+/// train state: every so often, and always at the end of run().
+class Checkpointing : public Observer {
+ public:
+  /// `identity`: see TrainState. `base_model_name_or_path` goes into adapter_config.json.
+  Checkpointing(CheckpointStore store, const CheckpointingOptions& options, LoraOptions lora,
+                std::string base_model_name_or_path, Json identity);
+
+  void run_begins(Trainer& trainer) override;
+  void step_ended(Trainer& trainer, StepRecord& record) override;
+  void run_ended(Trainer& trainer) override;
+
+ private:
+  void save(Trainer& trainer);
+
+  CheckpointStore store_;
+  CheckpointingOptions options_;
+  LoraOptions lora_;
+  std::string base_model_name_or_path_;
+  Json identity_;
+  int64_t saved_step_ = 0;
+  std::chrono::steady_clock::time_point saved_at_;
+};
+
+}  // namespace longspan

@@ -1,0 +1,60 @@
+#include "trainer/observers/progress.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "trainer/trainer.h"
+#include "trainer/training_flops.h"
+
+namespace longspan {
+
+namespace {
+
+double flops_of(Trainer& trainer, const Stage& stage) {
+  return step_flops(trainer.model().config(), stage, trainer.options().recompute);
+}
+
+/// The arithmetic left after `step` finished updates: a stage with full attention or longer
+/// sequences costs more a step than the one that was timed.
+double flops_left(Trainer& trainer, int64_t step) {
+  double flops = 0;
+  for (const auto& stage : trainer.stages()) {
+    int64_t left = std::clamp<int64_t>(stage.steps - step, 0, stage.steps);
+    flops += static_cast<double>(left) * flops_of(trainer, stage);
+    step = std::max<int64_t>(0, step - stage.steps);
+  }
+  return flops;
+}
+
+}  // namespace
+
+void Progress::run_begins(Trainer& trainer) { first_step_ = trainer.step(); }
+
+void Progress::step_ended(Trainer& trainer, StepRecord& record) {
+  seconds_ += record.step_seconds;
+  flops_ += flops_of(trainer, trainer.stages()[record.stage]);
+  double eta = seconds_ / flops_ * flops_left(trainer, record.step);
+  std::string line = fmt::format(
+      "step {}/{}  loss {:.4f}  lr {:.2e}  grad_norm {:.3f}  {} tok/s  mem {}  {}  ETA {}",
+      record.step, record.total_steps, record.loss, record.lr, record.grad_norm,
+      human_count(std::llround(record.tokens_per_second())),
+      human_bytes(static_cast<double>(record.peak_memory_bytes)),
+      fmt::format("{} {}", human_count(record.seq_len), record.attention), human_duration(eta));
+  if (record.validation_loss) {
+    log_info(fmt::format("{}  validation_loss {:.4f}", line, *record.validation_loss));
+  } else if (stderr_is_terminal()) {
+    show_progress(line);
+  } else {
+    log_info(line);
+  }
+}
+
+void Progress::run_ended(Trainer& trainer) {
+  show_progress("");
+  log_info(fmt::format("trained {} steps in {}; step {} of {}", trainer.step() - first_step_,
+                       human_duration(seconds_), trainer.step(), total_steps(trainer.stages())));
+}
+
+}  // namespace longspan

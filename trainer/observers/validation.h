@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "data/loader.h"
+#include "trainer/observer.h"
+
+namespace longspan {
+
+struct ValidationOptions {
+  std::string path = "";  // a token store; empty: no validation
+  int64_t every_steps = 100;
+  int64_t sequences = 8;  // the first ones of the store, always the same
+  int64_t seq_len = 0;    // 0: that of the longest stage
+};
+
+/// Every so many steps and after the last one: the mean loss over the labelled tokens of the first
+/// `sequences` rows, with full attention and the RoPE of the current stage. Fills in
+/// StepRecord::validation_loss, so it is added before the observers that show it.
+class Validation : public Observer {
+ public:
+  /// `loader` gives rows one at a time, not shuffled.
+  Validation(const ValidationOptions& options, std::shared_ptr<const Loader> loader)
+      : options_(options), loader_(std::move(loader)) {}
+
+  void step_ended(Trainer& trainer, StepRecord& record) override;
+
+ private:
+  ValidationOptions options_;
+  std::shared_ptr<const Loader> loader_;
+};
+
+}  // namespace longspan

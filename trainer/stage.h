@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "src/attention/attention.h"
+#include "src/model/model_config.h"
+#include "src/rope/rope_scaling.h"
+
+namespace longspan {
+
+/// A part of the run with its own length, attention and RoPE: 8K -> 16K -> 32K, or shifted sparse
+/// attention first and full attention for the last steps.
+struct Stage {
+  int64_t steps = 0;  // updates of the weights
+  int64_t seq_len = 8192;
+  int64_t batch_size = 1;  // rows of a pass
+  int64_t gradient_accumulation_steps = 1;
+  std::shared_ptr<const AttentionPattern> attention = nullptr;  // never null once read
+  std::shared_ptr<const RopeScaling> rope = nullptr;            // null: the base model's own
+
+  int64_t tokens_per_step() const { return batch_size * gradient_accumulation_steps * seq_len; }
+};
+
+int64_t total_steps(const std::vector<Stage>& stages);
+int64_t total_tokens(const std::vector<Stage>& stages);
+
+struct StagePosition {
+  size_t stage = 0;         // index
+  int64_t first_batch = 0;  // of the loader; counts on through the stages, so that no text repeats
+  bool begins = false;      // whether this is the stage's first step
+};
+
+/// Where the step after `step` finished ones stands; a pure function. `step` < total_steps.
+StagePosition stage_position(const std::vector<Stage>& stages, int64_t step);
+
+struct RopeExtension {
+  std::shared_ptr<const RopeScaling> scaling;
+  int64_t original_max_position_embeddings = 0;
+  int64_t max_position_embeddings = 0;  // what config.json will say
+  int64_t context_length = 0;           // the longest sequence: original x factor
+};
+
+/// What `base` becomes with `scaling` in place of its own (null: stays as it is). The original
+/// length is the scaling's own, else that of the base, and is written into formulas that state it
+/// (yarn, longrope, llama3).
+RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeScaling> scaling);
+
+}  // namespace longspan

@@ -1,0 +1,142 @@
+#include "trainer/trainer.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "src/core/error.h"
+#include "trainer/learning_rate.h"
+#include "trainer/loss.h"
+#include "trainer/process_memory.h"
+
+namespace longspan {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void require_finite(const StepRecord& record, const StagePosition& position, const Stage& stage) {
+  if (std::isfinite(record.loss) && std::isfinite(record.grad_norm)) return;
+  fail(ExitCode::kNonFinite,
+       "step {}: loss {}, gradient norm {} on batches {} to {} (rows {} to {} of the shuffled "
+       "sequences of {} tokens); the weights are those of step {}; lower optimizer.lr, lengthen "
+       "lr_schedule.warmup_steps or set model.dtype to float32",
+       record.step, record.loss, record.grad_norm, position.first_batch,
+       position.first_batch + stage.gradient_accumulation_steps - 1,
+       position.first_batch * stage.batch_size,
+       (position.first_batch + stage.gradient_accumulation_steps) * stage.batch_size - 1,
+       stage.seq_len, record.step - 1);
+}
+
+}  // namespace
+
+Trainer::Trainer(CausalLm& model, std::vector<Stage> stages,
+                 std::vector<std::shared_ptr<const Loader>> loaders, const TrainerOptions& options)
+    : model_(model),
+      base_(model.config()),
+      stages_(std::move(stages)),
+      loaders_(std::move(loaders)),
+      options_(options),
+      optimizer_(model, options.optimizer) {
+  if (stages_.size() != loaders_.size()) throw std::logic_error("one loader a stage is needed");
+  model_.set_recompute(options_.recompute);
+}
+
+Trainer& Trainer::add(std::unique_ptr<Observer> observer) {
+  observers_.push_back(std::move(observer));
+  return *this;
+}
+
+void Trainer::run() {
+  for (auto& observer : observers_) observer->run_begins(*this);
+  while (step_ < total_steps(stages_) && !stopped_) {
+    StepRecord record = train_step();
+    for (auto& observer : observers_) observer->step_ended(*this, record);
+  }
+  for (auto& observer : observers_) observer->run_ended(*this);
+}
+
+StepRecord Trainer::train_step() {
+  const auto start = Clock::now();
+  const StagePosition position = stage_position(stages_, step_);
+  const Stage& stage = stages_[position.stage];
+  enter(stage);
+
+  // Sums over all batches first: the mean is over the labelled tokens of the whole step.
+  double loss = 0;
+  int64_t labelled_tokens = 0;
+  for (int64_t i = 0; i < stage.gradient_accumulation_steps; ++i) {
+    Batch batch = loaders_[position.stage]->batch(position.first_batch + i);
+    at::Tensor sum = loss_sum(model_, batch, options_.loss_chunk_tokens);
+    sum.backward();
+    optimizer_.accumulate_gradients();
+    loss += sum.item<double>();
+    labelled_tokens += batch.labelled_tokens;
+  }
+  optimizer_.scale_gradients(1.0 / static_cast<double>(labelled_tokens));
+
+  StepRecord record;
+  record.step = step_ + 1;
+  record.total_steps = total_steps(stages_);
+  record.loss = loss / static_cast<double>(labelled_tokens);
+  record.grad_norm = optimizer_.gradient_norm();
+  record.lr =
+      options_.optimizer.lr * learning_rate_factor(options_.lr_schedule, step_, record.total_steps);
+  require_finite(record, position, stage);
+  if (options_.max_grad_norm > 0 && record.grad_norm > options_.max_grad_norm) {
+    optimizer_.scale_gradients(options_.max_grad_norm / record.grad_norm);
+  }
+  optimizer_.update(record.step, record.lr);
+  step_ = record.step;
+  tokens_ += stage.tokens_per_step();
+
+  record.stage = position.stage;
+  record.seq_len = stage.seq_len;
+  record.attention = stage.attention->name();
+  record.tokens = stage.tokens_per_step();
+  record.total_tokens = tokens_;
+  record.step_seconds = seconds_since(start);
+  record.peak_memory_bytes = peak_memory_bytes();
+  return record;
+}
+
+void Trainer::enter(const Stage& stage) {
+  RopeExtension rope = extend_rope(base_, stage.rope);
+  model_.set_rope_scaling(rope.scaling, rope.max_position_embeddings);
+  model_.set_attention(stage.attention);
+}
+
+void Trainer::resume(const TrainState& state) {
+  if (state.step > total_steps(stages_)) {
+    fail(ExitCode::kCheckpoint, "the checkpoint is at step {}, beyond the {} steps of the run",
+         state.step, total_steps(stages_));
+  }
+  std::map<std::string, AdamW::Saved> saved;
+  for (const auto& weight : state.weights) {
+    saved[weight.name] = {weight.master, weight.exp_avg, weight.exp_avg_sq};
+  }
+  optimizer_.restore(saved);
+  step_ = state.step;
+  tokens_ = state.tokens;
+}
+
+TrainState Trainer::state() const {
+  TrainState state{.step = step_, .tokens = tokens_, .identity = {}, .weights = {}};
+  for (const auto& weight : optimizer_.weights()) {
+    state.weights.push_back({weight.name, weight.master, weight.exp_avg, weight.exp_avg_sq});
+  }
+  return state;
+}
+
+void set_seed_and_threads(const TrainerOptions& options) {
+  at::manual_seed(options.seed);
+  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
+}
+
+}  // namespace longspan

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "checkpoints/train_state.h"
+#include "data/loader.h"
+#include "src/model/causal_lm.h"
+#include "trainer/adamw.h"
+#include "trainer/observer.h"
+#include "trainer/stage.h"
+#include "trainer/trainer_options.h"
+
+namespace longspan {
+
+/// Trains what requires gradients in a model, stage by stage. Everything optional (progress,
+/// metrics, checkpoints, validation) observes it.
+class Trainer {
+ public:
+  /// One loader a stage (stages may share one). The model is the base, not yet extended: each stage
+  /// sets its RoPE and attention.
+  Trainer(CausalLm& model, std::vector<Stage> stages,
+          std::vector<std::shared_ptr<const Loader>> loaders, const TrainerOptions& options);
+
+  Trainer& add(std::unique_ptr<Observer> observer);
+  /// Goes on after the step of `state`; the losses that follow are those of an unbroken run, bit
+  /// for bit. A state that does not fit throws Error(kCheckpoint).
+  void resume(const TrainState& state);
+  /// Trains to the last step or until stop(). A loss or gradient norm that is not finite throws
+  /// Error(kNonFinite) before it reaches the weights.
+  void run();
+  /// Ends run() after the current step.
+  void stop() { stopped_ = true; }
+
+  CausalLm& model() { return model_; }
+  const TrainerOptions& options() const { return options_; }
+  const std::vector<Stage>& stages() const { return stages_; }
+  const AdamW& optimizer() const { return optimizer_; }
+  int64_t step() const { return step_; }  // finished updates
+  /// The identity is left to who saves it.
+  TrainState state() const;
+
+ private:
+  StepRecord train_step();
+  void enter(const Stage& stage);
+
+  CausalLm& model_;
+  const ModelConfig base_;
+  const std::vector<Stage> stages_;
+  const std::vector<std::shared_ptr<const Loader>> loaders_;
+  const TrainerOptions options_;
+  AdamW optimizer_;
+  std::vector<std::unique_ptr<Observer>> observers_;
+  int64_t step_ = 0, tokens_ = 0;
+  bool stopped_ = false;
+};
+
+/// Seeds LibTorch's default generator (LoRA's start is drawn from it) and sets the threads.
+void set_seed_and_threads(const TrainerOptions& options);
+
+}  // namespace longspan
