@@ -81,8 +81,8 @@ class MergedSource : public ModelSource {
       if (name == kLmHead) continue;  // tied, or in the list by now
       std::string module = name.substr(0, name.size() - std::min(name.size(), kA.size()));
       bool part = name.ends_with(kA) || name.ends_with(kB);
-      bool paired = adapter_.tensors.contains(module + std::string(kA)) &&
-                    adapter_.tensors.contains(module + std::string(kB));
+      bool paired = adapter_.tensors.contains(fmt::format("{}{}", module, kA)) &&
+                    adapter_.tensors.contains(fmt::format("{}{}", module, kB));
       if (part ? !paired || !known.contains(module + ".weight") : !known.contains(name)) {
         fail(ExitCode::kModel, "{}: the adapter's tensor '{}' {}", base_.path().string(), name,
              part && !paired ? "lacks its partner" : "fits no tensor of the base model");

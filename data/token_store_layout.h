@@ -30,7 +30,7 @@ inline constexpr const char* kDocumentOffsets = "document_offsets";
 inline constexpr const char* kDocumentNames = "document_names";
 
 inline constexpr size_t kChunkElements = 64 << 10;
-// Of a 31-book store, level 1 takes 2.1 bytes a token and level 4 takes 2.0 at half the speed.
+// Of 39 books, level 1 takes 1.49 bytes a token and writes 24 M tokens/s; level 6 1.45 and 9 M.
 inline constexpr unsigned kDeflateLevel = 1;
 
 }  // namespace longspan::token_store_layout

@@ -44,6 +44,7 @@ cxxopts::Options command_line() {
       "LIST")("trials", "keys a length and depth", cxxopts::value<int64_t>()->default_value("3"),
               "N")("seed", "of the keys", cxxopts::value<uint64_t>()->default_value("0"), "N");
   options.parse_positional({"model", "text"});
+  options.show_positional_help();  // else -h leaves --text out
   return options;
 }
 

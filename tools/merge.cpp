@@ -41,9 +41,11 @@ at::Tensor verification_logits(CausalLm& model) {
 }
 
 /// What rounding every merged weight once may do to the logits, as |difference| / |logits| in the
-/// Euclidean norm: bfloat16 keeps 8 bits, float16 11.
+/// Euclidean norm. Measured with SmolLM2-135M in bfloat16: 0.002; a LoRA that was left out by
+/// mistake made 0.005 (B of 0.003) to 0.05. An adapter that changes less than this is not told from
+/// none.
 double tolerance_of(at::ScalarType dtype) {
-  return dtype == at::kBFloat16 ? 3e-2 : dtype == at::kHalf ? 5e-3 : 1e-4;
+  return dtype == at::kBFloat16 ? 4e-3 : dtype == at::kHalf ? 1e-3 : 1e-4;
 }
 
 void verify(const at::Tensor& expected, const fs::path& merged, at::ScalarType dtype) {

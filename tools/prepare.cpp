@@ -111,6 +111,18 @@ Tally write_store(DocumentSource& source, const TextModel& model, std::optional<
   return tally;
 }
 
+void warn_about(const DocumentSource& source) {
+  if (int64_t empty = source.empty_documents(); empty > 0) {
+    log_warning(fmt::format("{} empty documents were left out", human_count(empty)));
+  }
+  if (int64_t replaced = source.replaced_sequences(); replaced > 0) {
+    log_warning(
+        fmt::format("{} sequences of bytes were no UTF-8 and became U+FFFD; convert the "
+                    "text with iconv if it is in another encoding",
+                    human_count(replaced)));
+  }
+}
+
 Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource& source,
                   std::optional<int32_t> eos, double seconds) {
   Json lengths = Json::object();
@@ -198,15 +210,7 @@ int prepare_command(int argc, char** argv) {
          (*parsed)["input"].as<std::vector<std::string>>().front());
   }
   writer.commit();
-  if (int64_t empty = source->empty_documents(); empty > 0) {
-    log_warning(fmt::format("{} empty documents were left out", human_count(empty)));
-  }
-  if (int64_t replaced = source->replaced_sequences(); replaced > 0) {
-    log_warning(
-        fmt::format("{} sequences of bytes were no UTF-8 and became U+FFFD; convert the "
-                    "text with iconv if it is in another encoding",
-                    human_count(replaced)));
-  }
+  warn_about(*source);
   if (parsed->count("json")) {
     fmt::print("{}\n", summary_json(out, tally, *source, eos, progress.seconds()).dump(2));
   } else {

@@ -3,7 +3,7 @@
 # to 16,384 tokens, at most 15 minutes on 2 cores once tools/setup.sh is done.
 #
 #   tools/quickstart.sh                  on the long manuals of Debian's vim-runtime
-#   tools/quickstart.sh FOLDER|FILE...   on your own long .txt and .md documents (60 KB and up)
+#   tools/quickstart.sh FOLDER|FILE...   on your own long .txt and .md documents (80 KB and up)
 #
 # Leaves runs/quickstart/merged (the model, for transformers and all that reads its files) and
 # runs/quickstart/report.html (the curves).
@@ -18,7 +18,7 @@ RECIPE=recipes/smollm2-135m-16k-quickstart.yaml
 LENGTHS=4096,8192,16384
 MANUALS=(/usr/share/vim/vim*/doc)
 HELD_OUT_MANUALS='/(eval|pi_netrw|syntax)\.txt$'
-LONG=60k # bytes of text that surely hold 16,384 tokens
+LONG=80k # bytes of prose that surely hold more than 16,384 tokens
 
 stop() {
   echo "quickstart: $*" >&2
@@ -70,14 +70,14 @@ if [[ ! -e $MODEL/config.json ]]; then
 fi
 
 begin "token store"
-build/longspan prepare --model "$MODEL" --out "$RUN/tokens.h5" "${train_texts[@]}"
+build/longspan prepare --model "$MODEL" --out "$RUN/train.h5" "${train_texts[@]}"
 
 begin "the base, and RoPE scaling alone"
 evaluate base "$MODEL"
 evaluate yarn-untrained "$MODEL" --rope '{rope_type: yarn, factor: 2.0}'
 
 begin "training"
-build/longspan train "$RECIPE" "model.path=$MODEL" "data.path=$RUN/tokens.h5" "output.dir=$RUN"
+build/longspan train "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" "output.dir=$RUN"
 
 begin "merging"
 build/longspan merge "$MODEL" "$RUN" "$RUN/merged"

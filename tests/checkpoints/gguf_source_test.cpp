@@ -139,8 +139,8 @@ TEST(GgufSource, TellsLlama3ScalingFromItsFrequencies) {
 TEST(GgufSource, RefusesWhatIsNoLlama) {
   EXPECT_THAT(error_of([] { Opened(GgufFile().set("general.architecture", "gemma")); }),
               HasSubstr("'gemma' is not supported"));
-  EXPECT_THAT(error_of([] { Opened(GgufFile()); }), HasSubstr("general.architecture is missing"));
-  EXPECT_THAT(error_of([] { Opened(llama_keys()); }), HasSubstr("token_embd.weight"));
+  EXPECT_THAT(error_of([] { Opened{GgufFile()}; }), HasSubstr("general.architecture is missing"));
+  EXPECT_THAT(error_of([] { Opened{llama_keys()}; }), HasSubstr("token_embd.weight"));
   GgufFile surplus = llama_keys();
   surplus.tensor("blk.0.ffn_gate_exps.weight", {8}, counting(8));
   EXPECT_THAT(error_of([&] { small_llama(surplus); }), HasSubstr("ffn_gate_exps"));

@@ -1,5 +1,6 @@
 #include "checkpoints/peft_adapter.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <gmock/gmock.h>
@@ -152,7 +153,8 @@ TEST_F(PeftAdapterFolder, RefusesWhatItCannotHonour) {
     Json json = read_json_file(adapter_ / "adapter_config.json", ExitCode::kModel);
     json[key] = value;
     fs::create_directories(folder_.path() / "changed");
-    fs::copy(adapter_, folder_.path() / "changed", fs::copy_options::overwrite_existing);
+    fs::copy(adapter_, folder_.path() / "changed",
+             fs::copy_options::overwrite_existing | fs::copy_options::recursive);
     write_json_file(folder_.path() / "changed" / "adapter_config.json", json);
     return error_of([&] { read_peft_adapter(folder_.path() / "changed"); });
   };

@@ -178,6 +178,8 @@ TEST(LoadTokenizer, SaysWhichFileIsMissingOrMalformed) {
   folder.write("tokenizer.json", "{\"model\": {\"vocab\": {\"a\"");
   EXPECT_EQ(exit_code_of([&] { load_tokenizer(folder.path("")); }, &what), 5);
   EXPECT_THAT(what, HasSubstr("tokenizer.json"));
+  folder.write("tokenizer.json", std::string(1 << 20, '['));
+  EXPECT_EQ(exit_code_of([&] { load_tokenizer(folder.path("")); }, &what), 5);
 }
 
 }  // namespace

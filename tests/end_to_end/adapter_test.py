@@ -38,7 +38,7 @@ def logits(model):
 def close(ours, theirs, what, tolerance=2e-5):
     difference = (ours - theirs).abs().max().item()
     print(f"  {what}: largest difference {difference:.2g}")
-    assert difference < tolerance, f"{what}: {difference}"
+    assert ours.shape == theirs.shape and difference < tolerance, f"{what}: {difference}"
 
 
 def make_base(folder, tied):
@@ -55,7 +55,7 @@ def make_adapter(base, folder, **options):
     """A PEFT adapter whose every tensor differs from its start."""
     model = get_peft_model(
         AutoModelForCausalLM.from_pretrained(base),
-        LoraConfig(r=4, lora_alpha=8, task_type="CAUSAL_LM", init_lora_weights=False, **options),
+        LoraConfig(r=3, lora_alpha=7, task_type="CAUSAL_LM", init_lora_weights=False, **options),
     )
     with torch.no_grad():
         for parameter in model.parameters():
@@ -73,7 +73,7 @@ def write_as_longspan(adapter, base, folder):
     tensors["base_model.model.lm_head.weight"] = embed_tokens.clone()
     save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
     config = {
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 4, "lora_alpha": 8.0, "bias": "none",
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 3, "lora_alpha": 7.0, "bias": "none",
         "base_model_name_or_path": str(base), "inference_mode": True,
         "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
         "modules_to_save": ["embed_tokens", "norm", "lm_head"], "ensure_weight_tying": True,
@@ -94,6 +94,10 @@ def check(binary, base, adapter, work, name, live=True):
     config = LlamaConfig.from_pretrained(adapter if (adapter / "config.json").exists() else base)
     theirs = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base, config=config), adapter)
     expected = logits(theirs.eval())
+    # Equal logits say something only if the adapter changes them.
+    change = (expected - logits(LlamaForCausalLM.from_pretrained(base).eval())).abs().max().item()
+    print(f"  the adapter changes the base's logits by up to {change:.2g}")
+    assert change > 0.1, change
     (work / "ids.json").write_text(json.dumps(IDS))
     if live:
         run(binary, "logits", base, "--adapter", adapter, "--ids", work / "ids.json", "--out",

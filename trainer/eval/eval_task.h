@@ -20,8 +20,8 @@ struct EvalOptions {
   std::vector<int64_t> lengths{4096, 8192};  // tokens, BOS included
   // perplexity
   std::vector<std::string> text{};  // files, folders, globs (see data/document_source.h)
-  int64_t documents = 0;          // the first so many that are long enough; 0: all
-  int64_t targets = 512;          // scored tokens a document
+  int64_t documents = 0;            // the first so many that are long enough; 0: all
+  int64_t targets = 512;            // scored tokens a document
   // passkey
   std::vector<double> depths{0, 0.25, 0.5, 0.75, 1};
   int64_t trials = 3;  // a length and depth

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 
 #include "data/document_source.h"
@@ -50,7 +51,9 @@ std::string digest(const std::vector<int64_t>& ids) {
 TargetDocument target_document(const Tokenizer& tokenizer, const Document& document,
                                int64_t keep_tokens, int64_t targets) {
   std::vector<int32_t> ids = tokenizer.encode(document.text);
-  TargetDocument kept{.name = document.name, .document_tokens = static_cast<int64_t>(ids.size())};
+  // The file name alone: the same book in another folder is the same text.
+  TargetDocument kept{.name = std::filesystem::path(document.name).filename().string(),
+                      .document_tokens = static_cast<int64_t>(ids.size())};
   if (kept.document_tokens < keep_tokens) return kept;
   kept.ids.assign(ids.begin(), ids.begin() + keep_tokens);
   kept.target_bytes =

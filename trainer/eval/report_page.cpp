@@ -52,7 +52,7 @@ svg .map-title { font-weight: 600; }
 .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .mark { stroke: var(--paper); stroke-width: 1.5; }
 .band { fill-opacity: 0.1; }
-.leader { stroke-width: 1; stroke-opacity: 0.6; }
+.leader { stroke-width: 1.5; }
 .cell { fill: var(--heat); stroke: var(--rule); }
 svg .cell-text { font-size: 12px; }
 svg .cell-text.full { fill: #fff; }
@@ -64,7 +64,7 @@ std::string shown(const Json& value) {
   if (value.is_array()) {
     std::vector<std::string> items;
     for (const auto& item : value) items.push_back(shown(item));
-    return items.empty() ? "none" : join(items, ", ");
+    return items.empty() ? "none" : join(items, value[0].is_structured() ? "; " : ", ");
   }
   if (value.is_object()) {
     std::vector<std::string> items;

@@ -16,6 +16,7 @@ TEST(Text, NearestFindsASlipOfTheFinger) {
   std::vector<std::string> keys{"factor", "beta_fast", "beta_slow"};
   EXPECT_EQ(nearest("facter", keys), "factor");
   EXPECT_EQ(nearest("beta_fst", keys), "beta_fast");
+  EXPECT_EQ(nearest("trian", std::vector<std::string>{"report", "train"}), "train");
 }
 
 TEST(Text, NearestSaysNothingWhenNothingIsNear) {

