@@ -19,11 +19,6 @@ fs::path part_name(const fs::path& path) {
   return path.parent_path() / fmt::format("{}.part-{}", path.filename().string(), getpid());
 }
 
-fs::path without_trailing_slash(fs::path path) {
-  path = path.lexically_normal();
-  return path.has_filename() ? path : path.parent_path();
-}
-
 void make_parent(const fs::path& path) {
   std::error_code status;
   if (!path.parent_path().empty()) fs::create_directories(path.parent_path(), status);
@@ -107,24 +102,33 @@ AtomicFolder::~AtomicFolder() {
 }
 
 void AtomicFolder::commit() {
-  for (const auto& entry : fs::recursive_directory_iterator(part_)) {
+  move_into_place(part_, place_);
+  committed_ = true;
+}
+
+void move_into_place(const fs::path& part, const fs::path& place) {
+  for (const auto& entry : fs::recursive_directory_iterator(part)) {
     if (entry.is_regular_file()) sync_path(entry.path());
   }
-  sync_path(part_);
+  sync_path(part);
   std::error_code status;
-  fs::path older = part_.string() + ".older";
-  bool replaces = fs::exists(place_);
-  if (replaces) fs::rename(place_, older, status);
+  fs::path older = part.string() + ".older";
+  bool replaces = fs::exists(place);
+  if (replaces) fs::rename(place, older, status);
   if (!status) {
-    fs::rename(part_, place_, status);
+    fs::rename(part, place, status);
     std::error_code ignored;
-    if (status && replaces) fs::rename(older, place_, ignored);
+    if (status && replaces) fs::rename(older, place, ignored);
   }
   if (status) {
-    fail(ExitCode::kFailure, "{}: cannot move into place: {}", place_.string(), status.message());
+    fail(ExitCode::kFailure, "{}: cannot move into place: {}", place.string(), status.message());
   }
-  committed_ = true;
   fs::remove_all(older, status);
+}
+
+fs::path without_trailing_slash(fs::path path) {
+  path = path.lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
 }
 
 void require_disk_space(const fs::path& folder, int64_t bytes) {

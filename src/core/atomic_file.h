@@ -46,6 +46,13 @@ class AtomicFolder {
   bool committed_ = false;
 };
 
+/// fsyncs each file of the folder `part` and renames it to `place`, replacing an older folder of
+/// that name. Throws Error(kFailure), the older one being back in its place.
+void move_into_place(const std::filesystem::path& part, const std::filesystem::path& place);
+
+/// "a/b/" and "a/./b" -> "a/b", so that a name can be appended to.
+std::filesystem::path without_trailing_slash(std::filesystem::path path);
+
 /// Throws Error(kFailure) with both figures when the disk that will hold `folder` has fewer than
 /// `bytes` free.
 void require_disk_space(const std::filesystem::path& folder, int64_t bytes);

@@ -87,13 +87,25 @@ std::string human_duration(double seconds) {
 }
 
 std::string read_file(const std::filesystem::path& path, ExitCode code) {
-  std::error_code status;
-  if (std::filesystem::is_directory(path, status)) {
-    fail(code, "{}: is a folder, expected a file", path.string());
+  constexpr size_t kLargest = size_t{1} << 30, kBlock = size_t{1} << 20;
+  std::error_code error;
+  auto status = std::filesystem::status(path, error);
+  bool piped = path.parent_path() == "/dev/fd";  // <(command); any other pipe may never have an end
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) && !piped) {
+    fail(code, "{}: is a folder or a device, expected a file", path.string());
   }
   std::ifstream stream(path, std::ios::binary);
   if (!stream) fail(code, "{}: cannot open: {}", path.string(), std::strerror(errno));
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  std::string text;
+  for (std::streamsize count = 1; count > 0;) {
+    size_t size = text.size();
+    text.resize(size + kBlock);
+    count = stream.read(text.data() + size, kBlock).gcount();
+    text.resize(size + static_cast<size_t>(count));
+    if (text.size() > kLargest) {
+      fail(code, "{}: is larger than {}", path.string(), human_bytes(kLargest));
+    }
+  }
   if (stream.bad()) fail(code, "{}: cannot read: {}", path.string(), std::strerror(errno));
   return text;
 }

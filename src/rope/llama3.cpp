@@ -16,8 +16,9 @@ class Llama3Rope : public RopeScaling {
     fields.in_range("low_freq_factor", low_freq_factor_, 1e-6, 1e6);
     fields.in_range("high_freq_factor", high_freq_factor_, 1e-6, 1e6);
     if (high_freq_factor_ <= low_freq_factor_) {
-      fields.error("high_freq_factor", fmt::format("{} is not above low_freq_factor {}",
-                                                   high_freq_factor_, low_freq_factor_));
+      fields.error("high_freq_factor",
+                   fmt::format("{} is not above low_freq_factor {}; expected the larger",
+                               high_freq_factor_, low_freq_factor_));
     }
     read_original_length(fields, original_);
   }

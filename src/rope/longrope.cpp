@@ -40,7 +40,9 @@ class LongRope : public RopeScaling {
     const auto& divisors = seq_len > original ? long_factor_ : short_factor_;
     RopeFrequencies result{unscaled_inv_freq(geometry)};
     if (divisors.size() != result.inv_freq.size()) {
-      fail(ExitCode::kModel, "longrope: {} has {} numbers; head_dim {} needs {}",
+      fail(ExitCode::kModel,
+           "longrope: {} has {} numbers, {} rotated dimensions need {}; give factors that were "
+           "searched for this model (longspan longrope-search)",
            seq_len > original ? "long_factor" : "short_factor", divisors.size(), geometry.head_dim,
            result.inv_freq.size());
     }
@@ -55,9 +57,17 @@ class LongRope : public RopeScaling {
 
  private:
   static void read_factors(Fields& fields, std::string_view key, std::vector<double>& factors) {
+    if (!fields.has(key)) {
+      return fields.error(key,
+                          "is missing; expected a divisor for each pair of dimensions, as "
+                          "longspan longrope-search finds them");
+    }
     fields.required(key, factors);
     for (double factor : factors) {
-      if (!(factor > 0)) return fields.error(key, fmt::format("{} is not above 0", factor));
+      if (factor > 0) continue;
+      return fields.error(key, fmt::format("{} is not above 0; expected divisors of frequencies, "
+                                           "such as 1 and above",
+                                           factor));
     }
   }
 

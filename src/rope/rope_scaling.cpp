@@ -29,17 +29,22 @@ std::vector<std::string> rope_types() {
 }
 
 std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type) {
+  if (rope_type == "su") rope_type = "longrope";
   for (const auto& formula : kFormulas) {
     if (formula.rope_type == rope_type) return formula.make();
   }
   return nullptr;
 }
 
-std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta) {
+std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta,
+                                               double* partial_rotary_factor) {
   std::string rope_type = "default";
   fields.optional("type", rope_type);  // as transformers spelt it before 4.43
   fields.optional("rope_type", rope_type);
   if (rope_theta) fields.in_range("rope_theta", *rope_theta, 1.0, 1e15);
+  if (partial_rotary_factor) {
+    fields.in_range("partial_rotary_factor", *partial_rotary_factor, 0.0, 1.0);
+  }
   auto scaling = make_rope_scaling(rope_type);
   if (!scaling) {
     auto known = rope_types();
@@ -62,8 +67,10 @@ Json complete_rope_parameters(Json map, int64_t max_position_embeddings) {
       map.contains(key) && map[key].is_string() ? map[key].get<std::string>() : "default");
   Json known = scaling ? scaling->write() : Json::object();
   if (!known.contains("original_max_position_embeddings")) return map;
-  Json& original = map["original_max_position_embeddings"];
+  // Copied: a new key in an ordered map moves the others.
+  Json original = map["original_max_position_embeddings"];
   if (original.is_null()) original = max_position_embeddings;
+  map["original_max_position_embeddings"] = original;
   Json& factor = map["factor"];
   if (factor.is_null() && original.is_number() && original.get<double>() > 0) {
     factor = static_cast<double>(max_position_embeddings) / original.get<double>();
@@ -80,6 +87,10 @@ Json RopeScaling::config_entry(const RopeGeometry& geometry) const {
     *original = geometry.max_position_embeddings;
   }
   return entry;
+}
+
+int64_t rotated_dimensions(int64_t head_dim, double partial_rotary_factor) {
+  return static_cast<int64_t>(static_cast<double>(head_dim) * partial_rotary_factor);
 }
 
 std::vector<double> unscaled_inv_freq(const RopeGeometry& geometry) {
@@ -105,7 +116,10 @@ std::vector<double> unscaled_inv_freq(const RopeGeometry& geometry) {
 }
 
 void read_factor(Fields& fields, double& factor) {
-  if (!fields.has("factor")) return fields.error("factor", "is missing");
+  if (!fields.has("factor")) {
+    return fields.error("factor",
+                        "is missing; expected the target length over the original one, such as 4");
+  }
   fields.in_range("factor", factor, 1.0, 1e6);
 }
 

@@ -47,10 +47,14 @@ class RopeScaling {
   virtual int64_t original_max_position_embeddings() const { return 0; }
 };
 
+/// The dimensions of a head that RoPE turns: the whole part of head_dim x partial_rotary_factor.
+int64_t rotated_dimensions(int64_t head_dim, double partial_rotary_factor);
+
 /// The unscaled frequencies rope_theta^(-2i / head_dim), each a float32 as in transformers.
 std::vector<double> unscaled_inv_freq(const RopeGeometry& geometry);
 
-/// The rope_types there are, and an instance of one with its defaults (nullptr when unknown).
+/// The rope_types there are, and an instance of one with its defaults (nullptr when unknown). "su"
+/// is Phi-3's first name of "longrope".
 std::vector<std::string> rope_types();
 std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type);
 
@@ -59,8 +63,11 @@ std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type);
 /// max_position_embeddings over it. Anything but a map comes back as it is.
 Json complete_rope_parameters(Json map, int64_t max_position_embeddings);
 
-/// Reads {rope_type (or type), ...}: an absent or null map is "default". `rope_theta` inside the
-/// map (transformers 5) is accepted and put into *rope_theta. Errors go to the fields' diagnostics.
-std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta = nullptr);
+/// Reads {rope_type (or type), ...}: an absent or null map is "default". transformers 5 puts
+/// rope_theta and partial_rotary_factor inside the map: each is accepted where the caller takes it,
+/// and leaves *rope_theta or *partial_rotary_factor alone when absent. Errors go to the fields'
+/// diagnostics.
+std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta = nullptr,
+                                               double* partial_rotary_factor = nullptr);
 
 }  // namespace longspan

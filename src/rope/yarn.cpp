@@ -32,7 +32,9 @@ class YarnRope : public RopeScaling {
     if (beta_fast_ == 0) beta_fast_ = 32;
     if (beta_slow_ == 0) beta_slow_ = 1;
     if (beta_fast_ < beta_slow_) {
-      fields.error("beta_fast", fmt::format("{} is below beta_slow {}", beta_fast_, beta_slow_));
+      fields.error("beta_fast",
+                   fmt::format("{} is below beta_slow {}; expected the larger of the two",
+                               beta_fast_, beta_slow_));
     }
     fields.in_range("mscale", mscale_, 0, 1000);
     fields.in_range("mscale_all_dim", mscale_all_dim_, 0, 1000);

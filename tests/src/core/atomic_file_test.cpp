@@ -8,6 +8,7 @@
 
 #include "src/core/error.h"
 #include "src/core/text.h"
+#include "tests/support/temporary_folder.h"
 
 namespace longspan {
 namespace {
@@ -19,9 +20,6 @@ using ::testing::IsEmpty;
 
 class AtomicFileTest : public testing::Test {
  protected:
-  void SetUp() override { fs::remove_all(folder_); }
-  void TearDown() override { fs::remove_all(folder_); }
-
   /// The names in the test's folder, sorted.
   std::vector<std::string> names() const {
     std::vector<std::string> found;
@@ -36,7 +34,8 @@ class AtomicFileTest : public testing::Test {
     return read_file(folder_ / name, ExitCode::kFailure);
   }
 
-  fs::path folder_ = fs::path(testing::TempDir()) / "atomic_file_test";
+  TemporaryFolder temporary_;
+  fs::path folder_ = temporary_.path() / "written";
 };
 
 TEST_F(AtomicFileTest, AppearsOnlyWithCommit) {

@@ -24,6 +24,28 @@ TEST(Json, KeysKeepTheirOrder) {
   EXPECT_EQ(parse_json(R"({"z":1,"a":2})", "test", ExitCode::kModel).dump(), R"({"z":1,"a":2})");
 }
 
+TEST(Json, ParsesAsNlohmannDoes) {
+  const std::string text =
+      R"([{"a":{"b":[1,-2,18446744073709551615,1.5e3]},"":null},[],{},true,"\u00e9\ud83d\ude00"])";
+  EXPECT_EQ(parse_json(text, "test", ExitCode::kModel), Json::parse(text));
+  EXPECT_EQ(parse_json(" 3 ", "test", ExitCode::kModel), Json(3));
+}
+
+TEST(Json, AKeyThatComesAgainTakesTheLaterValue) {
+  EXPECT_EQ(parse_json(R"({"a":1,"b":2,"a":{"c":3}})", "test", ExitCode::kModel).dump(),
+            R"({"a":{"c":3},"b":2})");
+}
+
+// Quadratic parsing takes over a minute here.
+TEST(Json, TakesLinearTimeInTheKeysOfAMap) {
+  constexpr int kKeys = 300'000;
+  std::string text = "{";
+  for (int i = 0; i < kKeys; ++i) text += fmt::format("{}\"k{}\":{}", i ? "," : "", i, i);
+  Json map = parse_json(text + "}", "test", ExitCode::kModel);
+  EXPECT_EQ(map.size(), size_t{kKeys});
+  EXPECT_EQ(map.back(), kKeys - 1);
+}
+
 TEST(Json, DamagedTextIsAnErrorThatNamesTheFile) {
   for (std::string_view text : {"", "{", "{\"a\":}", "\xff\xfe", "{} {}", "1e999"}) {
     EXPECT_THAT(parse_error(text), HasSubstr("config.json: not valid JSON")) << text;

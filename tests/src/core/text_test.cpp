@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
+
+#include "tests/support/temporary_folder.h"
 
 namespace longspan {
 namespace {
@@ -79,6 +82,13 @@ TEST(Text, AFileThatCannotBeReadNamesItselfAndTheReason) {
     EXPECT_STREQ(e.what(), "/nowhere/at/all: cannot open: No such file or directory");
   }
   EXPECT_THROW(read_file("/", ExitCode::kModel), Error);
+}
+
+TEST(Text, ADeviceOrAPipeIsNoFile) {
+  TemporaryFolder folder;
+  ASSERT_EQ(mkfifo(folder.path("pipe").c_str(), 0600), 0);
+  EXPECT_THROW(read_file(folder.path("pipe"), ExitCode::kModel), Error);
+  EXPECT_THROW(read_file("/dev/zero", ExitCode::kModel), Error);
 }
 
 }  // namespace

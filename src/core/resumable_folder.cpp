@@ -1,0 +1,148 @@
+#include "src/core/resumable_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "src/core/atomic_file.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kMadeFrom = ".made-from.json";
+
+fs::path partial_name(const fs::path& place) {
+  return place.parent_path() / (place.filename().string() + ".partial");
+}
+
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) entries.push_back(entry.path());
+  return entries;
+}
+
+/// AtomicFile's name for what it has not finished.
+bool is_half_written(const fs::path& path) {
+  return path.filename().string().find(".part-") != std::string::npos;
+}
+
+bool is_finished(const fs::path& path) {
+  return path.filename() != kMadeFrom && !is_half_written(path);
+}
+
+/// The first keys in which two maps differ, as a person would name them.
+std::string differing_keys(const Json& before, const Json& now) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : now.items()) {
+    if (!before.is_object() || before.value(key, Json()) != value) keys.push_back(key);
+  }
+  return keys.empty() ? "something" : join(keys, ", ");
+}
+
+/// Nothing when there is none or it is damaged: then the folder is begun anew.
+Json read_made_from(const fs::path& folder) {
+  try {
+    return read_json_file(folder / kMadeFrom, ExitCode::kFailure);
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+ResumableFolder::ResumableFolder(fs::path place, const Json& made_from)
+    : place_(without_trailing_slash(std::move(place))), part_(partial_name(place_)) {
+  std::error_code status;
+  fs::create_directories(part_, status);
+  if (status) {
+    fail(ExitCode::kFailure, "{}: cannot create: {}", part_.string(), status.message());
+  }
+  lock();
+  try {
+    begin(made_from);
+  } catch (...) {
+    close(lock_);
+    throw;
+  }
+}
+
+void ResumableFolder::lock() {
+  lock_ = open(part_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ < 0) {
+    fail(ExitCode::kFailure, "{}: cannot open: {}", part_.string(), std::strerror(errno));
+  }
+  // File systems that cannot lock give other errors; there the user keeps runs apart.
+  if (flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    close(lock_);
+    fail(ExitCode::kFailure, "{}: another process is writing it; wait for its end", part_.string());
+  }
+}
+
+void ResumableFolder::begin(const Json& made_from) {
+  Json before = read_made_from(part_);
+  bool same = before == made_from;
+  auto found = entries_of(part_);
+  auto finished = std::count_if(found.begin(), found.end(), is_finished);
+  if (finished > 0 && same) {
+    log_info(fmt::format("{}: goes on where it was interrupted", part_.string()));
+  } else if (finished > 0) {
+    log_info(fmt::format("{}: begun from other inputs or options ({}); begins anew", part_.string(),
+                         differing_keys(before, made_from)));
+  }
+  for (const auto& entry : found) {
+    if (!same || is_half_written(entry)) fs::remove_all(entry);
+  }
+  if (!same) write_json_file(part_ / kMadeFrom, made_from);
+}
+
+ResumableFolder::~ResumableFolder() {
+  if (lock_ < 0) return;
+  auto left = entries_of(part_);
+  if (std::any_of(left.begin(), left.end(), is_finished)) {
+    log_info(fmt::format("{}: keeps what is finished; the same command goes on", part_.string()));
+    close(lock_);
+  } else {
+    discard();
+  }
+}
+
+void ResumableFolder::discard() {
+  std::error_code ignored;
+  fs::remove_all(part_, ignored);
+  close(lock_);
+  lock_ = -1;
+}
+
+void ResumableFolder::commit() {
+  fs::remove(part_ / kMadeFrom);
+  move_into_place(part_, place_);
+  close(lock_);
+  lock_ = -1;
+}
+
+Json file_stamps(const fs::path& path) {
+  std::vector<fs::path> files{path};
+  if (fs::is_directory(path)) files = entries_of(path);
+  std::sort(files.begin(), files.end());
+  Json stamps = Json::array();
+  for (const auto& file : files) {
+    std::error_code status;
+    if (!fs::is_regular_file(file, status)) continue;
+    auto changed = fs::last_write_time(file, status).time_since_epoch().count();
+    stamps.push_back({fs::absolute(file).string(), fs::file_size(file, status), changed});
+  }
+  return stamps;
+}
+
+}  // namespace longspan

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// A folder that appears whole or not at all, and whose making goes on after an interruption. It is
+/// filled as `<name>.partial` beside its place. Files that are finished there (AtomicFile) outlive
+/// the process, and the next ResumableFolder made from the same things finds them.
+class ResumableFolder {
+ public:
+  /// `made_from` is all that decides the content: inputs and options. What was begun from anything
+  /// else is removed, which the log says. Throws Error(kFailure) while another process fills it.
+  ResumableFolder(std::filesystem::path place, const Json& made_from);
+  /// Without commit(): finished files stay; when there are none, nothing does.
+  ~ResumableFolder();
+  ResumableFolder(const ResumableFolder&) = delete;
+  ResumableFolder& operator=(const ResumableFolder&) = delete;
+
+  const std::filesystem::path& path() const { return part_; }
+  /// Moves the folder into place, replacing an older one of that name.
+  void commit();
+  /// Removes all that was made: it is not to be gone on with.
+  void discard();
+
+ private:
+  void lock();
+  void begin(const Json& made_from);
+
+  std::filesystem::path place_, part_;
+  int lock_ = -1;
+};
+
+/// What `path` holds as far as its directory entry tells: the name, size and time of change of the
+/// file, or of each file in the folder. Equal before and after, the files have not been changed.
+Json file_stamps(const std::filesystem::path& path);
+
+}  // namespace longspan
