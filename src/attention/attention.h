@@ -36,9 +36,11 @@ struct AttentionContext {
   const Rotary& rotary;
   at::Tensor document_ids;  // [B, T] int64, non-decreasing; undefined when a row is one document
   LayerState* state = nullptr;  // keys and values of earlier passes, or none
+  int64_t sliding_window = 0;   // keys that a query sees at most, its own included; 0: no limit
 };
 
-/// Who attends to whom. A pattern gets heads before rotation because focused memory rotates
+/// Who attends to whom; a query sees what its pattern, its document and the model's own sliding
+/// window all let it see. A pattern gets heads before rotation because focused memory rotates
 /// remembered keys in its own way.
 class AttentionPattern {
  public:

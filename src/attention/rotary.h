@@ -7,9 +7,11 @@
 namespace longspan {
 
 /// The cos and sin of one forward pass, for all layers. Rotation is Hugging Face's half split:
-/// dimension i turns with dimension i + D/2.
+/// dimension i turns with dimension i + R/2, where R <= D dimensions turn and the rest stay.
 class Rotary {
  public:
+  /// Turns nothing: a layer without positions.
+  Rotary() = default;
   /// position_ids [B, T] int64; `dtype` is that of the heads to rotate.
   Rotary(const RopeFrequencies& frequencies, const at::Tensor& position_ids, at::ScalarType dtype);
 
@@ -17,7 +19,7 @@ class Rotary {
   at::Tensor rotate(const at::Tensor& x) const;
 
  private:
-  at::Tensor cos_, sin_;  // [B, 1, T, D / 2]
+  at::Tensor cos_, sin_;  // [B, 1, T, R / 2], or undefined
 };
 
 }  // namespace longspan

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "src/attention/document_starts.h"
 #include "src/attention/kernels/causal_attention.h"
+#include "src/attention/key_starts.h"
 
 namespace longspan {
 
@@ -62,9 +62,9 @@ at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
   }
   int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), seq_len = heads.q.size(2);
   int64_t group = group_size(seq_len), unshifted = num_heads / 2;
-  at::Tensor documents = document_starts(context.document_ids, rows, seq_len);  // [B, T]
+  at::Tensor visible = key_starts(context, rows, seq_len);  // [B, T]
   auto starts_of = [&](int64_t shift, int64_t count) {
-    return at::maximum(group_starts(seq_len, group, shift), documents)
+    return at::maximum(group_starts(seq_len, group, shift), visible)
         .unsqueeze(1)
         .expand({rows, count, seq_len});
   };

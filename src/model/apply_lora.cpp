@@ -45,9 +45,10 @@ void adapt_projections(CausalLm& model, const LoraOptions& options) {
     for (size_t i = 0; i < options.target_modules.size(); ++i) {
       if (!is_target(name, options.target_modules[i])) continue;
       matched[i] = true;
-      auto adapted = std::make_unique<LoraLinear>(*linear, options);
+      auto adapted = std::make_unique<LoraLinear>(*linear, options.for_module(name));
       adapted->lora_A.requires_grad_(true);
       adapted->lora_B.requires_grad_(true);
+      if (options.use_dora) adapted->lora_magnitude_vector.requires_grad_(true);
       linear = std::move(adapted);
       break;
     }
@@ -63,8 +64,8 @@ void apply_lora(CausalLm& model, const LoraOptions& options) {
   std::vector<bool> matched(options.modules_to_save.size());
   std::vector<std::string> known;
   model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    if (name.find(".lora_") != name.npos) return;
     std::string module = name.substr(0, name.rfind('.'));
-    if (module.ends_with("lora_A") || module.ends_with("lora_B")) return;
     add_known(known, last_part(module));
     for (size_t i = 0; i < options.modules_to_save.size(); ++i) {
       if (!module.ends_with(options.modules_to_save[i])) continue;

@@ -1,28 +1,17 @@
 #include "src/model/causal_lm.h"
 
-#include "src/core/text.h"
-#include "src/model/llama.h"
+#include <ATen/ops/cat.h>
+
+#include "src/model/decoder.h"
+#include "src/model/family.h"
 
 namespace longspan {
 
-namespace {
-
-struct Family {
-  const char* model_type;
-  std::unique_ptr<CausalLm> (*make)(const ModelConfig&);
-};
-
-template <class Model>
-std::unique_ptr<CausalLm> make(const ModelConfig& config) {
-  return std::make_unique<Model>(config);
+void ModelState::begin_pass(const at::Tensor& ids, int64_t seq_len, size_t num_layers) {
+  if (layers.empty()) layers.resize(num_layers);
+  input_ids = input_ids.defined() ? at::cat({input_ids, ids}, 1) : ids;
+  rope_length = seq_len;
 }
-
-// A new family is a file and a line here.
-constexpr Family kFamilies[] = {
-    {"llama", make<LlamaForCausalLm>},
-};
-
-}  // namespace
 
 CausalLm::CausalLm(ModelConfig config)
     : config_(std::move(config)), attention_(make_attention_pattern("full")) {}
@@ -37,18 +26,9 @@ void CausalLm::set_attention(std::shared_ptr<const AttentionPattern> attention) 
   attention_ = std::move(attention);
 }
 
-std::vector<std::string> model_types() {
-  std::vector<std::string> types;
-  for (const auto& family : kFamilies) types.emplace_back(family.model_type);
-  return types;
-}
-
 std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config) {
-  for (const auto& family : kFamilies) {
-    if (family.model_type == config.model_type) return family.make(config);
-  }
-  fail(ExitCode::kModel, "model_type '{}' is not known; expected one of {}", config.model_type,
-       join(model_types(), ", "));
+  family_of(config.model_type);
+  return std::make_unique<Decoder>(config);
 }
 
 }  // namespace longspan

@@ -15,15 +15,23 @@ struct ModelInput {
   at::Tensor input_ids;     // [B, T]
   at::Tensor position_ids;  // [B, T]; undefined: 0..T-1 after what the state holds
   at::Tensor document_ids;  // [B, T], non-decreasing; undefined: a row is one document
+  /// The tokens of the whole sequence when this pass reads a part of it: some RoPE scalings depend
+  /// on them. 0: those read so far.
+  int64_t sequence_length = 0;
 };
 
 /// What generation keeps between passes: the key/value cache of each layer.
 struct ModelState {
   std::vector<LayerState> layers;
+  at::Tensor input_ids;     // [B, length()]: LongRoPE may have to read them again
+  int64_t rope_length = 0;  // the length whose frequencies the keys were rotated with
+
   int64_t length() const { return layers.empty() ? 0 : layers.front().length(); }
+  /// Makes ready to append ids [B, T] under the frequencies of seq_len tokens.
+  void begin_pass(const at::Tensor& ids, int64_t seq_len, size_t num_layers);
 };
 
-/// A decoder-only language model of the LLaMA kind.
+/// A decoder-only language model.
 class CausalLm : public Module {
  public:
   using LinearVisitor =
@@ -59,7 +67,6 @@ class CausalLm : public Module {
 /// The model of config.model_type with unloaded parameters. Throws Error(kModel) listing the known
 /// types when there is none of that name.
 std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config);
-std::vector<std::string> model_types();
 
 /// Replaces the projections whose name ends with one of target_modules by LoraLinear and makes
 /// their A and B, and the parameters of modules_to_save, require gradients; all else is frozen.

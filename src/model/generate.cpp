@@ -71,10 +71,12 @@ at::Tensor prefill(CausalLm& model, const std::vector<int64_t>& ids, ModelState&
                    int64_t chunk_tokens) {
   at::NoGradGuard no_gradients;
   at::Tensor all = at::tensor(ids, at::kLong).unsqueeze(0).to(model.lm_head_weight().device());
+  int64_t sequence_length = state.length() + all.size(1);
   at::Tensor last;
   for (int64_t begin = 0; begin < all.size(1); begin += chunk_tokens) {
     int64_t tokens = std::min(chunk_tokens, all.size(1) - begin);
-    at::Tensor hidden = model.hidden_states({all.narrow(1, begin, tokens), {}, {}}, &state);
+    at::Tensor hidden =
+        model.hidden_states({all.narrow(1, begin, tokens), {}, {}, sequence_length}, &state);
     last = hidden.select(1, tokens - 1);
   }
   return last;

@@ -1,13 +1,49 @@
 #include "src/nn/lora_linear.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
+#include <regex>
+
+#include "src/core/error.h"
 
 namespace longspan {
+
+namespace {
+
+/// PEFT's get_pattern_key: the pattern is the whole name, or its end behind a dot.
+template <class T>
+void apply_pattern(const std::vector<std::pair<std::string, T>>& patterns,
+                   const std::string& module, T& value) {
+  for (const auto& [pattern, own] : patterns) {
+    try {
+      if (std::regex_match(module, std::regex("(?:.*\\.)?(?:" + pattern + ")"))) {
+        value = own;
+        return;
+      }
+    } catch (const std::regex_error& e) {
+      fail(ExitCode::kModel, "'{}' in rank_pattern or alpha_pattern is no regular expression: {}",
+           pattern, e.what());
+    }
+  }
+}
+
+at::Tensor row_norms(const at::Tensor& v) { return at::linalg_vector_norm(v, 2, {1}); }
+
+}  // namespace
+
+LoraOptions LoraOptions::for_module(const std::string& module) const {
+  LoraOptions options = *this;
+  apply_pattern(rank_pattern, module, options.r);
+  apply_pattern(alpha_pattern, module, options.lora_alpha);
+  return options;
+}
 
 double LoraOptions::scale() const {
   double rank = static_cast<double>(r);
@@ -25,17 +61,27 @@ LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
                .uniform_(-bound, bound)
                .to(weight.scalar_type());
   lora_B = at::zeros({out_features_, options.r}, weight.options());
+  if (options.use_dora) {
+    lora_magnitude_vector = row_norms(weight.to(at::kFloat)).to(weight.scalar_type());
+  }
 }
 
 at::Tensor LoraLinear::forward(const at::Tensor& x) const {
-  at::Tensor y = Linear::forward(x);
+  at::Tensor y = lora_magnitude_vector.defined() ? at::linear(x, weight) : Linear::forward(x);
   at::Tensor reduced = at::linear(x, lora_A).view({-1, lora_A.size(0)});
   y.view({-1, out_features_}).addmm_(reduced, lora_B.t(), /*beta=*/1, /*alpha=*/scale_);
-  return y;
+  if (!lora_magnitude_vector.defined()) return y;
+  at::Tensor norms;
+  {
+    at::NoGradGuard constant;
+    norms = row_norms(lora_weight(weight, lora_A, lora_B, {}, scale_)).to(y.scalar_type());
+  }
+  y = y * (lora_magnitude_vector / norms);
+  return bias.defined() ? y + bias : y;
 }
 
 at::Tensor LoraLinear::merged_weight() const {
-  return at::addmm(weight.to(at::kFloat), lora_B.to(at::kFloat), lora_A.to(at::kFloat), 1, scale_)
+  return lora_weight(weight, lora_A, lora_B, lora_magnitude_vector, scale_)
       .to(weight.scalar_type());
 }
 
@@ -43,6 +89,17 @@ void LoraLinear::visit_parameters(const std::string& prefix, const ParameterVisi
   Linear::visit_parameters(prefix, visit);
   visit(prefix + "lora_A.weight", lora_A);
   visit(prefix + "lora_B.weight", lora_B);
+  if (lora_magnitude_vector.defined()) {
+    visit(prefix + "lora_magnitude_vector", lora_magnitude_vector);
+  }
+}
+
+at::Tensor lora_weight(const at::Tensor& weight, const at::Tensor& a, const at::Tensor& b,
+                       const at::Tensor& magnitude, double scale) {
+  at::Tensor v =
+      at::addmm(weight.to(at::kFloat), b.to(at::kFloat), a.to(at::kFloat), /*beta=*/1, scale);
+  if (!magnitude.defined()) return v;
+  return v * (magnitude.to(at::kFloat) / row_norms(v)).unsqueeze(1);
 }
 
 }  // namespace longspan

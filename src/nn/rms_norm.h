@@ -4,10 +4,12 @@
 
 namespace longspan {
 
-/// y = weight * x / sqrt(mean(x^2) + eps) over the last dimension (Zhang and Sennrich 2019).
+/// y = weight * x / sqrt(mean(x^2) + eps) over the last dimension (Zhang and Sennrich 2019); with
+/// (1 + weight) when zero_centered, as in Gemma.
 class RmsNorm : public Module {
  public:
-  RmsNorm(int64_t size, double eps) : weight(unloaded_parameter({size})), eps_(eps) {}
+  RmsNorm(int64_t size, double eps, bool zero_centered = false)
+      : weight(unloaded_parameter({size})), eps_(eps), zero_centered_(zero_centered) {}
 
   at::Tensor forward(const at::Tensor& x) const;
   void visit_parameters(const std::string& prefix, const ParameterVisitor& visit) override {
@@ -18,6 +20,7 @@ class RmsNorm : public Module {
 
  private:
   double eps_;
+  bool zero_centered_;
 };
 
 }  // namespace longspan

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "checkpoints/model_source.h"
+#include "src/model/family.h"
 #include "tests/checkpoints/temporary_folder.h"
 
 namespace longspan {
@@ -146,6 +147,104 @@ TEST(HfConfig, RefusesWhatItWouldComputeWrongly) {
   EXPECT_THAT(changed({{"rope_scaling", {{"rope_type", "yarm"}, {"factor", 2.0}}}}),
               HasSubstr("did you mean 'yarn'"));
   EXPECT_THAT(refused(Json::array()), HasSubstr("no map"));
+}
+
+TEST(HfConfig, RefusesFamiliesItDoesNotKnow) {
+  EXPECT_THAT(refused(with(small_config(), {{"model_type", "gpt5"}})),
+              HasSubstr("expected one of llama, mistral"));
+}
+
+const std::filesystem::path kFamilies = std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "families";
+
+Json family_config(const std::string& family, const Json& changes = Json::object()) {
+  return with(read_json_file(kFamilies / family / "config.json", ExitCode::kFailure), changes);
+}
+
+TEST(HfConfig, ComesBackTheSameInEveryFamily) {
+  for (const auto& family : model_types()) {
+    SCOPED_TRACE(family);
+    Json given = family_config(family, {{"my_own_key", 1}});
+    Json written = write_hf_config(read_hf_config(given, ""), at::kBFloat16);
+    for (const auto& [key, value] : given.items()) {
+      if (key == "rope_parameters") continue;
+      EXPECT_EQ(written[key], value) << key;
+    }
+    Json again = write_hf_config(read_hf_config(written, ""), at::kBFloat16);
+    EXPECT_EQ(nlohmann::json(again), nlohmann::json(written));
+  }
+}
+
+TEST(HfConfig, ReadsAndWritesRopeByLayerType) {
+  ModelConfig config = read_hf_config(family_config("gemma3_text"), "");
+  EXPECT_EQ(config.rope_scaling->rope_type(), "linear");
+  EXPECT_EQ(config.rope_theta, 1e6);
+  EXPECT_EQ(config.decoder.local_rope->rope_scaling->rope_type(), "default");
+  EXPECT_EQ(config.decoder.local_rope->rope_theta, 1e4);
+  Json json = write_hf_config(config, at::kFloat);
+  EXPECT_EQ(json["rope_parameters"]["full_attention"]["factor"], 2.0);
+  EXPECT_EQ(json["rope_parameters"]["sliding_attention"]["rope_theta"], 1e4);
+  EXPECT_EQ(json["rope_scaling"]["factor"], 2.0);
+  EXPECT_EQ(json["rope_local_base_freq"], 1e4);
+}
+
+TEST(HfConfig, ReadsTheOlderKeysOfALocalRope) {
+  Json json =
+      family_config("gemma3_text", {{"rope_theta", 5e5},
+                                    {"rope_local_base_freq", 2e4},
+                                    {"rope_scaling", {{"rope_type", "linear"}, {"factor", 8.0}}}});
+  json.erase("rope_parameters");
+  ModelConfig config = read_hf_config(json, "");
+  EXPECT_EQ(config.rope_theta, 5e5);
+  EXPECT_EQ(config.rope_scaling->factor(), 8.0);
+  EXPECT_EQ(config.decoder.local_rope->rope_theta, 2e4);
+  EXPECT_EQ(config.decoder.local_rope->rope_scaling->rope_type(), "default");
+}
+
+TEST(HfConfig, RefusesRopeByLayerTypeWhereAFamilyHasOne) {
+  Json by_layer_type = family_config("gemma3_text")["rope_parameters"];
+  EXPECT_THAT(refused(family_config("qwen2", {{"rope_parameters", by_layer_type}})),
+              HasSubstr("one RoPE for all layers"));
+  EXPECT_THAT(
+      refused(family_config("gemma3_text", {{"rope_parameters", {{"rope_type", "default"}}}})),
+      HasSubstr("one for full_attention"));
+}
+
+TEST(HfConfig, StatesAnyScalingOfPhi3AsLongRope) {
+  ModelConfig config = read_hf_config(family_config("phi3"), "");
+  for (const Json& keys : {kYarn, Json{{"rope_type", "linear"}, {"factor", 3.0}}}) {
+    Diagnostics diagnostics;
+    config.rope_scaling = read_rope_scaling(Fields(keys, diagnostics));
+    Json json = write_hf_config(config, at::kFloat);
+    EXPECT_EQ(json["rope_parameters"]["rope_type"], "longrope");
+    ModelConfig again = read_hf_config(json, "");
+    for (int64_t seq_len : {10, 100000}) {
+      RopeFrequencies ours = config.rope_scaling->frequencies(config.rope_geometry(), seq_len);
+      RopeFrequencies theirs = again.rope_scaling->frequencies(again.rope_geometry(), seq_len);
+      ASSERT_EQ(ours.inv_freq.size(), theirs.inv_freq.size());
+      for (size_t i = 0; i < ours.inv_freq.size(); ++i) {
+        EXPECT_NEAR(ours.inv_freq[i], theirs.inv_freq[i], 1e-12);
+      }
+      EXPECT_EQ(ours.attention_factor, theirs.attention_factor);
+    }
+  }
+  Json dynamic = {{"rope_type", "dynamic"}, {"factor", 2.0}};
+  Diagnostics diagnostics;
+  config.rope_scaling = read_rope_scaling(Fields(dynamic, diagnostics));
+  EXPECT_THAT(error_of([&] { write_hf_config(config, at::kFloat); }), HasSubstr("longrope"));
+}
+
+TEST(HfConfig, KeepsThePartOfAHeadThatTurns) {
+  Json longrope = {{"rope_type", "longrope"},
+                   {"short_factor", {1.0}},
+                   {"long_factor", {2.0}},
+                   {"partial_rotary_factor", 0.5}};
+  Json json = write_hf_config(
+      read_hf_config(family_config("phi3", {{"rope_parameters", longrope}}), ""), at::kFloat);
+  for (const char* style : {"rope_parameters", "rope_scaling"}) {
+    EXPECT_EQ(json[style]["partial_rotary_factor"], 0.5) << style;
+  }
+  EXPECT_EQ(json["partial_rotary_factor"], 0.5);
+  EXPECT_EQ(read_hf_config(json, "").rope_geometry().head_dim, 2);
 }
 
 }  // namespace

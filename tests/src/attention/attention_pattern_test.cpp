@@ -139,6 +139,38 @@ TEST(ShiftedSparse, EqualsTheMaskOfThePaper) {
   }
 }
 
+/// visible[query, key] within `window` keys.
+at::Tensor window_mask(int64_t seq_len, int64_t window) {
+  at::Tensor query = at::arange(seq_len).unsqueeze(1), key = at::arange(seq_len);
+  return key.le(query).logical_and(key.gt(query - window));
+}
+
+TEST(AttentionPatterns, SeeNoFurtherThanTheSlidingWindow) {
+  for (const Shape& shape : kShapes) {
+    Rotary rotary = unscaled_rotary(shape, at::kDouble);
+    Heads heads = random_heads(shape, at::kDouble);
+    at::Tensor q = rotary.rotate(heads.q), k = rotary.rotate(heads.k);
+    at::Tensor documents = at::arange(shape.seq_len, at::kLong).div(11, "floor").unsqueeze(0);
+    documents = documents.expand({shape.rows, -1});
+    at::Tensor together = documents.unsqueeze(2).eq(documents.unsqueeze(1)).unsqueeze(1);
+    for (int64_t window : {1, 4, 9, 1000}) {
+      AttentionContext context{rotary, documents, nullptr, window};
+      at::Tensor in_window = window_mask(shape.seq_len, window).logical_and(together);
+      at::Tensor full = make_attention_pattern("full")->attend(heads, context);
+      at::Tensor expected = masked_attention(q, k, heads.v, in_window);
+      EXPECT_LT((full - expected).abs().max().item<double>(), 1e-12) << window;
+
+      Diagnostics diagnostics;
+      Json options{{"pattern", "shifted_sparse"}, {"group_size", 6}};
+      at::Tensor sparse =
+          read_attention_pattern(Fields(options, diagnostics))->attend(heads, context);
+      at::Tensor groups = shifted_sparse_mask(shape.query_heads, shape.seq_len, 6);
+      expected = masked_attention(q, k, heads.v, in_window.logical_and(groups));
+      EXPECT_LT((sparse - expected).abs().max().item<double>(), 1e-12) << window;
+    }
+  }
+}
+
 TEST(ShiftedSparse, TakesTheGroupAsAPartOfTheLength) {
   ShiftedSparseAttention pattern;  // LongLoRA's quarter
   EXPECT_EQ(pattern.group_size(8192), 2048);
@@ -149,17 +181,20 @@ TEST(FullAttention, ContinuesFromTheCache) {
   Shape shape{1, 9, 3, 20, 8};
   auto pattern = make_attention_pattern("full");
   Heads heads = random_heads(shape, at::kFloat);
-  at::Tensor whole = pattern->attend(heads, {unscaled_rotary(shape, at::kFloat), {}});
-  LayerState state;
-  for (auto [begin, tokens] : {std::pair<int64_t, int64_t>{0, 11}, {11, 1}, {12, 8}}) {
-    Rotary rotary({unscaled_inv_freq({8, 10000.0, 64}), 1.0},
-                  at::arange(begin, begin + tokens, at::kLong).unsqueeze(0), at::kFloat);
-    Heads part{heads.q.narrow(2, begin, tokens), heads.k.narrow(2, begin, tokens),
-               heads.v.narrow(2, begin, tokens)};
-    at::Tensor out = pattern->attend(part, {rotary, {}, &state});
-    EXPECT_LT((out - whole.narrow(2, begin, tokens)).abs().max().item<double>(), 1e-5) << begin;
+  for (int64_t window : {0, 1, 5, 30}) {
+    Rotary whole_rotary = unscaled_rotary(shape, at::kFloat);
+    at::Tensor whole = pattern->attend(heads, {whole_rotary, {}, nullptr, window});
+    LayerState state;
+    for (auto [begin, tokens] : {std::pair<int64_t, int64_t>{0, 11}, {11, 1}, {12, 8}}) {
+      Rotary rotary({unscaled_inv_freq({8, 10000.0, 64}), 1.0},
+                    at::arange(begin, begin + tokens, at::kLong).unsqueeze(0), at::kFloat);
+      Heads part{heads.q.narrow(2, begin, tokens), heads.k.narrow(2, begin, tokens),
+                 heads.v.narrow(2, begin, tokens)};
+      at::Tensor out = pattern->attend(part, {rotary, {}, &state, window});
+      EXPECT_LT((out - whole.narrow(2, begin, tokens)).abs().max().item<double>(), 1e-5) << begin;
+    }
+    EXPECT_EQ(state.length(), 20);
   }
-  EXPECT_EQ(state.length(), 20);
 }
 
 TEST(AttentionPatterns, RefuseUnknownKeysAndNames) {

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 
 namespace longspan {
 namespace {
@@ -37,6 +38,57 @@ TEST(LoraLinear, ComputesWhatItsMergedWeightComputes) {
   at::Tensor merged = at::linear(x, lora.merged_weight(), lora.bias);
   EXPECT_LT((lora.forward(x) - merged).abs().max().item<double>(), 1e-4);
   EXPECT_GT((lora.forward(x) - base.forward(x)).abs().max().item<double>(), 0.1);
+}
+
+/// DoRA on a base with a bias, with B and m moved from their start.
+std::unique_ptr<LoraLinear> trained_dora() {
+  Linear base(12, 5, true);
+  randomise(base);
+  auto dora =
+      std::make_unique<LoraLinear>(base, LoraOptions{.r = 3, .lora_alpha = 6, .use_dora = true});
+  dora->lora_B = at::randn({5, 3});
+  dora->lora_magnitude_vector = dora->lora_magnitude_vector + at::randn({5});
+  return dora;
+}
+
+TEST(Dora, StartsAsItsBase) {
+  Linear base(12, 5, true);
+  randomise(base);
+  LoraLinear dora(base, {.r = 3, .use_dora = true});
+  at::Tensor x = at::randn({2, 4, 12});
+  EXPECT_LT((dora.forward(x) - base.forward(x)).abs().max().item<double>(), 1e-6);
+}
+
+TEST(Dora, ComputesWhatItsMergedWeightComputes) {
+  auto dora = trained_dora();
+  at::Tensor x = at::randn({2, 4, 12});
+  at::Tensor merged = at::linear(x, dora->merged_weight(), dora->bias);
+  EXPECT_LT((dora->forward(x) - merged).abs().max().item<double>(), 1e-5);
+  at::Tensor norms = dora->merged_weight().square().sum(1).sqrt();
+  EXPECT_LT((norms - dora->lora_magnitude_vector.abs()).abs().max().item<double>(), 1e-5);
+}
+
+TEST(Dora, TakesTheNormAsAConstantInBackward) {
+  // y = (m / n) (x V^T) + b for V = W + 2 B A, with n fixed: the gradients of sum(y^2) / 2.
+  auto dora = trained_dora();
+  at::Tensor a = dora->lora_A, b = dora->lora_B, m = dora->lora_magnitude_vector;
+  at::Tensor x = at::randn({7, 12});
+  at::Tensor v = lora_weight(dora->weight, a, b, {}, 2.0);
+  at::Tensor n = v.square().sum(1).sqrt();
+  for (at::Tensor* trained : {&dora->lora_A, &dora->lora_B, &dora->lora_magnitude_vector}) {
+    trained->requires_grad_(true);
+  }
+  at::Tensor y = dora->forward(x);
+  (y.square().sum() / 2).backward();
+  at::Tensor dy = y.detach();
+  at::Tensor dv = (dy * (m / n)).t().matmul(x);  // [out, in]
+  auto near = [](const at::Tensor& actual, const at::Tensor& expected) {
+    return (actual - expected).abs().max().item<double>() <
+           1e-5 * expected.abs().max().item<double>();
+  };
+  EXPECT_TRUE(near(dora->lora_magnitude_vector.grad(), (dy * at::linear(x, v) / n).sum(0)));
+  EXPECT_TRUE(near(dora->lora_B.grad(), dv.matmul(a.t()) * 2));
+  EXPECT_TRUE(near(dora->lora_A.grad(), b.t().matmul(dv) * 2));
 }
 
 TEST(LoraOptions, ScaleByRankOrItsRoot) {

@@ -1,4 +1,4 @@
-#include "src/model/llama.h"
+#include "src/model/decoder.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -22,7 +22,7 @@ at::Tensor random_ids(int64_t rows, int64_t seq_len) {
 
 double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
 
-TEST(Llama, NamesItsParametersAsHuggingFaceDoes) {
+TEST(Decoder, NamesItsParametersAsHuggingFaceDoes) {
   auto model = make_causal_lm(tiny_llama_config());
   std::vector<std::string> names;
   model->visit_parameters("", [&](const std::string& name, at::Tensor&) { names.push_back(name); });
@@ -32,7 +32,7 @@ TEST(Llama, NamesItsParametersAsHuggingFaceDoes) {
   EXPECT_EQ(names.back(), "model.norm.weight");
 }
 
-TEST(Llama, ContinuesFromTheCache) {
+TEST(Decoder, ContinuesFromTheCache) {
   at::NoGradGuard no_gradients;
   auto model = random_model(tiny_llama_config());
   at::Tensor ids = random_ids(1, 30);
@@ -45,7 +45,7 @@ TEST(Llama, ContinuesFromTheCache) {
   EXPECT_LT(largest(rest - whole.narrow(1, 17, 13)), 1e-4);
 }
 
-TEST(Llama, KeepsPackedDocumentsApart) {
+TEST(Decoder, KeepsPackedDocumentsApart) {
   at::NoGradGuard no_gradients;
   auto model = random_model(tiny_llama_config());
   at::Tensor ids = random_ids(1, 20);
@@ -82,7 +82,7 @@ Gradients train_gradients(CausalLm& model, const at::Tensor& ids, bool recompute
   return gradients;
 }
 
-TEST(Llama, GivesTheSameGradientsWithRecomputation) {
+TEST(Decoder, GivesTheSameGradientsWithRecomputation) {
   for (const auto* saved : {"norm", "embed_tokens"}) {
     auto model = random_model(tiny_llama_config());
     apply_lora(*model, {.r = 4, .modules_to_save = {saved}});
@@ -98,7 +98,7 @@ TEST(Llama, GivesTheSameGradientsWithRecomputation) {
   }
 }
 
-TEST(Llama, FollowsItsRopeScaling) {
+TEST(Decoder, FollowsItsRopeScaling) {
   at::NoGradGuard no_gradients;
   auto model = random_model(tiny_llama_config());
   at::Tensor ids = random_ids(1, 40);

@@ -8,11 +8,12 @@
 
 namespace longspan {
 
-/// LLaMA 1, 2 and 3 (Touvron et al. 2023): pre-norm blocks of grouped-query attention and SwiGLU.
-class LlamaForCausalLm : public CausalLm {
+/// The decoder of LLaMA (Touvron et al. 2023) and its kin: pre-norm blocks of grouped-query
+/// attention and gated MLP, with the options of ModelConfig::decoder.
+class Decoder : public CausalLm {
  public:
-  explicit LlamaForCausalLm(ModelConfig config);
-  ~LlamaForCausalLm() override;
+  explicit Decoder(ModelConfig config);
+  ~Decoder() override;
 
   at::Tensor hidden_states(const ModelInput& input, ModelState* state) override;
   const at::Tensor& lm_head_weight() const override;
@@ -20,7 +21,11 @@ class LlamaForCausalLm : public CausalLm {
   void visit_linears(const LinearVisitor& visit) override;
 
  private:
-  struct Layer;
+  class Layer;
+  struct Rotaries;
+
+  at::Tensor embed(const at::Tensor& input_ids) const;
+  Rotaries rotaries(const at::Tensor& position_ids, int64_t seq_len) const;
 
   at::Tensor embed_tokens_;  // [vocab_size, hidden_size]
   std::vector<std::unique_ptr<Layer>> layers_;

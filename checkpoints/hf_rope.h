@@ -1,0 +1,16 @@
+#pragma once
+
+#include "src/core/diagnostics.h"
+#include "src/model/model_config.h"
+
+namespace longspan {
+
+/// Reads RoPE from config.source, where config.json states it in one or both of two styles:
+/// rope_theta and rope_scaling (transformers 4), or rope_parameters (transformers 5), which is a
+/// map by layer type in families with a local RoPE. Styles that contradict each other are an error.
+void read_hf_rope(ModelConfig& config, Diagnostics& diagnostics);
+
+/// Writes both styles, in place of what `json` says.
+void write_hf_rope(Json& json, const ModelConfig& config);
+
+}  // namespace longspan

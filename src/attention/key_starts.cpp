@@ -1,0 +1,23 @@
+#include "src/attention/key_starts.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/searchsorted.h>
+#include <ATen/ops/zeros.h>
+
+namespace longspan {
+
+at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq_len,
+                      int64_t past) {
+  at::Tensor starts = at::zeros({rows, seq_len}, at::kInt);
+  if (context.document_ids.defined()) {
+    at::Tensor ids = context.document_ids.contiguous();
+    starts = at::searchsorted(ids, ids, /*out_int32=*/true);
+  }
+  if (context.sliding_window == 0) return starts;
+  // transformers' sliding_window_overlay: key > query - window.
+  int64_t first = past + 1 - context.sliding_window;
+  return at::maximum(starts, at::arange(first, first + seq_len, starts.options()));
+}
+
+}  // namespace longspan
