@@ -5,6 +5,7 @@
 
 #include "data/byte_level_alphabet.h"
 #include "src/core/error.h"
+#include "src/core/utf8.h"
 
 namespace longspan {
 
@@ -12,8 +13,9 @@ namespace {
 
 using IdsByText = std::unordered_map<std::string, int32_t>;
 
-// The largest vocabularies have some 262,144 tokens; an id far beyond is damage, not a token.
-constexpr int64_t kMaxId = (1 << 24) - 1;
+// The largest vocabularies have some 262,144 tokens; an id far beyond is damage, not a token, and
+// all ids below it take memory.
+constexpr int64_t kMaxId = (1 << 21) - 1;
 
 void refuse_unsupported_options(const Json& model, const std::string& place) {
   const Json type = model.value("type", Json("BPE"));
@@ -21,14 +23,20 @@ void refuse_unsupported_options(const Json& model, const std::string& place) {
     fail(ExitCode::kModel, "{}: model.type {} is not supported, expected \"BPE\"", place,
          type.dump());
   }
-  for (const char* key :
-       {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"}) {
+  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json value = model.value(key, Json());
-    if (!value.is_null() && value != "" && value != false && value != 0.0) {
-      fail(ExitCode::kModel, "{}: model.{} = {} is not supported with byte-level BPE", place, key,
-           value.dump());
+    if (!value.is_null() && value != "" && value != 0.0) {
+      fail(ExitCode::kModel, "{}: model.{} = {} is not supported", place, key, value.dump());
     }
   }
+}
+
+/// nlohmann would make a whole number of any.
+int64_t id_of(const Json& json, const std::string& place) {
+  if (!json.is_number_integer()) {
+    fail(ExitCode::kModel, "{}: {} is no id of a token", place, json.dump());
+  }
+  return json.get<int64_t>();
 }
 
 BpeVocabulary::Token& token_at(BpeVocabulary& vocabulary, int64_t id, const std::string& text,
@@ -50,16 +58,35 @@ IdsByText read_tokens(const Json& model, const std::string& place, BpeVocabulary
   IdsByText ids;
   ids.reserve(tokens.size());
   for (const auto& [text, id_json] : tokens.items()) {
-    auto id = id_json.get<int64_t>();
+    int64_t id = id_of(id_json, place);
     auto& token = token_at(vocabulary, id, text, place);
     if (token.kind != BpeVocabulary::Kind::kAbsent) {
       fail(ExitCode::kModel, "{}: two tokens have the id {}; one of them is '{}'", place, id, text);
     }
-    auto bytes = byte_level_bytes(text);
+    auto bytes = vocabulary.byte_fallback ? text : byte_level_bytes(text);
     token = {bytes.value_or(text), BpeVocabulary::Kind::kOrdinary, bytes.has_value()};
     ids.emplace(text, static_cast<int32_t>(id));
   }
   return ids;
+}
+
+/// With byte fallback all bytes have a token, so that none of a text is unknown.
+void read_first_symbols(const std::string& place, const IdsByText& ids, BpeVocabulary& vocabulary) {
+  for (int byte = 0; byte < 256; ++byte) {
+    auto name = fmt::format("<0x{:02X}>", byte);
+    auto found = ids.find(name);
+    if (found == ids.end()) {
+      fail(ExitCode::kModel, "{}: model.byte_fallback with a vocabulary that lacks {}", place,
+           name);
+    }
+    vocabulary.byte_ids[static_cast<size_t>(byte)] = found->second;
+  }
+  for (const auto& [text, id] : ids) {
+    size_t end = 0;
+    if (text.empty()) continue;
+    char32_t character = next_code_point(text, end);
+    if (end == text.size()) vocabulary.character_ids.emplace(character, id);
+  }
 }
 
 void read_byte_ids(const Json& model, const std::string& place, const IdsByText& ids,
@@ -92,7 +119,7 @@ std::pair<std::string, std::string> read_pair(const Json& merge, const std::stri
 
 void read_merges(const Json& model, const std::string& place, const IdsByText& ids,
                  BpeVocabulary& vocabulary) {
-  auto id_of = [&](const std::string& text) {
+  auto known = [&](const std::string& text) {
     auto found = ids.find(text);
     if (found == ids.end()) {
       fail(ExitCode::kModel, "{}: model.merges names '{}', which model.vocab lacks", place, text);
@@ -104,7 +131,7 @@ void read_merges(const Json& model, const std::string& place, const IdsByText& i
   vocabulary.merges.reserve(merges.size());
   for (const auto& merge : merges) {
     auto [left, right] = read_pair(merge, place);
-    vocabulary.merges.push_back({id_of(left), id_of(right), id_of(left + right)});
+    vocabulary.merges.push_back({known(left), known(right), known(left + right)});
   }
 }
 
@@ -114,7 +141,7 @@ void read_added_tokens(const Json& tokenizer_json, const std::string& place, con
   if (!list.is_array()) fail(ExitCode::kModel, "{}: added_tokens is not a list", place);
   for (const auto& json : list) {
     AddedToken added;
-    auto id = json.at("id").get<int64_t>();
+    int64_t id = id_of(json.at("id"), place);
     added.content = json.at("content").get<std::string>();
     added.special = json.value("special", false);
     added.lstrip = json.value("lstrip", false);
@@ -131,7 +158,7 @@ void read_added_tokens(const Json& tokenizer_json, const std::string& place, con
            added.content, id);
     }
     added.id = static_cast<int32_t>(id);
-    token.bytes = added.content;
+    token.text = added.content;
     token.kind = added.special ? BpeVocabulary::Kind::kSpecial : BpeVocabulary::Kind::kAdded;
     vocabulary.added_tokens.push_back(std::move(added));
   }
@@ -144,8 +171,13 @@ BpeVocabulary read_bpe_vocabulary(const Json& tokenizer_json, const std::string&
   if (!model.is_object()) fail(ExitCode::kModel, "{}: model is not a map", place);
   refuse_unsupported_options(model, place);
   BpeVocabulary vocabulary;
+  vocabulary.byte_fallback = model.value("byte_fallback", false);
   IdsByText ids = read_tokens(model, place, vocabulary);
-  read_byte_ids(model, place, ids, vocabulary);
+  if (vocabulary.byte_fallback) {
+    read_first_symbols(place, ids, vocabulary);
+  } else {
+    read_byte_ids(model, place, ids, vocabulary);
+  }
   read_merges(model, place, ids, vocabulary);
   vocabulary.ignore_merges = model.value("ignore_merges", false);
   read_added_tokens(tokenizer_json, place, ids, vocabulary);

@@ -18,13 +18,29 @@ uint64_t pair_key(int32_t left, int32_t right) {
 
 }  // namespace
 
+size_t BytePairMerges::slot_of(uint64_t pair) const {
+  // Fibonacci hashing: the high bits of the product depend on all bits of the pair.
+  size_t mask = slots_.size() - 1;
+  size_t at = (pair * 0x9E3779B97F4A7C15 >> 32) & mask;
+  while (slots_[at].pair != pair && slots_[at].pair != kFree) at = (at + 1) & mask;
+  return at;
+}
+
 void BytePairMerges::add(int32_t left, int32_t right, int32_t rank, int32_t merged) {
-  merges_.insert_or_assign(pair_key(left, right), Merge{rank, merged});
+  if (2 * (used_ + 1) > slots_.size()) {
+    std::vector<Slot> before(2 * slots_.size());
+    before.swap(slots_);
+    for (const auto& slot : before) {
+      if (slot.pair != kFree) slots_[slot_of(slot.pair)] = slot;
+    }
+  }
+  Slot& slot = slots_[slot_of(pair_key(left, right))];
+  used_ += slot.pair == kFree;
+  slot = {pair_key(left, right), {rank, merged}};
 }
 
 BytePairMerges::Merge BytePairMerges::find(int32_t left, int32_t right) const {
-  auto found = merges_.find(pair_key(left, right));
-  return found == merges_.end() ? kNone : found->second;
+  return slots_[slot_of(pair_key(left, right))].merge;
 }
 
 void BytePairMerges::apply(std::vector<int32_t>& symbols) const {

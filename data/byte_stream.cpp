@@ -22,12 +22,15 @@ constexpr size_t kInputBytes = 256 << 10;
 class PlainStream : public ByteStream {
  public:
   explicit PlainStream(const std::filesystem::path& path)
-      : path_(path.string()), file_(std::fopen(path.c_str(), "rb"), &std::fclose) {
-    std::error_code status;
-    if (file_ == nullptr) fail(ExitCode::kData, "{}: cannot open: {}", path_, std::strerror(errno));
-    if (!std::filesystem::is_regular_file(path, status)) {
+      : path_(path.string()), file_(nullptr, &std::fclose) {
+    // Looked at first: to open a pipe is to wait for its writer.
+    std::error_code error;
+    auto status = std::filesystem::status(path, error);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
       fail(ExitCode::kData, "{}: is no regular file", path_);
     }
+    file_.reset(std::fopen(path.c_str(), "rb"));
+    if (file_ == nullptr) fail(ExitCode::kData, "{}: cannot open: {}", path_, std::strerror(errno));
   }
   size_t read(char* bytes, size_t size) override {
     size_t count = std::fread(bytes, 1, size, file_.get());

@@ -25,7 +25,8 @@ std::vector<fs::path> files_below(const fs::path& folder) {
   std::vector<fs::path> files;
   try {
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      if (entry.is_regular_file() && is_document(entry.path())) files.push_back(entry.path());
+      std::error_code status;  // of a link that leads nowhere or in a circle, which is passed over
+      if (is_document(entry.path()) && entry.is_regular_file(status)) files.push_back(entry.path());
     }
   } catch (const fs::filesystem_error& e) {
     fail(ExitCode::kData, "{}: cannot list the folder: {}", folder.string(), e.code().message());
@@ -39,7 +40,8 @@ std::vector<fs::path> files_matching(const std::string& pattern) {
   if (glob(pattern.c_str(), GLOB_TILDE, nullptr, &found) == 0) {
     for (size_t i = 0; i < found.gl_pathc; ++i) {
       fs::path path = found.gl_pathv[i];
-      if (fs::is_directory(path)) {
+      std::error_code status;
+      if (fs::is_directory(path, status)) {
         auto below = files_below(path);
         files.insert(files.end(), below.begin(), below.end());
       } else if (is_document(path)) {

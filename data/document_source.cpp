@@ -3,10 +3,10 @@
 #include <string_view>
 
 #include "data/byte_stream.h"
-#include "data/utf8.h"
 #include "src/core/error.h"
 #include "src/core/json.h"
 #include "src/core/text.h"
+#include "src/core/utf8.h"
 
 namespace longspan {
 
@@ -48,8 +48,8 @@ class Reader {
   void take(std::string& text, size_t size) {
     if (static_cast<int64_t>(text.size() + size) > max_bytes_) {
       fail(ExitCode::kData,
-           "{}: a document is larger than {} once decompressed; split it, or it is a compression "
-           "bomb",
+           "{}: a document is larger than {} once decompressed: a compression bomb, or raise the "
+           "limit (prepare --max-document-size) if memory holds it several times",
            path_, human_bytes(static_cast<double>(max_bytes_)));
     }
     text += buffer_.substr(0, size);

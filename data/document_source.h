@@ -28,8 +28,9 @@ class DocumentSource {
 
 struct DocumentOptions {
   std::string text_key = "text";  // of a .jsonl record
-  /// A document that is larger once decompressed is an error: it is a bomb or was never meant.
-  int64_t max_document_bytes = int64_t{4} << 30;
+  /// A document (a record of a .jsonl) is held whole. What is larger once decompressed is an error,
+  /// before it takes more than twice that memory: it is a bomb or was never meant.
+  int64_t max_document_bytes = int64_t{1} << 30;
 };
 
 /// The files named by `inputs` (files, folders searched all the way down, globs), sorted within

@@ -33,6 +33,7 @@ struct RegexScratch::Buffers {
 RegexScratch::RegexScratch() : buffers_(std::make_unique<Buffers>()) {
   if (buffers_->match == nullptr || buffers_->context == nullptr) throw std::bad_alloc();
   pcre2_jit_stack_assign(buffers_->context, nullptr, buffers_->stack);
+  pcre2_set_heap_limit(buffers_->context, 64 << 10);  // KiB; of a pattern that JIT cannot take
 }
 RegexScratch::~RegexScratch() = default;
 
@@ -46,7 +47,8 @@ Regex::Regex(std::string pattern, const std::string& place)
   int error = 0;
   size_t at = 0;
   code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern_.data()), pattern_.size(),
-                              PCRE2_UTF | PCRE2_UCP, &error, &at, nullptr);
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &at,
+                              nullptr);  // \C would cut within a character
   if (code_->code == nullptr) {
     fail(ExitCode::kModel, "{}: the pattern '{}' cannot be used: {} at byte {}", place, pattern_,
          reason(error), at);

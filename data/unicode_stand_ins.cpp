@@ -5,7 +5,7 @@
 #include <cstring>
 #include <iterator>
 
-#include "data/utf8.h"
+#include "src/core/utf8.h"
 
 namespace longspan {
 

@@ -1,6 +1,7 @@
 #include "data/document_source.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -103,6 +104,39 @@ TEST(Documents, StopAtACompressionBomb) {
   EXPECT_EQ(read({path}, {.max_document_bytes = 1 << 20}).size(), 1u);
 }
 
+TEST(Documents, StopAtABombOfZstandardAndOfJsonLines) {
+  TemporaryFolder folder;
+  std::string long_line = "{\"text\": \"" + std::string(1 << 20, 'a') + "\"}\n";
+  for (const auto& path : {folder.write("a.txt.zst", zstandard(std::string(1 << 20, 'a'))),
+                           folder.write("a.jsonl.gz", gzip(long_line))}) {
+    EXPECT_THAT(complaint({path}, {.max_document_bytes = 100000}), HasSubstr("larger than"));
+  }
+}
+
+TEST(Documents, RefuseAZstandardFrameThatClaimsAHugeWindow) {
+  TemporaryFolder folder;
+  // Magic, no single segment, window descriptor of 2^40 bytes, an RLE block.
+  std::string frame(
+      "\x28\xB5\x2F\xFD\x00\xF0\x0B\x00\x00"
+      "a",
+      10);
+  EXPECT_THAT(complaint({folder.write("a.txt.zst", frame)}), HasSubstr("damaged"));
+}
+
+TEST(Documents, AreRegularFilesOnly) {
+  TemporaryFolder folder;
+  ASSERT_EQ(mkfifo(folder.path("a.txt").c_str(), 0600), 0);
+  std::filesystem::create_symlink("/dev/zero", folder.path("b.jsonl"));
+  EXPECT_THAT(complaint({folder.path("a.txt")}), HasSubstr("no regular file"));
+  EXPECT_THAT(complaint({folder.path("b.jsonl")}), HasSubstr("no regular file"));
+}
+
+TEST(Documents, RefuseARecordThatNestsTooDeep) {
+  TemporaryFolder folder;
+  EXPECT_THAT(complaint({folder.write("a.jsonl", std::string(100'000, '['))}),
+              HasSubstr("a.jsonl:1: JSON nests deeper"));
+}
+
 TEST(Documents, ReadRecordsOfJsonLines) {
   TemporaryFolder folder;
   std::string lines = "{\"text\": \"one\\n\\u00e9\", \"x\": 1}\r\n\n  \n{\"text\": \"two\"}";
@@ -186,6 +220,14 @@ TEST(DocumentFiles, AreFoundInFoldersAndByGlobsSortedAndOnce) {
   EXPECT_THAT(names({folder.path("*")}), ElementsAre("d.tex", "a.md.gz", "b.txt", "c.jsonl.zst"));
   EXPECT_THAT(names({folder.path("z/b.txt"), folder.path("z"), folder.path("z/*.txt")}),
               ElementsAre("b.txt", "a.md.gz", "c.jsonl.zst"));
+}
+
+TEST(DocumentFiles, PassOverLinksThatLeadInACircle) {
+  TemporaryFolder folder;
+  folder.write("a.txt", "x");
+  std::filesystem::create_symlink(folder.path("loop.txt"), folder.path("loop.txt"));
+  std::filesystem::create_symlink(folder.path(), folder.path("again"));
+  EXPECT_THAT(find_document_files({folder.path("")}), testing::SizeIs(1));
 }
 
 TEST(DocumentFiles, SayWhatMatchesNothing) {

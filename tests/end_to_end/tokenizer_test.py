@@ -1,12 +1,16 @@
-"""`longspan tokenize` against transformers: SmolLM2's ids of odd Unicode and of whole books, and back.
+"""`longspan tokenize` against the software each tokenizer comes from, on odd Unicode and whole books, and back:
+SmolLM2's tokenizer.json and GGUF against transformers; Mistral's SentencePiece tokenizer.model against the SentencePiece
+library and transformers' LlamaTokenizer; tokenizer.json files made of it (LLaMA 2's, Gemma's form) against tokenizers.
 
 python tokenizer_test.py --longspan build/longspan      exit code 77: skipped, with the reason
 """
 import argparse
 import gzip
+import importlib.util
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +19,7 @@ from pathlib import Path
 from smollm2 import gguf_path
 
 ROOT = Path(__file__).resolve().parents[2]
+BLANK = "\u2581"
 
 ODD = [
     "", " ", "\n\n \n", "I'll we've you're 'S 'LL I\u2019m '\u017f", "1 12 123 3.14159 \u00bd \u2167 \u0663\u0664 x\u00b2 \u2460",
@@ -23,8 +28,14 @@ ODD = [
     "\ufeffbom \ufffd \ufffe \ue000 \U0010ffff", "שלום עולם مرحبا", "\U0001e4d0\U00031350\U0002ebf0 \U00010d40 \u1c89\ua7cb \U00011de0",
     "\\begin{equation} \\alpha_{1}^{2} + \\frac{a}{b} \\end{equation} % c\n\\\\[2pt]", "def f(x):\n\treturn x\n\n\n    pass\r\n",
     "a" * 5000, " " * 3000 + "x", "\x01\x7f\x1b[0m\t\v\f", "<|im_start|>user\nhi<|im_end|>\n<|endoftext|><|endoftext", " <repo_name> <file_sep>x",
+    "\0a\0", " x", "  x", f"{BLANK}x {BLANK}{BLANK} y{BLANK} ", "<0x0A> <0xZZ>", "日本" * 700, "e\u0301\u0327" * 50,
+    "\u212b \u1e9b\u0323 a\u0301\u0316 \u1100\u1161\u11a8 \u0958 \ufb1d a\u0897\u0327",
 ]
+RUNS = [text for n in range(1, 40) for text in (" " * n, "a" + " " * n + "b", "\n" * n + "x", BLANK * n + "y", "=" * n, "\t" * n)]
+SPECIAL = ["<s>", "<s>x", " <s> x", "x</s>", "x </s> y</s>  z</s>\nq", "</s><s>", "<unk> x", "[INST] hi [/INST]"]
 INVALID = [b"\xff", b"a\xc3", b"\xc3\x28", b"\xe2\x82z", b"\xf0\x9f\x98", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"caf\xe9 \xe9t\xe9"]
+
+failures = 0
 
 
 def skip(reason):
@@ -48,76 +59,165 @@ def long_texts():
     return [(path.name, path.read_bytes()) for path in sorted(Path("/usr/share/vim/vim90/doc").glob("*.txt"))]
 
 
-def smollm2():
-    """The GGUF file and transformers' tokenizer of it."""
-    try:
-        from tokenizers import pre_tokenizers
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        skip(f"{error}; pip install -r tests/end_to_end/requirements.txt")
+def first_difference(ours, theirs):
+    return next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+
+
+class Ours:
+    """`longspan tokenize` with one model."""
+
+    def __init__(self, longspan, model):
+        self.longspan, self.model = longspan, model
+
+    def run(self, *arguments, **options):
+        return subprocess.run([self.longspan, "tokenize", self.model, *map(str, arguments)], check=True,
+                              stdout=subprocess.PIPE, **options).stdout
+
+    def encode(self, text):
+        return json.loads(self.run("-", input=text))
+
+    def decode(self, ids):
+        return self.run("-", "--decode", input=json.dumps(ids).encode())
+
+
+def compare(name, ours, encode, text):
+    """Counts a failure where `ours` and encode(str) differ; the number of tokens."""
+    global failures
+    got, expected = ours.encode(text), encode(text.decode(errors="replace"))
+    if got != expected:
+        at = first_difference(got, expected)
+        print(f"{name}: differs at token {at}: {got[max(0, at - 2):at + 4]}, expected {expected[max(0, at - 2):at + 4]}")
+        failures += 1
+    return len(expected)
+
+
+def compare_decoding(name, ours, encode, decode, text):
+    global failures
+    ids = encode(text)
+    if ours.decode(ids).decode(errors="replace") != decode(ids):
+        print(f"{name}: decoding differs")
+        failures += 1
+
+
+def smollm2(longspan, folder):
+    """The GGUF file and a folder of its tokenizer.json, against transformers."""
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
     gguf = gguf_path()
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
     # transformers' GGUF reader leaves out the Digits of SmolLM2's own tokenizer.json.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    return gguf, tokenizer
+    model = folder / "smollm2"
+    model.mkdir()
+    tokenizer.backend_tokenizer.save(str(model / "tokenizer.json"))
+    theirs = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    # One text a line, so that one start of the program serves all: the pieces of a text end at "\n<|endoftext|>".
+    odd = [t.encode() for t in ODD + RUNS] + INVALID + [t.encode() for t in random_texts()]
+    joined = b"\n<|endoftext|>".join(odd)
+    from_gguf, from_json = Ours(longspan, gguf), Ours(longspan, model)
+    tokens = compare("odd Unicode, from the GGUF", from_gguf, theirs, joined)
+    compare("odd Unicode, from tokenizer.json", from_json, theirs, joined)
+    for i, text in enumerate(odd[: len(ODD)] + INVALID):
+        compare(f"odd text {i}", from_json, theirs, text)
+    print(f"SmolLM2: {len(odd)} odd texts, {len(joined):,} bytes, {tokens:,} tokens")
+    texts = long_texts()
+    total = sum(compare(name, from_json, theirs, text) for name, text in texts)
+    print(f"SmolLM2: {len(texts)} long texts, {sum(len(text) for _, text in texts):,} bytes, {total:,} tokens")
+    compare_decoding("SmolLM2", from_gguf, theirs, lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False),
+                     joined[:20000].decode(errors="ignore"))
+
+    # Qwen's normalizer, on this vocabulary.
+    nfc = json.loads((model / "tokenizer.json").read_text())
+    nfc["normalizer"] = {"type": "NFC"}
+    json_against_tokenizers(longspan, folder, "with NFC", nfc, "\n<|endoftext|>")
 
 
-def first_difference(ours, theirs):
-    return next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+def json_against_tokenizers(longspan, folder, name, state, separator):
+    """A tokenizer.json against Hugging Face's tokenizers, on the odd texts and a book."""
+    from tokenizers import Tokenizer
+    model = folder / name.replace(" ", "-")
+    model.mkdir()
+    (model / "tokenizer.json").write_text(json.dumps(state))
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    theirs = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+    ours = Ours(longspan, model)
+    odd = separator.join([*ODD, *RUNS, *SPECIAL, *random_texts(60)])
+    tokens = compare(f"{name}, odd texts", ours, theirs, odd.encode())
+    tokens += sum(compare(f"{name}: {text!r}", ours, theirs, text.encode()) for text in (" x", "<s> x</s> y"))
+    tokens += compare(f"{name}, a book", ours, theirs, long_texts()[0][1])
+    compare_decoding(name, ours, theirs, lambda ids: tokenizer.decode(ids, skip_special_tokens=False), odd)
+    print(f"{name}: {tokens:,} tokens")
+
+
+def vocabulary_of(path):
+    """The library's processor, and vocabulary and merges as transformers makes them of its scores. (Its own way from
+    tokenizer.model orders merges by id, which is not how SentencePiece cuts runs of spaces.)"""
+    import sentencepiece
+    from transformers.convert_slow_tokenizer import generate_merges
+    library = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    pieces = [library.id_to_piece(i) for i in range(library.get_piece_size())]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    return library, vocabulary, generate_merges(vocabulary, {p: library.get_score(i) for i, p in enumerate(pieces)})
+
+
+def mistral(longspan, folder):
+    """A tokenizer.model alone against the library, with LlamaTokenizer's keys against that class, and as tokenizer.json."""
+    from transformers import AddedToken, LlamaTokenizer
+    data = Path(importlib.util.find_spec("mistral_common").origin).parent / "data"
+    v1 = data / "tokenizer.model.v1"
+    library, vocabulary, merges = vocabulary_of(v1)
+    alone = folder / "mistral"
+    alone.mkdir()
+    shutil.copy(v1, alone / "tokenizer.model")
+    ours = Ours(longspan, alone)
+    odd = "\n".join([*ODD, *RUNS, *random_texts(100)])
+    tokens = compare("tokenizer.model, odd texts", ours, library.encode, odd.encode())
+    for text in [*ODD[-8:], *RUNS[:24]]:
+        compare(f"tokenizer.model: {text!r}", ours, library.encode, text.encode())
+    # The library takes 5 s for a megabyte.
+    book = next(text for _, text in long_texts() if len(text) < 500000)
+    tokens += compare("tokenizer.model, a book", ours, library.encode, book)
+    print(f"tokenizer.model against the SentencePiece library: {tokens:,} tokens")
+
+    special = [AddedToken(library.id_to_piece(i), normalized=False, special=True) for i in range(3)]
+    texts = [*SPECIAL, *ODD[-8:], odd + "</s>" + odd[:1000]]
+    for keys in ({}, {"legacy": True}, {"add_prefix_space": False}):
+        model = folder / f"llama-{'-'.join(keys)}"
+        shutil.copytree(alone, model)
+        (model / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", **keys}))
+        tokenizer = LlamaTokenizer(vocab=dict(vocabulary), merges=merges, additional_special_tokens=special, **keys)
+        theirs = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
+        tokens = sum(compare(f"LlamaTokenizer {keys}: {text[:40]!r}", Ours(longspan, model), theirs, text.encode())
+                     for text in texts)
+        if not keys:
+            tokens += sum(compare(name, Ours(longspan, model), theirs, text) for name, text in long_texts()[:8])
+        compare_decoding(f"LlamaTokenizer {keys}", Ours(longspan, model), theirs,
+                         lambda ids: tokenizer.decode(ids, clean_up_tokenization_spaces=False), odd)
+        print(f"LlamaTokenizer {keys}: {tokens:,} tokens")
+
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": BLANK}
+    prepend = {"type": "Prepend", "prepend": BLANK}
+    split = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    json_against_tokenizers(longspan, folder, "LLaMA 2's form", state | {
+        "normalizer": {"type": "Sequence", "normalizers": [prepend, replace]}, "pre_tokenizer": None}, "\n")
+    json_against_tokenizers(longspan, folder, "Gemma's form", state | {"normalizer": replace, "pre_tokenizer": split}, "\n")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--longspan", required=True)
     longspan = parser.parse_args().longspan
-    gguf, tokenizer = smollm2()
-
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    try:
+        import google.protobuf, mistral_common, sentencepiece, tokenizers, transformers  # noqa: F401
+    except ImportError as error:
+        skip(f"{error}; tools/test.sh installs what is missing")
     with tempfile.TemporaryDirectory() as folder:
-        # A folder with tokenizer.json alone starts quicker than the GGUF; the first text goes through both.
-        model = Path(folder) / "model"
-        tokenizer.backend_tokenizer.save(str(model) + ".json")
-        model.mkdir()
-        os.rename(str(model) + ".json", model / "tokenizer.json")
-
-        def run(*arguments, **options):
-            return subprocess.run([longspan, "tokenize", *map(str, arguments)], check=True, stdout=subprocess.PIPE,
-                                  **options).stdout
-
-        failures = 0
-
-        def compare(name, text, from_model=model):
-            nonlocal failures
-            ours = json.loads(run(from_model, "-", input=text))
-            theirs = tokenizer(text.decode(errors="replace"), add_special_tokens=False)["input_ids"]
-            if ours != theirs:
-                at = first_difference(ours, theirs)
-                print(f"{name}: differs at token {at}: {ours[at - 2:at + 4]}, transformers {theirs[at - 2:at + 4]}")
-                failures += 1
-            return len(theirs)
-
-        # One text a line, so that one start of the program serves all: the pieces of a text end at "\n<|endoftext|>".
-        odd = [t.encode() for t in ODD] + INVALID + [t.encode() for t in random_texts()]
-        joined = b"\n<|endoftext|>".join(odd)
-        tokens = compare("odd Unicode, from the GGUF", joined, gguf)
-        compare("odd Unicode, from tokenizer.json", joined)
-        for i, text in enumerate(odd[: len(ODD) + len(INVALID)]):
-            compare(f"odd text {i}", text)
-        print(f"odd Unicode: {len(odd)} texts, {len(joined):,} bytes, {tokens:,} tokens")
-
-        texts = long_texts()
-        total = sum(compare(name, text) for name, text in texts)
-        print(f"long texts: {len(texts)} files, {sum(len(text) for _, text in texts):,} bytes, {total:,} tokens")
-
-        text = joined[: 20000].decode(errors="ignore")
-        ids = Path(folder) / "ids.json"
-        ids.write_bytes(run(gguf, "-", input=text.encode()))
-        decoded = run(gguf, ids, "--decode").decode(errors="replace")
-        expected = tokenizer.decode(json.loads(ids.read_bytes()), clean_up_tokenization_spaces=False)
-        if decoded != expected:
-            print("decoding: differs from transformers")
-            failures += 1
-        print(f"decoding: {len(expected):,} characters")
+        smollm2(longspan, Path(folder))
+        mistral(longspan, Path(folder))
     print("differences:", failures)
     sys.exit(failures != 0)
 

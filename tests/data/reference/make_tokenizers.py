@@ -1,11 +1,15 @@
-"""Writes small tokenizer.json files, trained on the text below, and golden.json: what Hugging Face's
-tokenizers makes of odd texts with each of them.
+"""Writes small tokenizer.json files (llama2 with the SentencePiece tokenizer.model that it is made from), trained on the
+text below, and golden.json: what Hugging Face's tokenizers makes of odd texts with each of them.
 
-python make_tokenizers.py     (in the folder of this file; made with tokenizers 0.23.3)
+python make_tokenizers.py     (in the folder of this file; made with tokenizers 0.23.3, sentencepiece 0.2.3 and
+                               transformers 5.23.0)
 """
+import io
 import json
 import random
 
+import sentencepiece
+from transformers.convert_slow_tokenizer import generate_merges
 from tokenizers import AddedToken, Regex, Tokenizer, __version__, decoders, models, trainers
 from tokenizers import pre_tokenizers as pre
 
@@ -47,6 +51,8 @@ TEXTS = [
     "<|endoftext|>", "a<|endoftext|>b", "<|end|>of <|end|> of<|end|>", "<<|end|>>", "x  <left>  y", "x  <right>  y",
     " <both> <both>  z", "word words aword word. _word word1 'word' éword word\u0301 word", "<left><right><both>word",
     "<|endoftext", "<|endoftext|><|endoftext|> \n<|end|>",
+    " x", "   x y    z", "\n\n    pass", "\u2581x \u2581\u2581 y\u2581", "<0x0A> \u2581<0xZZ>", "<s>a</s> b</s>  c <unk>", "the<word> x",
+    "\u212b \u1e9b\u0323 a\u0316\u0301 a\u0301\u0316 \uac00\u11a8 \u0958 \ufb1d \U0001d15e", "a\u07fd\u0327 a\u0897\u0327",
 ]
 BYTES = [b"\xff", b"a\xc3", b"\xc3\x28", b"\xe2\x82", b"\xe2\x82z", b"\xf0\x9f\x98", b"\xf0\x9f\x98\x80\x80", b"\xed\xa0\x80",
          b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80", b"ok \xe9t\xe9 ok", b"\xe0\x80\xaf", b"\xef\xbb\xbfx"]
@@ -75,6 +81,58 @@ def train(pre_tokenizer, ignore_merges, alphabet, added):
     return json.loads(tokenizer.to_str())
 
 
+BLANK = "\u2581"
+REPLACE = {"type": "Replace", "pattern": {"String": " "}, "content": BLANK}
+SPLIT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+
+
+def metaspace(scheme, split):
+    return {"type": "Metaspace", "replacement": BLANK, "prepend_scheme": scheme, "split": split}
+
+
+def train_sentencepiece():
+    """A model like LLaMA 2's, and the tokenizer.json of it that transformers 4 made."""
+    file = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([*TEXT.split("\n"), " x  y   z"] * 3), model_writer=file, model_type="bpe", vocab_size=700,
+        byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, character_coverage=0.98,
+        allow_whitespace_only_pieces=True, minloglevel=2, user_defined_symbols=["<word>"])
+    model = sentencepiece.SentencePieceProcessor(model_proto=file.getvalue())
+    pieces = [model.id_to_piece(i) for i in range(model.get_piece_size())]
+    ordinary = [i for i, p in enumerate(pieces)
+                if not (model.is_control(i) or model.is_unknown(i) or model.is_byte(i) or p == "<word>")]
+    vocab = {pieces[i]: i for i in ordinary}
+    merges = generate_merges(vocab, {pieces[i]: model.get_score(i) for i in ordinary})
+    state = json.loads(Tokenizer(models.BPE({p: i for i, p in enumerate(pieces)}, merges, unk_token="<unk>", fuse_unk=True,
+                                            byte_fallback=True)).to_str())
+    state["added_tokens"] = [
+        {"id": i, "content": pieces[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+         "special": pieces[i] != "<word>"} for i in range(4)]
+    state["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": BLANK}, REPLACE]}
+    state["decoder"] = {"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": BLANK}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+    with open("llama2/tokenizer.model", "wb") as out:
+        out.write(file.getvalue())
+    return model, state
+
+
+# The same tokenizers with other parts; ids of TEXTS alone.
+VARIANTS = {
+    "metaspace_first": ("llama2", {"normalizer": None, "pre_tokenizer": metaspace("first", False)}),
+    "metaspace_always": ("llama2", {"normalizer": None, "pre_tokenizer": metaspace("always", False)}),
+    "metaspace_split": ("llama2", {"normalizer": None, "pre_tokenizer": metaspace("never", True)}),
+    "gemma": ("llama2", {"normalizer": REPLACE, "pre_tokenizer": SPLIT}),
+    "split": ("llama2", {"normalizer": None, "pre_tokenizer": SPLIT}),
+    "nfc": ("smollm", {"normalizer": {"type": "NFC"}}),
+    "normalized": ("llama2", {"added_tokens": [
+        {"id": 700, "content": "word", "single_word": True, "lstrip": False, "rstrip": False, "normalized": True,
+         "special": False},
+        {"id": 701, "content": "e\u0301", "single_word": False, "lstrip": False, "rstrip": True, "normalized": True,
+         "special": True}]}),
+}
+
+
 def main():
     alphabet = sorted(pre.ByteLevel.alphabet())
     kinds = {
@@ -84,6 +142,7 @@ def main():
         "llama3": train(pre.Sequence([pre.Split(Regex(LLAMA3), "isolated"),
                                       pre.ByteLevel(add_prefix_space=False, use_regex=False)]), True, alphabet, ADDED),
     }
+    model, kinds["llama2"] = train_sentencepiece()
     texts = [t.encode() for t in TEXTS + random_texts() + [TEXT, " zzyzx zzyzxs"]] + BYTES
     golden = {"tokenizers": __version__, "texts": [t.hex() for t in texts], "ids": {}}
     for kind, state in kinds.items():
@@ -94,6 +153,18 @@ def main():
             file.write(text + "\n")
         tokenizer = Tokenizer.from_str(text)
         golden["ids"][kind] = [tokenizer.encode(t.decode(errors="replace"), add_special_tokens=False).ids for t in texts]
+    for text, ids in zip(texts, golden["ids"]["llama2"]):
+        text = text.decode(errors="replace")
+        if not any(added in text for added in ("<s>", "</s>", "<unk>", "<word>")):
+            assert model.encode(text) == ids, text
+    golden["variants"] = {}
+    for name, (kind, changes) in VARIANTS.items():
+        state = json.loads(json.dumps(kinds[kind]))
+        state.update(changes)
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+        ids = [tokenizer.encode(t, add_special_tokens=False).ids for t in TEXTS]
+        golden["variants"][name] = {"of": kind, "changes": changes, "ids": ids,
+                                    "decoded": [tokenizer.decode(i, skip_special_tokens=False) for i in ids]}
     with open("golden.json", "w") as file:
         json.dump(golden, file, separators=(",", ":"))
         file.write("\n")

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// What happens to a text before anything else: tokenizer.json's `normalizer`, one of null, NFC,
+/// Prepend, Replace (of a String), or a Sequence of these.
+class Normalizer {
+ public:
+  /// Throws Error(kModel) naming the part it does not support.
+  Normalizer(const Json& json, const std::string& place);
+
+  /// `text` itself where nothing changes, else what it becomes, in `storage`.
+  std::string_view apply(std::string_view text, std::string& storage) const;
+
+  /// All that decides what a text becomes, as text; empty when nothing does.
+  std::string description() const;
+
+ private:
+  struct Nfc {};
+  struct Prepend {
+    std::string text;  // before a text that is not empty
+  };
+  struct Replace {
+    std::string from, to;
+  };
+  using Step = std::variant<Nfc, Prepend, Replace>;
+
+  static std::string_view run(const Step& step, std::string_view text, std::string& storage);
+  void add(const Json& json, const std::string& place);
+
+  std::vector<Step> steps_;
+  size_t growth_ = 1;  // of the replacements together, at most
+};
+
+}  // namespace longspan
