@@ -17,6 +17,10 @@ constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr uint64_t kLongestName = 65535;
 constexpr uint32_t kMostDimensions = 4;
 constexpr int kDeepestArray = 4;
+// A file may have holes, so that even what it really holds costs its author nothing. The largest
+// vocabularies in use take some 16 MB and 1,000,000 values.
+constexpr int64_t kLargestHeader = int64_t{1} << 28;
+constexpr int64_t kMostValues = int64_t{1} << 24;  // an array's elements count twice
 
 /// Whether nlohmann could write it out again.
 bool is_utf8(std::string_view text) {
@@ -48,7 +52,9 @@ class Cursor {
   Cursor(const MappedFile& file, const std::string& place) : file_(file), place_(place) {}
 
   int64_t at() const { return at_; }
-  uint64_t left() const { return static_cast<uint64_t>(file_.size() - at_); }
+  uint64_t left() const {
+    return static_cast<uint64_t>(std::min(file_.size(), kLargestHeader) - at_);
+  }
 
   const char* take(uint64_t bytes, const char* what) {
     if (bytes > left()) {
@@ -80,14 +86,17 @@ class Cursor {
 
   std::string name(const char* what) {
     std::string name = text(what);
-    if (name.empty() || name.size() > kLongestName) {
-      fail(ExitCode::kModel, "{}: {} before byte {} has {} letters", place_, what, at_,
-           name.size());
+    auto is_control = [](char c) { return static_cast<uint8_t>(c) < 0x20 || c == 0x7f; };
+    if (name.empty() || name.size() > kLongestName ||
+        std::any_of(name.begin(), name.end(), is_control)) {
+      fail(ExitCode::kModel, "{}: {} before byte {} has {} letters or unprintable ones", place_,
+           what, at_, name.size());
     }
     return name;
   }
 
   Json value(uint32_t type, int depth) {
+    count_values(1);
     switch (type) {
       case 0:
         return number<uint8_t>("a value");
@@ -125,6 +134,13 @@ class Cursor {
   /// 1e-05f becomes 1e-05, not 9.99999974e-06: what the author of the number wrote.
   static double shortest_double(float value) { return std::stod(fmt::format("{}", value)); }
 
+  void count_values(int64_t count) {
+    values_ += count;
+    if (values_ > kMostValues) {
+      fail(ExitCode::kModel, "{}: the metadata has more than {} values", place_, kMostValues);
+    }
+  }
+
   Json array(int depth) {
     auto type = number<uint32_t>("an array");
     auto count = number<uint64_t>("an array");
@@ -134,6 +150,7 @@ class Cursor {
       fail(ExitCode::kModel, "{}: an array before byte {} claims {} elements, {} bytes are left",
            place_, at_, count, left());
     }
+    count_values(static_cast<int64_t>(count));
     Json values = Json::array();
     for (uint64_t i = 0; i < count; ++i) values.push_back(value(type, depth + 1));
     return values;
@@ -142,6 +159,7 @@ class Cursor {
   const MappedFile& file_;
   const std::string& place_;
   int64_t at_ = 0;
+  int64_t values_ = 0;
 };
 
 GgufTensor read_tensor(Cursor& cursor, const std::string& file) {
@@ -153,15 +171,19 @@ GgufTensor read_tensor(Cursor& cursor, const std::string& file) {
     fail(ExitCode::kModel, "{}: has {} dimensions, at most {} are allowed", place, dimensions,
          kMostDimensions);
   }
-  tensor.elements = 1;
+  int64_t strided = sizeof(float);  // bytes with zero counted as one: PyTorch computes strides so
+  bool empty = false;
   for (uint32_t i = 0; i < dimensions; ++i) {
     auto size = cursor.number<uint64_t>("a tensor's shape");
     if (size > uint64_t{INT64_MAX} ||
-        __builtin_mul_overflow(tensor.elements, static_cast<int64_t>(size), &tensor.elements)) {
+        __builtin_mul_overflow(strided, std::max<int64_t>(static_cast<int64_t>(size), 1),
+                               &strided)) {
       fail(ExitCode::kModel, "{}: its shape overflows", place);
     }
+    empty |= size == 0;
     tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(size));
   }
+  tensor.elements = empty ? 0 : strided / static_cast<int64_t>(sizeof(float));
   auto type = cursor.number<uint32_t>("a tensor's type");
   tensor.type = find_ggml_type(type);
   if (!tensor.type) {
@@ -305,6 +327,7 @@ at::Tensor GgufReader::tensor(const GgufTensor& tensor) const {
   at::Tensor out = at::empty(tensor.shape, at::kFloat);
   dequantize(*tensor.type, file_->data() + tensor.offset,
              tensor.elements / tensor.type->block_elements, out.mutable_data_ptr<float>());
+  file_->forget(tensor.offset, tensor.bytes);
   return out;
 }
 

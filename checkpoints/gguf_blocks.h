@@ -15,13 +15,20 @@ struct GgmlType {
   /// Block -> block_elements floats, by the formulas of llama.cpp's ggml-quants.c; null for the
   /// types that PyTorch has (F32, F16, BF16).
   void (*dequantize_block)(const uint8_t* block, float* out);
+  /// block_elements floats -> block, to the bit as llama.cpp's reference quantiser without an
+  /// importance matrix; null for the types that are only read.
+  void (*quantize_block)(const float* x, uint8_t* block);
 };
 
-/// nullptr when the id is unknown or a type that cannot be read (IQ*, TQ*, ...).
+/// nullptr when the id or the name is unknown or a type that cannot be read (IQ1*, IQ2*, IQ3*,
+/// ...).
 const GgmlType* find_ggml_type(uint32_t id);
+const GgmlType* find_ggml_type(std::string_view name);
 
 /// blocks x block_elements floats.
 void dequantize(const GgmlType& type, const std::byte* data, int64_t blocks, float* out);
+/// The reverse, on all threads.
+void quantize(const GgmlType& type, const float* x, int64_t blocks, std::byte* data);
 
 // One block of 256 of the K-quants.
 void dequantize_q2_k(const uint8_t* block, float* out);
@@ -30,7 +37,25 @@ void dequantize_q4_k(const uint8_t* block, float* out);
 void dequantize_q5_k(const uint8_t* block, float* out);
 void dequantize_q6_k(const uint8_t* block, float* out);
 
-/// A half at any address as float.
+void quantize_q4_k(const float* x, uint8_t* block);
+void quantize_q5_k(const float* x, uint8_t* block);
+void quantize_q6_k(const float* x, uint8_t* block);
+
+// Blocks of 32 or 256 whose 4-bit values are indices into a table, and the
+// ternary ones.
+void dequantize_iq4_nl(const uint8_t* block, float* out);
+void dequantize_iq4_xs(const uint8_t* block, float* out);
+void dequantize_mxfp4(const uint8_t* block, float* out);
+void dequantize_tq1_0(const uint8_t* block, float* out);
+void dequantize_tq2_0(const uint8_t* block, float* out);
+
+void quantize_q4_0(const float* x, uint8_t* block);
+void quantize_q5_0(const float* x, uint8_t* block);
+void quantize_q5_1(const float* x, uint8_t* block);
+void quantize_q8_0(const float* x, uint8_t* block);
+
+/// A half at any address as float, and back: rounded to nearest, ties to even.
 float read_half(const uint8_t* bytes);
+void write_half(float value, uint8_t* bytes);
 
 }  // namespace longspan

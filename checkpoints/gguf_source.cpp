@@ -1,5 +1,7 @@
 #include "checkpoints/gguf_source.h"
 
+#include <ATen/TensorOperators.h>
+
 #include "checkpoints/gguf_config.h"
 #include "checkpoints/gguf_tokenizer.h"
 #include "src/core/text.h"
@@ -7,37 +9,6 @@
 namespace longspan {
 
 namespace {
-
-struct Renamed {
-  std::string_view gguf, hugging_face;
-};
-
-constexpr Renamed kOutside[] = {
-    {"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
-constexpr Renamed kInLayer[] = {
-    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-    {"attn_output", "self_attn.o_proj"}, {"ffn_norm", "post_attention_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"}};
-
-/// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; "" when it has no such name.
-std::string hugging_face_name(const std::string& name) {
-  std::vector<std::string> parts = split(name, '.');
-  if (parts.size() == 2) {
-    for (const auto& known : kOutside) {
-      if (parts[0] == known.gguf) return fmt::format("{}.{}", known.hugging_face, parts[1]);
-    }
-  }
-  if (parts.size() == 4 && parts[0] == "blk") {
-    for (const auto& known : kInLayer) {
-      if (parts[2] == known.gguf) {
-        return fmt::format("model.layers.{}.{}.{}", parts[1], known.hugging_face, parts[3]);
-      }
-    }
-  }
-  return "";
-}
 
 /// llama.cpp rotates neighbours, Hugging Face halves: rows (head, i, half) -> (head, half, i).
 /// [heads * D, ...] -> the same shape.
@@ -48,13 +19,13 @@ at::Tensor half_split_rows(const at::Tensor& rows, int64_t heads) {
 }  // namespace
 
 GgufSource::GgufSource(const std::filesystem::path& path)
-    : gguf_(path), config_(gguf_config_json(gguf_)) {
+    : gguf_(path), architecture_(gguf_architecture(gguf_)), config_(gguf_config_json(gguf_)) {
   for (const auto& tensor : gguf_.tensors()) {
-    if (tensor.name == "rope_freqs.weight") continue;  // in the config as rope_scaling
-    std::string name = hugging_face_name(tensor.name);
+    if (tensor.name.starts_with("rope_f")) continue;  // in the config as rope_scaling
+    std::string name = architecture_.hugging_face_name(tensor.name);
     if (name.empty()) {
-      fail(ExitCode::kModel, "{}: tensor '{}' has no place in a llama model", gguf_.place(),
-           tensor.name);
+      fail(ExitCode::kModel, "{}: tensor '{}' has no place in a {} model", gguf_.place(),
+           tensor.name, architecture_.name);
     }
     by_name_[name] = &tensor;
   }
@@ -79,7 +50,7 @@ std::vector<std::pair<std::string, std::string>> GgufSource::side_files() const 
 std::vector<TensorInfo> GgufSource::tensors() const {
   std::vector<TensorInfo> infos;
   for (const auto& tensor : gguf_.tensors()) {
-    std::string name = hugging_face_name(tensor.name);
+    std::string name = architecture_.hugging_face_name(tensor.name);
     if (name.empty()) continue;
     infos.push_back({name, std::string(tensor.type->name), tensor.shape, tensor.bytes});
   }
@@ -91,10 +62,13 @@ at::Tensor GgufSource::tensor(const std::string& name) const {
   if (found == by_name_.end())
     fail(ExitCode::kModel, "{}: has no tensor '{}'", gguf_.place(), name);
   at::Tensor tensor = gguf_.tensor(*found->second);
+  if (architecture_.zero_centered_norms && name.ends_with("norm.weight")) return tensor - 1;
+  if (!architecture_.permuted) return tensor;
   bool query = name.find("self_attn.q_proj.") != name.npos;
   if (!query && name.find("self_attn.k_proj.") == name.npos) return tensor;
   auto heads = config_[query ? "num_attention_heads" : "num_key_value_heads"].get<int64_t>();
-  if (tensor.dim() == 0 || heads < 1 || tensor.size(0) % (2 * heads) != 0) {
+  int64_t rows = tensor.dim() > 0 && tensor.numel() > 0 ? tensor.size(0) : 1;
+  if (heads < 1 || rows % heads != 0 || rows / heads % 2 != 0) {
     fail(ExitCode::kModel, "{}: the rows of '{}' do not make {} heads", gguf_.place(), name, heads);
   }
   return half_split_rows(tensor, heads);

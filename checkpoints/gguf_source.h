@@ -3,12 +3,14 @@
 #include <map>
 
 #include "checkpoints/gguf.h"
+#include "checkpoints/gguf_architecture.h"
 #include "checkpoints/model_source.h"
 
 namespace longspan {
 
-/// A GGUF of architecture "llama" seen as a Hugging Face model: tensor names mapped, the rows of q
-/// and k put back into the half-split order that llama.cpp's converter permuted.
+/// A GGUF of one of llama.cpp's architectures that is a family of ours, seen as a Hugging Face
+/// model: tensor names mapped, the rows of q and k put back into the half-split order that
+/// llama.cpp's converter permuted, 1 taken off norms that it was added to.
 class GgufSource : public ModelSource {
  public:
   explicit GgufSource(const std::filesystem::path& path);
@@ -23,6 +25,7 @@ class GgufSource : public ModelSource {
 
  private:
   GgufReader gguf_;
+  const GgufArchitecture& architecture_;
   Json config_;
   std::map<std::string, const GgufTensor*> by_name_;  // Hugging Face's names
 };

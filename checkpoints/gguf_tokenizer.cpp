@@ -1,62 +1,19 @@
 #include "checkpoints/gguf_tokenizer.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_set>
+
+#include "checkpoints/gguf_architecture.h"
+#include "checkpoints/gguf_pre_tokenizer.h"
+#include "checkpoints/gguf_sentencepiece.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr int64_t kControl = 3, kUserDefined = 4;  // tokenizer.ggml.token_type
-
-Json byte_level(bool use_regex) {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", false},
-          {"trim_offsets", true},
-          {"use_regex", use_regex}};
-}
-
-/// A pattern that cuts the text, then bytes to letters.
-Json split_then_bytes(const char* pattern) {
-  Json cut = {{"type", "Split"},
-              {"pattern", {{"Regex", pattern}}},
-              {"behavior", "Isolated"},
-              {"invert", false}};
-  return {{"type", "Sequence"}, {"pretokenizers", Json::array({cut, byte_level(false)})}};
-}
-
-struct PreTokenizer {
-  Json pre_tokenizer;
-  Json normalizer = nullptr;
-  bool ignore_merges = false;
-  bool adds_bos = false;  // when tokenizer.ggml.add_bos_token does not say
-};
-
-/// As the tokenizer.json of the models that llama.cpp names so.
-PreTokenizer pre_tokenizer_of(const GgufReader& gguf) {
-  std::string pre = gguf.text("tokenizer.ggml.pre", "default");
-  if (pre == "gpt-2" || pre == "default") return {byte_level(true)};
-  if (pre == "smollm") {
-    Json digits = {{"type", "Digits"}, {"individual_digits", true}};
-    return {{{"type", "Sequence"}, {"pretokenizers", Json::array({digits, byte_level(true)})}}};
-  }
-  if (pre == "llama-bpe") {
-    PreTokenizer made{split_then_bytes(
-        R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)")};
-    made.ignore_merges = made.adds_bos = true;
-    return made;
-  }
-  if (pre == "qwen2") {
-    PreTokenizer made{split_then_bytes(
-        R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)")};
-    made.normalizer = {{"type", "NFC"}};
-    return made;
-  }
-  fail(ExitCode::kModel,
-       "{}: tokenizer.ggml.pre '{}' is not known; expected smollm, llama-bpe, "
-       "qwen2, gpt-2 or default; convert from the original Hugging Face folder",
-       gguf.place(), pre);
-}
+constexpr const char* kBos = "tokenizer.ggml.bos_token_id";
+constexpr const char* kEos = "tokenizer.ggml.eos_token_id";
 
 /// A list of texts under `key`.
 const Json& texts(const GgufReader& gguf, const char* key) {
@@ -67,8 +24,8 @@ const Json& texts(const GgufReader& gguf, const char* key) {
   return *list;
 }
 
-/// token -> id. Appended straight into the vector that an ordered object is: its operator[] looks
-/// through all keys, which takes seconds for a vocabulary.
+/// token -> id, without those that only fill up the ids. Appended straight into the vector that an
+/// ordered object is: its operator[] looks through all keys, which takes seconds for a vocabulary.
 Json vocabulary(const GgufReader& gguf, const Json& tokens) {
   Json vocab = Json::object();
   auto& entries = static_cast<Json::object_t::Container&>(vocab.get_ref<Json::object_t&>());
@@ -79,31 +36,43 @@ Json vocabulary(const GgufReader& gguf, const Json& tokens) {
     if (!seen.insert(token).second) {
       fail(ExitCode::kModel, "{}: token '{}' stands twice in the vocabulary", gguf.place(), token);
     }
-    entries.emplace_back(token, id);
+    if (token != fmt::format("[PAD{}]", id)) entries.emplace_back(token, id);
   }
   return vocab;
 }
 
-/// Control tokens are special; user-defined ones are only kept whole.
-Json added_tokens(const GgufReader& gguf, const Json& tokens) {
-  Json added = Json::array();
+/// tokenizer.ggml.token_type, an entry a token.
+std::vector<GgufTokenType> token_types(const GgufReader& gguf, size_t count) {
   const Json* types = gguf.value("tokenizer.ggml.token_type");
-  if (!types || !types->is_array() || types->size() != tokens.size()) {
-    fail(ExitCode::kModel,
-         "{}: tokenizer.ggml.token_type does not have an entry for each of {} "
-         "tokens",
-         gguf.place(), tokens.size());
+  bool right = types && types->is_array() && types->size() == count;
+  std::vector<GgufTokenType> result;
+  for (size_t i = 0; right && i < count; ++i) {
+    const Json& type = (*types)[i];
+    right = type.is_number_integer() && type >= 0 && type <= 100;
+    if (right) result.push_back(static_cast<GgufTokenType>(type.get<int32_t>()));
   }
+  if (!right) {
+    fail(ExitCode::kModel,
+         "{}: tokenizer.ggml.token_type does not have a type for each of {} "
+         "tokens",
+         gguf.place(), count);
+  }
+  return result;
+}
+
+/// Control tokens, and that for the unknown, are special; user-defined ones are only kept whole.
+Json added_tokens(const Json& tokens, const std::vector<GgufTokenType>& types) {
+  Json added = Json::array();
   for (size_t id = 0; id < tokens.size(); ++id) {
-    const Json& type = (*types)[id];
-    if (type != kControl && type != kUserDefined) continue;
+    bool special = types[id] == GgufTokenType::kControl || types[id] == GgufTokenType::kUnknown;
+    if (!special && types[id] != GgufTokenType::kUserDefined) continue;
     added.push_back({{"id", id},
                      {"content", tokens[id]},
                      {"single_word", false},
                      {"lstrip", false},
                      {"rstrip", false},
                      {"normalized", false},
-                     {"special", type == kControl}});
+                     {"special", special}});
   }
   return added;
 }
@@ -120,70 +89,139 @@ std::string token_of(const GgufReader& gguf, const char* key) {
   return tokens[static_cast<size_t>(id)].get<std::string>();
 }
 
-/// bos before the text, or before each text of a pair.
-Json bos_template(const std::string& bos, int64_t id) {
-  auto special = [&](int type) -> Json {
-    return {{"SpecialToken", {{"id", bos}, {"type_id", type}}}};
-  };
-  auto sequence = [](const char* name, int type) -> Json {
-    return {{"Sequence", {{"id", name}, {"type_id", type}}}};
-  };
-  Json token = {{"id", bos}, {"ids", Json::array({id})}, {"tokens", Json::array({bos})}};
-  Json tokens = Json::object();
-  tokens[bos] = token;
+/// bos before and eos behind the text, or each text of a pair; "" for none.
+Json template_of(const GgufReader& gguf, const std::string& bos, const std::string& eos) {
+  if (bos.empty() && eos.empty()) return nullptr;
+  Json single = Json::array(), pair = Json::array(), tokens = Json::object();
+  for (int type = 0; type < 2; ++type) {
+    auto special = [&](const std::string& token) {
+      Json item = {{"SpecialToken", {{"id", token}, {"type_id", type}}}};
+      if (type == 0) single.push_back(item);
+      pair.push_back(item);
+    };
+    if (!bos.empty()) special(bos);
+    Json sequence = {{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}};
+    if (type == 0) single.push_back(sequence);
+    pair.push_back(sequence);
+    if (!eos.empty()) special(eos);
+  }
+  for (auto [token, key] : {std::pair(bos, kBos), std::pair(eos, kEos)}) {
+    if (token.empty()) continue;
+    tokens[token] = {
+        {"id", token}, {"ids", Json::array({gguf.integer(key)})}, {"tokens", Json::array({token})}};
+  }
   return {{"type", "TemplateProcessing"},
-          {"single", Json::array({special(0), sequence("A", 0)})},
-          {"pair", Json::array({special(0), sequence("A", 0), special(1), sequence("B", 1)})},
+          {"single", single},
+          {"pair", pair},
           {"special_tokens", tokens}};
+}
+
+/// What lies around the vocabulary, and the model without it.
+struct Parts {
+  Json normalizer, pre_tokenizer, decoder, model;
+  bool adds_bos = false;
+};
+
+Json bpe_model() {
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", nullptr},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", false},
+          {"byte_fallback", false},
+          {"ignore_merges", false}};
+}
+
+Parts byte_level_parts(const GgufReader& gguf) {
+  std::string pre = gguf.text("tokenizer.ggml.pre", "default");
+  auto known = find_gguf_pre_tokenizer(pre);
+  if (!known) {
+    fail(ExitCode::kModel,
+         "{}: tokenizer.ggml.pre '{}' is not known; expected one of {}; "
+         "convert from the original Hugging Face folder",
+         gguf.place(), pre, gguf_pre_tokenizer_names());
+  }
+  Json decoder = {{"type", "ByteLevel"},
+                  {"add_prefix_space", false},
+                  {"trim_offsets", true},
+                  {"use_regex", true}};
+  Parts parts{known->normalizer, known->pre_tokenizer, decoder, bpe_model(), known->adds_bos};
+  parts.model["ignore_merges"] = known->ignore_merges;
+  parts.model["merges"] = texts(gguf, "tokenizer.ggml.merges");
+  return parts;
+}
+
+Parts sentencepiece_parts(const GgufReader& gguf, const Json& tokens,
+                          const std::vector<GgufTokenType>& types) {
+  const Json* stored = gguf.value("tokenizer.ggml.scores");
+  bool right = stored && stored->is_array() && stored->size() == tokens.size();
+  std::vector<float> scores;
+  for (size_t i = 0; right && i < tokens.size(); ++i) {
+    right = (*stored)[i].is_number();
+    if (right) scores.push_back((*stored)[i].get<float>());
+  }
+  if (!right) {
+    fail(ExitCode::kModel, "{}: tokenizer.ggml.scores does not have a number for each of {} tokens",
+         gguf.place(), tokens.size());
+  }
+  const Json* prefix = gguf.value("tokenizer.ggml.add_space_prefix");
+  bool space_prefix = !prefix || *prefix == true;
+  Parts parts{sentencepiece_normalizer(space_prefix), nullptr, sentencepiece_decoder(space_prefix),
+              bpe_model(), true};
+  std::string unknown = token_of(gguf, "tokenizer.ggml.unknown_token_id");
+  auto bytes = std::count(types.begin(), types.end(), GgufTokenType::kByte);
+  if (!unknown.empty()) parts.model["unk_token"] = unknown;
+  parts.model["fuse_unk"] = true;
+  parts.model["byte_fallback"] = bytes == 256;
+  Json& merges = parts.model["merges"] = Json::array();
+  auto strings = tokens.get<std::vector<std::string>>();
+  for (auto& [left, right_part] : sentencepiece_merges(strings, scores, types, gguf.place())) {
+    merges.push_back(Json::array({std::move(left), std::move(right_part)}));
+  }
+  return parts;
 }
 
 }  // namespace
 
 Json gguf_tokenizer_json(const GgufReader& gguf) {
-  if (!gguf.value("tokenizer.ggml.model")) return nullptr;
-  std::string model = gguf.text("tokenizer.ggml.model");
-  if (model != "gpt2") {
+  std::string model = gguf.text("tokenizer.ggml.model", "none");
+  if (model == "none" || model == "no_vocab") return nullptr;
+  if (model != "gpt2" && model != "llama") {
     fail(ExitCode::kModel,
-         "{}: tokenizer model '{}' is not supported; expected gpt2 (byte-level "
-         "BPE); convert from the original Hugging Face folder",
+         "{}: tokenizer model '{}' is not supported; expected gpt2 (byte-level BPE) or llama "
+         "(SentencePiece); convert from the original Hugging Face folder",
          gguf.place(), model);
   }
-  PreTokenizer pre = pre_tokenizer_of(gguf);
   const Json& tokens = texts(gguf, "tokenizer.ggml.tokens");
-  Json post_processor = nullptr;
-  const Json* add_bos = gguf.value("tokenizer.ggml.add_bos_token");
-  std::string bos = token_of(gguf, "tokenizer.ggml.bos_token_id");
-  if ((add_bos ? *add_bos == true : pre.adds_bos) && !bos.empty()) {
-    post_processor = bos_template(bos, gguf.integer("tokenizer.ggml.bos_token_id"));
-  }
-  Json bpe = {{"type", "BPE"},
-              {"dropout", nullptr},
-              {"unk_token", nullptr},
-              {"continuing_subword_prefix", nullptr},
-              {"end_of_word_suffix", nullptr},
-              {"fuse_unk", false},
-              {"byte_fallback", false},
-              {"ignore_merges", pre.ignore_merges},
-              {"vocab", vocabulary(gguf, tokens)},
-              {"merges", texts(gguf, "tokenizer.ggml.merges")}};
+  std::vector<GgufTokenType> types = token_types(gguf, tokens.size());
+  Parts parts = model == "gpt2" ? byte_level_parts(gguf) : sentencepiece_parts(gguf, tokens, types);
+  auto adds = [&](const char* key, bool otherwise) {
+    const Json* said = gguf.value(key);
+    return said ? *said == true : otherwise;
+  };
+  bool bos = adds("tokenizer.ggml.add_bos_token", parts.adds_bos);
+  bool eos = adds("tokenizer.ggml.add_eos_token", false);
+  parts.model["vocab"] = vocabulary(gguf, tokens);
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
-          {"added_tokens", added_tokens(gguf, tokens)},
-          {"normalizer", pre.normalizer},
-          {"pre_tokenizer", pre.pre_tokenizer},
-          {"post_processor", post_processor},
-          {"decoder", byte_level(true)},
-          {"model", std::move(bpe)}};
+          {"added_tokens", added_tokens(tokens, types)},
+          {"normalizer", parts.normalizer},
+          {"pre_tokenizer", parts.pre_tokenizer},
+          {"post_processor",
+           template_of(gguf, bos ? token_of(gguf, kBos) : "", eos ? token_of(gguf, kEos) : "")},
+          {"decoder", parts.decoder},
+          {"model", std::move(parts.model)}};
 }
 
 Json gguf_tokenizer_config_json(const GgufReader& gguf) {
+  const GgufArchitecture* architecture = find_gguf_architecture(gguf.text("general.architecture"));
   // The class that takes tokenizer.json as it is; GPT2Tokenizer would put its own pre-tokenizer in.
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                 {"clean_up_tokenization_spaces", false},
-                 {"model_max_length", gguf.integer("llama.context_length")}};
-  for (auto [key, ours] : {std::pair("tokenizer.ggml.bos_token_id", "bos_token"),
-                           std::pair("tokenizer.ggml.eos_token_id", "eos_token"),
+                 {"clean_up_tokenization_spaces", false}};
+  if (architecture) config["model_max_length"] = gguf.integer(architecture->key("context_length"));
+  for (auto [key, ours] : {std::pair(kBos, "bos_token"), std::pair(kEos, "eos_token"),
                            std::pair("tokenizer.ggml.unknown_token_id", "unk_token"),
                            std::pair("tokenizer.ggml.padding_token_id", "pad_token")}) {
     if (std::string token = token_of(gguf, key); !token.empty()) config[ours] = token;

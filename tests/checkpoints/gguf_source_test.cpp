@@ -3,8 +3,10 @@
 #include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <numeric>
 
+#include "checkpoints/gguf_config.h"
 #include "checkpoints/gguf_tokenizer.h"
 #include "tests/checkpoints/gguf_file.h"
 
@@ -126,14 +128,101 @@ TEST(GgufSource, ReadsRopeScaling) {
               HasSubstr("'longrope' cannot be converted"));
 }
 
-TEST(GgufSource, TellsLlama3ScalingFromItsFrequencies) {
-  GgufFile file = llama_keys(), odd = llama_keys();
-  // head_dim 4: frequencies 1 and 1e5^-0.5, of wavelength 1987 < 8192 / 4: neither is stretched,
-  // so factor 1; an entry that fits no factor is refused.
-  file.tensor("rope_freqs.weight", {2}, {1, 1});
-  EXPECT_EQ(small_llama(file)->config_json()["rope_scaling"]["rope_type"], "llama3");
-  odd.tensor("rope_freqs.weight", {2}, {1, 5});
-  EXPECT_THAT(error_of([&] { small_llama(odd); }), HasSubstr("not Llama 3.1's scaling"));
+TEST(GgufSource, ReadsYarnsAttentionFactorInEitherKey) {
+  // attn_factor comes on top of YaRN's own 1 + 0.1 ln 4, yarn_attn_factor stands in its place.
+  GgufFile on_top = llama_keys(), instead = llama_keys();
+  for (GgufFile* file : {&on_top, &instead}) {
+    file->set("llama.rope.scaling.type", "yarn").set("llama.rope.scaling.factor", 4.f);
+    file->set("llama.rope.scaling.original_context_length", 16u);
+  }
+  on_top.set("llama.rope.scaling.attn_factor", 2.f);
+  instead.set("llama.rope.scaling.yarn_attn_factor", 1.5f);
+  EXPECT_DOUBLE_EQ(small_llama(on_top)->config_json()["rope_scaling"]["attention_factor"],
+                   2 * (1 + 0.1 * std::log(4.0)));
+  EXPECT_EQ(small_llama(instead)->config_json()["rope_scaling"]["attention_factor"], 1.5);
+}
+
+TEST(GgufSource, ReadsLongropeFromItsTensors) {
+  GgufFile file = llama_keys();
+  file.set("llama.rope.scaling.type", "longrope");
+  file.set("llama.rope.scaling.original_context_length", 16u);
+  file.set("llama.rope.scaling.attn_factor", 1.5f);
+  file.tensor("rope_factors_short.weight", {2}, {1, 1.5f});
+  GgufFile lacks_long = file;
+  file.tensor("rope_factors_long.weight", {2}, {2, 4});
+  Json expected = {{"rope_type", "longrope"},  {"factor", 4.0},
+                   {"short_factor", {1, 1.5}}, {"long_factor", {2, 4}},
+                   {"attention_factor", 1.5},  {"original_max_position_embeddings", 16}};
+  expected["short_factor"] = std::vector<double>{1, 1.5};
+  expected["long_factor"] = std::vector<double>{2, 4};
+  Json found = small_llama(file)->config_json()["rope_scaling"];
+  for (const auto& [key, value] : expected.items()) EXPECT_EQ(found[key], value) << key;
+  EXPECT_THAT(error_of([&] { small_llama(lacks_long); }), HasSubstr("twice"));
+}
+
+/// What each of 4 frequencies of base 1e5 is divided by, under `scaling`.
+std::vector<float> divisors_under(const Json& scaling) {
+  Diagnostics diagnostics;
+  auto rope = read_rope_scaling(Fields(scaling, diagnostics));
+  RopeGeometry geometry{.head_dim = 32, .rope_theta = 1e5, .max_position_embeddings = 64};
+  std::vector<double> scaled = rope->frequencies(geometry, 64).inv_freq;
+  std::vector<float> divisors;
+  for (size_t i = 0; i < scaled.size(); ++i) {
+    divisors.push_back(static_cast<float>(unscaled_inv_freq(geometry)[i] / scaled[i]));
+  }
+  return divisors;
+}
+
+/// The rope_scaling of a file whose rope_freqs are `divisors`.
+Json scaling_of(const std::vector<float>& divisors, std::optional<uint32_t> original = {}) {
+  TemporaryFolder folder;
+  GgufFile file;
+  file.set("general.architecture", "llama").set("llama.rope.freq_base", 1e5f);
+  if (original) file.set("llama.rope.scaling.original_context_length", *original);
+  file.tensor("rope_freqs.weight", {divisors.size()}, divisors);
+  GgufReader reader(folder.file("x.gguf", file.bytes()));
+  RopeGeometry geometry{.head_dim = static_cast<int64_t>(divisors.size()) * 2,
+                        .rope_theta = 1e5,
+                        .max_position_embeddings = 64};
+  return gguf_rope_scaling(reader, *find_gguf_architecture("llama"), geometry);
+}
+
+Json llama3(double factor, double low, double high, int64_t original) {
+  return {{"rope_type", "llama3"},
+          {"factor", factor},
+          {"low_freq_factor", low},
+          {"high_freq_factor", high},
+          {"original_max_position_embeddings", original}};
+}
+
+TEST(GgufSource, FindsLlama3sParametersBehindItsDivisors) {
+  for (const Json& scaling : {llama3(8, 1, 4, 8192), llama3(32, 1, 4, 8192),
+                              llama3(4, 1, 2.5, 1000), llama3(3.5, 1, 16, 300)}) {
+    EXPECT_EQ(scaling_of(divisors_under(scaling)), scaling);
+  }
+  // Twice of all three is the same scaling; the original length tells them apart.
+  EXPECT_EQ(scaling_of(divisors_under(llama3(8, 2, 8, 8192)), 8192), llama3(8, 2, 8, 8192));
+  EXPECT_EQ(scaling_of(divisors_under(llama3(8, 2, 8, 8192))), llama3(8, 1, 4, 4096));
+}
+
+TEST(GgufSource, StatesOtherDivisorsAsLinearOrLongrope) {
+  EXPECT_TRUE(scaling_of({1, 1}).is_null());
+  EXPECT_EQ(scaling_of({4, 4, 4}), Json({{"rope_type", "linear"}, {"factor", 4.0}}));
+  Json odd = scaling_of({1, 5, 2.5f}, 16);
+  EXPECT_EQ(odd["rope_type"], "longrope");
+  EXPECT_EQ(odd["short_factor"], Json(std::vector<double>{1, 5, 2.5}));
+  EXPECT_EQ(odd["long_factor"], odd["short_factor"]);
+  EXPECT_EQ(odd["attention_factor"], 1.0);  // or the formula would put its own
+  EXPECT_EQ(odd["original_max_position_embeddings"], 16);
+  EXPECT_THAT(error_of([] { scaling_of({1, 0}); }), HasSubstr("all above 0"));
+  EXPECT_THAT(error_of([] { scaling_of({1, -NAN}); }), HasSubstr("all above 0"));
+}
+
+TEST(GgufSource, RefusesAScalingStatedTwice) {
+  GgufFile file = llama_keys();
+  file.set("llama.rope.scaling.type", "yarn").set("llama.rope.scaling.factor", 4.f);
+  file.tensor("rope_freqs.weight", {2}, {1, 2});
+  EXPECT_THAT(error_of([&] { small_llama(file); }), HasSubstr("twice"));
 }
 
 TEST(GgufSource, RefusesWhatIsNoLlama) {
@@ -144,6 +233,9 @@ TEST(GgufSource, RefusesWhatIsNoLlama) {
   GgufFile surplus = llama_keys();
   surplus.tensor("blk.0.ffn_gate_exps.weight", {8}, counting(8));
   EXPECT_THAT(error_of([&] { small_llama(surplus); }), HasSubstr("ffn_gate_exps"));
+  GgufFile wide = llama_keys();
+  wide.value("llama.attention.key_length", 10, bytes_of(uint64_t{1} << 40));
+  EXPECT_THAT(error_of([&] { small_llama(wide); }), HasSubstr("which is not supported"));
   GgufFile headless;
   headless.set("general.architecture", "llama").set("llama.embedding_length", 8u);
   headless.set("llama.attention.head_count", 0u);
@@ -184,10 +276,12 @@ TEST(GgufTokenizer, RefusesKindsItCannotRebuild) {
     add_tensors(file);
     return error_of([&] { Opened(file)->tokenizer_json(); });
   };
-  EXPECT_THAT(refused("tekken", "gpt2"), HasSubstr("'tekken' is not known"));
-  EXPECT_THAT(refused("default", "llama"), HasSubstr("'llama' is not supported"));
-  EXPECT_EQ(refused("llama-bpe", "gpt2"), "no error");
-  EXPECT_EQ(refused("qwen2", "gpt2"), "no error");
+  EXPECT_THAT(refused("kimi-k2", "gpt2"), HasSubstr("'kimi-k2' is not known"));
+  EXPECT_THAT(refused("default", "t5"), HasSubstr("'t5' is not supported"));
+  EXPECT_THAT(refused("default", "llama"), HasSubstr("tokenizer.ggml.scores"));
+  for (const char* pre : {"llama-bpe", "qwen2", "tekken", "gpt-2", "default", "gpt-4o"}) {
+    EXPECT_EQ(refused(pre, "gpt2"), "no error");
+  }
 }
 
 TEST(GgufTokenizer, PutsBosInFrontWhereTheModelDoes) {
