@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
-#include "checkpoints/peft_adapter.h"
+#include "checkpoints/adapted_tensor.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -15,61 +16,77 @@ constexpr const char* kLmHead = "lm_head.weight";
 
 /// Whether lm_head has other values than embed_tokens once the adapter is on a tied base.
 bool unties(const PeftAdapter& adapter) {
+  for (const auto& [name, tensor] : adapter.tensors) {
+    auto part = lora_part(name);
+    if (part && (part->module == "lm_head" || part->module == "model.embed_tokens")) return true;
+  }
   auto embeddings = adapter.tensors.find(kEmbedTokens);
   auto head = adapter.tensors.find(kLmHead);
   bool has_embeddings = embeddings != adapter.tensors.end();
-  if (head == adapter.tensors.end()) return has_embeddings;
+  // trainable_params.bin is loaded into the base, where lm_head and embed_tokens are one tensor.
+  if (head == adapter.tensors.end()) return has_embeddings && !adapter.is_longlora;
   return !has_embeddings || !at::equal(embeddings->second, head->second);
 }
 
-/// The adapter's own config; nothing when the folder had none.
-std::optional<ModelConfig> extended_config(const PeftAdapter& adapter) {
-  if (adapter.config_json.is_null()) return std::nullopt;
-  return read_hf_config(adapter.config_json, "config.json of the adapter");
-}
-
-/// A live model keeps its rope_theta. A larger one without scaling is NTK-aware scaling stated in
-/// config.json's way: rope_theta' = rope_theta factor^(D / (D - 2)).
-std::shared_ptr<const RopeScaling> scaling_for(const ModelConfig& model,
-                                               const ModelConfig& extended) {
-  if (extended.rope_theta == model.rope_theta) return extended.rope_scaling;
-  if (extended.rope_scaling->rope_type() != "default" || extended.rope_theta < model.rope_theta) {
+/// LongLoRA's position interpolation: factor ceil(length / max_position_embeddings).
+void extend_as_longlora(ModelConfig& config, int64_t length, const std::string& base) {
+  if (config.rope_scaling->rope_type() != "default") {
     fail(ExitCode::kModel,
-         "adapter: rope_theta {} with rope_type '{}' does not fit the base's "
-         "rope_theta {}",
-         extended.rope_theta, extended.rope_scaling->rope_type(), model.rope_theta);
+         "{}: its RoPE is scaled already ({}) and the adapter was trained by LongLoRA for {} "
+         "tokens; put the config.json that is meant beside the adapter",
+         base, config.rope_scaling->rope_type(), length);
   }
-  auto dimensions = static_cast<double>(model.head_dim);
-  Json keys = {
-      {"rope_type", "ntk"},
-      {"factor", std::pow(extended.rope_theta / model.rope_theta, (dimensions - 2) / dimensions)}};
+  if (length <= config.max_position_embeddings) return;
+  double factor = std::ceil(double(length) / double(config.max_position_embeddings));
+  Json keys = {{"rope_type", "linear"}, {"factor", factor}};
   Diagnostics diagnostics("adapter");
-  auto scaling = read_rope_scaling(Fields(keys, diagnostics));
+  config.rope_scaling = read_rope_scaling(Fields(keys, diagnostics));
   diagnostics.throw_if_any(ExitCode::kModel);
-  return scaling;
+  config.max_position_embeddings = length;
 }
 
-/// Takes every tensor of the adapter into a parameter of its name and shape.
-void load_tensors(CausalLm& model, std::map<std::string, at::Tensor> tensors) {
+/// More embeddings than the base has come from added tokens.
+void grow_vocabulary(ModelConfig& config, const PeftAdapter& adapter, const std::string& base) {
+  auto embeddings = adapter.tensors.find(kEmbedTokens);
+  if (embeddings == adapter.tensors.end() || embeddings->second.dim() != 2) return;
+  int64_t rows = embeddings->second.size(0);
+  if (rows <= config.vocab_size) return;
+  bool has_head = config.tie_word_embeddings || adapter.tensors.contains(kLmHead);
+  if (!has_head && !adapter.is_longlora) {
+    fail(ExitCode::kModel,
+         "{}: has {} embeddings, the adapter {}, and saves no lm_head of as many rows", base,
+         config.vocab_size, rows);
+  }
+  config.vocab_size = rows;
+}
+
+/// Whether `name` is LoRA of a projection, which stays apart from its weight.
+bool stays_apart(const std::string& name, const std::set<std::string>& projections) {
+  auto part = lora_part(name);
+  return part && part->part != "lora_B.bias" && projections.contains(part->module);
+}
+
+/// Takes each part of LoRA into its parameter.
+void load_lora(CausalLm& model, std::map<std::string, at::Tensor> parts) {
   std::vector<std::string> wrong;
   model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
-    auto found = tensors.find(name);
-    if (found == tensors.end()) {
-      if (parameter.requires_grad()) wrong.push_back(fmt::format("'{}' is missing", name));
+    if (!lora_part(name)) return;
+    auto found = parts.find(name);
+    if (found == parts.end()) {
+      wrong.push_back(fmt::format("'{}' is missing", name));
       return;
     }
     if (found->second.sizes() != parameter.sizes()) {
-      wrong.push_back(fmt::format("'{}' is [{}], the model has [{}]", name,
+      wrong.push_back(fmt::format("'{}' is [{}], expected [{}]", name,
                                   fmt::join(found->second.sizes(), ", "),
                                   fmt::join(parameter.sizes(), ", ")));
     } else {
-      bool trained = parameter.requires_grad();
-      parameter = found->second.to(parameter.options(), /*non_blocking=*/false, /*copy=*/true);
-      parameter.requires_grad_(trained);
+      parameter = found->second.to(parameter.options(), /*non_blocking=*/false, /*copy=*/true)
+                      .requires_grad_(true);
     }
-    tensors.erase(found);
+    parts.erase(found);
   });
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor] : parts) {
     wrong.push_back(fmt::format("'{}' has no place in the model", name));
   }
   if (!wrong.empty()) {
@@ -81,40 +98,46 @@ void load_tensors(CausalLm& model, std::map<std::string, at::Tensor> tensors) {
 }  // namespace
 
 ModelConfig adapted_config(const ModelSource& base, const PeftAdapter& adapter) {
-  ModelConfig config = read_hf_config(base.config_json(), base.path().string());
-  if (auto extended = extended_config(adapter)) {
-    config.rope_scaling = extended->rope_scaling;
-    config.rope_theta = extended->rope_theta;
-    config.max_position_embeddings = extended->max_position_embeddings;
+  std::string place = base.path().string();
+  ModelConfig config = read_hf_config(base.config_json(), place);
+  if (!adapter.config_json.is_null()) {
+    ModelConfig extended = read_hf_config(adapter.config_json, "config.json of the adapter");
+    config.rope_scaling = extended.rope_scaling;
+    config.rope_theta = extended.rope_theta;
+    config.max_position_embeddings = extended.max_position_embeddings;
+  } else if (adapter.longlora_context) {
+    extend_as_longlora(config, *adapter.longlora_context, place);
   }
+  grow_vocabulary(config, adapter, place);
   if (config.tie_word_embeddings && unties(adapter)) config.tie_word_embeddings = false;
   return config;
 }
 
-void load_peft_adapter(CausalLm& model, const PeftAdapter& adapter) {
-  LoraOptions lora = adapter.lora;
-  auto tensors = adapter.tensors;
-  if (model.config().tie_word_embeddings) {
-    if (unties(adapter)) {
-      fail(ExitCode::kModel,
-           "the adapter gives lm_head other values than embed_tokens, which are "
-           "one tensor in this model; merge it first (longspan merge)");
-    }
-    tensors.erase(kLmHead);
-    std::erase_if(lora.modules_to_save, [](const auto& name) { return name.ends_with("lm_head"); });
-  }
-  apply_lora(model, lora);
-  load_tensors(model, std::move(tensors));
-  if (auto extended = extended_config(adapter)) {
-    model.set_rope_scaling(scaling_for(model.config(), *extended),
-                           extended->max_position_embeddings);
-  }
-}
-
 std::unique_ptr<CausalLm> import_adapted_model(const ModelSource& base, const PeftAdapter& adapter,
                                                const ImportOptions& options) {
-  auto model = import_model(base, adapted_config(base, adapter), options);
-  load_peft_adapter(*model, adapter);
+  ModelConfig config = adapted_config(base, adapter);
+  std::set<std::string> projections;
+  make_causal_lm(config)->visit_linears(
+      [&](const std::string& name, std::unique_ptr<Linear>&) { projections.insert(name); });
+  PeftAdapter merged = adapter;
+  LoraOptions lora = adapter.lora;
+  lora.target_modules.clear();
+  if (config.tie_word_embeddings) {
+    std::erase_if(lora.modules_to_save, [](const auto& name) { return name.ends_with("lm_head"); });
+  }
+  std::map<std::string, at::Tensor> apart;
+  for (const auto& [name, tensor] : adapter.tensors) {
+    if (!stays_apart(name, projections)) continue;
+    apart[name] = tensor;
+    merged.tensors.erase(name);
+    std::string module = lora_part(name)->module;
+    if (lora.target_modules.empty() || lora.target_modules.back() != module) {
+      lora.target_modules.push_back(module);
+    }
+  }
+  auto model = import_model(*merged_source(base, merged), config, options);
+  apply_lora(*model, lora);
+  load_lora(*model, std::move(apart));
   return model;
 }
 

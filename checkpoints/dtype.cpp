@@ -8,13 +8,15 @@ namespace {
 
 struct Dtype {
   at::ScalarType type;
-  std::string_view safetensors;
+  std::string_view safetensors, torch_storage;
 };
 
 constexpr Dtype kDtypes[] = {
-    {at::kFloat, "F32"}, {at::kBFloat16, "BF16"}, {at::kHalf, "F16"},  {at::kDouble, "F64"},
-    {at::kLong, "I64"},  {at::kInt, "I32"},       {at::kShort, "I16"}, {at::kChar, "I8"},
-    {at::kByte, "U8"},   {at::kBool, "BOOL"},
+    {at::kFloat, "F32", "torch.FloatStorage"}, {at::kBFloat16, "BF16", "torch.BFloat16Storage"},
+    {at::kHalf, "F16", "torch.HalfStorage"},   {at::kDouble, "F64", "torch.DoubleStorage"},
+    {at::kLong, "I64", "torch.LongStorage"},   {at::kInt, "I32", "torch.IntStorage"},
+    {at::kShort, "I16", "torch.ShortStorage"}, {at::kChar, "I8", "torch.CharStorage"},
+    {at::kByte, "U8", "torch.ByteStorage"},    {at::kBool, "BOOL", "torch.BoolStorage"},
 };
 
 }  // namespace
@@ -29,6 +31,13 @@ std::string_view safetensors_dtype(at::ScalarType dtype) {
 std::optional<at::ScalarType> from_safetensors_dtype(std::string_view name) {
   for (const auto& known : kDtypes) {
     if (known.safetensors == name) return known.type;
+  }
+  return std::nullopt;
+}
+
+std::optional<at::ScalarType> from_torch_storage(std::string_view name) {
+  for (const auto& known : kDtypes) {
+    if (known.torch_storage == name) return known.type;
   }
   return std::nullopt;
 }

@@ -13,6 +13,9 @@ namespace longspan {
 std::string_view safetensors_dtype(at::ScalarType dtype);
 std::optional<at::ScalarType> from_safetensors_dtype(std::string_view name);
 
+/// The dtype of one of PyTorch's typed storages: "torch.BFloat16Storage"; nothing for other names.
+std::optional<at::ScalarType> from_torch_storage(std::string_view name);
+
 /// PyTorch's name, as config.json and command lines give it: "bfloat16", "float16", "float32".
 std::string_view torch_dtype(at::ScalarType dtype);
 /// Throws Error(kUsage) naming `option` and the three names.

@@ -1,9 +1,14 @@
 #include "checkpoints/hf_exporter.h"
 
+#include <algorithm>
 #include <charconv>
+#include <chrono>
 
 #include "checkpoints/dtype.h"
 #include "src/core/atomic_file.h"
+#include "src/core/log.h"
+#include "src/core/resumable_folder.h"
+#include "src/core/text.h"
 
 namespace longspan {
 
@@ -65,12 +70,38 @@ void write_index(const fs::path& path, const std::vector<std::vector<TensorInfo>
   write_json_file(path, {{"metadata", {{"total_size", total_size}}}, {"weight_map", weight_map}});
 }
 
+/// transformers' own: what of config.json concerns generation.
+Json generation_config(const ModelConfig& config) {
+  Json json = {{"_from_model_config", true}};
+  if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
+  if (config.eos_token_ids.size() == 1) json["eos_token_id"] = config.eos_token_ids[0];
+  if (config.eos_token_ids.size() > 1) json["eos_token_id"] = config.eos_token_ids;
+  if (config.pad_token_id) json["pad_token_id"] = *config.pad_token_id;
+  return json;
+}
+
+/// A max_length that was the whole context (LLaMA 2's is) is the whole context again.
+void extend_max_length(Json& generation, const ModelConfig& config) {
+  Json before = config.source.value("max_position_embeddings", Json());
+  if (before.is_number() && generation.value("max_length", Json()) == before) {
+    generation["max_length"] = config.max_position_embeddings;
+  }
+}
+
 void write_side_files(const fs::path& folder, const ModelSource& source,
                       const ModelConfig& config) {
+  constexpr const char* kGeneration = "generation_config.json";
+  write_json_file(folder / kGeneration, generation_config(config));
   for (auto& [name, content] : source.side_files()) {
-    if (name == "tokenizer_config.json") {
-      Json json = parse_json(content, (source.path() / name).string(), ExitCode::kModel);
-      json["model_max_length"] = config.max_position_embeddings;
+    std::string place = (source.path() / name).string();
+    if (name == "tokenizer_config.json" || name == kGeneration) {
+      Json json = parse_json(content, place, ExitCode::kModel);
+      if (!json.is_object()) fail(ExitCode::kModel, "{}: is no map", place);
+      if (name == kGeneration) {
+        extend_max_length(json, config);
+      } else {
+        json["model_max_length"] = config.max_position_embeddings;
+      }
       write_json_file(folder / name, json);
       continue;
     }
@@ -80,23 +111,87 @@ void write_side_files(const fs::path& folder, const ModelSource& source,
   }
 }
 
+int64_t bytes_of(const std::vector<TensorInfo>& shard) {
+  int64_t bytes = 0;
+  for (const auto& info : shard) bytes += info.bytes;
+  return bytes;
+}
+
+/// Whether `path` is the shard that was planned; AtomicFile gave it its name when it was whole.
+bool is_written(const fs::path& path, const std::vector<TensorInfo>& planned) {
+  if (!fs::exists(path)) return false;
+  try {
+    SafetensorsReader reader(path);
+    return std::equal(planned.begin(), planned.end(), reader.tensors().begin(),
+                      reader.tensors().end(), [](const TensorInfo& a, const TensorInfo& b) {
+                        return a.name == b.name && a.dtype == b.dtype && a.shape == b.shape;
+                      });
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// A line for each shard that was written, where there is more than one.
+class Progress {
+ public:
+  Progress(size_t shards, int64_t bytes) : shards_(shards), bytes_(bytes) {}
+
+  void shard_written(size_t index, int64_t bytes) {
+    written_ += bytes;
+    if (shards_ == 1) return;
+    std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_;
+    double rate = static_cast<double>(written_) / std::max(elapsed.count(), 1e-3);
+    log_info(fmt::format("shard {} of {}: {} of {} written, {}/s, ETA {}", index + 1, shards_,
+                         human_bytes(double(written_)), human_bytes(double(bytes_)),
+                         human_bytes(rate), human_duration(double(bytes_ - written_) / rate)));
+  }
+
+ private:
+  size_t shards_;
+  int64_t bytes_, written_ = 0;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+void write_shards(const fs::path& folder, const std::vector<std::vector<TensorInfo>>& shards,
+                  const ModelSource& source, at::ScalarType dtype) {
+  std::vector<size_t> missing;
+  int64_t bytes = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (is_written(folder / shard_name(i, shards.size()), shards[i])) continue;
+    missing.push_back(i);
+    bytes += bytes_of(shards[i]);
+  }
+  constexpr int64_t kTokenizerAndHeaders = int64_t{32} << 20;
+  require_disk_space(folder, bytes + kTokenizerAndHeaders);
+  Progress progress(shards.size(), bytes);
+  for (size_t i : missing) {
+    write_shard(folder / shard_name(i, shards.size()), shards[i], source, dtype);
+    progress.shard_written(i, bytes_of(shards[i]));
+  }
+}
+
 }  // namespace
 
 void export_hf(const ModelSource& source, const ModelConfig& config, const fs::path& folder,
                const ExportOptions& options) {
   auto shards = plan_shards(source, config, options);
-  int64_t bytes = int64_t{32} << 20;  // tokenizer and headers
-  for (const auto& shard : shards) {
-    for (const auto& info : shard) bytes += info.bytes;
-  }
-  require_disk_space(folder, bytes);
-  AtomicFolder out(folder);
-  for (size_t i = 0; i < shards.size(); ++i) {
-    write_shard(out.path() / shard_name(i, shards.size()), shards[i], source, options.dtype);
-  }
+  Json config_json = write_hf_config(config, options.dtype);
+  ResumableFolder out(folder, {{"source", file_stamps(source.path())},
+                               {"made_from", options.made_from},
+                               {"config", config_json},
+                               {"shard_bytes", options.shard_bytes}});
+  write_shards(out.path(), shards, source, options.dtype);
   if (shards.size() > 1) write_index(out.path() / "model.safetensors.index.json", shards);
-  write_json_file(out.path() / "config.json", write_hf_config(config, options.dtype));
+  write_json_file(out.path() / "config.json", config_json);
   write_side_files(out.path(), source, config);
+  if (options.before_appearing) {
+    try {
+      options.before_appearing(out.path());
+    } catch (...) {
+      out.discard();
+      throw;
+    }
+  }
   out.commit();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "checkpoints/model_source.h"
 
@@ -9,13 +10,19 @@ namespace longspan {
 struct ExportOptions {
   at::ScalarType dtype = at::kBFloat16;
   int64_t shard_bytes = int64_t{5'000'000'000};
+  /// What decides the result beside the source, the config and these options (an adapter's files).
+  Json made_from{};
+  /// Called with the whole folder before it appears in its place; may add files to it. An error it
+  /// throws removes all that was written.
+  std::function<void(const std::filesystem::path& folder)> before_appearing{};
 };
 
 /// Writes a Hugging Face folder from `source`: config.json (made from `config`), safetensors with
-/// an index when there is more than one, tokenizer and side files. One tensor is in memory at a
-/// time; the folder appears whole or not at all; disk space is checked first. model_max_length in
-/// tokenizer_config.json follows max_position_embeddings. NaN or infinite weights throw
-/// Error(kModel).
+/// an index when there is more than one, tokenizer and side files; model_max_length and max_length
+/// in them follow max_position_embeddings, and a generation_config.json is made where there is
+/// none. One tensor is in memory at a time. The folder appears whole or not at all; interrupted, it
+/// goes on behind the last finished shard (see ResumableFolder). The disk space of what is still to
+/// be written is checked first. NaN or infinite weights throw Error(kModel).
 void export_hf(const ModelSource& source, const ModelConfig& config,
                const std::filesystem::path& folder, const ExportOptions& options);
 

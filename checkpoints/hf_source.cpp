@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "checkpoints/hf_tokenizer.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -28,8 +29,10 @@ std::set<std::string> indexed_files(const Json& index, const fs::path& path) {
   }
   std::set<std::string> files;
   for (const auto& [tensor, file] : index["weight_map"].items()) {
-    // A name with a slash could lead out of the folder.
-    if (!file.is_string() || file.get<std::string>().find('/') != std::string::npos) {
+    // A name with a slash could lead out of the folder, and the system ends one at a NUL.
+    constexpr std::string_view kForbidden("/\0", 2);
+    if (!file.is_string() ||
+        file.get_ref<const std::string&>().find_first_of(kForbidden) != std::string::npos) {
       fail(ExitCode::kModel, "{}: weight_map.{}: {} is no file name", path.string(), tensor,
            file.dump());
     }
@@ -41,22 +44,45 @@ std::set<std::string> indexed_files(const Json& index, const fs::path& path) {
 }  // namespace
 
 HfSource::HfSource(const fs::path& folder) : folder_(folder) {
-  if (!fs::exists(folder / "config.json")) {
-    fail(ExitCode::kModel, "{}: has no config.json; expected a Hugging Face model folder",
-         folder.string());
-  }
-  config_ = read_json_file(folder / "config.json", ExitCode::kModel);
-  fs::path index_path = folder / "model.safetensors.index.json";
-  if (fs::exists(folder / "model.safetensors")) {
-    open_shard("model.safetensors");
+  read_config();
+  for (const char* name : {"model.safetensors", "pytorch_model.bin"}) {
+    fs::path index = folder / fmt::format("{}.index.json", name);
+    bool single = fs::exists(folder / name);
+    if (!single && !fs::exists(index)) continue;
+    if (single) {
+      open_shard(name);
+    } else {
+      open_indexed(index);
+    }
     return;
   }
-  if (!fs::exists(index_path)) {
-    fail(ExitCode::kModel,
-         "{}: has neither model.safetensors nor its index; other weight formats "
-         "(pytorch_model.bin) cannot be read, save the model as safetensors first",
-         folder.string());
+  fail(ExitCode::kModel,
+       "{}: has neither model.safetensors nor pytorch_model.bin, nor an index of either",
+       folder.string());
+}
+
+HfSource::HfSource(const fs::path& folder, const std::string& weights) : folder_(folder) {
+  read_config();
+  open_shard(weights);
+}
+
+void HfSource::read_config() {
+  if (fs::exists(folder_ / "config.json")) {
+    config_ = read_json_file(folder_ / "config.json", ExitCode::kModel);
+    return;
   }
+  if (fs::exists(folder_ / "params.json")) {
+    fail(ExitCode::kModel,
+         "{}: is in Meta's own layout (params.json, consolidated.*.pth), which is not read; take "
+         "the model's Hugging Face form, or convert it with transformers' "
+         "convert_llama_weights_to_hf.py",
+         folder_.string());
+  }
+  fail(ExitCode::kModel, "{}: has no config.json; expected a Hugging Face model folder",
+       folder_.string());
+}
+
+void HfSource::open_indexed(const fs::path& index_path) {
   Json index = read_json_file(index_path, ExitCode::kModel);
   for (const auto& file : indexed_files(index, index_path)) open_shard(file);
   for (const auto& [tensor, file] : index["weight_map"].items()) {
@@ -77,17 +103,7 @@ void HfSource::open_shard(const std::string& file_name) {
   }
 }
 
-Json HfSource::tokenizer_json() const {
-  fs::path path = folder_ / "tokenizer.json";
-  if (!fs::exists(path)) return nullptr;
-  std::string text = read_file(path, ExitCode::kModel);
-  try {
-    // Sorted first: parsing n keys into an ordered object takes n^2 comparisons, seconds here.
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& e) {
-    fail(ExitCode::kModel, "{}: not valid JSON: {}", path.string(), e.what());
-  }
-}
+Json HfSource::tokenizer_json() const { return hf_tokenizer_json(folder_); }
 
 std::vector<std::pair<std::string, std::string>> HfSource::side_files() const {
   std::vector<std::pair<std::string, std::string>> files;

@@ -3,14 +3,17 @@
 #include <map>
 
 #include "checkpoints/model_source.h"
+#include "checkpoints/tensor_file.h"
 
 namespace longspan {
 
-/// A Hugging Face folder: config.json and model.safetensors, or the shards that
-/// model.safetensors.index.json lists.
+/// A Hugging Face folder: config.json and, the first there is, model.safetensors, the shards that
+/// model.safetensors.index.json lists, pytorch_model.bin, or the shards of its index.
 class HfSource : public ModelSource {
  public:
   explicit HfSource(const std::filesystem::path& folder);
+  /// The same with the one file of weights named instead.
+  HfSource(const std::filesystem::path& folder, const std::string& weights);
 
   std::filesystem::path path() const override { return folder_; }
   std::string format() const override { return "huggingface"; }
@@ -21,11 +24,13 @@ class HfSource : public ModelSource {
   at::Tensor tensor(const std::string& name) const override;
 
  private:
+  void read_config();
   void open_shard(const std::string& file_name);
+  void open_indexed(const std::filesystem::path& index_path);
 
   std::filesystem::path folder_;
   Json config_;
-  std::vector<SafetensorsReader> shards_;
+  std::vector<TensorFile> shards_;
   std::map<std::string, size_t> shard_of_;  // by tensor name
 };
 

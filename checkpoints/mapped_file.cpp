@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/util/accumulate.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -15,7 +16,8 @@
 namespace longspan {
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Not to wait for whoever writes into a pipe of that name.
+  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) fail(ExitCode::kModel, "{}: cannot open: {}", path.string(), std::strerror(errno));
   struct stat status {};
   bool regular = fstat(file, &status) == 0 && S_ISREG(status.st_mode);
@@ -38,6 +40,14 @@ MappedFile::~MappedFile() {
   if (data_) munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_));
 }
 
+void MappedFile::forget(int64_t offset, int64_t bytes) const {
+  static const int64_t page = sysconf(_SC_PAGESIZE);
+  int64_t begin = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
+  if (begin < end) {
+    madvise(const_cast<std::byte*>(data_) + begin, static_cast<size_t>(end - begin), MADV_DONTNEED);
+  }
+}
+
 at::Tensor view_of(std::shared_ptr<const MappedFile> file, int64_t offset, at::IntArrayRef shape,
                    at::ScalarType dtype) {
   void* bytes = const_cast<std::byte*>(file->data() + offset);
@@ -46,8 +56,10 @@ at::Tensor view_of(std::shared_ptr<const MappedFile> file, int64_t offset, at::I
     std::memcpy(copy.data_ptr(), bytes, copy.nbytes());
     return copy;
   }
+  auto size = static_cast<int64_t>(c10::elementSize(dtype)) * c10::multiply_integers(shape);
   return at::from_blob(
-      bytes, shape, [file](void*) {}, at::TensorOptions(dtype));
+      bytes, shape, [file, offset, size](void*) { file->forget(offset, size); },
+      at::TensorOptions(dtype));
 }
 
 }  // namespace longspan

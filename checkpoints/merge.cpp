@@ -1,13 +1,7 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/matmul.h>
-
 #include <algorithm>
 #include <set>
 
-#include "checkpoints/dtype.h"
-#include "checkpoints/hf_exporter.h"
-#include "checkpoints/peft_adapter.h"
+#include "checkpoints/adapted_tensor.h"
 
 namespace longspan {
 
@@ -20,17 +14,19 @@ class MergedSource : public ModelSource {
  public:
   MergedSource(const ModelSource& base, const PeftAdapter& adapter)
       : base_(base), adapter_(adapter), config_(adapted_config(base, adapter)) {
-    std::set<std::string> known;
+    std::set<std::string> known{kLmHead};  // saved of a tied model, it equals embed_tokens
     for (auto& info : base.tensors()) {
+      base_has_lm_head_ |= info.name == kLmHead;
       if (info.name == kLmHead && config_.tie_word_embeddings) continue;
       known.insert(info.name);
-      tensors_.push_back(std::move(info));
+      add(std::move(info));
     }
-    if (!config_.tie_word_embeddings && known.insert(kLmHead).second) {
-      const TensorInfo& embeddings = info_of(kEmbedTokens);  // untied: begins as the base's
-      tensors_.push_back({kLmHead, embeddings.dtype, embeddings.shape, embeddings.bytes});
+    if (!config_.tie_word_embeddings && !base_has_lm_head_) {
+      TensorInfo head = info_of(kEmbedTokens);  // untied: begins as the base's
+      head.name = kLmHead;
+      tensors_.push_back(std::move(head));
     }
-    check_all_used(known);
+    check_all_used(adapter, known, base.path().string());
   }
 
   std::filesystem::path path() const override { return base_.path(); }
@@ -43,22 +39,22 @@ class MergedSource : public ModelSource {
   std::vector<TensorInfo> tensors() const override { return tensors_; }
 
   at::Tensor tensor(const std::string& name) const override {
-    if (auto saved = adapter_.tensors.find(name); saved != adapter_.tensors.end()) {
-      check_shape(name, saved->second);
-      return saved->second;
-    }
-    bool has_head = base_has_lm_head();
-    at::Tensor weight = base_.tensor(name == kLmHead && !has_head ? kEmbedTokens : name);
-    constexpr std::string_view kWeight = ".weight";
-    if (!name.ends_with(kWeight)) return weight;
-    std::string module = name.substr(0, name.size() - kWeight.size());
-    auto a = adapter_.tensors.find(module + ".lora_A.weight");
-    auto b = adapter_.tensors.find(module + ".lora_B.weight");
-    if (a == adapter_.tensors.end()) return weight;
-    return merged(name, weight, a->second, b->second);
+    const TensorInfo& info = info_of(name);
+    bool from_embeddings = name == kLmHead && !base_has_lm_head_;
+    return adapted_tensor(adapter_, name, base_.tensor(from_embeddings ? kEmbedTokens : name),
+                          info.shape.empty() ? 0 : info.shape[0], base_.path().string());
   }
 
  private:
+  void add(TensorInfo info) {
+    bool grows = info.name == kEmbedTokens || info.name == kLmHead;
+    if (grows && !info.shape.empty() && info.shape[0] > 0 && info.shape[0] < config_.vocab_size) {
+      info.bytes = info.bytes / info.shape[0] * config_.vocab_size;
+      info.shape[0] = config_.vocab_size;
+    }
+    tensors_.push_back(std::move(info));
+  }
+
   const TensorInfo& info_of(const std::string& name) const {
     auto found = std::find_if(tensors_.begin(), tensors_.end(),
                               [&](const TensorInfo& info) { return info.name == name; });
@@ -68,53 +64,10 @@ class MergedSource : public ModelSource {
     return *found;
   }
 
-  bool base_has_lm_head() const {
-    auto infos = base_.tensors();
-    return std::any_of(infos.begin(), infos.end(),
-                       [](const TensorInfo& info) { return info.name == kLmHead; });
-  }
-
-  /// A and B come in pairs and belong to a weight of the base, saved modules too.
-  void check_all_used(const std::set<std::string>& known) const {
-    constexpr std::string_view kA = ".lora_A.weight", kB = ".lora_B.weight";
-    for (const auto& [name, tensor] : adapter_.tensors) {
-      if (name == kLmHead) continue;  // tied, or in the list by now
-      std::string module = name.substr(0, name.size() - std::min(name.size(), kA.size()));
-      bool part = name.ends_with(kA) || name.ends_with(kB);
-      bool paired = adapter_.tensors.contains(fmt::format("{}{}", module, kA)) &&
-                    adapter_.tensors.contains(fmt::format("{}{}", module, kB));
-      if (part ? !paired || !known.contains(module + ".weight") : !known.contains(name)) {
-        fail(ExitCode::kModel, "{}: the adapter's tensor '{}' {}", base_.path().string(), name,
-             part && !paired ? "lacks its partner" : "fits no tensor of the base model");
-      }
-    }
-  }
-
-  void check_shape(const std::string& name, const at::Tensor& tensor) const {
-    const TensorInfo& info = info_of(name);
-    if (tensor.sizes() != at::IntArrayRef(info.shape)) {
-      fail(ExitCode::kModel, "{}: '{}' is [{}], the adapter has [{}]", base_.path().string(), name,
-           fmt::join(info.shape, ", "), fmt::join(tensor.sizes(), ", "));
-    }
-  }
-
-  /// W + scale B A in float32; the export rounds once.
-  at::Tensor merged(const std::string& name, const at::Tensor& weight, const at::Tensor& a,
-                    const at::Tensor& b) const {
-    if (a.dim() != 2 || b.dim() != 2 || weight.dim() != 2 || a.size(1) != weight.size(1) ||
-        b.size(0) != weight.size(0) || a.size(0) != b.size(1)) {
-      fail(ExitCode::kModel, "{}: '{}' is [{}], the adapter's A is [{}] and B [{}]",
-           base_.path().string(), name, fmt::join(weight.sizes(), ", "), fmt::join(a.sizes(), ", "),
-           fmt::join(b.sizes(), ", "));
-    }
-    at::NoGradGuard no_grad;
-    return weight.to(at::kFloat) +
-           at::matmul(b.to(at::kFloat), a.to(at::kFloat)) * adapter_.lora.scale();
-  }
-
   const ModelSource& base_;
   const PeftAdapter& adapter_;
   ModelConfig config_;
+  bool base_has_lm_head_ = false;
   std::vector<TensorInfo> tensors_;
 };
 
@@ -122,12 +75,6 @@ class MergedSource : public ModelSource {
 
 std::unique_ptr<ModelSource> merged_source(const ModelSource& base, const PeftAdapter& adapter) {
   return std::make_unique<MergedSource>(base, adapter);
-}
-
-void merge_peft_adapter(const ModelSource& base, const PeftAdapter& adapter,
-                        const std::filesystem::path& folder, int64_t shard_bytes) {
-  MergedSource merged(base, adapter);
-  export_hf(merged, adapted_config(base, adapter), folder, {main_dtype(base), shard_bytes});
 }
 
 }  // namespace longspan

@@ -5,21 +5,21 @@
 #include "checkpoints/dtype.h"
 #include "checkpoints/gguf_source.h"
 #include "checkpoints/hf_source.h"
+#include "checkpoints/hub_cache.h"
 
 namespace longspan {
 
 namespace fs = std::filesystem;
 
 std::unique_ptr<ModelSource> open_model_source(const fs::path& path) {
-  std::error_code status;
-  if (fs::is_directory(path, status)) return std::make_unique<HfSource>(path);
-  if (!fs::exists(path, status)) {
-    fail(ExitCode::kModel,
-         "{}: there is no such model; expected a Hugging Face folder or a .gguf "
-         "file",
-         path.string());
+  fs::path found = find_model(path);
+  if (fs::is_directory(found)) return std::make_unique<HfSource>(found);
+  for (const char* ending : {".safetensors", ".bin", ".pt", ".pth"}) {
+    if (found.extension() == ending) {
+      return std::make_unique<HfSource>(found.parent_path(), found.filename().string());
+    }
   }
-  return std::make_unique<GgufSource>(path);
+  return std::make_unique<GgufSource>(found);
 }
 
 at::ScalarType main_dtype(const ModelSource& source) {

@@ -12,7 +12,7 @@
 
 namespace longspan {
 
-/// A model on disk, whatever its format: a Hugging Face folder (single or sharded safetensors) or a
+/// A model on disk, whatever its format: a Hugging Face folder (safetensors or PyTorch) or a
 /// GGUF file. Tensor names, shapes and row order are Hugging Face's in both.
 class ModelSource {
  public:
@@ -30,7 +30,9 @@ class ModelSource {
   virtual at::Tensor tensor(const std::string& name) const = 0;
 };
 
-/// Opens a folder or a .gguf file. Throws Error(kModel) naming what is missing or damaged.
+/// Opens a folder, a .gguf file, one file of weights beside its config.json, or a hub id "ORG/NAME"
+/// or "ORG/NAME@REVISION" from the local Hugging Face cache (see hub_cache.h). Throws Error(kModel)
+/// naming what is missing or damaged.
 std::unique_ptr<ModelSource> open_model_source(const std::filesystem::path& path);
 
 /// The dtype of most of the weights; bfloat16 for quantised ones.

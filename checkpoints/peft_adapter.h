@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "checkpoints/model_source.h"
@@ -10,14 +11,20 @@
 
 namespace longspan {
 
-/// A PEFT adapter folder (adapter_config.json + adapter_model.safetensors), and beside them the
-/// config.json of the extended model, which PEFT ignores and merge needs for the RoPE keys.
+/// A PEFT adapter folder (adapter_config.json, and adapter_model.safetensors or .bin), and beside
+/// them the config.json of the extended model, which PEFT ignores and merge needs for the RoPE
+/// keys. LoRA, rsLoRA and DoRA on projections, embed_tokens and lm_head (no DoRA on embed_tokens),
+/// biases, and modules_to_save.
 ///
 /// Tied embeddings: PEFT copies embed_tokens when it is in modules_to_save and leaves lm_head at
 /// the base's weight, unless lm_head is saved too (or ensure_weight_tying is set, which saves
 /// both). In our models a tied lm_head is embed_tokens and follows it, so write_peft_adapter saves
 /// the copy under lm_head as well: every PEFT computes what we trained. Reading follows PEFT: the
 /// same values in both mean tied; embed_tokens alone, or different values, untie the model.
+///
+/// LongLoRA's released form is the same with trainable_params.bin beside: embeddings and norms,
+/// which replace the base's before LoRA is put on (a tied lm_head follows), more rows than the base
+/// has where [PAD] was added, and RoPE scaled linearly to the length it was trained for.
 struct PeftAdapter {
   LoraOptions lora;
   std::string base_model_name_or_path;
@@ -25,36 +32,34 @@ struct PeftAdapter {
   /// "model.norm.weight"), values as stored.
   std::map<std::string, at::Tensor> tensors;
   Json config_json;  // of the extended model; null when the folder has none
+  /// The length it was trained for, where it is in LongLoRA's form and without a config.json.
+  std::optional<int64_t> longlora_context;
+  bool is_longlora = false;
 };
 
-/// Reads an adapter folder, ours or PEFT's. A part we cannot honour (DoRA, rank patterns, biases,
-/// another peft_type) throws Error(kModel) that names it.
+/// Reads an adapter folder, ours, PEFT's or LongLoRA's, or a hub id of one (see find_model). What
+/// we cannot honour throws Error(kModel) that names the key.
 PeftAdapter read_peft_adapter(const std::filesystem::path& folder);
+
+/// adapter_model.safetensors or adapter_model.bin of the folder. Throws Error(kModel) without one.
+std::filesystem::path adapter_weights(const std::filesystem::path& folder);
 
 /// Writes a folder that PeftModel.from_pretrained loads with equal logits. Files are written into
 /// `folder`, which must exist.
 void write_peft_adapter(const std::filesystem::path& folder, const PeftAdapter& adapter);
 
-/// The base's config with what the adapter changes: RoPE, max_position_embeddings, and
-/// tie_word_embeddings when the adapter unties lm_head.
+/// The base's config with what the adapter changes: RoPE, max_position_embeddings, vocab_size when
+/// it saves more embeddings, and tie_word_embeddings when it unties lm_head.
 ModelConfig adapted_config(const ModelSource& base, const PeftAdapter& adapter);
 
-/// Base + adapter in memory, LoRA apart from the weights: import_model with adapted_config, then
-/// load_peft_adapter.
+/// Base + adapter in memory, ready to run or to train further: LoRA on the projections apart from
+/// their weights, all else merged. Tensors that fit nowhere throw Error(kModel).
 std::unique_ptr<CausalLm> import_adapted_model(const ModelSource& base, const PeftAdapter& adapter,
                                                const ImportOptions& options);
 
-/// Puts the adapter on a freshly imported base: apply_lora, then the tensors, then RoPE and
-/// max_position_embeddings of its config. Tensors that fit nowhere, and an adapter that unties the
-/// lm_head of this tied model, throw Error(kModel).
-void load_peft_adapter(CausalLm& model, const PeftAdapter& adapter);
-
-/// Base + adapter as one model: each tensor is W + scale B A in float32, or the saved module.
-/// `base` and `adapter` must outlive it; config_json() is adapted_config's.
+/// Base + adapter as one model: each tensor is W + scale B A in float32 (see lora_weight), the
+/// saved module, or the base's. `base` and `adapter` must outlive it; config_json() is
+/// adapted_config's. Tensors that fit nowhere throw Error(kModel).
 std::unique_ptr<ModelSource> merged_source(const ModelSource& base, const PeftAdapter& adapter);
-
-/// base + adapter -> Hugging Face folder in the base's dtype, one tensor at a time in memory.
-void merge_peft_adapter(const ModelSource& base, const PeftAdapter& adapter,
-                        const std::filesystem::path& folder, int64_t shard_bytes);
 
 }  // namespace longspan

@@ -14,6 +14,7 @@ namespace longspan {
 namespace {
 
 constexpr uint64_t kLargestHeader = 100'000'000;  // the reference reader's limit
+constexpr size_t kLongestName = 65535;
 constexpr int kLengthBytes = 8;
 
 // Sorted keys, unlike our Json: a hostile header may hold a million, and there lookup is linear.
@@ -46,9 +47,15 @@ Header parse_header(std::string_view text, const std::string& place) {
   }
 }
 
+/// The beginning of a value, which may be as large as the header.
+std::string shown(const Header& value) {
+  std::string text = value.dump();
+  return text.size() <= 80 ? text : text.substr(0, 77) + "...";
+}
+
 int64_t whole_number(const Header& value, const std::string& place) {
   if (!value.is_number_unsigned() || value.get<uint64_t>() > uint64_t{INT64_MAX}) {
-    fail(ExitCode::kModel, "{}: expected a whole number, got {}", place, value.dump());
+    fail(ExitCode::kModel, "{}: expected a whole number, got {}", place, shown(value));
   }
   return value.get<int64_t>();
 }
@@ -60,13 +67,37 @@ const Header& field(const Header& entry, const char* key, const std::string& pla
   return entry[key];
 }
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+void check_name(const std::string& name, const std::string& file) {
+  if (name.size() > kLongestName || std::any_of(name.begin(), name.end(), is_control)) {
+    fail(ExitCode::kModel, "{}: {} is no name of a tensor; expected at most {} printable bytes",
+         file, shown(name), kLongestName);
+  }
+}
+
+/// The bytes of a tensor. Zero counts as one in the check: PyTorch computes strides so.
+int64_t bytes_of(const std::vector<int64_t>& shape, at::ScalarType dtype,
+                 const std::string& place) {
+  auto strided = static_cast<int64_t>(c10::elementSize(dtype));
+  bool empty = false;
+  for (int64_t size : shape) {
+    empty = empty || size == 0;
+    if (__builtin_mul_overflow(strided, std::max<int64_t>(size, 1), &strided)) {
+      fail(ExitCode::kModel, "{}: shape [{}] overflows", place, fmt::join(shape, ", "));
+    }
+  }
+  return empty ? 0 : strided;
+}
+
 Entry read_entry(const std::string& name, const Header& json, const std::string& file) {
+  check_name(name, file);
   std::string place = fmt::format("{}: tensor '{}'", file, name);
   Entry entry;
   entry.info.name = name;
   const Header& dtype = field(json, "dtype", place);
   auto known = dtype.is_string() ? from_safetensors_dtype(dtype.get<std::string>()) : std::nullopt;
-  if (!known) fail(ExitCode::kModel, "{}: dtype {} is not supported", place, dtype.dump());
+  if (!known) fail(ExitCode::kModel, "{}: dtype {} is not supported", place, shown(dtype));
   entry.dtype = *known;
   entry.info.dtype = dtype.get<std::string>();
 
@@ -75,21 +106,14 @@ Entry read_entry(const std::string& name, const Header& json, const std::string&
   if (!shape.is_array() || shape.size() > 64 || !offsets.is_array() || offsets.size() != 2) {
     fail(ExitCode::kModel, "{}: shape or data_offsets is no list of the right length", place);
   }
-  auto bytes = static_cast<int64_t>(c10::elementSize(entry.dtype));
-  for (const auto& item : shape) {
-    int64_t size = whole_number(item, place);
-    entry.info.shape.push_back(size);
-    if (__builtin_mul_overflow(bytes, size, &bytes)) {
-      fail(ExitCode::kModel, "{}: shape {} overflows", place, shape.dump());
-    }
-  }
+  for (const auto& size : shape) entry.info.shape.push_back(whole_number(size, place));
+  entry.info.bytes = bytes_of(entry.info.shape, entry.dtype, place);
   entry.begin = whole_number(offsets[0], place);
   int64_t end = whole_number(offsets[1], place);
-  if (end < entry.begin || end - entry.begin != bytes) {
+  if (end < entry.begin || end - entry.begin != entry.info.bytes) {
     fail(ExitCode::kModel, "{}: shape {} of {} takes {} bytes, data_offsets give {}", place,
-         shape.dump(), entry.info.dtype, bytes, end - entry.begin);
+         shape.dump(), entry.info.dtype, entry.info.bytes, end - entry.begin);
   }
-  entry.info.bytes = bytes;
   return entry;
 }
 

@@ -21,8 +21,8 @@ double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
 class GoldenLlama : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    model_ = import_model(*open_model_source(kFolder), {.dtype = at::kFloat});
-    load_peft_adapter(*model_, read_peft_adapter(kFolder / "adapter"));
+    model_ = import_adapted_model(*open_model_source(kFolder),
+                                  read_peft_adapter(kFolder / "adapter"), {.dtype = at::kFloat});
     Json options{{"pattern", GetParam()}};
     if (GetParam() == "shifted_sparse") options["group_size"] = 16;
     Diagnostics diagnostics;

@@ -44,7 +44,8 @@ TEST_F(ModelFolder, GivesTheSameLogitsAfterExportAndImport) {
   auto again = import_model(*open_model_source(out_), {.dtype = at::kFloat});
   EXPECT_TRUE(at::equal(logits_of(*again), logits_of(*model_)));
   EXPECT_THAT(files_of(out_),
-              UnorderedElementsAre("config.json", "model.safetensors", "tokenizer_config.json"));
+              UnorderedElementsAre("config.json", "generation_config.json", "model.safetensors",
+                                   "tokenizer_config.json"));
 }
 
 TEST_F(ModelFolder, GivesTheSameLogitsInShards) {
@@ -130,7 +131,7 @@ TEST_F(ModelFolder, RefusesFoldersThatAreNotWhole) {
     return opened();
   };
   fs::rename(base_ / "model.safetensors", base_ / "a.safetensors");
-  EXPECT_THAT(opened(), HasSubstr("neither model.safetensors nor its index"));
+  EXPECT_THAT(opened(), HasSubstr("neither model.safetensors nor pytorch_model.bin"));
   EXPECT_THAT(index("x"), HasSubstr("no map 'weight_map'"));
   EXPECT_THAT(index({{"w", "../a.safetensors"}}), HasSubstr("no file name"));
   EXPECT_THAT(index({{"w", "a.safetensors"}}), HasSubstr("'w' is not in a.safetensors"));

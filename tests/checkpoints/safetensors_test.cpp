@@ -5,6 +5,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "src/core/text.h"
 #include "tests/checkpoints/temporary_folder.h"
@@ -113,6 +114,35 @@ TEST(Safetensors, RefusesAShapeWhoseProductOverflows) {
   EXPECT_THAT(
       refused(R"({"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0),
       HasSubstr("overflows"));
+}
+
+TEST(Safetensors, RefusesAnEmptyShapeWhoseStridesOverflow) {
+  EXPECT_THAT(
+      refused(R"({"w":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}})", 0),
+      HasSubstr("overflows"));
+}
+
+TEST(Safetensors, RefusesNamesThatNoTensorHas) {
+  auto named = [](const std::string& name) {
+    return refused("{\"" + name + R"(":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1);
+  };
+  EXPECT_THAT(named(R"(a\u0000b)"), HasSubstr("\"a\\u0000b\" is no name"));
+  EXPECT_THAT(named(R"(\u001b[2J)"), HasSubstr("is no name"));
+  EXPECT_THAT(named(std::string(70'000, 'a')), testing::SizeIs(testing::Lt(300)));
+}
+
+TEST(Safetensors, SaysAHugeValueInShort) {
+  std::string text(1 << 20, 'x');
+  EXPECT_THAT(refused(R"({"w":{"dtype":")" + text + R"(","shape":[1],"data_offsets":[0,4]}})", 4),
+              testing::SizeIs(testing::Lt(300)));
+}
+
+TEST(Safetensors, RefusesAPipeWithoutWaitingForItsWriter) {
+  TemporaryFolder folder;
+  ASSERT_EQ(mkfifo(folder.path("x.safetensors").c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { SafetensorsReader r(folder.path("x.safetensors")); }),
+              HasSubstr("no regular file"));
+  EXPECT_THAT(error_of([&] { SafetensorsReader r("/dev/zero"); }), HasSubstr("no regular file"));
 }
 
 TEST(Safetensors, RefusesOverlapHoleAndWhatDoesNotFitTheFile) {

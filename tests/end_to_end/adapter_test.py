@@ -1,9 +1,11 @@
-"""PEFT adapters, theirs and ours: `longspan logits --adapter` and `longspan merge` against peft itself.
+"""PEFT adapters, theirs and ours: `longspan logits` and `longspan merge` against peft itself; and
+LongLoRA's released form against what its merge script does.
 
     python adapter_test.py --longspan build/longspan
 """
 
 import argparse
+import collections
 import json
 import subprocess
 import sys
@@ -16,18 +18,22 @@ try:
     from peft import LoraConfig, PeftModel, get_peft_model
     from safetensors.torch import load_file, save_file
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
 warnings.filterwarnings("ignore")
+logging.disable_progress_bar()
+torch.set_num_threads(1)
 IDS = [(31 * i + 7) % 97 for i in range(48)]
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 
-def run(*command):
+def run(*command, code=0):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}: exit code {done.returncode}\n{done.stderr}"
-    return done.stdout
+    assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stderr}"
+    return done.stdout if code == 0 else done.stderr
 
 
 def logits(model):
@@ -41,27 +47,48 @@ def close(ours, theirs, what, tolerance=2e-5):
     assert ours.shape == theirs.shape and difference < tolerance, f"{what}: {difference}"
 
 
+SIZES = {
+    "vocab_size": 97, "hidden_size": 72, "intermediate_size": 80, "num_hidden_layers": 2,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "max_position_embeddings": 64,
+    "initializer_range": 0.15,
+}
+
+
 def make_base(folder, tied):
     torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=97, hidden_size=72, intermediate_size=80, num_hidden_layers=2,
-        num_attention_heads=9, num_key_value_heads=3, head_dim=8, max_position_embeddings=64,
-        tie_word_embeddings=tied, initializer_range=0.15,
-    )
+    config = LlamaConfig(**SIZES, head_dim=8, tie_word_embeddings=tied)
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def make_adapter(base, folder, **options):
+def make_base_with_biases(folder):
+    torch.manual_seed(2)
+    config = LlamaConfig(**SIZES, head_dim=8, attention_bias=True, tie_word_embeddings=False)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0, 0.2)
+    model.save_pretrained(folder)
+
+
+def make_adapter(base, folder, safe=True, **options):
     """A PEFT adapter whose every tensor differs from its start."""
     model = get_peft_model(
         AutoModelForCausalLM.from_pretrained(base),
-        LoraConfig(r=3, lora_alpha=7, task_type="CAUSAL_LM", init_lora_weights=False, **options),
+        LoraConfig(**{"r": 3, "lora_alpha": 7, "task_type": "CAUSAL_LM", "init_lora_weights": False}
+                   | options),
     )
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter) * 0.05)
+    if safe:
+        model.save_pretrained(folder)
+        return
     model.save_pretrained(folder)
+    # PEFT 0.21 writes safetensors alone; adapter_model.bin is what older ones wrote.
+    torch.save(load_file(folder / "adapter_model.safetensors"), folder / "adapter_model.bin")
+    (folder / "adapter_model.safetensors").unlink()
 
 
 def write_as_longspan(adapter, base, folder):
@@ -75,7 +102,7 @@ def write_as_longspan(adapter, base, folder):
     config = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 3, "lora_alpha": 7.0, "bias": "none",
         "base_model_name_or_path": str(base), "inference_mode": True,
-        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+        "target_modules": ATTENTION,
         "modules_to_save": ["embed_tokens", "norm", "lm_head"], "ensure_weight_tying": True,
     }
     (folder / "adapter_config.json").write_text(json.dumps(config))
@@ -88,8 +115,15 @@ def write_as_longspan(adapter, base, folder):
     (folder / "config.json").write_text(json.dumps(extended))
 
 
-def check(binary, base, adapter, work, name, live=True):
-    """`live`: whether the adapter can be put on the base without untying it."""
+def our_logits(binary, work, model, *options):
+    (work / "ids.json").write_text(json.dumps(IDS))
+    run(binary, "logits", model, *options, "--ids", work / "ids.json", "--out",
+        work / "l.safetensors", "--dtype", "float32")
+    return load_file(work / "l.safetensors")["logits"]
+
+
+def check(binary, base, adapter, work, name, peft_merges=True):
+    """`peft_merges`: whether merge_and_unload gives what PeftModel computes."""
     print(name)
     config = LlamaConfig.from_pretrained(adapter if (adapter / "config.json").exists() else base)
     theirs = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base, config=config), adapter)
@@ -98,52 +132,174 @@ def check(binary, base, adapter, work, name, live=True):
     change = (expected - logits(LlamaForCausalLM.from_pretrained(base).eval())).abs().max().item()
     print(f"  the adapter changes the base's logits by up to {change:.2g}")
     assert change > 0.1, change
-    (work / "ids.json").write_text(json.dumps(IDS))
-    if live:
-        run(binary, "logits", base, "--adapter", adapter, "--ids", work / "ids.json", "--out",
-            work / "l.safetensors", "--dtype", "float32")
-        close(load_file(work / "l.safetensors")["logits"], expected, "longspan logits --adapter")
+    close(our_logits(binary, work, base, "--adapter", adapter), expected, "longspan logits --adapter")
+    close(our_logits(binary, work, adapter), expected, "longspan logits of the adapter's folder")
     merged = work / f"merged-{name.replace(' ', '-')}"
     run(binary, "merge", base, adapter, merged, "--shard-size", "50KB")
     model = AutoModelForCausalLM.from_pretrained(merged).eval()
-    close(logits(model), expected, "longspan merge in transformers")
-    close(logits(model), logits(theirs.merge_and_unload()), "against peft's merge_and_unload")
+    tolerance = 2e-5
+    if peft_merges:
+        by_peft = logits(theirs.merge_and_unload())
+        close(logits(model), by_peft, "longspan merge against peft's merge_and_unload")
+        # Merging rounds: PEFT's own merge is that far from PEFT's adapter.
+        tolerance += (by_peft - expected).abs().max().item()
+    close(logits(model), expected, "longspan merge against the adapter", tolerance)
     assert model.config.max_position_embeddings == config.max_position_embeddings
     facts = json.loads(run(binary, "inspect", merged, "--json"))
     assert facts["rope"]["rope_type"] == config.rope_parameters["rope_type"], facts
     return model
 
 
+def check_kinds(binary, work):
+    """Each way of LoraConfig to make a LoRA, on a base with biases."""
+    base = work / "biases"
+    make_base_with_biases(base)
+    kinds = {
+        "dora": {"target_modules": ["q_proj", "o_proj", "down_proj"], "use_dora": True},
+        "dora with rslora and norms": {
+            "target_modules": "all-linear", "use_dora": True, "use_rslora": True,
+            "modules_to_save": ["norm"], "safe": False},
+        "rank and alpha patterns": {
+            "target_modules": ATTENTION + ["up_proj"],
+            "rank_pattern": {"q_proj": 5, "layers.1.self_attn.v_proj": 2},
+            "alpha_pattern": {r".*\.mlp\..*": 11, "^model.layers.0.self_attn.o_proj": 2}},
+        "a regular expression": {"target_modules": r".*layers\.1\..*\.(q|v|gate)_proj"},
+        "some layers": {"target_modules": ATTENTION, "layers_to_transform": [1]},
+        "adapter_model.bin": {"target_modules": ATTENTION, "safe": False},
+        "all biases": {"target_modules": ATTENTION, "bias": "all"},
+        "biases of lora": {"target_modules": ATTENTION, "lora_bias": True},
+        "lm_head and embeddings saved": {
+            "target_modules": ATTENTION, "modules_to_save": ["lm_head", "embed_tokens"]},
+        "lora on embeddings and lm_head": {
+            "target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+    }
+    for i, (name, options) in enumerate(kinds.items()):
+        make_adapter(base, work / f"kind-{i}", **options)
+        check(binary, base, work / f"kind-{i}", work, name)
+    dora = work / "tied-dora"
+    make_adapter(work / "tied", dora, target_modules=["q_proj", "up_proj"], use_dora=True)
+    check(binary, work / "tied", dora, work, "dora on a tied base")
+    tied = work / "tied-embeddings"
+    make_adapter(work / "tied", tied, target_modules=["q_proj", "embed_tokens"])
+    # PEFT's merge adds the LoRA of embed_tokens to the tensor that lm_head shares.
+    check(binary, work / "tied", tied, work, "lora on tied embeddings", peft_merges=False)
+
+
+def check_refusals(binary, base, adapter, work):
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    for key, value in {"trainable_token_indices": [1, 2], "init_lora_weights": "pissa",
+                       "peft_type": "IA3", "target_parameters": ["experts.gate_up_proj"]}.items():
+        (adapter / "adapter_config.json").write_text(json.dumps(config | {key: value}))
+        assert key in run(binary, "merge", base, adapter, work / "refused", code=5), key
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+
+
+def check_longlora(binary, work, base, tied):
+    """adapter_model.bin and trainable_params.bin as get_trainable_weights.py writes them, of a model
+    with an added [PAD], against the steps of merge_lora_weights_and_save_hf_model.py."""
+    print(f"LongLoRA's form on {'a tied' if tied else 'an untied'} base")
+    folder = work / f"longlora-{tied}"
+    make_adapter(base, folder, target_modules=ATTENTION, safe=False)
+    torch.manual_seed(3)
+    trained = LlamaForCausalLM.from_pretrained(base)
+    trained.resize_token_embeddings(98, mean_resizing=False)
+    params = collections.OrderedDict(
+        (name, tensor + torch.randn_like(tensor) * 0.05)
+        for name, tensor in trained.state_dict().items() if "embed" in name or "norm" in name)
+    torch.save(params, folder / "trainable_params.bin")
+    unknown = run(binary, "merge", base, folder, work / "refused", code=5)
+    assert "does not say for which length" in unknown, unknown
+    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 150}))
+
+    # Their steps: resize, the mean as the new row, trainable_params.bin, LoRA, merge; and the RoPE
+    # that their inference sets: linear, factor ceil(150 / 64) = 3.
+    config = LlamaConfig.from_pretrained(base)
+    config.rope_parameters = {"rope_type": "linear", "factor": 3.0, "rope_theta": 10000.0}
+    model = LlamaForCausalLM.from_pretrained(base, config=config)
+    model.resize_token_embeddings(98, mean_resizing=False)
+    for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
+        weight = embedding.weight.data
+        weight[-1:] = weight[:-1].mean(dim=0, keepdim=True)
+    loaded = model.load_state_dict(torch.load(folder / "trainable_params.bin"), strict=False)
+    assert not loaded.unexpected_keys, loaded
+    peft_config = LoraConfig.from_pretrained(folder)
+    merged = PeftModel.from_pretrained(model, folder, config=peft_config).merge_and_unload().eval()
+    expected = logits(merged)
+    close(our_logits(binary, work, base, "--adapter", folder), expected, "longspan logits --adapter")
+    out = work / f"merged-longlora-{tied}"
+    run(binary, "merge", base, folder, out)
+    ours = AutoModelForCausalLM.from_pretrained(out).eval()
+    close(logits(ours), expected, "longspan merge in transformers")
+    assert ours.config.rope_parameters["rope_type"] == "linear", ours.config.rope_parameters
+    assert ours.config.rope_parameters["factor"] == 3.0 and ours.config.vocab_size == 98
+    assert ours.config.max_position_embeddings == 150
+    assert ours.config.tie_word_embeddings == tied
+
+
+def check_pytorch_bin(binary, work, base):
+    """The same model as pytorch_model.bin, single and in shards."""
+    print("pytorch_model.bin")
+    expected = our_logits(binary, work, base)
+    state = load_file(base / "model.safetensors")
+    for shards in (1, 3):
+        folder = work / f"bin-{shards}"
+        folder.mkdir()
+        (folder / "config.json").write_text((base / "config.json").read_text())
+        names = list(state)
+        weight_map = {}
+        for i in range(shards):
+            file = "pytorch_model.bin" if shards == 1 else f"pytorch_model-{i + 1:05}-of-{shards:05}.bin"
+            part = collections.OrderedDict((name, state[name]) for name in names[i::shards])
+            torch.save(part, folder / file)
+            weight_map |= {name: file for name in part}
+        if shards > 1:
+            index = {"metadata": {}, "weight_map": weight_map}
+            (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+        ours = our_logits(binary, work, folder)
+        assert torch.equal(ours, expected), f"{shards} shards"
+        run(binary, "convert", folder, work / f"converted-{shards}")
+        converted = load_file(work / f"converted-{shards}" / "model.safetensors")
+        assert all(torch.equal(converted[name], state[name]) for name in state)
+    single = our_logits(binary, work, work / "bin-1" / "pytorch_model.bin")
+    assert torch.equal(single, expected)
+    print("  single, sharded and by file name: equal bit for bit")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--longspan", type=Path, required=True)
     binary = parser.parse_args().longspan.resolve()
-    attention = ["q_proj", "k_proj", "v_proj", "o_proj"]
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         make_base(work / "untied", tied=False)
         make_base(work / "tied", tied=True)
         saved = ["embed_tokens", "norm"]
+        check_pytorch_bin(binary, work, work / "untied")
 
-        make_adapter(work / "untied", work / "a", target_modules=attention, modules_to_save=saved)
+        make_adapter(work / "untied", work / "a", target_modules=ATTENTION, modules_to_save=saved)
         check(binary, work / "untied", work / "a", work, "untied base")
 
         make_adapter(work / "untied", work / "b", target_modules="all-linear", use_rslora=True)
         check(binary, work / "untied", work / "b", work, "rslora on all linear layers")
 
-        make_adapter(work / "tied", work / "c", target_modules=attention, modules_to_save=saved,
+        make_adapter(work / "tied", work / "c", target_modules=ATTENTION, modules_to_save=saved,
                      ensure_weight_tying=True)
         model = check(binary, work / "tied", work / "c", work, "tied base kept tied")
         assert model.config.tie_word_embeddings
 
-        make_adapter(work / "tied", work / "d", target_modules=attention, modules_to_save=saved)
-        model = check(binary, work / "tied", work / "d", work, "tied base untied by peft", live=False)
+        make_adapter(work / "tied", work / "d", target_modules=ATTENTION, modules_to_save=saved)
+        model = check(binary, work / "tied", work / "d", work, "tied base untied by peft")
         assert not model.config.tie_word_embeddings
 
         write_as_longspan(work / "c", work / "tied", work / "e")
         model = check(binary, work / "tied", work / "e", work, "our adapter with yarn")
         assert model.config.rope_parameters["factor"] == 2.0
         assert model.config.tie_word_embeddings
+
+        check_kinds(binary, work)
+        check_refusals(binary, work / "untied", work / "b", work)
+        check_longlora(binary, work, work / "untied", tied=False)
+        check_longlora(binary, work, work / "tied", tied=True)
 
 
 if __name__ == "__main__":

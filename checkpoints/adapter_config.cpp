@@ -1,0 +1,162 @@
+#include "checkpoints/adapter_config.h"
+
+#include <algorithm>
+#include <set>
+
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+/// Keys that change the result in ways we do not compute; each must be absent, null, false or
+/// empty.
+constexpr const char* kUnsupported[] = {
+    "fan_in_fan_out",    "use_qalora",    "trainable_token_indices", "target_parameters",
+    "layer_replication", "use_bdlora",    "alora_invocation_tokens", "arrow_config",
+    "kasa_config",       "velora_config", "monteclora_config"};
+
+/// Starts of init_lora_weights that change the base's weights; PEFT does so again at loading.
+constexpr const char* kBaseChanging[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
+
+bool says_nothing(const Json& value) {
+  return value.is_null() || value == false ||
+         ((value.is_object() || value.is_array()) && value.empty());
+}
+
+void refuse_unsupported(const Json& json, Fields& fields) {
+  for (const char* key : kUnsupported) {
+    if (fields.has(key) && !says_nothing(json[key])) {
+      fields.error(key, fmt::format("{} is not supported", json[key].dump()));
+    }
+  }
+  const char* key = "init_lora_weights";
+  if (fields.has(key) && json[key].is_string()) {
+    auto start = json[key].get<std::string>();
+    for (const char* changing : kBaseChanging) {
+      if (!start.starts_with(changing)) continue;
+      fields.error(key, fmt::format("'{}' changes the base's weights and is not supported; save "
+                                    "the adapter converted to LoRA, by PEFT's "
+                                    "path_initial_model_for_weight_conversion",
+                                    start));
+    }
+  }
+  if (fields.has("use_dora") && json["use_dora"] == true && fields.has("lora_bias") &&
+      json["lora_bias"] == true) {
+    fields.error("lora_bias", "is not supported together with use_dora");
+  }
+}
+
+/// {"q_proj": 4} and the like, in the file's order.
+template <class T>
+void read_pattern(Fields& fields, const char* key, double largest,
+                  std::vector<std::pair<std::string, T>>& out) {
+  Json map = Json::object();
+  fields.optional(key, map);
+  if (!map.is_object()) return fields.error(key, "is no map");
+  for (const auto& item : map.items()) {
+    const std::string& pattern = item.key();
+    const Json& value = item.value();
+    if (pattern.size() > 256 || !value.is_number() || !(value.get<double>() > 0) ||
+        value.get<double>() > largest) {
+      fields.error(key,
+                   fmt::format("'{}': {} is no rank or alpha of a module", pattern, value.dump()));
+      continue;
+    }
+    out.emplace_back(pattern, value.get<T>());
+  }
+}
+
+/// The last part of each adapted module's name.
+std::vector<std::string> adapted_modules(const std::map<std::string, at::Tensor>& tensors) {
+  std::set<std::string> modules;
+  for (const auto& [name, tensor] : tensors) {
+    size_t end = name.find(".lora_");
+    if (end == name.npos) continue;
+    std::string module = name.substr(0, end);
+    modules.insert(module.substr(module.rfind('.') + 1));
+  }
+  return {modules.begin(), modules.end()};
+}
+
+/// The largest rank that the tensors can have: LoRA's are made before the file's take their place,
+/// so a claim beyond them must not be believed. Where rank_pattern overrides r, r may be another.
+int64_t largest_rank(const std::map<std::string, at::Tensor>& tensors, bool overridden) {
+  int64_t largest = 0;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.ends_with(".lora_A.weight") && tensor.dim() > 0) {
+      largest = std::max(largest, tensor.size(0));
+    }
+  }
+  return overridden || largest == 0 ? std::max<int64_t>(largest, 4096) : largest;
+}
+
+}  // namespace
+
+LoraOptions read_adapter_config(const Json& json, const std::string& place,
+                                const std::map<std::string, at::Tensor>& tensors) {
+  Diagnostics diagnostics(place);
+  Fields fields(json, diagnostics);
+  std::string peft_type = "LORA", bias = "none";
+  fields.choice("peft_type", peft_type, {"LORA"});
+  fields.choice("bias", bias, {"none", "all", "lora_only"});  // the tensors carry them
+  refuse_unsupported(json, fields);
+  LoraOptions options;
+  options.lora_alpha = 8;  // PEFT's default
+  bool overridden = fields.has("rank_pattern") && !says_nothing(json["rank_pattern"]);
+  int64_t largest = largest_rank(tensors, overridden);
+  fields.in_range("r", options.r, 1, largest);
+  fields.optional("lora_alpha", options.lora_alpha);
+  fields.optional("use_rslora", options.use_rslora);
+  fields.optional("use_dora", options.use_dora);
+  read_pattern(fields, "rank_pattern", static_cast<double>(largest), options.rank_pattern);
+  read_pattern(fields, "alpha_pattern", 1e9, options.alpha_pattern);
+  // lora_dropout acts in PEFT's training only.
+  options.modules_to_save.clear();
+  fields.optional("modules_to_save", options.modules_to_save);
+  if (json.is_object() && json.contains("target_modules") && json["target_modules"].is_array()) {
+    fields.optional("target_modules", options.target_modules);
+  } else {
+    options.target_modules = adapted_modules(tensors);
+  }
+  diagnostics.throw_if_any(ExitCode::kModel);
+  options.for_module("");  // the patterns can be read
+  return options;
+}
+
+Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head) {
+  const LoraOptions& lora = adapter.lora;
+  std::vector<std::string> saved = lora.modules_to_save;
+  if (saves_tied_head && std::find(saved.begin(), saved.end(), "lm_head") == saved.end()) {
+    saved.push_back("lm_head");
+  }
+  nlohmann::json ranks = nlohmann::json::object(), alphas = nlohmann::json::object();
+  for (const auto& [pattern, rank] : lora.rank_pattern) ranks[pattern] = rank;
+  for (const auto& [pattern, alpha] : lora.alpha_pattern) alphas[pattern] = alpha;
+  nlohmann::json sorted = {{"alpha_pattern", alphas},
+                           {"auto_mapping", nullptr},
+                           {"base_model_name_or_path", adapter.base_model_name_or_path},
+                           {"bias", "none"},
+                           {"fan_in_fan_out", false},
+                           {"inference_mode", true},
+                           {"init_lora_weights", true},
+                           {"layers_pattern", nullptr},
+                           {"layers_to_transform", nullptr},
+                           {"loftq_config", nlohmann::json::object()},
+                           {"lora_alpha", lora.lora_alpha},
+                           {"lora_dropout", lora.lora_dropout},
+                           {"modules_to_save", nullptr},
+                           {"peft_type", "LORA"},
+                           {"r", lora.r},
+                           {"rank_pattern", ranks},
+                           {"revision", nullptr},
+                           {"target_modules", lora.target_modules},
+                           {"task_type", "CAUSAL_LM"},
+                           {"use_dora", lora.use_dora},
+                           {"use_rslora", lora.use_rslora}};
+  if (!saved.empty()) sorted["modules_to_save"] = saved;
+  if (saves_tied_head) sorted["ensure_weight_tying"] = true;
+  return Json(sorted);
+}
+
+}  // namespace longspan

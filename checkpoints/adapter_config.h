@@ -1,0 +1,16 @@
+#pragma once
+
+#include "checkpoints/peft_adapter.h"
+
+namespace longspan {
+
+/// PEFT's adapter_config.json into LoraOptions. Which modules are adapted the tensors say, so
+/// target_modules (a list, a regular expression, "all-linear"), layers_to_transform and their like
+/// are not asked. A key whose effect we do not compute throws Error(kModel) that names it.
+LoraOptions read_adapter_config(const Json& json, const std::string& place,
+                                const std::map<std::string, at::Tensor>& tensors);
+
+/// The keys that every PEFT knows, and those of newer ones only where they are needed.
+Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head);
+
+}  // namespace longspan

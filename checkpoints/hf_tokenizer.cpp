@@ -1,0 +1,50 @@
+#include "checkpoints/hf_tokenizer.h"
+
+#include "checkpoints/sentencepiece_tokenizer.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+Json read_if_there(const fs::path& path) {
+  return fs::exists(path) ? read_json_file(path, ExitCode::kModel) : Json();
+}
+
+bool has_llama_model(const fs::path& folder) {
+  Json config = read_if_there(folder / "config.json");
+  return config.is_object() && config.value("model_type", Json()) == "llama";
+}
+
+bool has_byte_fallback(const Json& tokenizer_json) {
+  static const Json::json_pointer kByteFallback("/model/byte_fallback");
+  return tokenizer_json.contains(kByteFallback) && tokenizer_json[kByteFallback] == true;
+}
+
+}  // namespace
+
+Json hf_tokenizer_json(const fs::path& folder) {
+  Json config = read_if_there(folder / "tokenizer_config.json");
+  if (fs::path path = folder / "tokenizer.json"; fs::exists(path)) {
+    Json json = read_json_file(path, ExitCode::kModel);
+    if (is_llama_tokenizer(config) && has_byte_fallback(json) && has_llama_model(folder)) {
+      apply_llama_tokenizer(config, json);
+    }
+    return json;
+  }
+  fs::path path = folder / "tokenizer.model";
+  if (!fs::exists(path)) return nullptr;
+  TokenizerSideFiles files{config, read_if_there(folder / "special_tokens_map.json"),
+                           read_if_there(folder / "added_tokens.json")};
+  SentencePieceModel model =
+      read_sentencepiece_model(read_file(path, ExitCode::kModel), path.string());
+  try {
+    return sentencepiece_tokenizer_json(model, files, path.string());
+  } catch (const Json::exception& e) {
+    fail(ExitCode::kModel, "{}: a file beside it is malformed: {}", path.string(), e.what());
+  }
+}
+
+}  // namespace longspan

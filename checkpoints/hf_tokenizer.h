@@ -1,0 +1,28 @@
+#pragma once
+
+#include <filesystem>
+
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// The tokenizer of a Hugging Face folder in the form of a tokenizer.json: its own, or else one made
+/// from tokenizer.model (SentencePiece) with what tokenizer_config.json, special_tokens_map.json
+/// and added_tokens.json say; null when there is neither.
+///
+/// - A folder with `tokenizer_class: LlamaTokenizer` is cut by the rules of that class, as
+///   AutoTokenizer of transformers 5.23 does whatever normalizer the tokenizer.json has: a blank
+///   before the text unless it starts with one, with `legacy: true` also behind each special token,
+///   none with `add_prefix_space: false`. (With a tokenizer.json only where model_type is llama;
+///   AutoTokenizer takes those of other families as they are.)
+/// - A tokenizer.model without that class is cut as the SentencePiece library and transformers 4's
+///   slow tokenizer cut it: a blank before every text. transformers 5.23 puts none there.
+/// - The merges made of a tokenizer.model follow its scores and so give the library's ids.
+///   transformers 5.23 orders them by id, which cuts runs of spaces otherwise: "\n    pass".
+/// - With tokenizer.model, bos comes before a text unless `add_bos_token: false`, as for the slow
+///   tokenizer; transformers 5.23 wants `add_bos_token: true` for that.
+///
+/// Throws Error(kModel) naming the file that is damaged or not supported.
+Json hf_tokenizer_json(const std::filesystem::path& folder);
+
+}  // namespace longspan

@@ -1,0 +1,25 @@
+#include "checkpoints/tensor_file.h"
+
+namespace longspan {
+
+namespace {
+
+std::variant<SafetensorsReader, TorchCheckpoint> open_reader(const std::filesystem::path& path) {
+  if (path.extension() == ".safetensors") return SafetensorsReader(path);
+  return TorchCheckpoint(path);
+}
+
+}  // namespace
+
+TensorFile::TensorFile(const std::filesystem::path& path) : reader_(open_reader(path)) {}
+
+const std::vector<TensorInfo>& TensorFile::tensors() const {
+  return std::visit(
+      [](const auto& reader) -> const auto& { return reader.tensors(); }, reader_);
+}
+
+at::Tensor TensorFile::tensor(const std::string& name) const {
+  return std::visit([&](const auto& reader) { return reader.tensor(name); }, reader_);
+}
+
+}  // namespace longspan

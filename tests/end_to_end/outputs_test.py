@@ -1,0 +1,182 @@
+"""What is written and how it is checked: an interrupted `longspan merge` goes on, `verify` and `diff` find what is
+wrong, huggingface_hub and transformers read the model card and generation_config.json.
+
+    python outputs_test.py --longspan build/longspan
+"""
+
+import argparse
+import json
+import math
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+try:
+    import torch
+    from huggingface_hub import ModelCard
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, LlamaForCausalLM
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+warnings.filterwarnings("ignore")
+torch.set_num_threads(1)
+
+
+def run(*command, code=0):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def make_base(folder, **sizes):
+    torch.manual_seed(1)
+    config = dict(
+        vocab_size=97, hidden_size=72, intermediate_size=80, num_hidden_layers=2, num_attention_heads=9,
+        num_key_value_heads=3, head_dim=8, max_position_embeddings=512, tie_word_embeddings=False,
+        initializer_range=0.15, bos_token_id=1, eos_token_id=2,
+    )
+    LlamaForCausalLM(LlamaConfig(**{**config, **sizes})).to(torch.bfloat16).save_pretrained(folder)
+
+
+def make_adapter(base, folder):
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
+        LoraConfig(r=3, lora_alpha=7, task_type="CAUSAL_LM", init_lora_weights=False,
+                   target_modules=["q_proj", "o_proj"], modules_to_save=["norm"]),
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+    model.save_pretrained(folder)
+
+
+def bytes_of(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "README.md"}
+
+
+def killed_at(command, shard):
+    """Runs a command and kills it as soon as `shard` is there; whether it came to that."""
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    while process.poll() is None and not shard.exists():
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def check_resume(binary, work):
+    make_base(work / "large", hidden_size=288, intermediate_size=1024, num_hidden_layers=8, head_dim=32)
+    make_adapter(work / "large", work / "adapter")
+    merge = lambda out: [binary, "merge", work / "large", work / "adapter", out, "--shard-size", "1MB"]
+    run(*merge(work / "whole"))
+    expected = bytes_of(work / "whole")
+    count = sum(name.endswith(".safetensors") for name in expected)
+    assert count > 15, count
+    out, partial = work / "resumed", work / "resumed.partial"
+    kills = [killed_at(merge(out), partial / f"model-{i:05}-of-{count:05}.safetensors") for i in (3, 9)]
+    assert all(kills), "merge was done before it could be killed"
+    assert not out.exists() and partial.exists()
+    times = {p.name: p.stat().st_mtime_ns for p in partial.glob("*.safetensors")}
+    assert 9 <= len(times) < count, (len(times), count)
+    done = subprocess.run(list(map(str, merge(out))), capture_output=True, text=True)
+    assert done.returncode == 0 and "goes on where it was interrupted" in done.stderr, done.stderr
+    assert not partial.exists() and bytes_of(out) == expected
+    kept = sum((out / name).stat().st_mtime_ns == t for name, t in times.items())
+    assert kept == len(times), (kept, len(times))
+    print(f"killed twice; {kept} of {count} shards were not written again, all bytes are equal")
+
+    killed_at(merge(work / "other"), work / "other.partial" / f"model-00003-of-{count:05}.safetensors")
+    config = json.loads((work / "adapter" / "adapter_config.json").read_text())
+    (work / "adapter" / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 9}))
+    done = subprocess.run(list(map(str, merge(work / "other"))), capture_output=True, text=True)
+    assert done.returncode == 0 and "begins anew" in done.stderr, done.stderr
+    q = "model.layers.0.self_attn.q_proj.weight"
+    first = lambda folder: next(
+        load_file(p)[q] for p in sorted(folder.glob("*.safetensors")) if q in load_file(p))
+    assert not torch.equal(first(work / "other"), first(work / "whole"))
+    print("a changed adapter begins anew")
+
+
+def check_verify(binary, work):
+    """A run folder as longspan lays it out, with a PEFT adapter for its checkpoint."""
+    checkpoint = work / "run" / "checkpoints" / "step-000001"
+    make_base(work / "base")
+    make_adapter(work / "base", checkpoint)
+    merged = work / "run" / "merged"
+    run(binary, "merge", work / "base", work / "run", merged)
+    for given in ([work / "run"], [merged], [checkpoint, merged]):
+        report = json.loads(run(binary, "verify", *given, "--json", "--threads", 1))
+        assert report["equal"] and report["lengths"] == [256, 512], report
+        rows = report["models"][0]["rows"]
+        assert all(r["equally_rounded"]["relative"] < 1e-5 for r in rows), rows
+        assert all(0 < r["as_stored"]["relative"] < 0.05 for r in rows), rows
+    print(f"verify: equal; bfloat16 itself costs {rows[1]['as_stored']['relative']:.2g} of the norm")
+
+    name = "model.layers.1.self_attn.o_proj.weight"
+    tensors, base = load_file(merged / "model.safetensors"), load_file(work / "base" / "model.safetensors")
+    save_file({**tensors, name: base[name]}, merged / "model.safetensors", {"format": "pt"})
+    text = run(binary, "verify", work / "run", "--lengths", "256", code=5)
+    assert "DIFFERENT" in text, text
+    difference = json.loads(run(binary, "diff", work / "base", merged, "--json", code=1))
+    listed = [t["name"] for t in difference["tensors"]["tensors"]]
+    assert len(listed) == 3 + 5 and name not in listed, listed  # projections, norms
+    save_file(tensors, merged / "model.safetensors", {"format": "pt"})
+    print("verify refuses a merge that lost the adapter of one projection")
+
+
+def check_diff(binary, work):
+    base, merged = work / "base", work / "run" / "merged"
+    shutil.copytree(base, work / "copy")
+    assert "0 differ" in run(binary, "diff", base, work / "copy")
+    result = json.loads(run(binary, "diff", base, merged, "--json", code=1))
+    a, b = load_file(base / "model.safetensors"), load_file(merged / "model.safetensors")
+    differing = {name for name in a if not torch.equal(a[name], b[name])}
+    assert {t["name"] for t in result["tensors"]["tensors"]} == differing, result
+    assert result["tensors"]["counts"]["equal"] == len(a) - len(differing)
+    for tensor in result["tensors"]["tensors"]:
+        x, y = a[tensor["name"]].double(), b[tensor["name"]].double()
+        assert tensor["unequal"] == (x != y).sum().item()
+        assert math.isclose(tensor["max_abs"], (x - y).abs().max().item())
+        assert math.isclose(tensor["relative"], ((x - y).norm() / x.norm()).item(), rel_tol=1e-9)
+    print(f"diff: {len(differing)} of {len(a)} tensors differ, by what torch says")
+
+    config = json.loads((work / "copy" / "config.json").read_text())
+    config["rope_parameters"] = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
+    (work / "copy" / "config.json").write_text(json.dumps(config))
+    text = run(binary, "diff", base, work / "copy", code=1)
+    assert "linear x2" in text and "unscaled" in text, text
+    run(binary, "diff", base, work / "nowhere", code=5)
+
+
+def check_card(work):
+    merged = work / "run" / "merged"
+    card = ModelCard.load(merged / "README.md")
+    assert card.data.library_name == "transformers" and "longspan" in card.data.tags, card.data
+    assert "LoRA of rank 3 (lora_alpha 7) on o_proj, q_proj" in card.text, card.text
+    generation = GenerationConfig.from_pretrained(merged)
+    assert generation.eos_token_id == 2, generation
+    print("huggingface_hub reads the model card, transformers generation_config.json")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--longspan", type=Path, required=True)
+    binary = parser.parse_args().longspan.resolve()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        check_verify(binary, work)
+        check_diff(binary, work)
+        check_card(work)
+        check_resume(binary, work)
+
+
+if __name__ == "__main__":
+    main()
