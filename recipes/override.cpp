@@ -5,6 +5,7 @@
 
 #include "recipes/yaml.h"
 #include "src/core/text.h"
+#include "src/core/utf8.h"
 
 namespace longspan {
 
@@ -22,7 +23,7 @@ void apply(const std::string& argument, Json& recipe, Diagnostics& diagnostics) 
   size_t equals = argument.find('=');
   std::string path = argument.substr(0, equals);
   auto keys = split(path, '.');
-  if (equals == argument.npos || keys.empty() ||
+  if (equals == argument.npos || keys.empty() || valid_utf8_prefix(path) < path.size() ||
       std::any_of(keys.begin(), keys.end(), [](const auto& key) { return key.empty(); })) {
     diagnostics.mark(argument, origin);
     return diagnostics.error(argument, "expected key.path=value, such as optimizer.lr=1e-4");

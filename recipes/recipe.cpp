@@ -28,6 +28,12 @@ Json write_stage(const Stage& stage) {
   return map;
 }
 
+/// `rope: found.json` stands for what is in that file (see longspan longrope-search).
+void read_rope_file(Json& map) {
+  if (!map.is_object() || !map.contains("rope") || !map["rope"].is_string()) return;
+  map["rope"] = read_json_file(map["rope"].get<std::string>(), ExitCode::kRecipe);
+}
+
 }  // namespace
 
 Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
@@ -35,6 +41,10 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   Json root = read_yaml(read_file(path, ExitCode::kRecipe), path.string(), diagnostics);
   diagnostics.throw_if_any(ExitCode::kRecipe);  // half a document would be full of false errors
   apply_overrides(overrides, root, diagnostics);
+  read_rope_file(root);
+  if (root.contains("stages") && root["stages"].is_array()) {
+    for (Json& stage : root["stages"]) read_rope_file(stage);
+  }
   Recipe recipe = read_recipe(Fields(root, diagnostics));
   diagnostics.throw_if_any(ExitCode::kRecipe);
   recipe.file = path.string();
@@ -55,6 +65,7 @@ Json resolved_recipe(const Recipe& recipe) {
        {{"r", lora.r},
         {"lora_alpha", lora.lora_alpha},
         {"use_rslora", lora.use_rslora},
+        {"use_dora", lora.use_dora},
         {"target_modules", lora.target_modules},
         {"modules_to_save", lora.modules_to_save}}},
       {"train",
@@ -92,7 +103,8 @@ Json resume_identity(const Recipe& recipe) {
   Json json = resolved_recipe(recipe);
   for (const char* key : {"validation", "checkpoint", "output"}) json.erase(key);
   json["model"].erase("path");  // folders move; what is in them is compared by itself
-  json["model"].erase("on_scaled");
+  // Whoever may go on has said it; only "compose" gives other frequencies.
+  if (recipe.model.on_scaled != "compose") json["model"].erase("on_scaled");
   json["data"].erase("path");
   json["train"].erase("recompute");  // changes no bit
   json["train"].erase("threads");    // the user's to choose on another machine
@@ -101,26 +113,21 @@ Json resume_identity(const Recipe& recipe) {
 
 void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base) {
   Diagnostics diagnostics(recipe.file);
-  bool scaled = base.rope_scaling && base.rope_scaling->rope_type() != "default";
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
     std::string path = fmt::format("stages.{}", i);
-    if (stage.rope && scaled && recipe.model.on_scaled == "error") {
-      diagnostics.error(
-          path + ".rope",
-          fmt::format("the base model's RoPE is scaled already ({}, to {} positions); leave rope "
-                      "out to keep "
-                      "that, or set model.on_scaled: replace to put this in its place",
-                      base.rope_scaling->rope_type(), base.max_position_embeddings));
+    RopeExtension rope;
+    try {
+      rope = extend_rope(base, stage.rope, stage.on_scaled);
+    } catch (const Error& e) {
+      diagnostics.error(path + ".rope", fmt::format("{}; its key is model.on_scaled", e.what()));
       continue;
     }
-    RopeExtension rope = extend_rope(base, stage.rope);
     if (stage.seq_len > rope.context_length) {
       diagnostics.error(
           path + ".seq_len",
-          fmt::format("{} tokens are beyond the context of {} (original {}, RoPE {} x{}); raise "
-                      "rope.factor or "
-                      "lower seq_len",
+          fmt::format("{} tokens are beyond the context of {} (original {}, RoPE {} x{:.6g}); "
+                      "raise rope.factor or lower seq_len",
                       stage.seq_len, rope.context_length, rope.original_max_position_embeddings,
                       rope.scaling->rope_type(), rope.scaling->factor()));
     }

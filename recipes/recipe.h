@@ -18,7 +18,8 @@ namespace longspan {
 struct ModelOptions {
   std::string path;                // a Hugging Face folder or a GGUF file
   std::string dtype = "bfloat16";  // or "float32"
-  // A base whose RoPE is scaled already: "error", or "replace" its scaling by the recipe's.
+  // A base whose RoPE is scaled already: "error", "replace" its scaling by the recipe's, or
+  // "compose" the two (see src/rope/compose_rope.h).
   std::string on_scaled = "error";
 };
 
@@ -30,17 +31,18 @@ struct DataOptions {
 };
 
 /// All that decides a run: the sum of the options of its parts. As YAML:
-///   model: {path, dtype, on_scaled}        data: {path, min_document_tokens, only_full_passages,
-///   shuffle} lora: {r, lora_alpha, use_rslora, target_modules, modules_to_save} rope: {rope_type,
-///   factor, ...}         attention: {pattern, group_size or group_ratio} train: {steps, seq_len,
-///   batch_size, gradient_accumulation_steps, max_grad_norm, seed,
+///   model: {path, dtype, on_scaled}
+///   data: {path, min_document_tokens, only_full_passages, shuffle}
+///   lora: {r, lora_alpha, use_rslora, use_dora, target_modules, modules_to_save}
+///   rope: {rope_type, factor, ...}         attention: {pattern, group_size or group_ratio}
+///   train: {steps, seq_len, batch_size, gradient_accumulation_steps, max_grad_norm, seed,
 ///           recompute, loss_chunk_tokens, threads}
 ///   stages: [{steps, seq_len, batch_size, gradient_accumulation_steps, rope, attention}, ...]
 ///   optimizer: {lr, betas, eps, weight_decay}    lr_schedule: {type, warmup_steps, min_lr_ratio}
 ///   validation: {path, every_steps, sequences, seq_len}
 ///   checkpoint: {every_steps, every_minutes, keep_last}    output: {dir}
-/// A stage takes from `train`, `rope` and `attention` what it does not say itself; without `stages`
-/// there is one of train.steps.
+/// rope may also be the path of a JSON file with these keys. A stage takes from `train`, `rope` and
+/// `attention` what it does not say itself; without `stages` there is one of train.steps.
 struct Recipe {
   std::string file;  // where it was read, for errors
   ModelOptions model;

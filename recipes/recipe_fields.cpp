@@ -26,7 +26,7 @@ ModelOptions read_model(Fields fields) {
   ModelOptions options;
   require_text(fields, "path", options.path);
   fields.choice("dtype", options.dtype, {"bfloat16", "float32"});
-  fields.choice("on_scaled", options.on_scaled, {"error", "replace"});
+  fields.choice("on_scaled", options.on_scaled, on_scaled_names());
   fields.finish();
   return options;
 }
@@ -51,6 +51,7 @@ LoraOptions read_lora(Fields fields) {
                                              options.lora_dropout));
   }
   fields.optional("use_rslora", options.use_rslora);
+  fields.optional("use_dora", options.use_dora);
   fields.optional("target_modules", options.target_modules);
   fields.optional("modules_to_save", options.modules_to_save);
   if (options.target_modules.empty() && options.modules_to_save.empty()) {
@@ -175,6 +176,9 @@ Recipe read_recipe(Fields root) {
   recipe.data = read_data(root.child("data"));
   recipe.lora = read_lora(root.child("lora"));
   recipe.stages = read_stages(root, recipe.train);
+  for (Stage& stage : recipe.stages) {
+    stage.on_scaled = parse_on_scaled(recipe.model.on_scaled, "model.on_scaled");
+  }
   recipe.train.optimizer = read_optimizer(root.child("optimizer"));
   recipe.train.lr_schedule =
       read_lr_schedule(root.child("lr_schedule"), total_steps(recipe.stages));

@@ -1,19 +1,27 @@
 #include "recipes/yaml.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <optional>
 #include <regex>
+#include <sstream>
+
+#include "src/core/utf8.h"
 
 namespace longspan {
 
 namespace {
 
 // Aliases may repeat a node; a file of a few lines must not become gigabytes, nor an endless loop.
-constexpr int kMaxNodes = 100'000;
+// Each node's key path is remembered, so a long key must not stand above many of them.
+constexpr size_t kMaxBytes = 1 << 20;  // of the file, and of its values with aliases expanded
+constexpr int kMaxNodes = 10'000;
 constexpr int kMaxDepth = 64;
+constexpr size_t kMaxKeyPath = 1000;
 
 // "Core schema", YAML 1.2.2 section 10.3.2; an integer that fits no int64 is no value.
 std::optional<Json> plain_scalar(const std::string& text) {
@@ -51,6 +59,35 @@ std::optional<Json> plain_scalar(const std::string& text) {
   return Json(text);
 }
 
+/// Remembers where the last document began.
+class DocumentStart : public YAML::EventHandler {
+ public:
+  YAML::Mark mark;
+
+  void OnDocumentStart(const YAML::Mark& begin) override { mark = begin; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+/// Where more begins behind the first document. Not YAML::LoadAll: it finds documents without end
+/// behind "{},".
+std::optional<YAML::Mark> second_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStart start;
+  if (parser.HandleNextDocument(start) && parser.HandleNextDocument(start)) return start.mark;
+  return std::nullopt;
+}
+
 class Reader {
  public:
   /// `origin` stands for every place when it is given, else the lines of `file` do.
@@ -58,14 +95,22 @@ class Reader {
       : file_(std::move(file)), origin_(std::move(origin)), diagnostics_(diagnostics) {}
 
   Json read_document(const std::string& text, const std::string& path) {
+    if (text.size() > kMaxBytes) {
+      diagnostics_.error(path, "is larger than 1 MiB, which no recipe is");
+      return nullptr;
+    }
+    // yaml-cpp takes a text with NUL for UTF-16 or UTF-32, and makes texts of it that are no UTF-8.
+    size_t valid = std::min(valid_utf8_prefix(text), text.find('\0'));
+    if (valid < text.size()) {
+      diagnostics_.error(path, fmt::format("byte {} is NUL or not UTF-8", valid));
+      return nullptr;
+    }
     try {
-      auto documents = YAML::LoadAll(text);
-      if (documents.empty()) return nullptr;
-      if (documents.size() > 1) {
-        diagnostics_.mark(path, place(documents[1].Mark()));
+      if (auto second = second_document(text)) {
+        diagnostics_.mark(path, place(*second));
         diagnostics_.error(path, "a second YAML document begins here; expected one");
       }
-      return read(documents[0], path, 0);
+      return read(YAML::Load(text), path, 0);
     } catch (const YAML::Exception& e) {
       diagnostics_.mark(path, place(e.mark));
       diagnostics_.error(path, "not valid YAML: " + e.msg);
@@ -80,8 +125,12 @@ class Reader {
   }
 
   Json read(const YAML::Node& node, const std::string& path, int depth) {
-    if (++nodes_ > kMaxNodes || depth > kMaxDepth) {
-      if (!gave_up_) diagnostics_.error(path, "too large or too deep for a recipe");
+    if (node.IsScalar()) bytes_ += node.Tag().size() + node.Scalar().size();
+    if (++nodes_ > kMaxNodes || bytes_ > kMaxBytes || depth > kMaxDepth ||
+        path.size() > kMaxKeyPath) {
+      if (!gave_up_) {
+        diagnostics_.error(path.substr(0, kMaxKeyPath), "too large or too deep for a recipe");
+      }
       gave_up_ = true;
       return nullptr;
     }
@@ -143,6 +192,7 @@ class Reader {
   std::optional<Mark> origin_;
   Diagnostics& diagnostics_;
   int nodes_ = 0;
+  size_t bytes_ = 0;
   bool gave_up_ = false;
 };
 

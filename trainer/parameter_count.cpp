@@ -22,7 +22,9 @@ ParameterCount count_parameters(const ModelConfig& config, const LoraOptions& lo
   model->visit_linears([&](const std::string& name, std::unique_ptr<Linear>& linear) {
     bool target = std::any_of(lora.target_modules.begin(), lora.target_modules.end(),
                               [&](const auto& end) { return name.ends_with("." + end); });
-    if (target) count.lora += lora.r * (linear->in_features() + linear->out_features());
+    if (!target) return;
+    count.lora += lora.r * (linear->in_features() + linear->out_features());
+    if (lora.use_dora) count.lora += linear->out_features();
   });
   return count;
 }

@@ -1,7 +1,10 @@
 #include "trainer/stage.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
+
+#include "src/core/text.h"
 
 namespace longspan {
 
@@ -58,14 +61,13 @@ std::shared_ptr<const RopeScaling> with_original_length(std::shared_ptr<const Ro
   return scaling;
 }
 
-}  // namespace
+/// original x factor, and what max_position_embeddings promises beyond it.
+int64_t context_length(const ModelConfig& config) {
+  double scaled = static_cast<double>(original_length(config)) * config.rope_scaling->factor();
+  return std::max<int64_t>(config.max_position_embeddings, std::llround(scaled));
+}
 
-RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeScaling> scaling) {
-  int64_t original = original_length(base);
-  if (!scaling) {
-    return {base.rope_scaling, original, base.max_position_embeddings,
-            base.max_position_embeddings};
-  }
+RopeExtension replace(int64_t original, std::shared_ptr<const RopeScaling> scaling) {
   if (scaling->original_max_position_embeddings() > 0) {
     original = scaling->original_max_position_embeddings();
   } else {
@@ -74,6 +76,28 @@ RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeSca
   int64_t context = std::llround(static_cast<double>(original) * scaling->factor());
   bool stays = measures_against_max_position_embeddings(*scaling);
   return {std::move(scaling), original, stays ? original : context, context};
+}
+
+}  // namespace
+
+RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeScaling> scaling,
+                          OnScaled on_scaled) {
+  int64_t original = original_length(base), context = context_length(base);
+  if (!scaling) return {base.rope_scaling, original, base.max_position_embeddings, context};
+  if (base.rope_scaling->rope_type() == "default" || on_scaled == OnScaled::kReplace) {
+    return replace(original, std::move(scaling));
+  }
+  if (on_scaled == OnScaled::kError) {
+    fail(ExitCode::kRecipe,
+         "the model's RoPE is scaled already ({} x{:.6g}, from {} to {} positions); give no "
+         "scaling to keep that, or choose on_scaled: replace (the factor counts from {}) or "
+         "compose (from {})",
+         base.rope_scaling->rope_type(), base.rope_scaling->factor(), human_count(original),
+         human_count(context), human_count(original), human_count(context));
+  }
+  context = std::llround(static_cast<double>(context) * scaling->factor());
+  scaling = compose_rope(*base.rope_scaling, original, context_length(base), *scaling);
+  return {std::move(scaling), original, context, context};
 }
 
 }  // namespace longspan

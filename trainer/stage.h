@@ -6,7 +6,7 @@
 
 #include "src/attention/attention.h"
 #include "src/model/model_config.h"
-#include "src/rope/rope_scaling.h"
+#include "src/rope/compose_rope.h"
 
 namespace longspan {
 
@@ -19,6 +19,7 @@ struct Stage {
   int64_t gradient_accumulation_steps = 1;
   std::shared_ptr<const AttentionPattern> attention = nullptr;  // never null once read
   std::shared_ptr<const RopeScaling> rope = nullptr;            // null: the base model's own
+  OnScaled on_scaled = OnScaled::kError;                        // for `rope` on a scaled base
 
   int64_t tokens_per_step() const { return batch_size * gradient_accumulation_steps * seq_len; }
 };
@@ -39,12 +40,18 @@ struct RopeExtension {
   std::shared_ptr<const RopeScaling> scaling;
   int64_t original_max_position_embeddings = 0;
   int64_t max_position_embeddings = 0;  // what config.json will say
-  int64_t context_length = 0;           // the longest sequence: original x factor
+  int64_t context_length = 0;           // the longest sequence the scaling is made for
 };
 
-/// What `base` becomes with `scaling` in place of its own (null: stays as it is). The original
-/// length is the scaling's own, else that of the base, and is written into formulas that state it
-/// (yarn, longrope, llama3).
-RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeScaling> scaling);
+/// What `base` becomes with `scaling` (null: stays as it is, which `on_scaled` does not concern).
+///   base unscaled, or kReplace   the original length is the scaling's own, else that of the base;
+///                                the context is original x factor
+///   base scaled, kCompose        see compose_rope; the context is the base's x factor
+///   base scaled, kError          Error(kRecipe) that names the choices
+/// The original length is written into formulas that state it (yarn, longrope, llama3). The context
+/// of a scaled base is the larger of max_position_embeddings (Llama 3.1: twice original x factor)
+/// and original x factor (Qwen's YaRN, whose max_position_embeddings stays at the original).
+RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeScaling> scaling,
+                          OnScaled on_scaled = OnScaled::kError);
 
 }  // namespace longspan

@@ -107,7 +107,7 @@ StepRecord Trainer::train_step() {
 }
 
 void Trainer::enter(const Stage& stage) {
-  RopeExtension rope = extend_rope(base_, stage.rope);
+  RopeExtension rope = extend_rope(base_, stage.rope, stage.on_scaled);
   model_.set_rope_scaling(rope.scaling, rope.max_position_embeddings);
   model_.set_attention(stage.attention);
 }

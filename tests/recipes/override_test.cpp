@@ -36,6 +36,10 @@ TEST(Override, ReadsTheValueAsYaml) {
   EXPECT_EQ(applied({"a.b=c=d"})["a"]["b"], "c=d");
 }
 
+TEST(Override, AKeyThatIsNotUtf8IsAnError) {
+  EXPECT_THAT(errors_of("a.caf\xE9=1"), ElementsAre(HasSubstr("expected key.path=value")));
+}
+
 TEST(Override, ReachesEntriesOfLists) {
   EXPECT_EQ(applied({"stages.1.steps=5"})["stages"], Json({{{"steps", 1}}, {{"steps", 5}}}));
 }

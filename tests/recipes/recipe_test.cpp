@@ -199,15 +199,55 @@ TEST_F(RecipeFile, SequencesBeyondTheExtendedContextAreRefused) {
 }
 
 TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
-  ModelConfig base = base_of(32768, "linear");
+  ModelConfig base = base_of(32768);
+  Json linear{{"factor", 4.0}};
+  Diagnostics diagnostics;
+  Fields fields(linear, diagnostics);
+  auto scaling = make_rope_scaling("linear");
+  scaling->read(fields);
+  base.rope_scaling = std::move(scaling);
   try {
     check_recipe_against_model(load(kStaged), base);
     FAIL();
   } catch (const Error& e) {
-    EXPECT_THAT(e.what(), HasSubstr("scaled already (linear"));
+    EXPECT_THAT(e.what(),
+                HasSubstr("stages.0.rope: the model's RoPE is scaled already (linear x4"));
+    EXPECT_THAT(e.what(), HasSubstr("stages.1.rope: "));
+    EXPECT_THAT(e.what(), HasSubstr("its key is model.on_scaled"));
   }
   EXPECT_NO_THROW(check_recipe_against_model(load(kStaged, {"model.on_scaled=replace"}), base));
   EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest), base));
+  try {
+    check_recipe_against_model(load(kStaged, {"model.on_scaled=compose"}), base);
+    FAIL();
+  } catch (const Error& e) {  // yarn on linear; the second stage is linear itself
+    EXPECT_THAT(e.what(),
+                HasSubstr("stages.0.rope: no one formula is yarn x2 on top of linear x4"));
+    EXPECT_THAT(e.what(), Not(HasSubstr("stages.1")));
+  }
+}
+
+TEST_F(RecipeFile, OnScaledReachesEveryStage) {
+  Recipe recipe = load(kStaged, {"model.on_scaled=compose"});
+  for (const Stage& stage : recipe.stages) EXPECT_EQ(stage.on_scaled, OnScaled::kCompose);
+  EXPECT_EQ(resume_identity(recipe)["model"]["on_scaled"], "compose");
+  EXPECT_FALSE(resume_identity(load(kStaged))["model"].contains("on_scaled"));
+  EXPECT_THAT(error_of(kStaged, {"model.on_scaled=add"}),
+              HasSubstr("model.on_scaled: 'add' is not known; expected one of error, replace, "
+                        "compose"));
+}
+
+TEST_F(RecipeFile, RopeMayBeAFileOfTheSearch) {
+  std::string file = (folder_ / "found.json").string();
+  std::ofstream(file) << R"({"rope_type": "longrope", "factor": 4,
+                             "short_factor": [1, 1], "long_factor": [1, 4]})";
+  Recipe recipe = load(kStaged, {"rope=" + file});
+  EXPECT_EQ(recipe.stages[0].rope->rope_type(), "longrope");
+  EXPECT_EQ(recipe.stages[1].rope->rope_type(), "linear");
+  EXPECT_EQ(load(kStaged, {"stages.1.rope=" + file}).stages[1].rope->factor(), 4);
+  EXPECT_THAT(error_of(kStaged, {"rope=none.json"}), HasSubstr("none.json"));
+  std::ofstream(file) << R"({"rope_type": "longrope"})";
+  EXPECT_THAT(error_of(kStaged, {"rope=" + file}), HasSubstr("rope.long_factor: is missing"));
 }
 
 TEST(ShippedRecipes, AreValid) {

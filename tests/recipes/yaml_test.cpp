@@ -7,8 +7,10 @@
 namespace longspan {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Lt;
 
 Json parse(const std::string& text) {
   Diagnostics diagnostics("a.yaml");
@@ -85,6 +87,20 @@ TEST(Yaml, ASecondDocumentIsAnError) {
   EXPECT_THAT(errors_of("a: 1\n---\nb: 2\n"), ElementsAre(HasSubstr("second YAML document")));
 }
 
+// Found by yaml_fuzz: yaml-cpp's LoadAll takes all memory here.
+TEST(Yaml, ACommaBehindTheDocumentIsAnError) {
+  for (const char* text : {"{},", "[q_proj],", "{c: 0 *a},"}) {
+    EXPECT_THAT(errors_of(text), ElementsAre(HasSubstr("second YAML document"))) << text;
+  }
+}
+
+TEST(Yaml, BytesThatAreNotUtf8AreErrors) {
+  EXPECT_THAT(errors_of("a: caf\xE9"), ElementsAre("a.yaml: byte 6 is NUL or not UTF-8"));
+  // By its NULs yaml-cpp would take it for UTF-32, one character beyond Unicode.
+  EXPECT_THAT(errors_of(std::string("\1\0\0\0\0\0\0\6: xd", 12)),
+              ElementsAre(HasSubstr("byte 1 is NUL")));
+}
+
 TEST(Yaml, UnknownTagsAreErrors) {
   EXPECT_THAT(errors_of("a: !!binary aGk="), ElementsAre(HasSubstr("tag")));
 }
@@ -101,6 +117,35 @@ TEST(Yaml, AliasesCannotGrowWithoutEnd) {
     bomb += fmt::format("a{0}: &a{0} [{1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}]\n", i, before);
   }
   EXPECT_THAT(errors_of(bomb), ElementsAre(HasSubstr("too large or too deep")));
+}
+
+TEST(Yaml, AliasesCannotRepeatALongTextOrTagWithoutEnd) {
+  std::string aliases;
+  for (int i = 0; i < 5000; ++i) aliases += "*a, ";
+  for (const std::string& value :
+       {std::string(500'000, 'x'), "!<" + std::string(500'000, 't') + "> x"}) {
+    EXPECT_THAT(errors_of("a: &a " + value + "\nb: [" + aliases + "]\n"),
+                Contains(HasSubstr("too large or too deep")));
+  }
+}
+
+TEST(Yaml, ALongKeyDoesNotMultiplyWithWhatIsBelowIt) {
+  std::string list;
+  for (int i = 0; i < 9000; ++i) list += "x, ";
+  EXPECT_THAT(
+      errors_of("? " + std::string(500'000, 'k') + "\n: [" + list + "]\n"),
+      ElementsAre(testing::AllOf(HasSubstr("too large or too deep"),
+                                 testing::ResultOf([](auto& e) { return e.size(); }, Lt(2000)))));
+}
+
+TEST(Yaml, AnAliasOfItselfIsAnError) {
+  EXPECT_THAT(errors_of("a: &a [*a]\n"), ElementsAre(HasSubstr("too large or too deep")));
+  EXPECT_THAT(errors_of("&a {b: *a}\n"), ElementsAre(HasSubstr("too large or too deep")));
+}
+
+TEST(Yaml, AFileOfMegabytesIsNoRecipe) {
+  EXPECT_THAT(errors_of("# " + std::string(1 << 20, 'x')),
+              ElementsAre(HasSubstr("larger than 1 MiB")));
 }
 
 TEST(Yaml, DeepNestingIsAnError) {

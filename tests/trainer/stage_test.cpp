@@ -86,21 +86,83 @@ TEST(RopeExtension, DynamicKeepsMaxPositionEmbeddings) {
   EXPECT_EQ(extension.context_length, 16384);
 }
 
-TEST(RopeExtension, AScalingOfTheBaseIsReplacedNotMultiplied) {
-  ModelConfig base = base_of(32768);
-  base.rope_scaling = rope({{"rope_type", "linear"}, {"factor", 4}});
-  auto extension = extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}));
+ModelConfig scaled_base(int64_t max_position_embeddings, const Json& json) {
+  ModelConfig base = base_of(max_position_embeddings);
+  base.rope_scaling = rope(json);
+  return base;
+}
+
+TEST(RopeExtension, AScaledBaseIsNeverScaledAgainInSilence) {
+  ModelConfig base = scaled_base(32768, {{"rope_type", "linear"}, {"factor", 4}});
+  try {
+    extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}));
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kRecipe);
+    EXPECT_STREQ(e.what(),
+                 "the model's RoPE is scaled already (linear x4, from 8,192 to 32,768 positions); "
+                 "give no scaling to keep that, or choose on_scaled: replace (the factor counts "
+                 "from 8,192) or compose (from 32,768)");
+  }
+}
+
+TEST(RopeExtension, ReplacedIsNotMultiplied) {
+  ModelConfig base = scaled_base(32768, {{"rope_type", "linear"}, {"factor", 4}});
+  auto extension =
+      extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}), OnScaled::kReplace);
   EXPECT_EQ(extension.original_max_position_embeddings, 8192);
   EXPECT_EQ(extension.max_position_embeddings, 16384);
 }
 
-TEST(RopeExtension, DoingItOnTheExtendedModelGivesTheSame) {
+TEST(RopeExtension, ReplacingTwiceGivesTheSame) {
   ModelConfig base = base_of(8192);
   auto scaling = rope({{"rope_type", "yarn"}, {"factor", 2}});
   auto once = extend_rope(base, scaling);
   base.rope_scaling = once.scaling;
   base.max_position_embeddings = once.max_position_embeddings;
-  EXPECT_EQ(extend_rope(base, scaling).max_position_embeddings, 16384);
+  EXPECT_EQ(extend_rope(base, scaling, OnScaled::kReplace).max_position_embeddings, 16384);
+}
+
+TEST(RopeExtension, ComposedFactorsMultiply) {
+  ModelConfig base = scaled_base(32768, {{"rope_type", "linear"}, {"factor", 4}});
+  auto extension =
+      extend_rope(base, rope({{"rope_type", "linear"}, {"factor", 2}}), OnScaled::kCompose);
+  EXPECT_EQ(extension.scaling->factor(), 8);
+  EXPECT_EQ(extension.original_max_position_embeddings, 8192);
+  EXPECT_EQ(extension.max_position_embeddings, 65536);
+  EXPECT_EQ(extension.context_length, 65536);
+}
+
+TEST(RopeExtension, AnUnscaledBaseAsksNothing) {
+  auto scaling = rope({{"rope_type", "yarn"}, {"factor", 2}});
+  for (auto on_scaled : {OnScaled::kError, OnScaled::kReplace, OnScaled::kCompose}) {
+    EXPECT_EQ(extend_rope(base_of(8192), scaling, on_scaled).context_length, 16384);
+  }
+}
+
+// Qwen's model cards add YaRN x4 of 32,768 and leave max_position_embeddings at 32,768 or 40,960.
+TEST(RopeExtension, QwensYarnReachesFurtherThanItsMaxPositionEmbeddings) {
+  Json yarn{{"rope_type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 32768}};
+  for (int64_t stated : {32768, 40960}) {
+    ModelConfig base = scaled_base(stated, yarn);
+    EXPECT_EQ(extend_rope(base, nullptr).context_length, 131072);
+    EXPECT_EQ(extend_rope(base, nullptr).max_position_embeddings, stated);
+    auto further =
+        extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}), OnScaled::kCompose);
+    EXPECT_EQ(further.max_position_embeddings, 262144);
+    EXPECT_EQ(further.scaling->original_max_position_embeddings(), 32768);
+  }
+}
+
+// Llama 3.1 says factor 8 of 8,192 positions and holds 131,072.
+TEST(RopeExtension, Llama3ReachesFurtherThanItsFactor) {
+  Json llama3{{"rope_type", "llama3"}, {"factor", 8}, {"original_max_position_embeddings", 8192}};
+  ModelConfig base = scaled_base(131072, llama3);
+  EXPECT_EQ(extend_rope(base, nullptr).context_length, 131072);
+  auto further =
+      extend_rope(base, rope({{"rope_type", "llama3"}, {"factor", 2}}), OnScaled::kCompose);
+  EXPECT_EQ(further.scaling->factor(), 16);
+  EXPECT_EQ(further.max_position_embeddings, 262144);
 }
 
 }  // namespace

@@ -1,8 +1,5 @@
 #include "trainer/eval/perplexity.h"
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/tensor.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -12,8 +9,8 @@
 #include "data/document_source.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
-#include "src/nn/chunked_cross_entropy.h"
 #include "trainer/eval/statistics.h"
+#include "trainer/eval/window_loss.h"
 
 namespace longspan {
 
@@ -92,15 +89,8 @@ TargetDocuments read_documents(const EvalSubject& subject, const EvalOptions& op
 /// Mean nll of the document's targets with a context of `length` tokens.
 double score(const EvalSubject& subject, const TargetDocument& document, int64_t length,
              int64_t targets) {
-  at::NoGradGuard no_gradients;
-  std::vector<int64_t> window = context_window(document, length, subject.bos_token_id);
-  const at::Tensor& head = subject.model.lm_head_weight();
-  at::Tensor ids = at::tensor(window, at::kLong).unsqueeze(0).to(head.device());  // [1, L]
-  at::Tensor hidden = subject.model.hidden_states({ids, {}, {}}).squeeze(0);      // [L, C]
-  // The row before a token predicts it.
-  at::Tensor rows = hidden.narrow(0, length - 1 - targets, targets);
-  at::Tensor labels = ids.squeeze(0).narrow(0, length - targets, targets);
-  double nll = token_cross_entropy(rows, head, labels).mean(at::kDouble).item<double>();
+  double nll =
+      window_loss(subject.model, context_window(document, length, subject.bos_token_id), targets);
   if (!std::isfinite(nll)) {
     fail(ExitCode::kNonFinite,
          "perplexity: the loss of {} at length {} is not finite; try --dtype float32, or look at "

@@ -5,25 +5,13 @@
 #include <algorithm>
 
 #include "src/core/text.h"
+#include "trainer/eval/svg_elements.h"
 
 namespace longspan {
 
 namespace {
 
 constexpr std::string_view kStyle = R"css(
-:root {
-  color-scheme: light dark;
-  --paper: #fcfcfb; --ink: #1b1b1a; --quiet: #62615d; --rule: #e2e1dc; --heat: #256abf;
-  --series-1: #2a78d6; --series-2: #d95926; --series-3: #1a9b6c; --series-4: #b97e00;
-  --series-5: #c2528b; --series-6: #4a3aa7; --series-7: #5f7d1e; --series-8: #c43434;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #1a1a19; --ink: #ececea; --quiet: #a5a49e; --rule: #383835; --heat: #3987e5;
-    --series-1: #5598e7; --series-2: #e8804f; --series-3: #35b888; --series-4: #d6a02c;
-    --series-5: #dd7cab; --series-6: #9085e9; --series-7: #94b24c; --series-8: #e66767;
-  }
-}
 body { margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 900px; background: var(--paper);
   color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; }
@@ -44,18 +32,6 @@ table.facts td, table.facts th { text-align: left; vertical-align: top; white-sp
 table.facts th { color: var(--quiet); white-space: nowrap; }
 svg.chart { width: 100%; height: auto; display: block; }
 .maps { display: flex; flex-wrap: wrap; gap: 0.5rem 2rem; }
-svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
-svg .tick, svg .axis-label { fill: var(--quiet); font-size: 12px; }
-svg .map-title { font-weight: 600; }
-.grid { stroke: var(--rule); stroke-width: 1; }
-.axis { stroke: var(--quiet); stroke-width: 1; }
-.curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.mark { stroke: var(--paper); stroke-width: 1.5; }
-.band { fill-opacity: 0.1; }
-.leader { stroke-width: 1.5; }
-.cell { fill: var(--heat); stroke: var(--rule); }
-svg .cell-text { font-size: 12px; }
-svg .cell-text.full { fill: #fff; }
 )css";
 
 std::string shown(const Json& value) {
@@ -142,7 +118,7 @@ std::string report_page(const std::vector<EvalResult>& results,
       "name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>longspan: "
       "{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<h1>Long-context evaluation</h1>\n<p "
       "class=\"lead\">{0}</p>\n",
-      escape_html(join(labels, ", ")), kStyle);
+      escape_html(join(labels, ", ")), std::string(chart_style()) + std::string(kStyle));
   for (const auto& comparison : comparisons) html += task_html(comparison, reference);
   return html + provenance_html(results) + "</body>\n</html>\n";
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "trainer/eval/svg_elements.h"
 #include "trainer/eval/table.h"
 
 namespace longspan {
@@ -16,25 +17,6 @@ constexpr double kWidth = 860, kHeight = 400;
 constexpr double kLeft = 72, kTop = 14, kBottom = 54;
 constexpr double kLegendLine = 18, kLegendMax = 240;
 constexpr size_t kColours = 8;  // --series-1 ... of the page
-
-std::string text(double x, double y, std::string_view css, std::string_view anchor,
-                 std::string_view content) {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"{}\" text-anchor=\"{}\">{}</text>\n",
-                     x, y, css, anchor, escape_html(content));
-}
-
-std::string turned_text(double x, double y, std::string_view css, std::string_view content) {
-  return fmt::format(
-      "<text transform=\"translate({:.1f} {:.1f}) rotate(-90)\" class=\"{}\" "
-      "text-anchor=\"middle\">{}</text>\n",
-      x, y, css, escape_html(content));
-}
-
-std::string line(double x1, double y1, double x2, double y2, std::string_view css) {
-  return fmt::format(
-      "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"{}\"/>\n", x1, y1, x2,
-      y2, css);
-}
 
 /// Data to pixels.
 struct Frame {
@@ -86,9 +68,9 @@ std::string axes(const LineChart& chart, const Frame& frame, const std::vector<d
   double step = y_ticks[1] - y_ticks[0];
   int decimals = std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 6);
   for (double tick : y_ticks) {
-    svg += line(kLeft, frame.y(tick), right, frame.y(tick), "grid");
-    svg +=
-        text(kLeft - 8, frame.y(tick) + 4, "tick", "end", fmt::format("{:.{}f}", tick, decimals));
+    svg += svg_line(kLeft, frame.y(tick), right, frame.y(tick), "grid");
+    svg += svg_text(kLeft - 8, frame.y(tick) + 4, "tick", "end",
+                    fmt::format("{:.{}f}", tick, decimals));
   }
   std::set<double> lengths;
   for (const auto& series : chart.series) {
@@ -97,14 +79,14 @@ std::string axes(const LineChart& chart, const Frame& frame, const std::vector<d
   double labelled_up_to = -INFINITY;
   for (double length : lengths) {
     double x = frame.x(length);
-    svg += line(x, bottom, x, bottom + 5, "axis");
+    svg += svg_line(x, bottom, x, bottom + 5, "axis");
     if (x - labelled_up_to < 38) continue;
     labelled_up_to = x;
-    svg += text(x, bottom + 19, "tick", "middle", length_label(std::llround(length)));
+    svg += svg_text(x, bottom + 19, "tick", "middle", length_label(std::llround(length)));
   }
-  svg += line(kLeft, bottom, right, bottom, "axis");
-  svg += text((kLeft + right) / 2, kHeight - 10, "axis-label", "middle", chart.x_label);
-  svg += turned_text(18, (kTop + bottom) / 2, "axis-label", chart.y_label);
+  svg += svg_line(kLeft, bottom, right, bottom, "axis");
+  svg += svg_text((kLeft + right) / 2, kHeight - 10, "axis-label", "middle", chart.x_label);
+  svg += svg_turned_text(18, (kTop + bottom) / 2, "axis-label", chart.y_label);
   return svg;
 }
 
@@ -166,7 +148,7 @@ std::string legend(const LineChart& chart, const Frame& frame) {
         "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"leader\" "
         "stroke=\"var(--series-{})\"/>\n",
         entry.end_x + 5, entry.end_y, x - 3, entry.y, entry.series % kColours + 1);
-    svg += text(x, entry.y + 4, "legend", "start", series.label + (above ? " ↑" : ""));
+    svg += svg_text(x, entry.y + 4, "legend", "start", series.label + (above ? " ↑" : ""));
   }
   return svg;
 }
@@ -226,10 +208,10 @@ std::string heat_map_svg(const HeatMap& map) {
       "<svg class=\"heat-map\" viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" "
       "height=\"{1:.0f}\" role=\"img\" aria-label=\"{2}\">\n",
       width, bottom + 44, escape_html(map.title));
-  svg += text(kMapLeft, 18, "map-title", "start", map.title);
+  svg += svg_text(kMapLeft, 18, "map-title", "start", map.title);
   for (size_t r = 0; r < map.rows.size(); ++r) {
     double y = kMapTop + kCellHeight * static_cast<double>(r);
-    svg += text(kMapLeft - 8, y + kCellHeight / 2 + 4, "tick", "end", map.rows[r]);
+    svg += svg_text(kMapLeft - 8, y + kCellHeight / 2 + 4, "tick", "end", map.rows[r]);
     for (size_t c = 0; c < map.columns.size(); ++c) {
       const auto& cell = map.cells[r][c];
       double x = kMapLeft + kCellWidth * static_cast<double>(c);
@@ -238,18 +220,18 @@ std::string heat_map_svg(const HeatMap& map) {
           "class=\"cell\" fill-opacity=\"{:.3f}\"/>\n",
           escape_html(cell.tooltip), x + 1, y + 1, kCellWidth - 2, kCellHeight - 2,
           cell.value.value_or(0));
-      svg +=
-          text(x + kCellWidth / 2, y + kCellHeight / 2 + 4,
-               cell.value.value_or(0) > 0.5 ? "cell-text full" : "cell-text", "middle", cell.text);
+      svg += svg_text(x + kCellWidth / 2, y + kCellHeight / 2 + 4,
+                      cell.value.value_or(0) > 0.5 ? "cell-text full" : "cell-text", "middle",
+                      cell.text);
       svg += "</g>\n";
     }
   }
   for (size_t c = 0; c < map.columns.size(); ++c) {
     double x = kMapLeft + kCellWidth * (static_cast<double>(c) + 0.5);
-    svg += text(x, bottom + 17, "tick", "middle", map.columns[c]);
+    svg += svg_text(x, bottom + 17, "tick", "middle", map.columns[c]);
   }
-  svg += text((kMapLeft + right) / 2, bottom + 38, "axis-label", "middle", map.x_label);
-  svg += turned_text(16, (kMapTop + bottom) / 2, "axis-label", map.y_label);
+  svg += svg_text((kMapLeft + right) / 2, bottom + 38, "axis-label", "middle", map.x_label);
+  svg += svg_turned_text(16, (kMapTop + bottom) / 2, "axis-label", map.y_label);
   return svg + "</svg>\n";
 }
 

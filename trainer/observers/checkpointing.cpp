@@ -3,6 +3,7 @@
 #include "checkpoints/peft_adapter.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
+#include "trainer/model_card.h"
 #include "trainer/trainer.h"
 
 namespace longspan {
@@ -44,6 +45,7 @@ void Checkpointing::save(Trainer& trainer) {
   AtomicFolder folder(store_.place(state.step));
   write_peft_adapter(folder.path(), adapter);
   write_train_state(folder.path(), state);
+  add_model_card(folder.path(), {.adapter = folder.path()});
   folder.commit();
   store_.keep_last(options_.keep_last);
   saved_step_ = state.step;

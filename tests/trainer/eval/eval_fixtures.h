@@ -1,12 +1,9 @@
 #pragma once
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "data/tokenizer.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {
@@ -31,25 +28,6 @@ inline std::unique_ptr<CausalLm> byte_model() {
   config.vocab_size = 256;
   return random_model(config);
 }
-
-/// A folder that goes away with the test.
-class TestFolder {
- public:
-  TestFolder() : path_(std::filesystem::temp_directory_path() / "longspan-eval-XXXXXX") {
-    std::string name = path_.string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TestFolder() { std::filesystem::remove_all(path_); }
-
-  /// Writes a file and returns its path.
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
-    return (path_ / name).string();
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// `size` letters that do not repeat in a simple way.
 inline std::string some_text(size_t size, uint64_t seed = 1) {

@@ -77,7 +77,7 @@ class PerplexityRun : public ::testing::Test {
 
   std::unique_ptr<CausalLm> model_ = byte_model();
   ByteTokenizer tokenizer_;
-  TestFolder folder_;
+  TemporaryFolder folder_;
 };
 
 TEST_F(PerplexityRun, ScoresTheLastTargetsBeforeTheLargestLength) {

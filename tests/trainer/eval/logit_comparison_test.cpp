@@ -1,0 +1,75 @@
+#include "trainer/eval/logit_comparison.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/tiny_llama.h"
+
+namespace longspan {
+namespace {
+
+TEST(LogitComparison, FindsNoDifferenceBetweenEqualLogits) {
+  at::Tensor logits = at::randn({4, 7});
+  LogitDifference d = compare_logits(logits, logits.clone());
+  EXPECT_EQ(d.max_abs, 0);
+  EXPECT_EQ(d.relative, 0);
+  EXPECT_EQ(d.argmax_agreement, 1);
+  EXPECT_EQ(d.kl, 0);
+}
+
+TEST(LogitComparison, MeasuresEachDistance) {
+  // Two tokens over two ids: (1/2, 1/2) and (3/4, 1/4) become (1/4, 3/4) and stay.
+  double third = std::log(3.0);
+  at::Tensor a = at::tensor({0.0, 0.0, third, 0.0}).view({2, 2});
+  at::Tensor b = at::tensor({0.0, third, third, 0.0}).view({2, 2});
+  LogitDifference d = compare_logits(a, b);
+  double kl = 0.5 * std::log(0.5 / 0.25) + 0.5 * std::log(0.5 / 0.75);
+  EXPECT_NEAR(d.max_abs, third, 1e-6);
+  EXPECT_NEAR(d.relative, 1.0, 1e-6);
+  EXPECT_NEAR(d.argmax_agreement, 0.5, 1e-9);
+  EXPECT_NEAR(d.largest_kl, kl, 1e-6);
+  EXPECT_NEAR(d.kl, kl / 2, 1e-6);
+}
+
+TEST(LastLogits, AreTheLastOfAllTokensRead) {
+  auto model = random_model(tiny_llama_config());
+  auto ids = made_ids(20, 61);
+  at::Tensor all = last_logits(*model, ids, 20), last = last_logits(*model, ids, 3);
+  EXPECT_EQ(all.sizes(), at::IntArrayRef({20, 61}));
+  // A product of other row counts may round otherwise.
+  EXPECT_LT((all.narrow(0, 17, 3) - last).abs().max().item<double>(), 1e-5);
+  EXPECT_EQ(last_logits(*model, ids, 100).size(0), 20);
+}
+
+TEST(RoundWeights, MergesLoraAndRoundsEveryParameter) {
+  auto model = random_model(tiny_llama_config());
+  apply_lora(*model,
+             {.r = 2, .lora_alpha = 6, .target_modules = {"q_proj"}, .modules_to_save = {}});
+  at::Tensor a, b, weight;
+  model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    if (name.ends_with("lora_B.weight")) parameter = at::randn(parameter.sizes());
+    if (!name.starts_with("model.layers.1.self_attn.q_proj.")) return;
+    (name.ends_with("lora_A.weight")   ? a
+     : name.ends_with("lora_B.weight") ? b
+                                       : weight) = parameter.detach();
+  });
+  at::Tensor expected = (weight + b.matmul(a) * 3).to(at::kBFloat16).to(at::kFloat);
+  round_weights(*model, at::kBFloat16);
+  int seen = 0;
+  model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    EXPECT_EQ(name.find("lora_"), std::string::npos);
+    EXPECT_TRUE(at::equal(parameter, parameter.to(at::kBFloat16).to(at::kFloat))) << name;
+    if (name != "model.layers.1.self_attn.q_proj.weight") return;
+    ++seen;
+    EXPECT_TRUE(at::equal(parameter, expected));
+  });
+  EXPECT_EQ(seen, 1);
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,103 @@
+#include "trainer/eval/loss_journal.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+#include <fstream>
+
+#include "src/rope/longrope_search.h"
+#include "tests/trainer/eval/eval_fixtures.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::HasSubstr;
+
+class LossJournalFile : public ::testing::Test {
+ protected:
+  /// A search on a made-up loss; dies by SIGKILL in the measurement after `survived` ones.
+  LongRopeIndividual search(int survived = 1 << 20) {
+    LossJournal journal(path_, {{"model", "made up"}});
+    return search_longrope({.factor = 4, .population = 12, .iterations = 5, .seed = 3},
+                           longrope_starts({16, 10000.0, 1000}, 4),
+                           [&](const std::vector<double>& factors) {
+                             return journal.loss_of(factors, [&] {
+                               if (survived-- == 0) ::kill(::getpid(), SIGKILL);
+                               ++measured_;
+                               double sum = 0;
+                               for (double factor : factors) sum += std::sin(7 * factor) / factor;
+                               return sum;
+                             });
+                           });
+  }
+
+  std::string error_of(Json identity) {
+    try {
+      LossJournal journal(path_, std::move(identity));
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kCheckpoint);
+      return e.what();
+    }
+    ADD_FAILURE() << "no error";
+    return "";
+  }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_.path("found.json.state");
+  int measured_ = 0;
+};
+
+TEST_F(LossJournalFile, ASearchThatWasKilledGoesOnWithTheSameResult) {
+  auto whole = search();
+  int all = measured_;
+  ASSERT_EQ(all, 12 + 5 * 6);
+  for (int survived : {1, 20}) {
+    std::filesystem::remove(path_);
+    pid_t child = ::fork();
+    if (child == 0) {
+      search(survived);
+      ::_exit(0);  // not reached
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    measured_ = 0;
+    auto resumed = search();
+    EXPECT_EQ(measured_, all - survived);
+    EXPECT_EQ(resumed.rescale_factors, whole.rescale_factors);
+    EXPECT_EQ(resumed.loss, whole.loss);
+  }
+}
+
+TEST_F(LossJournalFile, KeepsEveryBitOfQuestionAndLoss) {
+  double third = 1.0 / 3;
+  {
+    LossJournal journal(path_, {{"model", "a"}});
+    EXPECT_EQ(journal.loss_of({{"factor", third}}, [&] { return third; }), third);
+  }
+  LossJournal again(path_, {{"model", "a"}});
+  EXPECT_EQ(again.size(), 1u);
+  auto never = []() -> double { throw std::logic_error("measured again"); };
+  EXPECT_EQ(again.loss_of({{"factor", third}}, never), third);
+}
+
+TEST_F(LossJournalFile, LossesOfAnotherSearchAreRefused) {
+  LossJournal(path_, {{"length", 4096}}).loss_of(1, [] { return 2.0; });
+  EXPECT_THAT(error_of({{"length", 8192}}),
+              HasSubstr("its length is 4096, here it is 8192; remove the file"));
+}
+
+TEST_F(LossJournalFile, ADamagedFileIsAnError) {
+  for (const char* text : {"", "[]", "{", R"({"identity": {}, "losses": 3})",
+                           R"({"identity": {}, "losses": [{"loss": "low"}]})"}) {
+    std::ofstream(path_) << text;
+    EXPECT_THAT(error_of({{"length", 8192}}), HasSubstr(path_)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/token_store.h"
+#include "src/model/causal_lm.h"
+
+namespace longspan {
+
+/// Mean cross entropy in nats of the last `targets` of `ids`, each predicted from all before it in
+/// one pass without gradients. 1 <= targets < size; the result may be NaN or infinite.
+double window_loss(CausalLm& model, const std::vector<int64_t>& ids, int64_t targets);
+
+/// The first `length` tokens of each of the first `documents` documents (0: of all) of the store
+/// that have so many. None is Error(kData) that names the longest.
+std::vector<std::vector<int64_t>> first_windows(const TokenStore& store, int64_t length,
+                                                int64_t documents);
+
+}  // namespace longspan
