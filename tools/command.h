@@ -15,17 +15,22 @@ struct Command {
   int (*run)(int argc, char** argv);
 };
 
+int card_command(int argc, char** argv);
 int convert_command(int argc, char** argv);
+int diff_command(int argc, char** argv);
 int eval_command(int argc, char** argv);
 int generate_command(int argc, char** argv);
 int inspect_command(int argc, char** argv);
 int logits_command(int argc, char** argv);
+int longrope_search_command(int argc, char** argv);
 int merge_command(int argc, char** argv);
 int prepare_command(int argc, char** argv);
+int pull_command(int argc, char** argv);
 int report_command(int argc, char** argv);
 int tokenize_command(int argc, char** argv);
 int train_command(int argc, char** argv);
 int validate_command(int argc, char** argv);
+int verify_command(int argc, char** argv);
 
 /// Parses with cxxopts. `-h` prints the help followed by `example` and returns nothing (the command
 /// returns 0); an unknown or malformed option throws Error(kUsage) that names it and points to -h.

@@ -3,11 +3,13 @@
 #include "checkpoints/checkpoint_store.h"
 #include "checkpoints/gguf.h"
 #include "checkpoints/hf_source.h"
+#include "checkpoints/hub_cache.h"
 #include "checkpoints/peft_adapter.h"
+#include "checkpoints/tensor_file.h"
 #include "checkpoints/train_state.h"
 #include "data/token_store.h"
 #include "src/core/text.h"
-#include "tools/command.h"
+#include "tools/inspect_rope.h"
 
 namespace longspan {
 
@@ -15,7 +17,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kExample = "  longspan inspect models/smollm2 --json";
+constexpr std::string_view kExample =
+    "  longspan inspect models/smollm2 --json\n"
+    "  longspan inspect models/smollm2 --rope='{rope_type: yarn, factor: 4}' --svg rope.svg";
 
 int64_t elements(const std::vector<int64_t>& shape) {
   int64_t count = 1;
@@ -94,6 +98,12 @@ Json describe_safetensors(const fs::path& path, bool list) {
   return facts;
 }
 
+Json describe_torch_checkpoint(const fs::path& path, bool list) {
+  Json facts = {{"kind", "PyTorch state dict"}, {"path", path.string()}};
+  add_tensors(facts, TorchCheckpoint(path).tensors(), list);
+  return facts;
+}
+
 Json describe_adapter(const fs::path& path, bool list) {
   PeftAdapter adapter = read_peft_adapter(path);
   bool checkpoint = fs::exists(path / "state.json");
@@ -111,7 +121,7 @@ Json describe_adapter(const fs::path& path, bool list) {
     for (const char* key : {"step", "tokens"}) facts[key] = state.value(key, Json());
   }
   const std::string& base = adapter.base_model_name_or_path;
-  if (!base.empty() && fs::exists(base)) {
+  if (!base.empty() && look_up_model(base)) {
     ModelConfig config = read_hf_config(open_model_source(base)->config_json(), base);
     facts["max_position_embeddings_before"] = config.max_position_embeddings;
     facts["rope_before"] = rope_facts(config);
@@ -121,7 +131,7 @@ Json describe_adapter(const fs::path& path, bool list) {
     facts["max_position_embeddings"] = config.max_position_embeddings;
     facts["rope"] = rope_facts(config);
   }
-  add_tensors(facts, SafetensorsReader(path / "adapter_model.safetensors").tensors(), list);
+  add_tensors(facts, TensorFile(adapter_weights(path)).tensors(), list);
   return facts;
 }
 
@@ -156,9 +166,10 @@ std::string first_bytes(const fs::path& path) {
   return bytes;
 }
 
-Json describe(const fs::path& path, bool list) {
-  if (!fs::exists(path))
-    fail(ExitCode::kData, "{}: there is no such file or folder", path.string());
+Json describe(const fs::path& named, bool list) {
+  auto found = look_up_model(named);
+  if (!found) fail(ExitCode::kData, "{}: there is no such file or folder", named.string());
+  const fs::path& path = *found;
   if (fs::is_directory(path)) {
     if (fs::exists(path / "adapter_config.json")) return describe_adapter(path, list);
     if (fs::exists(path / "checkpoints")) return describe_run(path);
@@ -169,7 +180,8 @@ Json describe(const fs::path& path, bool list) {
   if (bytes.starts_with("GGUF")) return describe_gguf(path, list);
   if (bytes.starts_with("\x89HDF")) return describe_token_store(path);
   if (path.extension() == ".safetensors") return describe_safetensors(path, list);
-  fail(ExitCode::kData, "{}: is no GGUF, safetensors or token store", path.string());
+  if (bytes.starts_with("PK")) return describe_torch_checkpoint(path, list);
+  fail(ExitCode::kData, "{}: is no GGUF, safetensors, PyTorch file or token store", path.string());
 }
 
 std::string shown(const std::string& key, const Json& value) {
@@ -205,12 +217,19 @@ int inspect_command(int argc, char** argv) {
                            "run folder or token store is.\n");
   options.add_options()("path", "what to look at", cxxopts::value<std::string>())(
       "json", "print JSON")("tensors", "list each tensor")("h,help", "this help");
+  add_inspect_rope_options(options);
   options.parse_positional({"path"});
   options.positional_help("PATH");
   auto parsed = parse_command_line(options, argc, argv, kExample);
   if (!parsed) return 0;
   if (!parsed->count("path")) {
     fail(ExitCode::kUsage, "longspan inspect: expected PATH; see longspan inspect -h");
+  }
+  if (parsed->count("rope")) return inspect_rope(*parsed);
+  for (const char* option : {"length", "svg", "on-scaled"}) {
+    if (parsed->count(option)) {
+      fail(ExitCode::kUsage, "longspan inspect: --{} goes with --rope", option);
+    }
   }
   Json facts = describe((*parsed)["path"].as<std::string>(), parsed->count("tensors") > 0);
   if (parsed->count("json")) {

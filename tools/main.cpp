@@ -1,4 +1,5 @@
 #include <c10/util/Exception.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -15,13 +16,19 @@ namespace longspan {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"pull", "download a model from the Hugging Face hub", pull_command},
     {"convert", "a GGUF file or a model folder to a Hugging Face folder", convert_command},
     {"prepare", "long documents to a token store", prepare_command},
     {"validate", "check a recipe without loading anything", validate_command},
     {"train", "run a recipe", train_command},
     {"merge", "base model + checkpoint to a merged Hugging Face folder", merge_command},
+    {"verify", "compare what was exported with base + checkpoint", verify_command},
+    {"diff", "what differs between two checkpoints", diff_command},
+    {"card", "write a model card with the results of eval", card_command},
     {"eval", "perplexity and passkey retrieval by context length", eval_command},
     {"report", "results of eval side by side: a table and an HTML page", report_command},
+    {"longrope-search", "search LongRoPE factors by the loss of documents",
+     longrope_search_command},
     {"generate", "continue a prompt", generate_command},
     {"inspect", "say what a file or folder is", inspect_command},
     {"tokenize", "text to token ids and back", tokenize_command},
@@ -33,7 +40,7 @@ void print_help(std::FILE* to) {
              "longspan extends the context of LLaMA-family language models.\n\n"
              "longspan COMMAND ...; each has -h with an example\n\n");
   for (const auto& command : kCommands) {
-    fmt::print(to, "  {:<10} {}\n", command.name, command.summary);
+    fmt::print(to, "  {:<16} {}\n", command.name, command.summary);
   }
 }
 
@@ -59,12 +66,22 @@ int run(int argc, char** argv) {
        meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));
 }
 
+/// Model files are mapped into memory, and one that shrinks meanwhile has no other way to say so.
+void on_bus_error(int) {
+  constexpr std::string_view kMessage =
+      "error: a file became shorter while it was read, or its disk failed; is another program "
+      "writing it?\n";
+  if (write(STDERR_FILENO, kMessage.data(), kMessage.size()) < 0) _exit(1);
+  _exit(static_cast<int>(ExitCode::kModel));
+}
+
 }  // namespace
 }  // namespace longspan
 
 int main(int argc, char** argv) {
   using longspan::ExitCode;
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGBUS, longspan::on_bus_error);
   try {
     return longspan::run(argc, argv);
   } catch (const longspan::Error& e) {

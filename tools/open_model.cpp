@@ -2,26 +2,15 @@
 
 #include <ATen/Parallel.h>
 
+#include "checkpoints/hub_cache.h"
 #include "checkpoints/peft_adapter.h"
-#include "recipes/yaml.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
-#include "trainer/stage.h"
+#include "tools/rope_option.h"
 
 namespace longspan {
 
 namespace {
-
-/// `text` is a map such as {rope_type: yarn, factor: 2.0}; it replaces the model's own scaling.
-void override_rope(CausalLm& model, const std::string& text) {
-  Diagnostics diagnostics;
-  Json map = read_yaml_override(text, "--rope", diagnostics);
-  diagnostics.throw_if_any(ExitCode::kUsage);
-  auto scaling = read_rope_scaling(Fields(map, diagnostics, "--rope"));
-  diagnostics.throw_if_any(ExitCode::kUsage);
-  RopeExtension rope = extend_rope(model.config(), std::move(scaling));
-  model.set_rope_scaling(rope.scaling, rope.max_position_embeddings);
-}
 
 void override_attention(CausalLm& model, const cxxopts::ParseResult& parsed) {
   Json map = {{"pattern", parsed["attention"].as<std::string>()}};
@@ -59,12 +48,27 @@ std::optional<int64_t> template_bos(const Json& processor) {
   return std::nullopt;
 }
 
+bool is_adapter(const std::filesystem::path& path) {
+  return std::filesystem::exists(path / "adapter_config.json");
+}
+
+/// The model that the adapter says it was trained on: a path, or a hub id in the local cache.
+std::filesystem::path base_of(const PeftAdapter& adapter, const std::filesystem::path& folder) {
+  const std::string& base = adapter.base_model_name_or_path;
+  if (!base.empty() && look_up_model(base)) return base;
+  fail(ExitCode::kModel,
+       "{}: is an adapter to '{}', which is not here; give the base as MODEL and this folder by "
+       "--adapter, or get it with longspan pull",
+       folder.string(), base);
+}
+
 }  // namespace
 
 void add_model_options(cxxopts::Options& options) {
-  options.add_options()("model", "model folder or GGUF file", cxxopts::value<std::string>())(
+  options.add_options()("model", "model folder, adapter folder, GGUF file or hub id ORG/NAME",
+                        cxxopts::value<std::string>())(
       "adapter", "PEFT adapter folder to put on it", cxxopts::value<std::string>(), "DIR")(
-      "rope", "RoPE scaling instead of the model's own, e.g. '{rope_type: yarn, factor: 2.0}'",
+      "rope", "RoPE scaling, e.g. '{rope_type: yarn, factor: 2.0}', or a JSON file with one",
       cxxopts::value<std::string>(), "MAP")("attention", "full or shifted_sparse",
                                             cxxopts::value<std::string>()->default_value("full"),
                                             "PATTERN")(
@@ -72,6 +76,7 @@ void add_model_options(cxxopts::Options& options) {
       "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
       "DTYPE")("threads", "processor threads (default: all)", cxxopts::value<int>(), "N")(
       "h,help", "this help");
+  add_on_scaled_option(options);
   options.positional_help("MODEL");
 }
 
@@ -81,27 +86,37 @@ at::ScalarType parse_dtype(const std::string& name) {
   fail(ExitCode::kUsage, "--dtype: '{}' is not known; expected bfloat16 or float32", name);
 }
 
+void set_threads(const cxxopts::ParseResult& parsed) {
+  if (!parsed.count("threads")) return;
+  int threads = parsed["threads"].as<int>();
+  if (threads < 1) fail(ExitCode::kUsage, "--threads: {} is not positive", threads);
+  at::set_num_threads(threads);
+}
+
 OpenedModel open_model(const cxxopts::ParseResult& parsed) {
   if (!parsed.count("model")) {
     fail(ExitCode::kUsage, "no MODEL given, expected a model folder or a GGUF file; see -h");
   }
-  if (parsed.count("threads")) {
-    int threads = parsed["threads"].as<int>();
-    if (threads < 1) fail(ExitCode::kUsage, "--threads: {} is not positive", threads);
-    at::set_num_threads(threads);
-  }
+  set_threads(parsed);
   ImportOptions import{.dtype = parse_dtype(parsed["dtype"].as<std::string>())};
   OpenedModel opened;
-  opened.source = open_model_source(parsed["model"].as<std::string>());
+  std::filesystem::path model = parsed["model"].as<std::string>();
+  std::optional<PeftAdapter> adapter;
+  if (parsed.count("adapter")) {
+    adapter = read_peft_adapter(parsed["adapter"].as<std::string>());
+  } else if (auto found = look_up_model(model); found && is_adapter(*found)) {
+    adapter = read_peft_adapter(*found);
+    model = base_of(*adapter, *found);
+  }
+  opened.source = open_model_source(model);
   ModelConfig base = read_hf_config(opened.source->config_json(), opened.source->path().string());
   opened.rope_before = rope_entry(base);
-  if (parsed.count("adapter")) {
-    PeftAdapter adapter = read_peft_adapter(parsed["adapter"].as<std::string>());
-    opened.model = import_adapted_model(*opened.source, adapter, import);
-  } else {
-    opened.model = import_model(*opened.source, base, import);
+  opened.model = adapter ? import_adapted_model(*opened.source, *adapter, import)
+                         : import_model(*opened.source, base, import);
+  if (parsed.count("rope")) {
+    RopeExtension rope = extend_rope_by_option(opened.model->config(), parsed);
+    opened.model->set_rope_scaling(rope.scaling, rope.max_position_embeddings);
   }
-  if (parsed.count("rope")) override_rope(*opened.model, parsed["rope"].as<std::string>());
   override_attention(*opened.model, parsed);
   opened.rope_after = rope_entry(opened.model->config());
   return opened;
@@ -111,14 +126,16 @@ std::unique_ptr<Tokenizer> open_tokenizer(const OpenedModel& opened) {
   std::string place = opened.source->path().string();
   Json json = opened.source->tokenizer_json();
   if (json.is_null()) {
-    fail(ExitCode::kModel, "{}: has no tokenizer.json; put the model's own beside its config.json",
+    fail(ExitCode::kModel,
+         "{}: has neither tokenizer.json nor tokenizer.model; put the model's own beside its "
+         "config.json",
          place);
   }
   auto tokenizer = make_tokenizer(json, place);
   if (tokenizer->vocab_size() > opened.model->config().vocab_size) {
     fail(ExitCode::kModel,
          "{}: the tokenizer has {} ids and the model {} embeddings; put the model's own "
-         "tokenizer.json beside its config.json",
+         "tokenizer beside its config.json",
          place, tokenizer->vocab_size(), opened.model->config().vocab_size);
   }
   return tokenizer;

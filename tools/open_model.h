@@ -11,7 +11,7 @@
 namespace longspan {
 
 /// Adds what eval, generate and logits share: the positional MODEL, --adapter, --rope,
-/// --attention, --group-size, --dtype, --threads and -h.
+/// --on-scaled, --attention, --group-size, --dtype, --threads and -h.
 void add_model_options(cxxopts::Options& options);
 
 /// A model ready to run, with what the options made of it.
@@ -33,6 +33,9 @@ std::unique_ptr<Tokenizer> open_tokenizer(const OpenedModel& opened);
 /// The id that Hugging Face's tokenizer of this model puts before a text, if it does: as the
 /// post_processor of tokenizer.json says, else add_bos_token of tokenizer_config.json.
 std::optional<int64_t> bos_token_of(const ModelSource& source, const ModelConfig& config);
+
+/// Uses as many threads as --threads says, if it does.
+void set_threads(const cxxopts::ParseResult& parsed);
 
 /// "float32" or "bfloat16", as --dtype takes them.
 at::ScalarType parse_dtype(const std::string& name);

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <map>
 
+#include "checkpoints/hf_exporter.h"
 #include "data/document_source.h"
 #include "data/token_store.h"
 #include "src/core/json.h"
@@ -173,7 +174,9 @@ int prepare_command(int argc, char** argv) {
       "model,tokenizer", "folder with tokenizer.json, or GGUF file", cxxopts::value<std::string>(),
       "MODEL")("out", "token store to write", cxxopts::value<std::string>(), "FILE.h5")(
       "text-key", "key of the text in a .jsonl record",
-      cxxopts::value<std::string>()->default_value("text"), "KEY")(
+      cxxopts::value<std::string>()->default_value("text"),
+      "KEY")("max-document-size", "a document that is larger, once decompressed, is an error",
+             cxxopts::value<std::string>()->default_value("1GiB"), "SIZE")(
       "add-eos", "end each document with the eos token (the default when the model names one)")(
       "no-eos", "do not")("json", "print the summary as JSON")("force", "replace FILE.h5")(
       "h,help", "this help");
@@ -202,6 +205,8 @@ int prepare_command(int argc, char** argv) {
   Progress progress(total_bytes(files));
   DocumentOptions document_options;
   document_options.text_key = (*parsed)["text-key"].as<std::string>();
+  document_options.max_document_bytes =
+      parse_shard_size((*parsed)["max-document-size"].as<std::string>(), "--max-document-size");
   auto source = open_documents(std::move(files), document_options);
   TokenStoreWriter writer(out, model.tokenizer->fingerprint(), model.tokenizer->vocab_size());
   Tally tally = write_store(*source, model, eos, writer, progress);

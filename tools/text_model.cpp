@@ -1,5 +1,7 @@
 #include "tools/text_model.h"
 
+#include "checkpoints/hf_tokenizer.h"
+#include "checkpoints/hub_cache.h"
 #include "checkpoints/model_source.h"
 
 namespace longspan {
@@ -23,11 +25,16 @@ std::optional<int32_t> eos_of(const Json& config, const Tokenizer& tokenizer,
 
 }  // namespace
 
-TextModel open_text_model(const fs::path& model) {
+TextModel open_text_model(const fs::path& named) {
+  fs::path model = find_model(named);
   TextModel text_model;
   Json config;
   if (fs::is_directory(model)) {
-    text_model.tokenizer = load_tokenizer(model);
+    Json tokenizer = hf_tokenizer_json(model);
+    if (tokenizer.is_null()) {
+      fail(ExitCode::kModel, "{}: has neither tokenizer.json nor tokenizer.model", model.string());
+    }
+    text_model.tokenizer = make_tokenizer(tokenizer, model.string());
     auto path = model / "config.json";
     if (fs::exists(path)) config = read_json_file(path, ExitCode::kModel);
   } else {

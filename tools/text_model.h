@@ -15,7 +15,8 @@ struct TextModel {
   std::optional<int32_t> eos_token_id;  // of the config; the first when it is a list
 };
 
-/// Of a folder with tokenizer.json (and config.json, if there is one), or of a GGUF file. Weights
+/// Of a folder with tokenizer.json or tokenizer.model (and config.json, if there is one), or of a
+/// GGUF file. Weights
 /// are not looked at. Throws Error(kModel).
 TextModel open_text_model(const std::filesystem::path& model);
 

@@ -56,7 +56,7 @@ int tokenize_command(int argc, char** argv) {
   const auto file = (*parsed)["file"].as<std::string>();
   std::string output;
   if (parsed->count("decode")) {
-    output = tokenizer->decode(read_ids(read_input(file), file));
+    output = tokenizer->decode_whole(read_ids(read_input(file), file));
   } else {
     output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(read_input(file)), ", "));
   }

@@ -4,11 +4,11 @@
 
 #include "checkpoints/model_source.h"
 #include "data/sha256.h"
-#include "data/tokenizer.h"
 #include "recipes/yaml.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "tools/open_store.h"
 #include "tools/recipe_arguments.h"
 #include "trainer/memory_estimate.h"
 #include "trainer/observers/metrics.h"
@@ -37,24 +37,6 @@ struct Inputs {
   std::vector<std::shared_ptr<const Loader>> loaders;  // one a stage
   std::shared_ptr<const Loader> validation;            // null when there is none
 };
-
-std::shared_ptr<const TokenStore> open_store(const std::string& path, const ModelSource& model) {
-  auto store = std::make_shared<const TokenStore>(path);
-  Json tokenizer = model.tokenizer_json();
-  if (tokenizer.is_null()) {
-    log_warning(fmt::format("{}: has no tokenizer.json, so nothing tells whether {} belongs to it",
-                            model.path().string(), path));
-    return store;
-  }
-  std::string fingerprint = make_tokenizer(tokenizer, model.path().string())->fingerprint();
-  if (fingerprint != store->info().tokenizer_fingerprint) {
-    fail(ExitCode::kData,
-         "{}: was made with another tokenizer (fingerprint {}) than that of {} ({}); make it anew "
-         "with longspan prepare and this model",
-         path, store->info().tokenizer_fingerprint, model.path().string(), fingerprint);
-  }
-  return store;
-}
 
 std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
                                           std::shared_ptr<const TokenStore> store, int64_t seq_len,
@@ -132,15 +114,15 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, const MemoryEstimat
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
     const PackingReport& packing = inputs.loaders[i]->report();
-    log_info(
-        fmt::format("stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step "
-                    "({} x {} rows), "
-                    "{:.1f} TFLOP; {} sequences, {} of them one passage",
-                    i, first, first + stage.steps - 1, human_count(stage.seq_len),
-                    stage.attention->name(), describe_rope(extend_rope(config, stage.rope)),
-                    human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps,
-                    stage.batch_size, step_flops(config, stage, recipe.train.recompute) / 1e12,
-                    human_count(packing.sequences), human_count(packing.full_passages)));
+    log_info(fmt::format(
+        "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step "
+        "({} x {} rows), "
+        "{:.1f} TFLOP; {} sequences, {} of them one passage",
+        i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
+        describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
+        human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
+        step_flops(config, stage, recipe.train.recompute) / 1e12, human_count(packing.sequences),
+        human_count(packing.full_passages)));
     first += stage.steps;
   }
   log_info(fmt::format("memory   about {}", memory.to_string()));

@@ -1,5 +1,5 @@
 // Rates of causal_attention against LibTorch's SDPA and a linear layer, in one process:
-//   attention_bench [threads] [longest]
+//   bench attention [threads] [longest]
 // prints a JSON array on stdout and a table on stderr. With one thread the time is CPU time, which
 // other programs on the machine hardly change; with more it is wall time.
 
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "src/attention/kernels/causal_attention.h"
+#include "tools/bench/bench.h"
 
 namespace longspan {
 namespace {
@@ -133,7 +134,7 @@ void report(const Shape& shape, bool first) {
                own.backward_gflops / sdpa.backward_gflops, linear);
 }
 
-int attention_bench(int64_t threads, int64_t longest) {
+int measure_all(int64_t threads, int64_t longest) {
   at::set_num_threads(static_cast<int>(threads));
   std::fprintf(stderr, "GFLOP/s, %ld threads\n%-8s %4s %8s %7s %6s %8s %8s %9s %9s %8s %7s %8s\n",
                threads, "pattern", "D", "heads", "length", "group", "forward", "backward",
@@ -154,10 +155,11 @@ int attention_bench(int64_t threads, int64_t longest) {
 }
 
 }  // namespace
-}  // namespace longspan
 
-int main(int argc, char** argv) {
+int attention_bench(int argc, char** argv) {
   const int64_t threads = argc > 1 ? std::atoll(argv[1]) : at::get_num_threads();
   const int64_t longest = argc > 2 ? std::atoll(argv[2]) : 4096;
-  return longspan::attention_bench(threads, longest);
+  return measure_all(threads, longest);
 }
+
+}  // namespace longspan
