@@ -217,11 +217,9 @@ bool Unpickler::literal(uint8_t opcode) {
       push(Kind::kNumber, bytes == 0 ? 0 : static_cast<int64_t>(value << unused) >> unused);
       return true;
     }
-    case 'X':  // BINUNICODE
-      push(Kind::kText, 0, take(take_number(4)));
-      return true;
-    case 0x8c:  // SHORT_BINUNICODE
-      push(Kind::kText, 0, take(take_number(1)));
+    case 'X':  // BINUNICODE, SHORT_BINUNICODE
+    case 0x8c:
+      push(Kind::kText, 0, take(take_number(opcode == 'X' ? 4 : 1)));
       return true;
     default:
       return false;
@@ -250,17 +248,13 @@ bool Unpickler::container(uint8_t opcode) {
     case '}':
       push_container(Kind::kDict, {});
       return true;
-    case 'a':
-      extend(Kind::kList, pop_many(1));
-      return true;
+    case 'a':  // APPEND, APPENDS
     case 'e':
-      extend(Kind::kList, pop_to_mark());
+      extend(Kind::kList, opcode == 'a' ? pop_many(1) : pop_to_mark());
       return true;
-    case 's':
-      extend(Kind::kDict, pop_many(2));
-      return true;
+    case 's':  // SETITEM, SETITEMS
     case 'u':
-      extend(Kind::kDict, pop_to_mark());
+      extend(Kind::kDict, opcode == 's' ? pop_many(2) : pop_to_mark());
       return true;
     default:
       return false;
