@@ -3,7 +3,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/chunk.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/silu.h>
+
+#include "src/nn/swiglu.h"
 
 namespace longspan {
 
@@ -20,16 +21,16 @@ Mlp::Mlp(const ModelConfig& c) : gelu_tanh_(c.decoder.gelu_tanh) {
   down_proj_ = linear(c.intermediate_size, c.hidden_size);
 }
 
-at::Tensor Mlp::activation(const at::Tensor& gate) const {
-  return gelu_tanh_ ? at::gelu(gate, "tanh") : at::silu(gate);
+at::Tensor Mlp::gated(const at::Tensor& gate, const at::Tensor& up) const {
+  return gelu_tanh_ ? at::gelu(gate, "tanh") * up : swiglu(gate, up);
 }
 
 at::Tensor Mlp::forward(const at::Tensor& x) const {
   if (!gate_up_proj_) {
-    return down_proj_->forward(activation(gate_proj_->forward(x)) * up_proj_->forward(x));
+    return down_proj_->forward(gated(gate_proj_->forward(x), up_proj_->forward(x)));
   }
   auto parts = at::chunk(gate_up_proj_->forward(x), 2, -1);
-  return down_proj_->forward(activation(parts[0]) * parts[1]);
+  return down_proj_->forward(gated(parts[0], parts[1]));
 }
 
 void Mlp::visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit) {

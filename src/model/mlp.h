@@ -18,7 +18,7 @@ class Mlp : public Module {
   void visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit);
 
  private:
-  at::Tensor activation(const at::Tensor& gate) const;
+  at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) const;
 
   std::unique_ptr<Linear> gate_up_proj_, gate_proj_, up_proj_, down_proj_;  // the first, or the two
   bool gelu_tanh_;

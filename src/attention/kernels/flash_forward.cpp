@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/flash_operands.h"
 
@@ -87,12 +88,7 @@ void attend(const Forward& f, const QueryBlock& block, const uint32_t* packed, v
 }  // namespace
 
 bool flash_attention_supports(const at::Tensor& q) {
-  static const bool processor =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bf16");
-  return processor && q.is_cpu() && q.scalar_type() == at::kBFloat16 && q.size(3) % 16 == 0 &&
-         q.size(3) <= bf16::kMaxHeadDim;
+  return runs_bf16_kernels(q) && q.size(3) % 16 == 0 && q.size(3) <= bf16::kMaxHeadDim;
 }
 
 FlashOutput flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

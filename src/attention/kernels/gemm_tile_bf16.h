@@ -1,23 +1,16 @@
 #pragma once
 
-// GCC 12 warns of the undefined vectors in its own header (gcc.gnu.org/PR105593).
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-
 #include <cstdint>
 
 #include "src/attention/kernels/causal_attention_bf16.h"
+#include "src/attention/kernels/vector_bf16.h"
 
 // The matrix product of the attention kernel: C[6, 64] += A * B with vdpbf16ps, which multiplies
 // pairs of bf16 and adds both products to one fp32. So the inner dimension comes in pairs, and a
 // matrix is an array of dwords of two bf16. A has free strides: a matrix stored in pairs along its
 // rows is the B operand of one product and the transposed A operand of another.
 //
-// Included by *_bf16.cpp only. All of it is in an unnamed namespace: a function which the linker
-// may share with other files would carry AVX-512 to processors without it. For the same reason
-// these files use no inline function of the standard library.
+// Included by *_bf16.cpp only, for the reason that vector_bf16.h gives.
 
 namespace longspan::bf16 {
 namespace {

@@ -1,0 +1,70 @@
+#pragma once
+
+// GCC 12 warns of the undefined vectors in its own header (gcc.gnu.org/PR105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+
+#include <cstdint>
+
+// Vectors of 16 floats from and to bf16.
+//
+// Included by *_bf16.cpp only. All of it is in an unnamed namespace: a function which the linker
+// may share with other files would carry AVX-512 to processors without it. For the same reason
+// these files use no inline function of the standard library.
+
+namespace longspan::bf16 {
+namespace {
+
+constexpr float kLog2E = 1.44269504088896f;
+constexpr float kLn2 = 0.693147180559945f;
+
+/// 2^x for x <= 0 (and moderate x > 0): x = n + f with |f| <= 1/2, a polynomial of degree 4 through
+/// the Chebyshev nodes for 2^f (relative error 3.5e-6, far below bf16), and a scaling by 2^n.
+inline __m512 exp2_of(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 f = _mm512_sub_ps(x, n);
+  __m512 p = _mm512_set1_ps(9.666368515e-03f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.592197584e-02f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.402234904e-01f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.931210452e-01f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
+  return _mm512_scalef_ps(p, n);
+}
+
+/// 32 bf16: the 16 of `low`, then the 16 of `high`.
+inline __m512i to_bf16(__m512 low, __m512 high) {
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+}
+
+inline __m256i to_bf16(__m512 values) {
+  return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(values));
+}
+
+inline __m512 from_bf16(const uint16_t* values) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+inline void store_bf16(uint16_t* to, __m512 values) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), to_bf16(values));
+}
+
+/// The first `count` of 16 lanes.
+inline __mmask16 first_lanes(int64_t count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << count) - 1u);
+}
+
+/// The lanes outside the mask are zero, and not read.
+inline __m512 from_bf16(const uint16_t* values, __mmask16 lanes) {
+  const __m256i bits = _mm256_maskz_loadu_epi16(lanes, values);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+inline void store_bf16(uint16_t* to, __m512 values, __mmask16 lanes) {
+  _mm256_mask_storeu_epi16(to, lanes, to_bf16(values));
+}
+
+}  // namespace
+}  // namespace longspan::bf16
