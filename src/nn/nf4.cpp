@@ -1,0 +1,195 @@
+#include "src/nn/nf4.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linspace.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "src/attention/kernels/bf16_tensor.h"
+#include "src/core/error.h"
+#include "src/nn/kernels/nf4_bf16.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kGrainBlocks = 256;
+
+/// bitsandbytes' create_dynamic_map(signed=True): between the powers of ten from 1e-6 to 1, the
+/// means of ever more equal steps. linspace is LibTorch's, whose rounding is that of no formula.
+std::array<float, 256> make_dynamic_map() {
+  std::vector<float> map{0.0f, 1.0f};
+  for (int exponent = 0; exponent < 7; ++exponent) {
+    int64_t steps = int64_t{1} << exponent;
+    at::Tensor bounds = at::linspace(0.1, 1, steps + 1, at::kFloat);
+    at::Tensor means = (bounds.narrow(0, 0, steps) + bounds.narrow(0, 1, steps)) / 2.0;
+    at::Tensor values = means * std::pow(10.0, exponent - 6);
+    for (int64_t i = 0; i < steps; ++i) {
+      map.push_back(values[i].item<float>());
+      map.push_back(-values[i].item<float>());
+    }
+  }
+  std::sort(map.begin(), map.end());
+  std::array<float, 256> result{};
+  std::copy(map.begin(), map.end(), result.begin());
+  return result;
+}
+
+/// Half way between neighbours of the codebook; a value on it takes the lower code.
+std::array<float, 15> nf4_bounds() {
+  std::array<float, 15> bounds{};
+  for (size_t i = 0; i < bounds.size(); ++i) {
+    bounds[i] = (nf4_codebook()[i] + nf4_codebook()[i + 1]) / 2;
+  }
+  return bounds;
+}
+
+uint8_t nearest_nf4(float value, const std::array<float, 15>& bounds) {
+  uint8_t code = 0;
+  for (float bound : bounds) code += value > bound;
+  return code;
+}
+
+/// One block of 64: codes, and the largest magnitude.
+float quantize_block(const float* values, const std::array<float, 15>& bounds, uint8_t* codes) {
+  float scale = 0;
+  for (int64_t i = 0; i < Nf4Weight::kBlock; ++i) scale = std::max(scale, std::abs(values[i]));
+  float inverse = 1.0f / std::max(scale, 1e-38f);
+  auto code = [&](int64_t i) {
+    return nearest_nf4(std::clamp(values[i] * inverse, -1.0f, 1.0f), bounds);
+  };
+  for (int64_t i = 0; i < Nf4Weight::kBlock; i += 2) {
+    codes[i / 2] = static_cast<uint8_t>(code(i) << 4 | code(i + 1));
+  }
+  return scale;
+}
+
+uint8_t nearest_in_dynamic_map(float value) {
+  const auto& map = dynamic_map();
+  auto above = std::lower_bound(map.begin(), map.end(), value);
+  if (above == map.begin()) return 0;
+  if (above == map.end()) return 255;
+  auto below = above - 1;
+  return static_cast<uint8_t>((*above - value < value - *below ? above : below) - map.begin());
+}
+
+/// Double quantisation of the scales [blocks] float32.
+void quantize_scales(const at::Tensor& scales, Nf4Weight& weight) {
+  weight.offset = scales.mean().item<float>();
+  at::Tensor centred = scales - weight.offset;
+  const float* from = centred.const_data_ptr<float>();
+  int64_t blocks = scales.numel(), unit = Nf4Weight::kScaleBlock;
+  weight.scale_codes = at::empty({blocks}, at::kByte);
+  weight.nested_scale = at::empty({(blocks + unit - 1) / unit}, at::kFloat);
+  auto* codes = weight.scale_codes.mutable_data_ptr<uint8_t>();
+  for (int64_t begin = 0; begin < blocks; begin += unit) {
+    int64_t end = std::min(blocks, begin + unit);
+    float scale = 0;
+    for (int64_t i = begin; i < end; ++i) scale = std::max(scale, std::abs(from[i]));
+    weight.nested_scale.mutable_data_ptr<float>()[begin / unit] = scale;
+    float inverse = scale == 0 ? 0 : 1.0f / scale;
+    for (int64_t i = begin; i < end; ++i) codes[i] = nearest_in_dynamic_map(from[i] * inverse);
+  }
+}
+
+}  // namespace
+
+const std::array<float, 16>& nf4_codebook() {
+  static constexpr std::array<float, 16> codebook{-1.0f,
+                                                  -0.6961928009986877f,
+                                                  -0.5250730514526367f,
+                                                  -0.39491748809814453f,
+                                                  -0.28444138169288635f,
+                                                  -0.18477343022823334f,
+                                                  -0.09105003625154495f,
+                                                  0.0f,
+                                                  0.07958029955625534f,
+                                                  0.16093020141124725f,
+                                                  0.24611230194568634f,
+                                                  0.33791524171829224f,
+                                                  0.44070982933044434f,
+                                                  0.5626170039176941f,
+                                                  0.7229568362236023f,
+                                                  1.0f};
+  return codebook;
+}
+
+const std::array<float, 256>& dynamic_map() {
+  static const std::array<float, 256> map = make_dynamic_map();
+  return map;
+}
+
+Nf4Weight quantize_nf4(const at::Tensor& weight) {
+  if (weight.dim() != 2 || weight.numel() % Nf4Weight::kBlock != 0) {
+    fail(ExitCode::kModel, "NF4: a weight of {} elements does not fall into blocks of {}",
+         weight.numel(), Nf4Weight::kBlock);
+  }
+  Nf4Weight result;
+  result.rows = weight.size(0);
+  result.columns = weight.size(1);
+  result.dtype = weight.scalar_type();
+  int64_t blocks = weight.numel() / Nf4Weight::kBlock;
+  at::Tensor flat = weight.contiguous().view(-1), scales = at::empty({blocks}, at::kFloat);
+  result.codes = at::empty({weight.numel() / 2}, at::kByte);
+  auto* codes = result.codes.mutable_data_ptr<uint8_t>();
+  auto* scale = scales.mutable_data_ptr<float>();
+  const std::array<float, 15> bounds = nf4_bounds();
+  at::parallel_for(0, blocks, kGrainBlocks, [&](int64_t begin, int64_t end) {
+    constexpr int64_t kSlice = 64;  // blocks converted to float32 at once
+    for (int64_t first = begin; first < end; first += kSlice) {
+      int64_t last = std::min(end, first + kSlice);
+      at::Tensor slice =
+          flat.slice(0, first * Nf4Weight::kBlock, last * Nf4Weight::kBlock).to(at::kFloat);
+      const float* values = slice.const_data_ptr<float>();
+      for (int64_t block = first; block < last; ++block) {
+        scale[block] = quantize_block(values + (block - first) * Nf4Weight::kBlock, bounds,
+                                      codes + block * Nf4Weight::kBlock / 2);
+      }
+    }
+  });
+  quantize_scales(scales, result);
+  return result;
+}
+
+at::Tensor dequantize(const Nf4Weight& weight, at::Tensor out) {
+  if (!out.defined()) out = at::empty({weight.rows, weight.columns}, weight.dtype);
+  const auto* codes = weight.codes.const_data_ptr<uint8_t>();
+  const auto* scale_codes = weight.scale_codes.const_data_ptr<uint8_t>();
+  const auto* nested = weight.nested_scale.const_data_ptr<float>();
+  const float* codebook = nf4_codebook().data();
+  const auto& map = dynamic_map();
+  bool vectorised = runs_bf16_kernels(out);
+  at::Tensor values = vectorised ? at::Tensor() : at::empty({out.numel()}, at::kFloat);
+  at::parallel_for(0, weight.scale_codes.numel(), kGrainBlocks, [&](int64_t begin, int64_t end) {
+    constexpr int64_t kSlice = 64;
+    std::array<float, kSlice> scales;
+    for (int64_t first = begin; first < end; first += kSlice) {
+      int64_t count = std::min(kSlice, end - first);
+      for (int64_t i = 0; i < count; ++i) {
+        int64_t block = first + i;
+        scales[i] =
+            map[scale_codes[block]] * nested[block / Nf4Weight::kScaleBlock] + weight.offset;
+      }
+      const uint8_t* from = codes + first * Nf4Weight::kBlock / 2;
+      if (vectorised) {
+        bf16::dequantize_nf4_blocks(from, scales.data(), codebook, count,
+                                    mutable_bf16_data(out) + first * Nf4Weight::kBlock);
+        continue;
+      }
+      float* to = values.mutable_data_ptr<float>() + first * Nf4Weight::kBlock;
+      for (int64_t i = 0; i < count * Nf4Weight::kBlock; i += 2) {
+        float scale = scales[i / Nf4Weight::kBlock];
+        to[i] = codebook[from[i / 2] >> 4] * scale;
+        to[i + 1] = codebook[from[i / 2] & 15] * scale;
+      }
+    }
+  });
+  if (!vectorised) out.copy_(values.view(out.sizes()));
+  return out;
+}
+
+}  // namespace longspan
