@@ -1,6 +1,6 @@
 #include "src/nn/rms_norm.h"
 
-#include <ATen/Parallel.h>
+#include <ATen/Context.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/rms_norm.h>
 #include <gtest/gtest.h>
@@ -32,14 +32,17 @@ Case random_case(int64_t rows, int64_t size) {
 
 TEST(RmsNorm, RoundsOnceInBfloat16ForwardAndBackward) {
   if (!has_avx512_bf16()) GTEST_SKIP() << "needs AVX-512 BF16";
+  at::manual_seed(3);
   for (int64_t size : {8, 16, 40, 576}) {
     for (int64_t rows : {1, 7, 100}) {
+      // 2^-8 at most; 0.0017 in the mean square of many numbers.
+      double many = rows * size < 5000 ? 0.0040 : 0.0018, few = size < 500 ? 0.0040 : 0.0022;
       Case c = random_case(rows, size);
       auto exact = value_and_gradients(plain, {c.x, c.weight}, c.gradient, at::kDouble);
       auto actual = value_and_gradients(ours, {c.x, c.weight}, c.gradient, at::kBFloat16);
-      EXPECT_LT(relative_error(actual.value, exact.value), 0.0024) << rows << " x " << size;
-      EXPECT_LT(relative_error(actual.gradients[0], exact.gradients[0]), 0.0024);
-      EXPECT_LT(relative_error(actual.gradients[1], exact.gradients[1]), 0.0024);
+      EXPECT_LT(relative_error(actual.value, exact.value), many) << rows << " x " << size;
+      EXPECT_LT(relative_error(actual.gradients[0], exact.gradients[0]), many);
+      EXPECT_LT(relative_error(actual.gradients[1], exact.gradients[1]), few);
     }
   }
 }
