@@ -89,6 +89,7 @@ build/longspan generate "$RUN/merged" --max-new-tokens 40 \
 
 begin "report"
 build/longspan report "$RUN"/{base,yarn-untrained,trained}.json --reference yarn-untrained --html "$RUN/report.html"
+build/longspan card "$RUN/merged"
 minutes=$(((SECONDS + 30) / 60))
 echo "The base model of 8,192 tokens, the same with YaRN x2 untrained, and trained by $RECIPE,"
 echo "on ${#held_out[@]} documents that were not trained on; $minutes minutes on $(nproc) cores."

@@ -157,7 +157,10 @@ def check_smollm2(binary, work):
         print(f"{name}: loss {losses[name]:.4f}, ours {loss(ours, ids):.4f}; logits differ by {difference:.2g} "
               f"(root mean square; their standard deviation is {theirs.std():.3g})")
         assert difference < bound, (name, difference)
-        assert abs(losses[name] - loss(ours, ids)) < (0.02 if name[0] == "Q" else 0.002)
+        # llama.cpp rounds the activations to the type of the weights; of bfloat16 the loss is 3.4377
+        # with the library of llama-cpp-python 0.3.36 and 3.4392 with that of xllamacpp.
+        bound = 0.02 if name[0] == "Q" else 0.005 if name == "BF16" else 0.002
+        assert abs(losses[name] - loss(ours, ids)) < bound, (name, losses[name], loss(ours, ids))
     assert abs(losses["Q8_0"] - losses["BF16"]) < 0.02, losses
     assert abs(losses["Q4_K_M"] - losses["BF16"]) < 0.15, losses
 
