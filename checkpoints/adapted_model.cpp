@@ -5,14 +5,12 @@
 #include <set>
 
 #include "checkpoints/adapted_tensor.h"
+#include "checkpoints/tensor_names.h"
 #include "src/core/text.h"
 
 namespace longspan {
 
 namespace {
-
-constexpr const char* kEmbedTokens = "model.embed_tokens.weight";
-constexpr const char* kLmHead = "lm_head.weight";
 
 /// Whether lm_head has other values than embed_tokens once the adapter is on a tied base.
 bool unties(const PeftAdapter& adapter) {

@@ -58,9 +58,15 @@ void read_pattern(Fields& fields, const char* key, double largest,
     const std::string& pattern = item.key();
     const Json& value = item.value();
     if (pattern.size() > 256 || !value.is_number() || !(value.get<double>() > 0) ||
-        value.get<double>() > largest) {
+        value.get<double>() > largest || (std::is_integral_v<T> && !value.is_number_integer())) {
       fields.error(key,
                    fmt::format("'{}': {} is no rank or alpha of a module", pattern, value.dump()));
+      continue;
+    }
+    try {
+      LoraOptions{.alpha_pattern = {{pattern, 1}}}.for_module("");
+    } catch (const Error& malformed) {
+      fields.error(key, malformed.what());
       continue;
     }
     out.emplace_back(pattern, value.get<T>());
@@ -93,6 +99,11 @@ int64_t largest_rank(const std::map<std::string, at::Tensor>& tensors, bool over
 
 }  // namespace
 
+void read_lora_patterns(Fields& fields, int64_t largest_rank, LoraOptions& options) {
+  read_pattern(fields, "rank_pattern", static_cast<double>(largest_rank), options.rank_pattern);
+  read_pattern(fields, "alpha_pattern", 1e9, options.alpha_pattern);
+}
+
 LoraOptions read_adapter_config(const Json& json, const std::string& place,
                                 const std::map<std::string, at::Tensor>& tensors) {
   Diagnostics diagnostics(place);
@@ -109,8 +120,7 @@ LoraOptions read_adapter_config(const Json& json, const std::string& place,
   fields.optional("lora_alpha", options.lora_alpha);
   fields.optional("use_rslora", options.use_rslora);
   fields.optional("use_dora", options.use_dora);
-  read_pattern(fields, "rank_pattern", static_cast<double>(largest), options.rank_pattern);
-  read_pattern(fields, "alpha_pattern", 1e9, options.alpha_pattern);
+  read_lora_patterns(fields, largest, options);
   // lora_dropout acts in PEFT's training only.
   options.modules_to_save.clear();
   fields.optional("modules_to_save", options.modules_to_save);
@@ -120,7 +130,6 @@ LoraOptions read_adapter_config(const Json& json, const std::string& place,
     options.target_modules = adapted_modules(tensors);
   }
   diagnostics.throw_if_any(ExitCode::kModel);
-  options.for_module("");  // the patterns can be read
   return options;
 }
 

@@ -3,8 +3,6 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <set>
 
 #include "src/core/error.h"
@@ -13,270 +11,74 @@ namespace longspan {
 
 namespace {
 
-constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
-constexpr uint64_t kLongestName = 65535;
-constexpr uint32_t kMostDimensions = 4;
-constexpr int kDeepestArray = 4;
-// A file may have holes, so that even what it really holds costs its author nothing. The largest
-// vocabularies in use take some 16 MB and 1,000,000 values.
-constexpr int64_t kLargestHeader = int64_t{1} << 28;
-constexpr int64_t kMostValues = int64_t{1} << 24;  // an array's elements count twice
+// Keys that gguf-split and llama.cpp's converter write into each part.
+constexpr const char* kSplitNumber = "split.no";  // from 0
+constexpr const char* kSplitCount = "split.count";
+constexpr const char* kSplitTensors = "split.tensors.count";  // of all parts
 
-/// Whether nlohmann could write it out again.
-bool is_utf8(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    auto lead = static_cast<uint8_t>(text[i]);
-    int more = lead < 0x80       ? 0
-               : lead >> 5 == 6  ? 1
-               : lead >> 4 == 14 ? 2
-               : lead >> 3 == 30 ? 3
-                                 : -1;
-    if (more < 0 || i + static_cast<size_t>(more) >= text.size()) return false;
-    uint32_t code = more == 0 ? lead : lead & (0x3f >> more);
-    for (int j = 1; j <= more; ++j) {
-      auto next = static_cast<uint8_t>(text[i + static_cast<size_t>(j)]);
-      if (next >> 6 != 2) return false;
-      code = code << 6 | (next & 0x3f);
-    }
-    constexpr uint32_t kSmallest[] = {0, 0x80, 0x800, 0x10000};
-    if (code < kSmallest[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-      return false;
-    i += static_cast<size_t>(more) + 1;
+/// "NAME" of NAME-00002-of-00003.gguf; llama.cpp finds the other parts by it.
+std::string split_name(const std::filesystem::path& path, int64_t number, int64_t count) {
+  std::string name = path.filename().string();
+  std::string ending = fmt::format("-{:05}-of-{:05}.gguf", number + 1, count);
+  if (!name.ends_with(ending)) {
+    fail(
+        ExitCode::kModel,
+        "{}: says that it is part {} of {}, and its name does not end in {}; give it the name back "
+        "that it was published under",
+        path.string(), number + 1, count, ending);
   }
-  return true;
-}
-
-/// Walks through the header and never past the end of the file.
-class Cursor {
- public:
-  Cursor(const MappedFile& file, const std::string& place) : file_(file), place_(place) {}
-
-  int64_t at() const { return at_; }
-  uint64_t left() const {
-    return static_cast<uint64_t>(std::min(file_.size(), kLargestHeader) - at_);
-  }
-
-  const char* take(uint64_t bytes, const char* what) {
-    if (bytes > left()) {
-      fail(ExitCode::kModel,
-           "{}: {} at byte {} takes {} bytes, {} are left; the file is truncated "
-           "or damaged",
-           place_, what, at_, bytes, left());
-    }
-    auto* begin = reinterpret_cast<const char*>(file_.data() + at_);
-    at_ += static_cast<int64_t>(bytes);
-    return begin;
-  }
-
-  template <class T>
-  T number(const char* what) {
-    T value;
-    std::memcpy(&value, take(sizeof value, what), sizeof value);
-    return value;
-  }
-
-  std::string text(const char* what) {
-    auto length = number<uint64_t>(what);
-    std::string text(take(length, what), length);
-    if (!is_utf8(text)) {
-      fail(ExitCode::kModel, "{}: {} before byte {} is not UTF-8", place_, what, at_);
-    }
-    return text;
-  }
-
-  std::string name(const char* what) {
-    std::string name = text(what);
-    auto is_control = [](char c) { return static_cast<uint8_t>(c) < 0x20 || c == 0x7f; };
-    if (name.empty() || name.size() > kLongestName ||
-        std::any_of(name.begin(), name.end(), is_control)) {
-      fail(ExitCode::kModel, "{}: {} before byte {} has {} letters or unprintable ones", place_,
-           what, at_, name.size());
-    }
-    return name;
-  }
-
-  Json value(uint32_t type, int depth) {
-    count_values(1);
-    switch (type) {
-      case 0:
-        return number<uint8_t>("a value");
-      case 1:
-        return number<int8_t>("a value");
-      case 2:
-        return number<uint16_t>("a value");
-      case 3:
-        return number<int16_t>("a value");
-      case 4:
-        return number<uint32_t>("a value");
-      case 5:
-        return number<int32_t>("a value");
-      case 6:
-        return shortest_double(number<float>("a value"));
-      case 7:
-        return number<uint8_t>("a value") != 0;
-      case 8:
-        return text("a text");
-      case 9:
-        return array(depth);
-      case 10:
-        return number<uint64_t>("a value");
-      case 11:
-        return number<int64_t>("a value");
-      case 12:
-        return number<double>("a value");
-      default:
-        fail(ExitCode::kModel, "{}: metadata before byte {} has the unknown type {}", place_, at_,
-             type);
-    }
-  }
-
- private:
-  /// 1e-05f becomes 1e-05, not 9.99999974e-06: what the author of the number wrote.
-  static double shortest_double(float value) { return std::stod(fmt::format("{}", value)); }
-
-  void count_values(int64_t count) {
-    values_ += count;
-    if (values_ > kMostValues) {
-      fail(ExitCode::kModel, "{}: the metadata has more than {} values", place_, kMostValues);
-    }
-  }
-
-  Json array(int depth) {
-    auto type = number<uint32_t>("an array");
-    auto count = number<uint64_t>("an array");
-    if (depth >= kDeepestArray) fail(ExitCode::kModel, "{}: arrays nest too deep", place_);
-    // Each element takes a byte at least; the check keeps a claimed count from costing time.
-    if (count > left()) {
-      fail(ExitCode::kModel, "{}: an array before byte {} claims {} elements, {} bytes are left",
-           place_, at_, count, left());
-    }
-    count_values(static_cast<int64_t>(count));
-    Json values = Json::array();
-    for (uint64_t i = 0; i < count; ++i) values.push_back(value(type, depth + 1));
-    return values;
-  }
-
-  const MappedFile& file_;
-  const std::string& place_;
-  int64_t at_ = 0;
-  int64_t values_ = 0;
-};
-
-GgufTensor read_tensor(Cursor& cursor, const std::string& file) {
-  GgufTensor tensor;
-  tensor.name = cursor.name("a tensor's name");
-  std::string place = fmt::format("{}: tensor '{}'", file, tensor.name);
-  auto dimensions = cursor.number<uint32_t>("a tensor's shape");
-  if (dimensions > kMostDimensions) {
-    fail(ExitCode::kModel, "{}: has {} dimensions, at most {} are allowed", place, dimensions,
-         kMostDimensions);
-  }
-  int64_t strided = sizeof(float);  // bytes with zero counted as one: PyTorch computes strides so
-  bool empty = false;
-  for (uint32_t i = 0; i < dimensions; ++i) {
-    auto size = cursor.number<uint64_t>("a tensor's shape");
-    if (size > uint64_t{INT64_MAX} ||
-        __builtin_mul_overflow(strided, std::max<int64_t>(static_cast<int64_t>(size), 1),
-                               &strided)) {
-      fail(ExitCode::kModel, "{}: its shape overflows", place);
-    }
-    empty |= size == 0;
-    tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(size));
-  }
-  tensor.elements = empty ? 0 : strided / static_cast<int64_t>(sizeof(float));
-  auto type = cursor.number<uint32_t>("a tensor's type");
-  tensor.type = find_ggml_type(type);
-  if (!tensor.type) {
-    fail(ExitCode::kModel,
-         "{}: ggml type {} cannot be read; expected F32, F16, BF16, Q4_0, Q4_1, "
-         "Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K",
-         place, type);
-  }
-  int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
-  if (row % tensor.type->block_elements != 0 ||
-      __builtin_mul_overflow(tensor.elements / tensor.type->block_elements,
-                             tensor.type->block_bytes, &tensor.bytes)) {
-    fail(ExitCode::kModel, "{}: rows of {} do not fit {}'s blocks of {}", place, row,
-         tensor.type->name, tensor.type->block_elements);
-  }
-  auto offset = cursor.number<uint64_t>("a tensor's offset");
-  tensor.offset = static_cast<int64_t>(std::min(offset, uint64_t{INT64_MAX}));
-  return tensor;
-}
-
-int64_t alignment_of(const std::map<std::string, Json>& metadata, const std::string& place) {
-  auto found = metadata.find("general.alignment");
-  if (found == metadata.end()) return 32;
-  const Json& value = found->second;
-  if (!value.is_number_unsigned() || !std::has_single_bit(value.get<uint64_t>()) ||
-      value.get<uint64_t>() > (1u << 20)) {
-    fail(ExitCode::kModel, "{}: general.alignment is {}; expected a power of two", place,
-         value.dump());
-  }
-  return value.get<int64_t>();
-}
-
-/// Turns offsets into the data into offsets into the file; refuses what lies outside or overlaps.
-void place_tensors(std::vector<GgufTensor>& tensors, int64_t data_begin, int64_t file_size,
-                   int64_t alignment, const std::string& place) {
-  int64_t data_bytes = file_size - data_begin;
-  std::vector<const GgufTensor*> ordered;
-  for (auto& tensor : tensors) {
-    if (tensor.offset % alignment != 0) {
-      fail(ExitCode::kModel, "{}: tensor '{}': offset {} is no multiple of {}", place, tensor.name,
-           tensor.offset, alignment);
-    }
-    if (tensor.offset > data_bytes || tensor.bytes > data_bytes - tensor.offset) {
-      fail(ExitCode::kModel,
-           "{}: tensor '{}' ends behind the end of the file; it is truncated, "
-           "download or copy it again",
-           place, tensor.name);
-    }
-    tensor.offset += data_begin;
-    if (tensor.bytes > 0) ordered.push_back(&tensor);
-  }
-  std::sort(ordered.begin(), ordered.end(),
-            [](const auto* a, const auto* b) { return a->offset < b->offset; });
-  for (size_t i = 1; i < ordered.size(); ++i) {
-    if (ordered[i - 1]->offset + ordered[i - 1]->bytes > ordered[i]->offset) {
-      fail(ExitCode::kModel, "{}: tensors '{}' and '{}' overlap", place, ordered[i - 1]->name,
-           ordered[i]->name);
-    }
-  }
+  return name.substr(0, name.size() - ending.size());
 }
 
 }  // namespace
 
-GgufReader::GgufReader(const std::filesystem::path& path)
-    : place_(path.string()), file_(std::make_shared<MappedFile>(path)) {
-  Cursor cursor(*file_, place_);
-  if (cursor.left() < 4 || cursor.number<uint32_t>("the magic") != kMagic) {
-    fail(ExitCode::kModel, "{}: is no GGUF file", place_);
+GgufReader::GgufReader(const std::filesystem::path& path) : place_(path.string()) {
+  GgufHeader header = read_gguf_header(std::make_shared<MappedFile>(path), place_);
+  metadata_ = std::move(header.metadata);
+  tensors_ = std::move(header.tensors);
+  if (int64_t count = integer(kSplitCount, 1); count > 1) read_split(path, count);
+}
+
+void GgufReader::read_split(const std::filesystem::path& path, int64_t count) {
+  const int64_t own = integer(kSplitNumber);
+  if (own >= count) {
+    fail(ExitCode::kModel, "{}: {} is {}, expected less than {} {}", place_, kSplitNumber, own,
+         kSplitCount, count);
   }
-  auto version = cursor.number<uint32_t>("the version");
-  if (version != 2 && version != 3) {
-    fail(ExitCode::kModel, "{}: GGUF version {} cannot be read; expected 2 or 3, little-endian",
-         place_, version);
-  }
-  auto tensor_count = cursor.number<uint64_t>("the counts");
-  auto value_count = cursor.number<uint64_t>("the counts");
-  for (uint64_t i = 0; i < value_count; ++i) {
-    std::string key = cursor.name("a key");
-    auto type = cursor.number<uint32_t>("a value's type");
-    if (!metadata_.emplace(key, cursor.value(type, 0)).second) {
-      fail(ExitCode::kModel, "{}: key '{}' stands twice", place_, key);
-    }
+  const std::string name = split_name(path, own, count);
+  auto part = [&](int64_t i) {
+    return path.parent_path() / fmt::format("{}-{:05}-of-{:05}.gguf", name, i + 1, count);
+  };
+  if (own != 0) {
+    fail(ExitCode::kModel, "{}: is part {} of {}; give the first, {}", place_, own + 1, count,
+         part(0).string());
   }
   std::set<std::string> names;
-  for (uint64_t i = 0; i < tensor_count; ++i) {
-    tensors_.push_back(read_tensor(cursor, place_));
-    if (!names.insert(tensors_.back().name).second) {
-      fail(ExitCode::kModel, "{}: tensor '{}' stands twice", place_, tensors_.back().name);
+  for (const auto& tensor : tensors_) names.insert(tensor.name);
+  for (int64_t i = 1; i < count; ++i) {
+    const std::string place = part(i).string();
+    if (!std::filesystem::exists(part(i))) {
+      fail(ExitCode::kModel, "{}: is missing; {} is one of {} parts, put all into one folder",
+           place, place_, count);
+    }
+    GgufHeader header = read_gguf_header(std::make_shared<MappedFile>(part(i)), place);
+    if (header.metadata[kSplitNumber] != i || header.metadata[kSplitCount] != count) {
+      fail(ExitCode::kModel, "{}: says {} {} and {} {}, expected {} and {}: it is of another model",
+           place, kSplitNumber, header.metadata[kSplitNumber].dump(), kSplitCount,
+           header.metadata[kSplitCount].dump(), i, count);
+    }
+    for (auto& tensor : header.tensors) {
+      if (!names.insert(tensor.name).second) {
+        fail(ExitCode::kModel, "{}: tensor '{}' is in an earlier part too", place, tensor.name);
+      }
+      tensors_.push_back(std::move(tensor));
     }
   }
-  int64_t alignment = alignment_of(metadata_, place_);
-  int64_t data_begin = (cursor.at() + alignment - 1) / alignment * alignment;
-  place_tensors(tensors_, std::min(data_begin, file_->size()), file_->size(), alignment, place_);
+  if (int64_t expected = integer(kSplitTensors);
+      expected != static_cast<int64_t>(tensors_.size())) {
+    fail(ExitCode::kModel, "{}: {} says {} tensors, its {} parts have {}", place_, kSplitTensors,
+         expected, count, tensors_.size());
+  }
 }
 
 const Json* GgufReader::value(const std::string& key) const {
@@ -322,12 +124,12 @@ at::Tensor GgufReader::tensor(const GgufTensor& tensor) const {
     at::ScalarType dtype = tensor.type->name == "F32"   ? at::kFloat
                            : tensor.type->name == "F16" ? at::kHalf
                                                         : at::kBFloat16;
-    return view_of(file_, tensor.offset, tensor.shape, dtype);
+    return view_of(tensor.file, tensor.offset, tensor.shape, dtype);
   }
   at::Tensor out = at::empty(tensor.shape, at::kFloat);
-  dequantize(*tensor.type, file_->data() + tensor.offset,
+  dequantize(*tensor.type, tensor.file->data() + tensor.offset,
              tensor.elements / tensor.type->block_elements, out.mutable_data_ptr<float>());
-  file_->forget(tensor.offset, tensor.bytes);
+  tensor.file->forget(tensor.offset, tensor.bytes);
   return out;
 }
 

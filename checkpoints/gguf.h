@@ -4,28 +4,17 @@
 
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "checkpoints/gguf_blocks.h"
-#include "checkpoints/mapped_file.h"
-#include "src/core/json.h"
+#include "checkpoints/gguf_header.h"
 
 namespace longspan {
 
-struct GgufTensor {
-  std::string name;
-  const GgmlType* type = nullptr;
-  std::vector<int64_t> shape;  // PyTorch's order: the last dimension is contiguous
-  int64_t elements = 0;
-  int64_t bytes = 0;
-  int64_t offset = 0;  // in the file
-};
-
-/// A .gguf file of version 2 or 3, memory-mapped (ggml docs/gguf.md). Every count and length is
-/// checked against the file before it is believed; what is wrong throws Error(kModel).
+/// A .gguf file, memory-mapped (see gguf_header.h), or the first of those that llama.cpp's
+/// gguf-split makes of one, NAME-00001-of-0000N.gguf: then the metadata is the first's, and the
+/// tensors are those of all, which must lie beside it. What is wrong throws Error(kModel).
 class GgufReader {
  public:
   explicit GgufReader(const std::filesystem::path& path);
@@ -46,8 +35,9 @@ class GgufReader {
   at::Tensor tensor(const GgufTensor& tensor) const;
 
  private:
+  void read_split(const std::filesystem::path& path, int64_t count);
+
   std::string place_;
-  std::shared_ptr<const MappedFile> file_;
   std::map<std::string, Json> metadata_;
   std::vector<GgufTensor> tensors_;
 };

@@ -10,6 +10,7 @@
 #include "checkpoints/gguf_config.h"
 #include "checkpoints/gguf_vocabulary.h"
 #include "checkpoints/gguf_writer.h"
+#include "checkpoints/tensor_names.h"
 
 namespace longspan {
 
@@ -47,7 +48,7 @@ std::vector<Planned> plan_tensors(const ModelSource& source, const ModelConfig& 
   std::vector<Planned> planned;
   bool tied = true;
   for (const auto& info : source.tensors()) {
-    if (info.name == "lm_head.weight" && config.tie_word_embeddings) continue;
+    if (info.name == kLmHead && config.tie_word_embeddings) continue;
     if (info.name.ends_with("rotary_emb.inv_freq")) continue;
     std::string name = architecture.gguf_name(info.name);
     if (name.empty()) {

@@ -4,19 +4,10 @@
 
 #include "checkpoints/gguf_config.h"
 #include "checkpoints/gguf_tokenizer.h"
+#include "checkpoints/half_split_rows.h"
 #include "src/core/text.h"
 
 namespace longspan {
-
-namespace {
-
-/// llama.cpp rotates neighbours, Hugging Face halves: rows (head, i, half) -> (head, half, i).
-/// [heads * D, ...] -> the same shape.
-at::Tensor half_split_rows(const at::Tensor& rows, int64_t heads) {
-  return rows.unflatten(0, {heads, -1, 2}).transpose(1, 2).reshape(rows.sizes());
-}
-
-}  // namespace
 
 GgufSource::GgufSource(const std::filesystem::path& path)
     : gguf_(path), architecture_(gguf_architecture(gguf_)), config_(gguf_config_json(gguf_)) {
@@ -67,11 +58,7 @@ at::Tensor GgufSource::tensor(const std::string& name) const {
   bool query = name.find("self_attn.q_proj.") != name.npos;
   if (!query && name.find("self_attn.k_proj.") == name.npos) return tensor;
   auto heads = config_[query ? "num_attention_heads" : "num_key_value_heads"].get<int64_t>();
-  int64_t rows = tensor.dim() > 0 && tensor.numel() > 0 ? tensor.size(0) : 1;
-  if (heads < 1 || rows % heads != 0 || rows / heads % 2 != 0) {
-    fail(ExitCode::kModel, "{}: the rows of '{}' do not make {} heads", gguf_.place(), name, heads);
-  }
-  return half_split_rows(tensor, heads);
+  return half_split_rows(tensor, heads, gguf_.place(), name);
 }
 
 }  // namespace longspan

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "checkpoints/dtype.h"
+#include "checkpoints/tensor_names.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/resumable_folder.h"
@@ -23,7 +24,7 @@ std::vector<std::vector<TensorInfo>> plan_shards(const ModelSource& source,
   std::vector<std::vector<TensorInfo>> shards(1);
   int64_t filled = 0;
   for (auto info : source.tensors()) {
-    if (info.name == "lm_head.weight" && config.tie_word_embeddings) continue;
+    if (info.name == kLmHead && config.tie_word_embeddings) continue;
     if (info.name.ends_with("rotary_emb.inv_freq")) continue;
     info.bytes = static_cast<int64_t>(c10::elementSize(options.dtype));
     for (int64_t size : info.shape) info.bytes *= size;

@@ -4,15 +4,14 @@
 #include <cmath>
 #include <map>
 
+#include "checkpoints/mapped_file.h"
 #include "checkpoints/model_source.h"
+#include "checkpoints/tensor_names.h"
 #include "src/core/text.h"
 
 namespace longspan {
 
 namespace {
-
-constexpr const char* kLmHead = "lm_head.weight";
-constexpr const char* kEmbedTokens = "model.embed_tokens.weight";
 
 /// In a file although it is no parameter of the model: a second copy of tied embeddings, and the
 /// frequency buffers of transformers before 4.32.
@@ -59,6 +58,20 @@ std::map<std::string, std::string> match_tensors(CausalLm& model, const ModelSou
   return tensor_of;
 }
 
+/// A tensor in options.dtype. What checking it brought into memory leaves again.
+at::Tensor load(const ModelSource& source, const std::string& name, const ImportOptions& options) {
+  at::Tensor stored = source.tensor(name);
+  if (!stored.is_floating_point()) {
+    fail(ExitCode::kModel, "{}: tensor '{}' is {}, expected a floating-point dtype",
+         source.path().string(), name, c10::toString(stored.scalar_type()));
+  }
+  if (options.check_finite) {
+    check_finite(stored, name, source.path().string());
+    if (auto bytes = mapped_bytes(stored)) bytes->forget();
+  }
+  return stored.to(options.dtype);
+}
+
 }  // namespace
 
 void check_finite(const at::Tensor& tensor, const std::string& name, const std::string& place) {
@@ -76,14 +89,15 @@ std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ModelCon
                                        const ImportOptions& options) {
   auto model = make_causal_lm(config);
   auto tensor_of = match_tensors(*model, source);
+  if (options.quantization != Quantization::kNone) {
+    model->visit_linears([&](const std::string& name, std::unique_ptr<Linear>& linear) {
+      at::Tensor weight = load(source, tensor_of.at(name + ".weight"), options);
+      linear->quantized = quantize_weight(weight, options.quantization);
+      linear->weight.reset();
+    });
+  }
   model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
-    at::Tensor stored = source.tensor(tensor_of.at(name));
-    if (!stored.is_floating_point()) {
-      fail(ExitCode::kModel, "{}: tensor '{}' is {}, expected a floating-point dtype",
-           source.path().string(), name, c10::toString(stored.scalar_type()));
-    }
-    if (options.check_finite) check_finite(stored, name, source.path().string());
-    parameter = stored.to(options.dtype);
+    parameter = load(source, tensor_of.at(name), options);
   });
   return model;
 }

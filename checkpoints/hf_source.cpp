@@ -71,13 +71,6 @@ void HfSource::read_config() {
     config_ = read_json_file(folder_ / "config.json", ExitCode::kModel);
     return;
   }
-  if (fs::exists(folder_ / "params.json")) {
-    fail(ExitCode::kModel,
-         "{}: is in Meta's own layout (params.json, consolidated.*.pth), which is not read; take "
-         "the model's Hugging Face form, or convert it with transformers' "
-         "convert_llama_weights_to_hf.py",
-         folder_.string());
-  }
   fail(ExitCode::kModel, "{}: has no config.json; expected a Hugging Face model folder",
        folder_.string());
 }

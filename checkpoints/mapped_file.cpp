@@ -8,12 +8,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "src/core/error.h"
 
 namespace longspan {
+
+namespace {
+
+int64_t page_bytes() {
+  static const int64_t bytes = sysconf(_SC_PAGESIZE);
+  return bytes;
+}
+
+/// The context of a view's memory, and what deletes it: by it the view is known again.
+void delete_view(void* context) {
+  std::unique_ptr<MappedBytes> view(static_cast<MappedBytes*>(context));
+  view->forget();
+}
+
+}  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
   // Not to wait for whoever writes into a pipe of that name.
@@ -40,8 +56,18 @@ MappedFile::~MappedFile() {
   if (data_) munmap(const_cast<std::byte*>(data_), static_cast<size_t>(size_));
 }
 
+void MappedFile::will_need(int64_t offset, int64_t bytes) const {
+  // Linux (6.18) reads no more for one call than the disk's read-ahead, often 128 KiB.
+  constexpr int64_t kSlice = 128 << 10;
+  int64_t end = std::min(offset + bytes, size_);
+  for (int64_t at = offset / page_bytes() * page_bytes(); at < end; at += kSlice) {
+    auto length = static_cast<size_t>(std::min(kSlice, end - at));
+    madvise(const_cast<std::byte*>(data_) + at, length, MADV_WILLNEED);
+  }
+}
+
 void MappedFile::forget(int64_t offset, int64_t bytes) const {
-  static const int64_t page = sysconf(_SC_PAGESIZE);
+  int64_t page = page_bytes();
   int64_t begin = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
   if (begin < end) {
     madvise(const_cast<std::byte*>(data_) + begin, static_cast<size_t>(end - begin), MADV_DONTNEED);
@@ -57,9 +83,17 @@ at::Tensor view_of(std::shared_ptr<const MappedFile> file, int64_t offset, at::I
     return copy;
   }
   auto size = static_cast<int64_t>(c10::elementSize(dtype)) * c10::multiply_integers(shape);
-  return at::from_blob(
-      bytes, shape, [file, offset, size](void*) { file->forget(offset, size); },
-      at::TensorOptions(dtype));
+  auto view = std::make_unique<MappedBytes>(MappedBytes{std::move(file), offset, size});
+  return at::for_blob(bytes, shape)
+      .context(view.release(), delete_view)
+      .options(at::TensorOptions(dtype))
+      .make_tensor();
+}
+
+std::optional<MappedBytes> mapped_bytes(const at::Tensor& tensor) {
+  if (!tensor.defined() || !tensor.has_storage()) return std::nullopt;
+  const auto* view = tensor.storage().data_ptr().cast_context<MappedBytes>(delete_view);
+  return view ? std::optional(*view) : std::nullopt;
 }
 
 }  // namespace longspan

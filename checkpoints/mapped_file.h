@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 namespace longspan {
 
@@ -18,8 +19,11 @@ class MappedFile {
 
   const std::byte* data() const { return data_; }
   int64_t size() const { return size_; }
+  /// Reads the pages of these bytes from the disk into the system's cache, and returns when they
+  /// are on their way: a slow disk holds the caller up.
+  void will_need(int64_t offset, int64_t bytes) const;
   /// Takes the pages within these bytes out of the process; what is read again is read from the
-  /// file again.
+  /// file again, or from the system's cache of it.
   void forget(int64_t offset, int64_t bytes) const;
 
  private:
@@ -32,5 +36,17 @@ class MappedFile {
 /// takes the memory of one. Bytes that are not aligned to their dtype are copied instead.
 at::Tensor view_of(std::shared_ptr<const MappedFile> file, int64_t offset, at::IntArrayRef shape,
                    at::ScalarType dtype);
+
+/// Bytes of a file.
+struct MappedBytes {
+  std::shared_ptr<const MappedFile> file;
+  int64_t offset = 0, size = 0;
+
+  void will_need() const { file->will_need(offset, size); }
+  void forget() const { file->forget(offset, size); }
+};
+
+/// What a tensor of view_of, or a part of one, is a view of; nothing for a tensor in memory.
+std::optional<MappedBytes> mapped_bytes(const at::Tensor& tensor);
 
 }  // namespace longspan

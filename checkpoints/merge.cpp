@@ -2,13 +2,11 @@
 #include <set>
 
 #include "checkpoints/adapted_tensor.h"
+#include "checkpoints/tensor_names.h"
 
 namespace longspan {
 
 namespace {
-
-constexpr const char* kEmbedTokens = "model.embed_tokens.weight";
-constexpr const char* kLmHead = "lm_head.weight";
 
 class MergedSource : public ModelSource {
  public:

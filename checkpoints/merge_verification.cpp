@@ -12,6 +12,7 @@
 #include <set>
 
 #include "checkpoints/dtype.h"
+#include "checkpoints/tensor_names.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -19,8 +20,6 @@ namespace longspan {
 namespace {
 
 constexpr int64_t kBlockElements = int64_t{1} << 21;  // 16 MiB an operand in float64
-constexpr const char* kEmbedTokens = "model.embed_tokens.weight";
-constexpr const char* kLmHead = "lm_head.weight";
 
 /// What is added to a weight [out, in], all float64: scale b a, and with DoRA the norm of each row
 /// becomes `magnitude`.

@@ -6,6 +6,7 @@
 #include "checkpoints/gguf_source.h"
 #include "checkpoints/hf_source.h"
 #include "checkpoints/hub_cache.h"
+#include "checkpoints/meta_source.h"
 
 namespace longspan {
 
@@ -13,6 +14,7 @@ namespace fs = std::filesystem;
 
 std::unique_ptr<ModelSource> open_model_source(const fs::path& path) {
   fs::path found = find_model(path);
+  if (MetaSource::is_one(found)) return std::make_unique<MetaSource>(found);
   if (fs::is_directory(found)) return std::make_unique<HfSource>(found);
   for (const char* ending : {".safetensors", ".bin", ".pt", ".pth"}) {
     if (found.extension() == ending) {

@@ -3,6 +3,7 @@
 #include "checkpoints/adapter_config.h"
 #include "checkpoints/hub_cache.h"
 #include "checkpoints/tensor_file.h"
+#include "checkpoints/tensor_names.h"
 
 namespace longspan {
 
@@ -11,8 +12,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kPrefix = "base_model.model.";
-constexpr const char* kEmbedTokens = "model.embed_tokens.weight";
-constexpr const char* kLmHead = "lm_head.weight";
 constexpr const char* kTrainableParams = "trainable_params.bin";
 constexpr size_t kLongestName = 512;  // they are matched with regular expressions
 

@@ -11,6 +11,7 @@ namespace {
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr std::string_view kMaster = ".master", kExpAvg = ".exp_avg", kExpAvgSq = ".exp_avg_sq";
+constexpr std::string_view kAbsmax = "_absmax";
 
 std::string shown(const Json* value) { return value ? value->dump() : "nothing"; }
 
@@ -51,6 +52,11 @@ void write_train_state(const std::filesystem::path& folder, const TrainState& st
     tensors.emplace_back(weight.name + std::string(kMaster), weight.master);
     tensors.emplace_back(weight.name + std::string(kExpAvg), weight.exp_avg);
     tensors.emplace_back(weight.name + std::string(kExpAvgSq), weight.exp_avg_sq);
+    if (!weight.exp_avg_absmax.defined()) continue;
+    tensors.emplace_back(fmt::format("{}{}{}", weight.name, kExpAvg, kAbsmax),
+                         weight.exp_avg_absmax);
+    tensors.emplace_back(fmt::format("{}{}{}", weight.name, kExpAvgSq, kAbsmax),
+                         weight.exp_avg_sq_absmax);
   }
   write_safetensors(folder / kOptimizerFile, tensors);
   write_json_file(folder / kStateFile, {{"format_version", kTrainStateVersion},
@@ -96,9 +102,13 @@ TrainState read_train_state(const std::filesystem::path& folder) {
            "an older one",
            (folder / kOptimizerFile).string(), name, part);
     }
-    state.weights.push_back({name, reader.tensor(info.name),
-                             reader.tensor(name + std::string(kExpAvg)),
-                             reader.tensor(name + std::string(kExpAvgSq))});
+    const auto absmax = [&](std::string_view moment) {
+      const std::string scales = fmt::format("{}{}{}", name, moment, kAbsmax);
+      return reader.contains(scales) ? reader.tensor(scales) : at::Tensor();
+    };
+    state.weights.push_back(
+        {name, reader.tensor(info.name), reader.tensor(name + std::string(kExpAvg)),
+         reader.tensor(name + std::string(kExpAvgSq)), absmax(kExpAvg), absmax(kExpAvgSq)});
   }
   return state;
 }

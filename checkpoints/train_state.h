@@ -14,11 +14,13 @@ namespace longspan {
 /// What a run needs to go on as if it had never stopped. Beside the adapter in its checkpoint:
 ///   state.json              {format_version, step, tokens, identity}
 ///   optimizer.safetensors   "<parameter>.master", "<parameter>.exp_avg", "<parameter>.exp_avg_sq",
-///                           all float32
+///                           all float32; of moments in 8 bits uint8 codes, and their scales in
+///                           "<parameter>.exp_avg_absmax", "<parameter>.exp_avg_sq_absmax"
 struct TrainState {
   struct Weight {
     std::string name;  // of the parameter, as CausalLm has it
     at::Tensor master, exp_avg, exp_avg_sq;
+    at::Tensor exp_avg_absmax = {}, exp_avg_sq_absmax = {};  // defined for 8 bits
   };
 
   int64_t step = 0;    // finished updates

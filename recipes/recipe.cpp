@@ -55,7 +55,11 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
 Json resolved_recipe(const Recipe& recipe) {
   const auto& [file, model, data, lora, stages, train, validation, checkpoint, output_dir] = recipe;
   Json json = {
-      {"model", {{"path", model.path}, {"dtype", model.dtype}, {"on_scaled", model.on_scaled}}},
+      {"model",
+       {{"path", model.path},
+        {"dtype", model.dtype},
+        {"quantization", model.quantization},
+        {"on_scaled", model.on_scaled}}},
       {"data",
        {{"path", data.path},
         {"min_document_tokens", data.min_document_tokens},
@@ -71,9 +75,9 @@ Json resolved_recipe(const Recipe& recipe) {
       {"train",
        {{"max_grad_norm", train.max_grad_norm},
         {"seed", train.seed},
-        {"recompute", train.recompute},
         {"loss_chunk_tokens", train.loss_chunk_tokens},
         {"threads", train.threads}}},
+      {"memory", write_memory_options(train.memory)},
       {"stages", Json::array()},
       {"optimizer",
        {{"lr", train.optimizer.lr},
@@ -85,6 +89,10 @@ Json resolved_recipe(const Recipe& recipe) {
         {"warmup_steps", train.lr_schedule.warmup_steps},
         {"min_lr_ratio", train.lr_schedule.min_lr_ratio}}},
   };
+  for (const auto& [pattern, r] : lora.rank_pattern) json["lora"]["rank_pattern"][pattern] = r;
+  for (const auto& [pattern, alpha] : lora.alpha_pattern) {
+    json["lora"]["alpha_pattern"][pattern] = alpha;
+  }
   for (const auto& stage : stages) json["stages"].push_back(write_stage(stage));
   if (!validation.path.empty()) {
     json["validation"] = {{"path", validation.path},
@@ -106,8 +114,10 @@ Json resume_identity(const Recipe& recipe) {
   // Whoever may go on has said it; only "compose" gives other frequencies.
   if (recipe.model.on_scaled != "compose") json["model"].erase("on_scaled");
   json["data"].erase("path");
-  json["train"].erase("recompute");  // changes no bit
-  json["train"].erase("threads");    // the user's to choose on another machine
+  // Of the choices for memory only this one changes what is computed.
+  json["memory"] = {
+      {"optimizer_state_bits", recipe.train.memory.optimizer_state_bits.value_or(32)}};
+  json["train"].erase("threads");  // the user's to choose on another machine
   return json;
 }
 

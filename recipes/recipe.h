@@ -16,8 +16,9 @@
 namespace longspan {
 
 struct ModelOptions {
-  std::string path;                // a Hugging Face folder or a GGUF file
-  std::string dtype = "bfloat16";  // or "float32"
+  std::string path;                   // a Hugging Face folder or a GGUF file
+  std::string dtype = "bfloat16";     // or "float32"
+  std::string quantization = "none";  // of the frozen projections: or "nf4", "int8"
   // A base whose RoPE is scaled already: "error", "replace" its scaling by the recipe's, or
   // "compose" the two (see src/rope/compose_rope.h).
   std::string on_scaled = "error";
@@ -31,12 +32,15 @@ struct DataOptions {
 };
 
 /// All that decides a run: the sum of the options of its parts. As YAML:
-///   model: {path, dtype, on_scaled}
+///   model: {path, dtype, quantization, on_scaled}
 ///   data: {path, min_document_tokens, only_full_passages, shuffle}
-///   lora: {r, lora_alpha, use_rslora, use_dora, target_modules, modules_to_save}
+///   lora: {r, lora_alpha, use_rslora, use_dora, target_modules, modules_to_save,
+///          rank_pattern: {MODULE: r}, alpha_pattern: {MODULE: lora_alpha}}
 ///   rope: {rope_type, factor, ...}         attention: {pattern, group_size or group_ratio}
 ///   train: {steps, seq_len, batch_size, gradient_accumulation_steps, max_grad_norm, seed,
-///           recompute, loss_chunk_tokens, threads}
+///           loss_chunk_tokens, threads}
+///   memory: {recompute, offload, offload_dir, offload_ram, mlp_chunk_tokens, weights,
+///            optimizer_state_bits}
 ///   stages: [{steps, seq_len, batch_size, gradient_accumulation_steps, rope, attention}, ...]
 ///   optimizer: {lr, betas, eps, weight_decay}    lr_schedule: {type, warmup_steps, min_lr_ratio}
 ///   validation: {path, every_steps, sequences, seq_len}

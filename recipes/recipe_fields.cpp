@@ -1,6 +1,9 @@
 #include "recipes/recipe_fields.h"
 
+#include <algorithm>
 #include <limits>
+
+#include "checkpoints/adapter_config.h"
 
 namespace longspan {
 
@@ -26,6 +29,7 @@ ModelOptions read_model(Fields fields) {
   ModelOptions options;
   require_text(fields, "path", options.path);
   fields.choice("dtype", options.dtype, {"bfloat16", "float32"});
+  fields.choice("quantization", options.quantization, {"none", "nf4", "int8"});
   fields.choice("on_scaled", options.on_scaled, on_scaled_names());
   fields.finish();
   return options;
@@ -53,6 +57,10 @@ LoraOptions read_lora(Fields fields) {
   fields.optional("use_rslora", options.use_rslora);
   fields.optional("use_dora", options.use_dora);
   fields.optional("target_modules", options.target_modules);
+  read_lora_patterns(fields, 65536, options);
+  // In the order of adapter_config.json, where PEFT takes the first that matches.
+  std::sort(options.rank_pattern.begin(), options.rank_pattern.end());
+  std::sort(options.alpha_pattern.begin(), options.alpha_pattern.end());
   fields.optional("modules_to_save", options.modules_to_save);
   if (options.target_modules.empty() && options.modules_to_save.empty()) {
     fields.error("target_modules", "nothing is trained; name modules here or in modules_to_save");
@@ -91,7 +99,9 @@ Stage read_train(Fields fields, bool has_stages, TrainerOptions& options) {
   int64_t seed = 0;
   fields.in_range("seed", seed, 0, std::numeric_limits<int64_t>::max());
   options.seed = static_cast<uint64_t>(seed);
-  fields.optional("recompute", options.recompute);
+  if (fields.has("recompute")) {
+    fields.error("recompute", "is now memory.recompute: none, selective, layer or auto");
+  }
   fields.in_range("loss_chunk_tokens", options.loss_chunk_tokens, 1, 1 << 20);
   fields.in_range("threads", options.threads, 0, 4096);
   fields.finish();
@@ -179,6 +189,7 @@ Recipe read_recipe(Fields root) {
   for (Stage& stage : recipe.stages) {
     stage.on_scaled = parse_on_scaled(recipe.model.on_scaled, "model.on_scaled");
   }
+  recipe.train.memory = read_memory_options(root.child("memory"));
   recipe.train.optimizer = read_optimizer(root.child("optimizer"));
   recipe.train.lr_schedule =
       read_lr_schedule(root.child("lr_schedule"), total_steps(recipe.stages));

@@ -24,6 +24,7 @@ int inspect_command(int argc, char** argv);
 int logits_command(int argc, char** argv);
 int longrope_search_command(int argc, char** argv);
 int merge_command(int argc, char** argv);
+int plan_command(int argc, char** argv);
 int prepare_command(int argc, char** argv);
 int pull_command(int argc, char** argv);
 int report_command(int argc, char** argv);

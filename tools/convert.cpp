@@ -81,13 +81,14 @@ int convert_command(int argc, char** argv) {
   }
   fs::path in = (*parsed)["input"].as<std::string>();
   fs::path out = (*parsed)["output"].as<std::string>();
+  if (out.empty()) fail(ExitCode::kUsage, "longspan convert: OUT is empty; give a folder or file");
   std::error_code status;
   if (fs::equivalent(in, out, status)) {
     fail(ExitCode::kUsage, "{}: is both IN and OUT; give another", out.string());
   }
   auto source = open_model_source(in);
   ModelConfig config = read_hf_config(source->config_json(), in.string());
-  if (out.extension() == ".gguf") {
+  if (out.extension() == ".gguf" || out.extension() == ".GGUF") {
     convert_to_gguf(*source, config, out, *parsed);
   } else {
     convert_to_folder(*source, config, out, *parsed);

@@ -98,6 +98,7 @@ Json provenance(const cxxopts::ParseResult& parsed, const OpenedModel& opened,
           {"rope", opened.rope_after},
           {"attention", attention},
           {"dtype", parsed["dtype"].as<std::string>()},
+          {"quantization", parsed["quantization"].as<std::string>()},
           {"tokenizer_fingerprint", tokenizer.fingerprint()},
           {"threads", at::get_num_threads()},
           {"cpu", cpu_name()}};

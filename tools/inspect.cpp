@@ -2,8 +2,8 @@
 
 #include "checkpoints/checkpoint_store.h"
 #include "checkpoints/gguf.h"
-#include "checkpoints/hf_source.h"
 #include "checkpoints/hub_cache.h"
+#include "checkpoints/meta_source.h"
 #include "checkpoints/peft_adapter.h"
 #include "checkpoints/tensor_file.h"
 #include "checkpoints/train_state.h"
@@ -52,7 +52,8 @@ Json rope_facts(const ModelConfig& config) {
 }
 
 Json describe_model(const fs::path& path, bool list) {
-  HfSource source(path);
+  auto opened = open_model_source(path);
+  const ModelSource& source = *opened;
   ModelConfig config = read_hf_config(source.config_json(), path.string());
   Json facts = {{"kind", "model folder"}, {"path", path.string()}};
   for (const char* key : {"model_type", "vocab_size", "hidden_size", "intermediate_size",
@@ -173,7 +174,9 @@ Json describe(const fs::path& named, bool list) {
   if (fs::is_directory(path)) {
     if (fs::exists(path / "adapter_config.json")) return describe_adapter(path, list);
     if (fs::exists(path / "checkpoints")) return describe_run(path);
-    if (fs::exists(path / "config.json")) return describe_model(path, list);
+    if (fs::exists(path / "config.json") || MetaSource::is_one(path)) {
+      return describe_model(path, list);
+    }
     fail(ExitCode::kModel, "{}: is no model folder, adapter, checkpoint or run", path.string());
   }
   std::string bytes = first_bytes(path);

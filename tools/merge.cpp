@@ -21,8 +21,7 @@ constexpr std::string_view kExample =
 /// An adapter folder (or the hub id of one) as it is; of a run folder its newest checkpoint.
 fs::path adapter_folder(const fs::path& given) {
   fs::path checkpoint = find_model(given);
-  auto found = look_up_model(checkpoint);
-  if (found && fs::exists(*found / "adapter_config.json")) return *found;
+  if (fs::exists(checkpoint / "adapter_config.json")) return checkpoint;
   if (auto newest = CheckpointStore(checkpoint / "checkpoints").newest()) return *newest;
   fail(ExitCode::kModel,
        "{}: is neither an adapter folder (adapter_config.json) nor a run with "
@@ -64,6 +63,7 @@ int merge_command(int argc, char** argv) {
          "longspan merge: expected BASE, CHECKPOINT and OUT; see longspan merge -h");
   }
   fs::path out = (*parsed)["output"].as<std::string>();
+  if (out.empty()) fail(ExitCode::kUsage, "longspan merge: OUT is empty; give a folder");
   require_replaceable(out, parsed->count("force") > 0);
   int64_t shard_bytes = parse_shard_size((*parsed)["shard-size"].as<std::string>(), "--shard-size");
 

@@ -69,12 +69,14 @@ void add_model_options(cxxopts::Options& options) {
                         cxxopts::value<std::string>())(
       "adapter", "PEFT adapter folder to put on it", cxxopts::value<std::string>(), "DIR")(
       "rope", "RoPE scaling, e.g. '{rope_type: yarn, factor: 2.0}', or a JSON file with one",
-      cxxopts::value<std::string>(), "MAP")("attention", "full or shifted_sparse",
+      cxxopts::value<std::string>(), "MAP")("attention", "full, shifted_sparse or sliding_window",
                                             cxxopts::value<std::string>()->default_value("full"),
                                             "PATTERN")(
       "group-size", "tokens a group of shifted_sparse", cxxopts::value<std::string>(), "N")(
       "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
-      "DTYPE")("threads", "processor threads (default: all)", cxxopts::value<int>(), "N")(
+      "DTYPE")("quantization", "of the projections' weights: none, nf4 or int8",
+               cxxopts::value<std::string>()->default_value("none"),
+               "KIND")("threads", "processor threads (default: all)", cxxopts::value<int>(), "N")(
       "h,help", "this help");
   add_on_scaled_option(options);
   options.positional_help("MODEL");
@@ -84,6 +86,11 @@ at::ScalarType parse_dtype(const std::string& name) {
   if (name == "bfloat16") return at::kBFloat16;
   if (name == "float32") return at::kFloat;
   fail(ExitCode::kUsage, "--dtype: '{}' is not known; expected bfloat16 or float32", name);
+}
+
+Quantization parse_quantization(const std::string& name) {
+  if (auto quantization = quantization_named(name)) return *quantization;
+  fail(ExitCode::kUsage, "--quantization: '{}' is not known; expected none, nf4 or int8", name);
 }
 
 void set_threads(const cxxopts::ParseResult& parsed) {
@@ -98,7 +105,9 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
     fail(ExitCode::kUsage, "no MODEL given, expected a model folder or a GGUF file; see -h");
   }
   set_threads(parsed);
-  ImportOptions import{.dtype = parse_dtype(parsed["dtype"].as<std::string>())};
+  ImportOptions import{
+      .dtype = parse_dtype(parsed["dtype"].as<std::string>()),
+      .quantization = parse_quantization(parsed["quantization"].as<std::string>())};
   OpenedModel opened;
   std::filesystem::path model = parsed["model"].as<std::string>();
   std::optional<PeftAdapter> adapter;

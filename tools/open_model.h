@@ -11,7 +11,7 @@
 namespace longspan {
 
 /// Adds what eval, generate and logits share: the positional MODEL, --adapter, --rope,
-/// --on-scaled, --attention, --group-size, --dtype, --threads and -h.
+/// --on-scaled, --attention, --group-size, --dtype, --quantization, --threads and -h.
 void add_model_options(cxxopts::Options& options);
 
 /// A model ready to run, with what the options made of it.
@@ -39,5 +39,8 @@ void set_threads(const cxxopts::ParseResult& parsed);
 
 /// "float32" or "bfloat16", as --dtype takes them.
 at::ScalarType parse_dtype(const std::string& name);
+
+/// "none", "nf4" or "int8", as --quantization takes them.
+Quantization parse_quantization(const std::string& name);
 
 }  // namespace longspan

@@ -1,6 +1,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "src/core/atomic_file.h"
@@ -105,7 +106,9 @@ void require_space(const fs::path& repository, const std::vector<HubFile>& files
     if (fs::exists(blob)) continue;
     std::error_code none;
     auto part = fs::file_size(blob.string() + ".incomplete", none);
-    bytes += file.size - (none ? 0 : std::min(file.size, static_cast<int64_t>(part)));
+    int64_t lacking = file.size - (none ? 0 : std::min(file.size, static_cast<int64_t>(part)));
+    // The sizes are what a server claims.
+    if (__builtin_add_overflow(bytes, lacking, &bytes)) bytes = std::numeric_limits<int64_t>::max();
   }
   require_disk_space(repository, bytes);
 }

@@ -2,7 +2,7 @@
 
 #include "checkpoints/hf_tokenizer.h"
 #include "checkpoints/hub_cache.h"
-#include "checkpoints/model_source.h"
+#include "checkpoints/meta_source.h"
 
 namespace longspan {
 
@@ -29,7 +29,7 @@ TextModel open_text_model(const fs::path& named) {
   fs::path model = find_model(named);
   TextModel text_model;
   Json config;
-  if (fs::is_directory(model)) {
+  if (fs::is_directory(model) && !MetaSource::is_one(model)) {
     Json tokenizer = hf_tokenizer_json(model);
     if (tokenizer.is_null()) {
       fail(ExitCode::kModel, "{}: has neither tokenizer.json nor tokenizer.model", model.string());

@@ -4,17 +4,18 @@
 
 #include "checkpoints/model_source.h"
 #include "data/sha256.h"
+#include "recipes/recipe_plan.h"
 #include "recipes/yaml.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/open_store.h"
 #include "tools/recipe_arguments.h"
-#include "trainer/memory_estimate.h"
 #include "trainer/observers/metrics.h"
 #include "trainer/observers/progress.h"
 #include "trainer/observers/stop_on_signal.h"
 #include "trainer/parameter_count.h"
+#include "trainer/plan_report.h"
 #include "trainer/process_memory.h"
 #include "trainer/trainer.h"
 #include "trainer/training_flops.h"
@@ -100,7 +101,29 @@ std::string describe_rope(const RopeExtension& rope) {
                      human_count(rope.context_length));
 }
 
-void show_banner(const Recipe& recipe, const Inputs& inputs, const MemoryEstimate& memory) {
+/// A run that goes on keeps what was chosen when it began, so that its losses stay the same bits.
+MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
+  const fs::path resolved = fs::path(recipe.output_dir) / "recipe.resolved.yaml";
+  const MemoryOptions& asked = recipe.train.memory;
+  if (!resumes || !fs::exists(resolved)) return asked;
+  return merge_memory_options(asked, load_recipe(resolved, {}).train.memory);
+}
+
+Plan plan_recipe(Recipe& recipe, const ModelConfig& config, bool resumes) {
+  const RunShape shape = run_shape(recipe, config);
+  const Machine machine = this_machine(recipe, KernelRates());
+  const MemoryOptions asked = memory_asked(recipe, resumes);
+  Plan plan = plan_run(shape, recipe.stages, asked, machine);
+  if (!plan.fits()) {
+    require_fit(plan, remedies(shape, recipe.stages, asked, machine),
+                longest_context(shape, recipe.stages, asked, machine));
+  }
+  plan.memory.offload_dir = offload_directory(recipe);
+  recipe.train.memory = plan.memory;
+  return plan;
+}
+
+void show_banner(const Recipe& recipe, const Inputs& inputs, const Plan& plan) {
   const ModelConfig& config = inputs.config;
   const TokenStoreInfo& info = inputs.store->info();
   log_info(fmt::format("model    {} ({}, {} layers, hidden_size {}, {})", recipe.model.path,
@@ -121,11 +144,11 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, const MemoryEstimat
         i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
-        step_flops(config, stage, recipe.train.recompute) / 1e12, human_count(packing.sequences),
-        human_count(packing.full_passages)));
+        step_flops(config, stage, *plan.memory.recompute).total() / 1e12,
+        human_count(packing.sequences), human_count(packing.full_passages)));
     first += stage.steps;
   }
-  log_info(fmt::format("memory   about {}", memory.to_string()));
+  log_info(fmt::format("memory   about {}; {}", describe_peak(plan.peak()), describe_memory(plan)));
   log_info(fmt::format("output   {}", recipe.output_dir));
 }
 
@@ -169,7 +192,9 @@ int run(const Recipe& recipe, const Inputs& inputs, const std::optional<fs::path
   keep_freed_memory();
   set_seed_and_threads(recipe.train);
   auto dtype = recipe.model.dtype == "float32" ? at::kFloat : at::kBFloat16;
-  auto model = import_model(*inputs.model, {.dtype = dtype});
+  auto model = import_model(
+      *inputs.model,
+      {.dtype = dtype, .quantization = quantization_named(recipe.model.quantization).value()});
   apply_lora(*model, recipe.lora);
 
   Trainer trainer(*model, recipe.stages, inputs.loaders, recipe.train);
@@ -209,15 +234,13 @@ int train_command(int argc, char** argv) {
   bool resumes = parsed->count("resume") > 0, dry_run = parsed->count("dry-run") > 0;
   if (!resumes && !dry_run) refuse_second_run(recipe);
   Inputs inputs = open_inputs(recipe);
-  MemoryEstimate memory = estimate_memory(inputs.config, recipe.lora, recipe.stages, recipe.train,
-                                          recipe.model.dtype == "float32" ? 4 : 2);
+  const Plan plan = plan_recipe(recipe, inputs.config, resumes);
   const fs::path folder = recipe.output_dir;
   if (!dry_run) {
     fs::create_directories(folder);
     log_to_file(folder / "log.txt");
   }
-  show_banner(recipe, inputs, memory);
-  require_memory(memory, available_memory_bytes());
+  show_banner(recipe, inputs, plan);
   if (dry_run) return 0;
 
   std::optional<fs::path> checkpoint;

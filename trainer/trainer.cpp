@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cmath>
 
+#include "checkpoints/mapped_weights.h"
 #include "src/core/error.h"
+#include "src/nn/activation_store.h"
 #include "trainer/learning_rate.h"
 #include "trainer/loss.h"
 #include "trainer/process_memory.h"
@@ -34,6 +36,27 @@ void require_finite(const StepRecord& record, const StagePosition& position, con
        stage.seq_len, record.step - 1);
 }
 
+TrainerOptions resolved(TrainerOptions options) {
+  options.memory = merge_memory_options(options.memory, default_memory_options());
+  options.optimizer.state_bits = *options.memory.optimizer_state_bits;
+  return options;
+}
+
+ActivationOptions activation_options(const MemoryOptions& memory, CausalLm& model) {
+  ActivationOptions options;
+  if (memory.weights == FrozenWeights::kMapped) {
+    options.recompute.residency = std::make_shared<MappedWeights>(model);
+  }
+  options.recompute.what = *memory.recompute;
+  options.mlp_chunk_tokens = *memory.mlp_chunk_tokens;
+  if (memory.offload != Offload::kNone) {
+    std::string directory = memory.offload == Offload::kDisk ? memory.offload_dir : "";
+    options.recompute.store = std::make_shared<ActivationStore>(
+        ActivationStoreOptions{.ram_bytes = *memory.offload_ram, .directory = directory});
+  }
+  return options;
+}
+
 }  // namespace
 
 Trainer::Trainer(CausalLm& model, std::vector<Stage> stages,
@@ -42,10 +65,10 @@ Trainer::Trainer(CausalLm& model, std::vector<Stage> stages,
       base_(model.config()),
       stages_(std::move(stages)),
       loaders_(std::move(loaders)),
-      options_(options),
-      optimizer_(model, options.optimizer) {
+      options_(resolved(options)),
+      optimizer_(model, options_.optimizer) {
   if (stages_.size() != loaders_.size()) throw std::logic_error("one loader a stage is needed");
-  model_.set_recompute(options_.recompute);
+  model_.set_activations(activation_options(options_.memory, model_));
 }
 
 Trainer& Trainer::add(std::unique_ptr<Observer> observer) {
@@ -117,21 +140,13 @@ void Trainer::resume(const TrainState& state) {
     fail(ExitCode::kCheckpoint, "the checkpoint is at step {}, beyond the {} steps of the run",
          state.step, total_steps(stages_));
   }
-  std::map<std::string, AdamW::Saved> saved;
-  for (const auto& weight : state.weights) {
-    saved[weight.name] = {weight.master, weight.exp_avg, weight.exp_avg_sq};
-  }
-  optimizer_.restore(saved);
+  optimizer_.restore(state.weights);
   step_ = state.step;
   tokens_ = state.tokens;
 }
 
 TrainState Trainer::state() const {
-  TrainState state{.step = step_, .tokens = tokens_, .identity = {}, .weights = {}};
-  for (const auto& weight : optimizer_.weights()) {
-    state.weights.push_back({weight.name, weight.master, weight.exp_avg, weight.exp_avg_sq});
-  }
-  return state;
+  return {.step = step_, .tokens = tokens_, .identity = {}, .weights = optimizer_.state()};
 }
 
 void set_seed_and_threads(const TrainerOptions& options) {

@@ -4,17 +4,18 @@
 
 #include "trainer/adamw.h"
 #include "trainer/learning_rate.h"
+#include "trainer/memory_options.h"
 
 namespace longspan {
 
 struct TrainerOptions {
   AdamWOptions optimizer = {};
   LearningRateOptions lr_schedule = {};
-  double max_grad_norm = 1.0;        // gradients are scaled down to it; 0: never
-  int64_t loss_chunk_tokens = 1024;  // rows of logits that exist at a time
-  bool recompute = true;             // of each layer in backward, instead of keeping activations
-  uint64_t seed = 0;                 // of LoRA's start and of the order of the data
-  int64_t threads = 0;               // 0: LibTorch's choice, one a core
+  MemoryOptions memory = {};
+  double max_grad_norm = 1.0;       // gradients are scaled down to it; 0: never
+  int64_t loss_chunk_tokens = 512;  // rows of logits that exist at a time
+  uint64_t seed = 0;                // of LoRA's start and of the order of the data
+  int64_t threads = 0;              // 0: LibTorch's choice, one a core
 };
 
 }  // namespace longspan

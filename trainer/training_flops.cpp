@@ -2,23 +2,58 @@
 
 namespace longspan {
 
-double forward_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len,
-                     int64_t rows) {
-  const auto d = [](int64_t value) { return static_cast<double>(value); };
-  double attention_weights = 2.0 * d(config.hidden_size) * d(config.head_dim) *
-                             d(config.num_attention_heads + config.num_key_value_heads);
-  double mlp_weights = 3.0 * d(config.hidden_size) * d(config.intermediate_size);
-  double weights = d(config.num_hidden_layers) * (attention_weights + mlp_weights) +
-                   d(config.vocab_size) * d(config.hidden_size);
-  double pairs = d(attention.scored_pairs(seq_len)) * d(config.num_hidden_layers) *
-                 d(config.num_attention_heads);
-  return d(rows) * (2.0 * weights * d(seq_len) + 4.0 * d(config.head_dim) * pairs);
+namespace {
+
+double d(int64_t value) { return static_cast<double>(value); }
+
+/// Weights of the projections of one layer.
+struct LayerWeights {
+  double query_key_value, o_proj, gate_up, down_proj;
+
+  explicit LayerWeights(const ModelConfig& c)
+      : query_key_value(d(c.hidden_size) * d(c.head_dim) *
+                        d(c.num_attention_heads + 2 * c.num_key_value_heads)),
+        o_proj(d(c.hidden_size) * d(c.head_dim) * d(c.num_attention_heads)),
+        gate_up(2 * d(c.hidden_size) * d(c.intermediate_size)),
+        down_proj(d(c.hidden_size) * d(c.intermediate_size)) {}
+
+  double total() const { return query_key_value + o_proj + gate_up + down_proj; }
+};
+
+double attention_flops(const ModelConfig& config, const AttentionPattern& attention,
+                       int64_t seq_len) {
+  return 4.0 * d(config.head_dim) * d(attention.scored_pairs(seq_len)) *
+         d(config.num_hidden_layers) * d(config.num_attention_heads);
 }
 
-double step_flops(const ModelConfig& config, const Stage& stage, bool recompute) {
-  return (recompute ? 3.0 : 2.0) *
-         forward_flops(config, *stage.attention, stage.seq_len,
-                       stage.batch_size * stage.gradient_accumulation_steps);
+}  // namespace
+
+double forward_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len,
+                     int64_t rows) {
+  double weights = d(config.num_hidden_layers) * LayerWeights(config).total() +
+                   d(config.vocab_size) * d(config.hidden_size);
+  return d(rows) * (2.0 * weights * d(seq_len) + attention_flops(config, attention, seq_len));
+}
+
+StepFlops step_flops(const ModelConfig& config, const Stage& stage, Recompute recompute,
+                     bool trains_head) {
+  const LayerWeights weights(config);
+  const double a_weight = 2.0 * d(config.num_hidden_layers) * d(stage.tokens_per_step());
+  StepFlops flops;
+  flops.linears_forward = flops.linears_backward = a_weight * weights.total();
+  flops.attention_forward = d(stage.batch_size * stage.gradient_accumulation_steps) *
+                            attention_flops(config, *stage.attention, stage.seq_len);
+  flops.attention_backward = 2.5 * flops.attention_forward;
+  if (recompute != Recompute::kNone) {
+    flops.linears_recomputed = a_weight * (weights.query_key_value + weights.gate_up);
+  }
+  if (recompute == Recompute::kLayer) {
+    flops.linears_recomputed += a_weight * (weights.query_key_value + weights.o_proj);
+    flops.attention_recomputed = flops.attention_forward;
+  }
+  flops.head = 2.0 * (trains_head ? 3 : 2) * d(config.vocab_size) * d(config.hidden_size) *
+               d(stage.tokens_per_step());
+  return flops;
 }
 
 }  // namespace longspan

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "src/model/model_config.h"
+#include "src/nn/recompute.h"
 #include "trainer/stage.h"
 
 namespace longspan {
@@ -10,10 +11,20 @@ namespace longspan {
 double forward_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len,
                      int64_t rows);
 
-/// One update of a stage with frozen projections: the forward pass, the same again where
-/// activations are recomputed, and a backward pass of one (projections: gradients of their inputs
-/// only) to two and a half (attention) forward ones, counted as one. Good for ratios and rough
-/// times.
-double step_flops(const ModelConfig& config, const Stage& stage, bool recompute);
+/// One update of a stage with frozen projections, as src/nn/recompute.h and chunked_cross_entropy.h
+/// compute it: the backward of a projection is the gradient of its input alone, that of attention
+/// two and a half forward passes. Low-rank parts are left out.
+struct StepFlops {
+  double linears_forward = 0, linears_recomputed = 0, linears_backward = 0;
+  double attention_forward = 0, attention_recomputed = 0, attention_backward = 0;
+  double head = 0;  // logits and the gradients of the hidden states, and of the head if it trains
+
+  double total() const {
+    return linears_forward + linears_recomputed + linears_backward + attention_forward +
+           attention_recomputed + attention_backward + head;
+  }
+};
+StepFlops step_flops(const ModelConfig& config, const Stage& stage, Recompute recompute,
+                     bool trains_head = false);
 
 }  // namespace longspan

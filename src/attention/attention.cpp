@@ -2,6 +2,7 @@
 
 #include "src/attention/full.h"
 #include "src/attention/shifted_sparse.h"
+#include "src/attention/sliding_window.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -22,6 +23,7 @@ std::shared_ptr<AttentionPattern> make() {
 constexpr Entry kPatterns[] = {
     {"full", make<FullAttention>},
     {"shifted_sparse", make<ShiftedSparseAttention>},
+    {"sliding_window", make<SlidingWindowAttention>},
 };
 
 }  // namespace

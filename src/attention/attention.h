@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "src/attention/kernels/causal_attention.h"
 #include "src/attention/rotary.h"
 #include "src/core/fields.h"
 
@@ -35,8 +36,9 @@ struct Heads {
 struct AttentionContext {
   const Rotary& rotary;
   at::Tensor document_ids;  // [B, T] int64, non-decreasing; undefined when a row is one document
-  LayerState* state = nullptr;  // keys and values of earlier passes, or none
-  int64_t sliding_window = 0;   // keys that a query sees at most, its own included; 0: no limit
+  LayerState* state = nullptr;    // keys and values of earlier passes, or none
+  int64_t sliding_window = 0;     // keys that a query sees at most, its own included; 0: no limit
+  KeptAttention* kept = nullptr;  // what recomputation need not compute again, or none
 };
 
 /// Who attends to whom; a query sees what its pattern, its document and the model's own sliding
@@ -56,7 +58,8 @@ class AttentionPattern {
   virtual int64_t scored_pairs(int64_t seq_len) const = 0;
 };
 
-/// The patterns there are ("full", "shifted_sparse"), and one with its defaults (nullptr: unknown).
+/// The patterns there are ("full", "shifted_sparse", "sliding_window"), and one with its defaults
+/// (nullptr: unknown).
 std::vector<std::string> attention_patterns();
 std::shared_ptr<AttentionPattern> make_attention_pattern(std::string_view name);
 

@@ -10,7 +10,7 @@ at::Tensor FullAttention::attend(const Heads& heads, const AttentionContext& con
   if (context.state) std::tie(k, v) = context.state->append(k, v);
   at::Tensor starts = key_starts(context, q.size(0), q.size(2), k.size(2) - q.size(2));
   at::Tensor key_start = starts.unsqueeze(1).expand({q.size(0), q.size(1), q.size(2)});
-  return causal_attention(q, k, v, key_start.contiguous());
+  return causal_attention(q, k, v, key_start.contiguous(), context.kept);
 }
 
 }  // namespace longspan

@@ -39,10 +39,6 @@ at::Tensor rotate_bf16(const at::Tensor& x, const at::Tensor& cos, const at::Ten
   return out.transpose(1, 2);
 }
 
-at::Tensor with_contiguous_rows(const at::Tensor& x) {
-  return x.stride(3) == 1 ? x : x.contiguous();
-}
-
 class Rotate : public torch::autograd::Function<Rotate> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,

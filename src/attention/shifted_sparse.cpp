@@ -71,7 +71,7 @@ at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
   at::Tensor key_start =
       at::cat({starts_of(0, unshifted), starts_of(group / 2, num_heads - unshifted)}, 1);
   return causal_attention(context.rotary.rotate(heads.q), context.rotary.rotate(heads.k), heads.v,
-                          key_start.contiguous());
+                          key_start.contiguous(), context.kept);
 }
 
 int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len) const {

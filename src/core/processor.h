@@ -2,13 +2,20 @@
 
 namespace longspan {
 
-/// Whether the kernels in *_bf16.cpp run on this processor (AVX-512 F, BW, VL, DQ and BF16).
-inline bool has_avx512_bf16() {
-  static const bool has =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bf16");
-  return has;
-}
+/// The processors that our kernels are built for; each runs the kernels of those before it.
+enum class Processor {
+  kNone,        // all work is LibTorch's
+  kAvx2,        // AVX2 and FMA
+  kAvx512,      // AVX-512 F, BW, VL and DQ
+  kAvx512Bf16,  // and BF16
+};
+
+/// This processor, or a lesser one that the environment names, so that each can be tested:
+/// LONGSPAN_CPU=avx512_bf16|avx512|avx2|none. A name that is unknown, or more than this processor
+/// has, is an Error (kUsage). Read at each call.
+Processor processor();
+
+/// Whether the kernels in *_bf16.cpp run on this processor.
+inline bool has_avx512_bf16() { return processor() == Processor::kAvx512Bf16; }
 
 }  // namespace longspan

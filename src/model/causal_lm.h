@@ -7,6 +7,7 @@
 #include "src/model/model_config.h"
 #include "src/nn/lora_linear.h"
 #include "src/nn/module.h"
+#include "src/nn/recompute.h"
 
 namespace longspan {
 
@@ -31,6 +32,11 @@ struct ModelState {
   void begin_pass(const at::Tensor& ids, int64_t seq_len, size_t num_layers);
 };
 
+struct ActivationOptions {
+  RecomputeOptions recompute = {};
+  int64_t mlp_chunk_tokens = 0;  // that the MLP works on at once, with recompute; 0: all
+};
+
 /// A decoder-only language model.
 class CausalLm : public Module {
  public:
@@ -53,15 +59,15 @@ class CausalLm : public Module {
                         int64_t max_position_embeddings);
   void set_attention(std::shared_ptr<const AttentionPattern> attention);
   const AttentionPattern& attention() const { return *attention_; }
-  /// Keep only each layer's input for backward and compute the rest of the layer again there.
-  void set_recompute(bool recompute) { recompute_ = recompute; }
+  /// What a training pass keeps for backward, and where.
+  void set_activations(ActivationOptions options) { activations_ = std::move(options); }
 
   at::ScalarType dtype() const { return lm_head_weight().scalar_type(); }
 
  protected:
   ModelConfig config_;
   std::shared_ptr<const AttentionPattern> attention_;  // "full" at first
-  bool recompute_ = false;
+  ActivationOptions activations_;
 };
 
 /// The model of config.model_type with unloaded parameters. Throws Error(kModel) listing the known

@@ -11,7 +11,6 @@
 
 #include "src/model/mlp.h"
 #include "src/model/self_attention.h"
-#include "src/nn/recompute.h"
 
 namespace longspan {
 
@@ -31,16 +30,30 @@ class Decoder::Layer : public Module {
 
   const LayerOptions& options() const { return options_; }
 
-  at::Tensor forward(const at::Tensor& x, const AttentionPattern& pattern,
-                     const AttentionContext& context) const {
-    at::Tensor attended = self_attn_.forward(input_layernorm_->forward(x), pattern, context);
-    if (!pre_feedforward_layernorm_) {
-      at::Tensor residual = x + attended;
-      return residual + mlp_.forward(post_attention_layernorm_->forward(residual));
+  /// Attention and MLP. `attend` is what the pass adds to SelfAttention: its pattern and context.
+  using Attend = std::function<at::Tensor(const SelfAttention&, const at::Tensor&, KeptAttention*)>;
+  std::vector<ResidualBlock> blocks(Attend attend, int64_t mlp_chunk_tokens) {
+    ResidualBlock attention, mlp;
+    mlp.chunk_tokens = mlp_chunk_tokens;
+    if (mlp_chunk_tokens > 0) mlp.trained = trained();
+    if (pre_feedforward_layernorm_) {
+      attention.body = [this, attend = std::move(attend)](auto& x, auto* kept) {
+        at::Tensor attended = attend(self_attn_, input_layernorm_->forward(x), kept);
+        return post_attention_layernorm_->forward(self_attn_.o_proj().forward(attended));
+      };
+      mlp.body = [this](auto& x, auto*) {
+        at::Tensor gated = mlp_.gated(pre_feedforward_layernorm_->forward(x));
+        return post_feedforward_layernorm_->forward(mlp_.down_proj().forward(gated));
+      };
+      return {attention, mlp};
     }
-    at::Tensor residual = x + post_attention_layernorm_->forward(attended);
-    at::Tensor y = mlp_.forward(pre_feedforward_layernorm_->forward(residual));
-    return residual + post_feedforward_layernorm_->forward(y);
+    attention.body = [this, attend = std::move(attend)](auto& x, auto* kept) {
+      return attend(self_attn_, input_layernorm_->forward(x), kept);
+    };
+    attention.linear = &self_attn_.o_proj();
+    mlp.body = [this](auto& x, auto*) { return mlp_.gated(post_attention_layernorm_->forward(x)); };
+    mlp.linear = &mlp_.down_proj();
+    return {attention, mlp};
   }
 
   void visit_linears(const std::string& prefix, const LinearVisitor& visit) {
@@ -59,6 +72,14 @@ class Decoder::Layer : public Module {
   }
 
  private:
+  std::vector<at::Tensor> trained() {
+    std::vector<at::Tensor> parameters;
+    visit_parameters("", [&](const std::string&, at::Tensor& parameter) {
+      if (parameter.requires_grad()) parameters.push_back(parameter);
+    });
+    return parameters;
+  }
+
   static std::unique_ptr<RmsNorm> norm(const ModelConfig& c) {
     return std::make_unique<RmsNorm>(c.hidden_size, c.rms_norm_eps, c.decoder.zero_centered_norms);
   }
@@ -152,12 +173,14 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const LayerOptions& options = layers_[i]->options();
     // Backward may call this once more: it owns what it needs.
-    auto run = [layer = layers_[i].get(), pattern = attention_, rotary = rotations.of(options),
-                documents = input.document_ids, cache = state ? &state->layers[i] : nullptr,
-                window = options.sliding_window](const at::Tensor& hidden) {
-      return layer->forward(hidden, *pattern, {*rotary, documents, cache, window});
+    auto attend = [pattern = attention_, rotary = rotations.of(options),
+                   documents = input.document_ids, cache = state ? &state->layers[i] : nullptr,
+                   window = options.sliding_window](const SelfAttention& attention,
+                                                    const at::Tensor& hidden, KeptAttention* kept) {
+      return attention.attend(hidden, *pattern, {*rotary, documents, cache, window, kept});
     };
-    x = recompute_ && !state ? recompute(run, x) : run(x);
+    x = run_layer(layers_[i]->blocks(std::move(attend), activations_.mlp_chunk_tokens), x,
+                  activations_.recompute, i);
   }
   return norm_.forward(x);
 }

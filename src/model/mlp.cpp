@@ -21,16 +21,10 @@ Mlp::Mlp(const ModelConfig& c) : gelu_tanh_(c.decoder.gelu_tanh) {
   down_proj_ = linear(c.intermediate_size, c.hidden_size);
 }
 
-at::Tensor Mlp::gated(const at::Tensor& gate, const at::Tensor& up) const {
-  return gelu_tanh_ ? at::gelu(gate, "tanh") * up : swiglu(gate, up);
-}
-
-at::Tensor Mlp::forward(const at::Tensor& x) const {
-  if (!gate_up_proj_) {
-    return down_proj_->forward(gated(gate_proj_->forward(x), up_proj_->forward(x)));
-  }
-  auto parts = at::chunk(gate_up_proj_->forward(x), 2, -1);
-  return down_proj_->forward(gated(parts[0], parts[1]));
+at::Tensor Mlp::gated(const at::Tensor& x) const {
+  auto parts = gate_up_proj_ ? at::chunk(gate_up_proj_->forward(x), 2, -1)
+                             : project(x, {gate_proj_.get(), up_proj_.get()});
+  return gelu_tanh_ ? at::gelu(parts[0], "tanh") * parts[1] : swiglu(parts[0], parts[1]);
 }
 
 void Mlp::visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit) {

@@ -12,14 +12,13 @@ class Mlp : public Module {
  public:
   explicit Mlp(const ModelConfig& config);
 
-  /// x [B, T, C] -> [B, T, C]
-  at::Tensor forward(const at::Tensor& x) const;
+  /// x [B, T, C] -> act(gate_proj(x)) * up_proj(x) [B, T, I], which down_proj() takes to [B, T, C].
+  at::Tensor gated(const at::Tensor& x) const;
+  const Linear& down_proj() const { return *down_proj_; }
   void visit_parameters(const std::string& prefix, const ParameterVisitor& visit) override;
   void visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit);
 
  private:
-  at::Tensor gated(const at::Tensor& gate, const at::Tensor& up) const;
-
   std::unique_ptr<Linear> gate_up_proj_, gate_proj_, up_proj_, down_proj_;  // the first, or the two
   bool gelu_tanh_;
 };

@@ -53,9 +53,8 @@ Heads SelfAttention::project(const at::Tensor& x) const {
                          {num_attention_heads_, num_key_value_heads_, num_key_value_heads_}, 2);
     q = parts[0], k = parts[1], v = parts[2];
   } else {
-    q = heads_of(q_proj_->forward(x));
-    k = heads_of(k_proj_->forward(x));
-    v = heads_of(v_proj_->forward(x));
+    auto parts = longspan::project(x, {q_proj_.get(), k_proj_.get(), v_proj_.get()});
+    q = heads_of(parts[0]), k = heads_of(parts[1]), v = heads_of(parts[2]);
   }
   if (q_norm_) {
     q = q_norm_->forward(q);
@@ -65,10 +64,9 @@ Heads SelfAttention::project(const at::Tensor& x) const {
   return {q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)};
 }
 
-at::Tensor SelfAttention::forward(const at::Tensor& x, const AttentionPattern& pattern,
-                                  const AttentionContext& context) const {
-  at::Tensor attended = pattern.attend(project(x), context);     // [B, H, T, D]
-  return o_proj_->forward(attended.transpose(1, 2).flatten(2));  // [B, T, C]
+at::Tensor SelfAttention::attend(const at::Tensor& x, const AttentionPattern& pattern,
+                                 const AttentionContext& context) const {
+  return pattern.attend(project(x), context).transpose(1, 2).flatten(2);
 }
 
 void SelfAttention::visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit) {

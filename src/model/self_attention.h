@@ -13,9 +13,10 @@ class SelfAttention : public Module {
  public:
   explicit SelfAttention(const ModelConfig& config);
 
-  /// x [B, T, C] -> [B, T, C]
-  at::Tensor forward(const at::Tensor& x, const AttentionPattern& pattern,
-                     const AttentionContext& context) const;
+  /// x [B, T, C] -> the heads' outputs [B, T, H * D], which o_proj() takes to [B, T, C].
+  at::Tensor attend(const at::Tensor& x, const AttentionPattern& pattern,
+                    const AttentionContext& context) const;
+  const Linear& o_proj() const { return *o_proj_; }
   void visit_parameters(const std::string& prefix, const ParameterVisitor& visit) override;
   void visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit);
 

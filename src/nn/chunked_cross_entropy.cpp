@@ -1,17 +1,21 @@
 #include "src/nn/chunked_cross_entropy.h"
 
+#include <ATen/OpMathType.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full_like.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+
+#include "src/attention/kernels/bf16_tensor.h"
+#include "src/nn/kernels/cross_entropy_bf16.h"
 
 namespace longspan {
 
@@ -20,30 +24,56 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct ChunkLoss {
-  at::Tensor scored;      // [n] bool
-  at::Tensor target;      // [n, 1] int64, 0 where unscored
-  at::Tensor logits;      // [n, V] float32
-  at::Tensor normalizer;  // [n, 1] log-sum-exp of the logits
-  at::Tensor losses;      // [n] float32, 0 where unscored
-};
+constexpr int64_t kVocabularyBlock = 4096;
 
-ChunkLoss chunk_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels) {
-  ChunkLoss chunk;
-  chunk.scored = labels.ne(kIgnoreIndex);
-  chunk.target = labels.clamp_min(0).unsqueeze(1);
-  chunk.logits = at::linear(hidden, weight).to(at::kFloat);
-  chunk.normalizer = at::logsumexp(chunk.logits, 1, /*keepdim=*/true);
-  chunk.losses =
-      (chunk.normalizer - chunk.logits.gather(1, chunk.target)).squeeze(1).mul_(chunk.scored);
-  return chunk;
+/// Losses [n, float32] of logits [n, V], which with `gradient` become d losses / d logits:
+/// softmax - one_hot(label), in place. Rows with kIgnoreIndex have neither.
+at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool gradient) {
+  at::Tensor scored = labels.ne(kIgnoreIndex).unsqueeze(1), target = labels.clamp_min(0);
+  TORCH_CHECK(target.lt(logits.size(1)).all().item<bool>(), "cross entropy: a label is beyond the ",
+              logits.size(1), " logits");
+  if (runs_bf16_kernels(logits)) {
+    at::Tensor losses = at::empty(labels.sizes(), logits.options().dtype(at::kFloat));
+    at::parallel_for(0, logits.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+      bf16::cross_entropy_rows(mutable_bf16_data(logits) + begin * logits.size(1),
+                               labels.const_data_ptr<int64_t>() + begin, end - begin,
+                               logits.size(1), gradient, losses.mutable_data_ptr<float>() + begin);
+    });
+    return losses;
+  }
+  target = target.unsqueeze(1);
+  at::Tensor exact = logits.to(at::toOpMathType(logits.scalar_type()));
+  at::Tensor normalizer = at::logsumexp(exact, 1, /*keepdim=*/true);
+  at::Tensor losses = (normalizer - exact.gather(1, target)).mul_(scored).squeeze(1);
+  if (gradient) {
+    exact.sub_(normalizer).exp_().scatter_add_(1, target, at::full_like(normalizer, -1.0));
+    logits.copy_(exact.mul_(scored));
+  }
+  return losses.to(at::kFloat);
 }
 
-/// softmax - one_hot(target), in place of the logits, rounded to `dtype`: d losses / d logits.
-at::Tensor logits_gradient(ChunkLoss& chunk, at::ScalarType dtype) {
-  at::Tensor gradient = chunk.logits.sub_(chunk.normalizer).exp_();
-  gradient.scatter_add_(1, chunk.target, at::full_like(chunk.normalizer, -1.0));
-  return gradient.mul_(chunk.scored.unsqueeze(1)).to(dtype);
+/// Calls visit(first row, logits [n, V] in the dtype of `hidden`) for chunks of rows; all share one
+/// buffer.
+template <class Visit>
+void visit_logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t chunk_tokens,
+                  const Visit& visit) {
+  int64_t tokens = hidden.size(0), chunk = std::min(chunk_tokens, tokens);
+  at::Tensor buffer = at::empty({chunk, weight.size(0)}, hidden.options());
+  for (int64_t begin = 0; begin < tokens; begin += chunk) {
+    int64_t rows = std::min(chunk, tokens - begin);
+    at::Tensor logits = buffer.narrow(0, 0, rows);
+    at::mm_out(logits, hidden.narrow(0, begin, rows), weight.t());
+    visit(begin, logits);
+  }
+}
+
+/// sum [V, C] float32 += gradient [n, V]^T hidden [n, C], some rows of the sum at a time: the
+/// product, which comes in the dtype of `hidden`, stays in the cache.
+void add_weight_gradient(at::Tensor& sum, const at::Tensor& gradient, const at::Tensor& hidden) {
+  for (int64_t begin = 0; begin < sum.size(0); begin += kVocabularyBlock) {
+    int64_t rows = std::min(kVocabularyBlock, sum.size(0) - begin);
+    sum.narrow(0, begin, rows).add_(at::mm(gradient.narrow(1, begin, rows).t(), hidden));
+  }
 }
 
 class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy> {
@@ -56,20 +86,16 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
     at::Tensor hidden_gradient, weight_gradient;
     if (train_hidden) hidden_gradient = at::empty_like(hidden);
     if (train_weight) weight_gradient = at::zeros(weight.sizes(), at::kFloat);
-    for (int64_t begin = 0; begin < hidden.size(0); begin += chunk_tokens) {
-      int64_t rows = std::min(chunk_tokens, hidden.size(0) - begin);
-      at::Tensor part = hidden.narrow(0, begin, rows);
-      ChunkLoss chunk = chunk_loss(part, weight, labels.narrow(0, begin, rows));
-      sum += chunk.losses.sum(at::kDouble);
-      if (!train_hidden && !train_weight) continue;
-      at::Tensor gradient = logits_gradient(chunk, hidden.scalar_type());
-      chunk.logits.reset();
+    visit_logits(hidden, weight, chunk_tokens, [&](int64_t begin, at::Tensor& logits) {
+      int64_t rows = logits.size(0);
+      sum += cross_entropy_rows(logits, labels.narrow(0, begin, rows), train_hidden || train_weight)
+                 .sum(at::kDouble);
       if (train_hidden) {
         at::Tensor out = hidden_gradient.narrow(0, begin, rows);
-        at::mm_out(out, gradient, weight);
+        at::mm_out(out, logits, weight);
       }
-      if (train_weight) weight_gradient += at::mm(gradient.t(), part);
-    }
+      if (train_weight) add_weight_gradient(weight_gradient, logits, hidden.narrow(0, begin, rows));
+    });
     context->save_for_backward({hidden_gradient, weight_gradient});
     context->saved_data["dtype"] = static_cast<int64_t>(weight.scalar_type());
     return sum.to(at::kFloat);
@@ -78,10 +104,13 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     auto saved = context->get_saved_variables();
     auto dtype = static_cast<at::ScalarType>(context->saved_data["dtype"].toInt());
-    at::Tensor hidden, weight;
-    if (saved[0].defined()) hidden = saved[0] * gradients[0].to(saved[0].scalar_type());
-    if (saved[1].defined()) weight = (saved[1] * gradients[0]).to(dtype);
-    return {hidden, weight, at::Tensor(), at::Tensor()};
+    // The trainer differentiates the sum itself, for which no copy is made.
+    double factor = gradients[0].item<double>();
+    const auto scaled = [&](const at::Tensor& x) {
+      return !x.defined() || factor == 1 ? x : x * factor;
+    };
+    at::Tensor hidden = scaled(saved[0]), weight = scaled(saved[1]);
+    return {hidden, weight.defined() ? weight.to(dtype) : weight, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -89,19 +118,18 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
 
 at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
                                      const at::Tensor& labels, int64_t chunk_tokens) {
-  return ChunkedCrossEntropy::apply(hidden, weight, labels, chunk_tokens);
+  return ChunkedCrossEntropy::apply(hidden, weight, labels.contiguous(), chunk_tokens);
 }
 
 at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                const at::Tensor& labels, int64_t chunk_tokens) {
   at::NoGradGuard no_gradients;
   at::Tensor losses = at::zeros({hidden.size(0)}, at::kFloat);
-  for (int64_t begin = 0; begin < hidden.size(0); begin += chunk_tokens) {
-    int64_t rows = std::min(chunk_tokens, hidden.size(0) - begin);
+  visit_logits(hidden, weight, chunk_tokens, [&](int64_t begin, at::Tensor& logits) {
+    int64_t rows = logits.size(0);
     losses.narrow(0, begin, rows)
-        .copy_(chunk_loss(hidden.narrow(0, begin, rows), weight, labels.narrow(0, begin, rows))
-                   .losses);
-  }
+        .copy_(cross_entropy_rows(logits, labels.narrow(0, begin, rows), /*gradient=*/false));
+  });
   return losses;
 }
 

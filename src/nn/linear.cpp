@@ -1,5 +1,6 @@
 #include "src/nn/linear.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 
 namespace longspan {
@@ -11,10 +12,31 @@ Linear::Linear(int64_t in_features, int64_t out_features, bool with_bias)
   if (with_bias) bias = unloaded_parameter({out_features});
 }
 
-at::Tensor Linear::forward(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  return is_frozen() ? project(x, {this})[0] : at::linear(x, dense_weight(), bias);
+}
+
+at::Tensor Linear::dense_weight() const {
+  if (weight.defined()) return weight;
+  thread_local at::Tensor scratch;  // flat, as long as the largest weight so far
+  const auto shape = quantized->sizes();
+  const int64_t count = shape[0] * shape[1];
+  if (!scratch.defined() || scratch.numel() < count || scratch.scalar_type() != dtype()) {
+    scratch = at::empty({count}, dtype());
+  }
+  return quantized->dequantize(scratch.narrow(0, 0, count).view(shape));
+}
+
+at::ScalarType Linear::dtype() const {
+  return weight.defined() ? weight.scalar_type() : quantized->dtype();
+}
+
+bool Linear::is_frozen() const {
+  return !(weight.defined() && weight.requires_grad()) && !(bias.defined() && bias.requires_grad());
+}
 
 void Linear::visit_parameters(const std::string& prefix, const ParameterVisitor& visit) {
-  visit(prefix + "weight", weight);
+  if (!quantized) visit(prefix + "weight", weight);
   if (bias.defined()) visit(prefix + "bias", bias);
 }
 

@@ -54,35 +54,41 @@ LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
     : Linear(base.in_features(), base.out_features(), false), scale_(options.scale()) {
   weight = base.weight;
   bias = base.bias;
+  quantized = base.quantized;
   // Kaiming uniform with a = sqrt(5): gain sqrt(2 / (1 + 5)), bound gain sqrt(3 / fan_in). Drawn in
   // float32, so that the start does not depend on the dtype.
   double bound = 1.0 / std::sqrt(static_cast<double>(in_features_));
-  lora_A = at::empty({options.r, in_features_}, at::kFloat)
-               .uniform_(-bound, bound)
-               .to(weight.scalar_type());
-  lora_B = at::zeros({out_features_, options.r}, weight.options());
+  lora_A = at::empty({options.r, in_features_}, at::kFloat).uniform_(-bound, bound).to(dtype());
+  lora_B = at::zeros({out_features_, options.r}, dtype());
   if (options.use_dora) {
-    lora_magnitude_vector = row_norms(weight.to(at::kFloat)).to(weight.scalar_type());
+    lora_magnitude_vector = row_norms(dense_weight().to(at::kFloat)).to(dtype());
   }
 }
 
+bool LoraLinear::is_frozen() const {
+  return Linear::is_frozen() && !lora_magnitude_vector.defined();
+}
+
 at::Tensor LoraLinear::forward(const at::Tensor& x) const {
-  at::Tensor y = lora_magnitude_vector.defined() ? at::linear(x, weight) : Linear::forward(x);
+  if (is_frozen()) return project(x, {this})[0];
+  // A clone of a quantised one: autograd keeps it, and the scratch is written again.
+  const at::Tensor dense = quantized ? dense_weight().clone() : weight;
+  at::Tensor y = at::linear(x, dense);
   at::Tensor reduced = at::linear(x, lora_A).view({-1, lora_A.size(0)});
   y.view({-1, out_features_}).addmm_(reduced, lora_B.t(), /*beta=*/1, /*alpha=*/scale_);
-  if (!lora_magnitude_vector.defined()) return y;
-  at::Tensor norms;
-  {
-    at::NoGradGuard constant;
-    norms = row_norms(lora_weight(weight, lora_A, lora_B, {}, scale_)).to(y.scalar_type());
+  if (lora_magnitude_vector.defined()) {
+    at::Tensor norms;
+    {
+      at::NoGradGuard constant;
+      norms = row_norms(lora_weight(dense, lora_A, lora_B, {}, scale_)).to(y.scalar_type());
+    }
+    y = y * (lora_magnitude_vector / norms);
   }
-  y = y * (lora_magnitude_vector / norms);
   return bias.defined() ? y + bias : y;
 }
 
 at::Tensor LoraLinear::merged_weight() const {
-  return lora_weight(weight, lora_A, lora_B, lora_magnitude_vector, scale_)
-      .to(weight.scalar_type());
+  return lora_weight(dense_weight(), lora_A, lora_B, lora_magnitude_vector, scale_).to(dtype());
 }
 
 void LoraLinear::visit_parameters(const std::string& prefix, const ParameterVisitor& visit) {

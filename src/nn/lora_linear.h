@@ -42,6 +42,9 @@ class LoraLinear : public Linear {
   LoraLinear(Linear& base, const LoraOptions& options);
 
   at::Tensor forward(const at::Tensor& x) const override;
+  std::optional<LowRank> low_rank() const override { return LowRank{lora_A, lora_B, scale_}; }
+  /// False with DoRA, whose magnitude turns the frozen part too.
+  bool is_frozen() const override;
   /// W + scale B A, with DoRA (m / |V|) V, in float32 and rounded once.
   at::Tensor merged_weight() const override;
   void visit_parameters(const std::string& prefix, const ParameterVisitor& visit) override;

@@ -19,18 +19,19 @@ namespace {
 
 constexpr int64_t kGrainBlocks = 256;
 
-/// bitsandbytes' create_dynamic_map(signed=True): between the powers of ten from 1e-6 to 1, the
-/// means of ever more equal steps. linspace is LibTorch's, whose rounding is that of no formula.
-std::array<float, 256> make_dynamic_map() {
+/// bitsandbytes' create_dynamic_map: between the powers of ten from 1e-6 to 1, the means of ever
+/// more equal steps, twice as many without a sign. linspace is LibTorch's, whose rounding is that
+/// of no formula.
+std::array<float, 256> make_dynamic_map(bool has_sign) {
   std::vector<float> map{0.0f, 1.0f};
   for (int exponent = 0; exponent < 7; ++exponent) {
-    int64_t steps = int64_t{1} << exponent;
+    int64_t steps = int64_t{has_sign ? 1 : 2} << exponent;
     at::Tensor bounds = at::linspace(0.1, 1, steps + 1, at::kFloat);
     at::Tensor means = (bounds.narrow(0, 0, steps) + bounds.narrow(0, 1, steps)) / 2.0;
     at::Tensor values = means * std::pow(10.0, exponent - 6);
     for (int64_t i = 0; i < steps; ++i) {
       map.push_back(values[i].item<float>());
-      map.push_back(-values[i].item<float>());
+      if (has_sign) map.push_back(-values[i].item<float>());
     }
   }
   std::sort(map.begin(), map.end());
@@ -48,22 +49,23 @@ std::array<float, 15> nf4_bounds() {
   return bounds;
 }
 
-uint8_t nearest_nf4(float value, const std::array<float, 15>& bounds) {
-  uint8_t code = 0;
-  for (float bound : bounds) code += value > bound;
-  return code;
-}
-
-/// One block of 64: codes, and the largest magnitude.
+/// One block of 64: codes, and the largest magnitude. The loops are written for the vectoriser.
 float quantize_block(const float* values, const std::array<float, 15>& bounds, uint8_t* codes) {
-  float scale = 0;
-  for (int64_t i = 0; i < Nf4Weight::kBlock; ++i) scale = std::max(scale, std::abs(values[i]));
+  constexpr int64_t kBlock = Nf4Weight::kBlock, kLanes = 16;
+  std::array<float, kLanes> largest{};
+  for (int64_t i = 0; i < kBlock; ++i) {
+    largest[i % kLanes] = std::max(largest[i % kLanes], std::abs(values[i]));
+  }
+  float scale = *std::max_element(largest.begin(), largest.end());
   float inverse = 1.0f / std::max(scale, 1e-38f);
-  auto code = [&](int64_t i) {
-    return nearest_nf4(std::clamp(values[i] * inverse, -1.0f, 1.0f), bounds);
-  };
-  for (int64_t i = 0; i < Nf4Weight::kBlock; i += 2) {
-    codes[i / 2] = static_cast<uint8_t>(code(i) << 4 | code(i + 1));
+  std::array<float, kBlock> scaled;
+  for (int64_t i = 0; i < kBlock; ++i) scaled[i] = std::clamp(values[i] * inverse, -1.0f, 1.0f);
+  std::array<int32_t, kBlock> nearest{};
+  for (float bound : bounds) {
+    for (int64_t i = 0; i < kBlock; ++i) nearest[i] += scaled[i] > bound;
+  }
+  for (int64_t i = 0; i < kBlock; i += 2) {
+    codes[i / 2] = static_cast<uint8_t>(nearest[i] << 4 | nearest[i + 1]);
   }
   return scale;
 }
@@ -119,7 +121,12 @@ const std::array<float, 16>& nf4_codebook() {
 }
 
 const std::array<float, 256>& dynamic_map() {
-  static const std::array<float, 256> map = make_dynamic_map();
+  static const std::array<float, 256> map = make_dynamic_map(/*has_sign=*/true);
+  return map;
+}
+
+const std::array<float, 256>& unsigned_dynamic_map() {
+  static const std::array<float, 256> map = make_dynamic_map(/*has_sign=*/false);
   return map;
 }
 

@@ -23,9 +23,10 @@ struct Nf4Weight {
   at::ScalarType dtype = at::kBFloat16;  // what it was and becomes again
 };
 
-/// The 16 values of NF4 and the 256 of the dynamic map, ascending.
+/// The 16 values of NF4 and the 256 of the dynamic maps with and without a sign, ascending.
 const std::array<float, 16>& nf4_codebook();
 const std::array<float, 256>& dynamic_map();
+const std::array<float, 256>& unsigned_dynamic_map();
 
 /// weight [rows, columns], float32 or bfloat16, finite; rows * columns is a multiple of 64, or
 /// Error(kModel).

@@ -1,9 +1,18 @@
 #include "src/nn/recompute.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
+
+#include <algorithm>
+
+#include "src/nn/activation_store.h"
+#include "src/nn/linear.h"
+#include "src/nn/weight_residency.h"
 
 namespace longspan {
 
@@ -11,40 +20,223 @@ namespace {
 
 using torch::autograd::variable_list;
 
+/// A tensor in memory or in the store.
+class Kept {
+ public:
+  Kept() = default;
+  Kept(at::Tensor tensor, ActivationStore* store) : store_(tensor.defined() ? store : nullptr) {
+    if (store_) {
+      ticket_ = store_->put(std::move(tensor));
+    } else {
+      tensor_ = std::move(tensor);
+    }
+  }
+  at::Tensor take() { return store_ ? store_->take(ticket_) : std::move(tensor_); }
+
+ private:
+  at::Tensor tensor_;
+  ActivationStore* store_ = nullptr;
+  ActivationStore::Ticket ticket_ = 0;
+};
+
+at::Tensor through(const ResidualBlock& block, const at::Tensor& x, KeptAttention* kept) {
+  at::Tensor y = block.body(x, kept);
+  return block.linear ? block.linear->forward(y) : y;
+}
+
+/// The chunks of the block's tokens, in order.
+void each_chunk(const ResidualBlock& block, int64_t tokens,
+                const std::function<void(int64_t begin, int64_t count)>& run) {
+  const int64_t most = block.chunk_tokens > 0 ? block.chunk_tokens : tokens;
+  for (int64_t begin = 0; begin < tokens; begin += most) {
+    run(begin, std::min(most, tokens - begin));
+  }
+}
+
+bool is_one_chunk(const ResidualBlock& block, const at::Tensor& x) {
+  return block.chunk_tokens <= 0 || block.chunk_tokens >= x.size(1);
+}
+
+/// x + linear(body(x)) without gradients.
+at::Tensor forward(const ResidualBlock& block, const at::Tensor& x, KeptAttention* kept) {
+  if (is_one_chunk(block, x)) {
+    at::Tensor y = through(block, x, kept);
+    // A body may hand on what it keeps; what a linear made is nobody else's.
+    return block.linear ? y.add_(x) : x + y;
+  }
+  at::Tensor y = at::empty_like(x);
+  each_chunk(block, x.size(1), [&](int64_t begin, int64_t count) {
+    at::Tensor part = x.narrow(1, begin, count);
+    at::Tensor out = y.narrow(1, begin, count);
+    at::add_out(out, part, through(block, part, kept));
+  });
+  return y;
+}
+
+/// The gradient of x without that of the residual, undefined unless wants_x; `kept` as forward left
+/// it.
+at::Tensor body_backward(const ResidualBlock& block, const at::Tensor& x, const at::Tensor& grad_y,
+                         KeptAttention* kept, bool wants_x) {
+  at::AutoGradMode with_gradients(true);
+  at::Tensor input = x.detach().requires_grad_(wants_x);
+  at::Tensor y = block.body(input, kept);
+  at::Tensor grad = grad_y;
+  if (block.linear && block.linear->is_frozen()) {
+    grad = project_backward(y.detach(), {block.linear}, {grad_y}, y.requires_grad());
+  } else if (block.linear) {
+    y = block.linear->forward(y);
+  }
+  if (y.requires_grad()) torch::autograd::backward({y}, {grad});
+  return wants_x ? input.grad() : at::Tensor();
+}
+
+/// Sums the parameters' gradients of several backward passes in float32: bfloat16 would lose what
+/// many chunks add.
+class GradientSums {
+ public:
+  explicit GradientSums(const std::vector<at::Tensor>& parameters)
+      : parameters_(parameters), sums_(parameters.size()) {
+    collect();
+  }
+  /// Takes the gradients that are there.
+  void collect() {
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      at::Tensor& gradient = parameters_[i].mutable_grad();
+      if (!gradient.defined()) continue;
+      sums_[i] = sums_[i].defined() ? sums_[i].add_(gradient) : gradient.to(at::kFloat);
+      gradient.reset();
+    }
+  }
+  void give_back() {
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      if (sums_[i].defined()) {
+        parameters_[i].mutable_grad() = sums_[i].to(parameters_[i].scalar_type());
+      }
+    }
+  }
+
+ private:
+  std::vector<at::Tensor> parameters_, sums_;
+};
+
+/// The gradient of x for that of y = x + linear(body(x)).
+at::Tensor backward(const ResidualBlock& block, const at::Tensor& x, const at::Tensor& grad_y,
+                    KeptAttention* kept, bool wants_x) {
+  at::NoGradGuard no_gradients;
+  if (is_one_chunk(block, x)) {
+    at::Tensor grad = body_backward(block, x, grad_y, kept, wants_x);
+    return wants_x ? grad.add_(grad_y) : grad;
+  }
+  at::Tensor grad_x = wants_x ? at::empty_like(x) : at::Tensor();
+  GradientSums sums(block.trained);
+  each_chunk(block, x.size(1), [&](int64_t begin, int64_t count) {
+    at::Tensor part = grad_y.narrow(1, begin, count);
+    at::Tensor grad = body_backward(block, x.narrow(1, begin, count), part, kept, wants_x);
+    sums.collect();
+    if (!wants_x) return;
+    at::Tensor out = grad_x.narrow(1, begin, count);
+    at::add_out(out, part, grad);
+  });
+  sums.give_back();
+  return grad_x;
+}
+
+/// Says when the weights of a layer are in use.
+class WeightUse {
+ public:
+  WeightUse(const RecomputeOptions& options, size_t layer)
+      : residency_(options.residency.get()), layer_(layer) {
+    if (residency_) residency_->will_use(layer_);
+  }
+  ~WeightUse() {
+    if (residency_) residency_->used(layer_);
+  }
+  WeightUse(const WeightUse&) = delete;
+  WeightUse& operator=(const WeightUse&) = delete;
+
+ private:
+  WeightResidency* residency_;
+  size_t layer_;
+};
+
 /// Backward of a recomputed layer. A Node of our own and not an autograd::Function, because it must
 /// run even when x needs no gradient: the layer's parameters do.
-struct RecomputeBackward : public torch::autograd::Node {
-  std::function<at::Tensor(const at::Tensor&)> layer;
-  at::Tensor x;  // detached; the values the layer saw
+struct LayerBackward : public torch::autograd::Node {
+  std::vector<ResidualBlock> blocks;
+  RecomputeOptions options;
+  size_t layer = 0;
+  struct Inputs {
+    Kept x, attended;
+    at::Tensor log_sum_exp;
+  };
+  std::vector<Inputs> kept;  // of each block, or of the first alone
 
-  std::string name() const override { return "RecomputeBackward"; }
+  std::string name() const override { return "LayerBackward"; }
   void release_variables() override {
-    x.reset();
-    layer = nullptr;
+    blocks.clear();
+    kept.clear();
   }
+
+  /// Forward without gradients; with_last: the output of the last block too.
+  at::Tensor run(at::Tensor x, bool keep_all, bool with_last) {
+    ActivationStore* store = options.store.get();
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      KeptAttention attention;
+      at::Tensor y;
+      if (i + 1 < blocks.size() || with_last) {
+        y = forward(blocks[i], x, keep_all ? &attention : nullptr);
+      }
+      if (keep_all || i == 0) {
+        kept.push_back({Kept(x, store), Kept(attention.out, store), attention.log_sum_exp});
+      }
+      x = std::move(y);
+    }
+    return x;
+  }
+
   variable_list apply(variable_list&& gradients) override {
-    at::AutoGradMode with_gradients(true);
-    bool needs_input_gradient = task_should_compute_output(0);
-    at::Tensor input = x.detach().requires_grad_(needs_input_gradient);
-    at::Tensor output = layer(input);
-    torch::autograd::backward({output}, {gradients[0]});
-    return {needs_input_gradient ? input.grad() : at::Tensor()};
+    at::NoGradGuard no_gradients;
+    WeightUse use(options, layer);
+    if (kept.size() < blocks.size()) {
+      at::Tensor x = kept[0].x.take();
+      kept.clear();
+      options.store = nullptr;  // what is made again is used at once
+      run(std::move(x), /*keep_all=*/true, /*with_last=*/false);
+    }
+    at::Tensor grad = std::move(gradients[0]);
+    const bool wants_x = task_should_compute_output(0);
+    for (size_t i = blocks.size(); i-- > 0;) {
+      KeptAttention attention{kept[i].attended.take(), kept[i].log_sum_exp};
+      at::Tensor x = kept[i].x.take();
+      kept.pop_back();
+      grad = backward(blocks[i], x, grad, &attention, i > 0 || wants_x);
+    }
+    return {grad};
   }
 };
 
 }  // namespace
 
-at::Tensor recompute(const std::function<at::Tensor(const at::Tensor&)>& layer,
-                     const at::Tensor& x) {
-  if (!at::GradMode::is_enabled()) return layer(x);
-  auto node = c10::make_intrusive<RecomputeBackward>();
+at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& x,
+                     const RecomputeOptions& options, size_t layer) {
+  WeightUse use(options, layer);
+  const bool records = at::GradMode::is_enabled();
+  if (!records || options.what == Recompute::kNone) {
+    at::Tensor y = x;
+    for (const auto& block : blocks) {
+      y = records ? y + through(block, y, nullptr) : forward(block, y, nullptr);
+    }
+    return y;
+  }
+  auto node = c10::make_intrusive<LayerBackward>();
   node->set_next_edges(torch::autograd::collect_next_edges(x));
+  node->blocks = std::move(blocks);
+  node->options = options;
   node->layer = layer;
-  node->x = x.detach();
   at::Tensor y;
   {
     at::NoGradGuard no_gradients;
-    y = layer(node->x);
+    y = node->run(x.detach(), options.what == Recompute::kSelective, /*with_last=*/true);
   }
   torch::autograd::set_history(y, node);
   return y;

@@ -58,7 +58,7 @@ void add_tensors(GgufFile& file) {
 
 class Opened {
  public:
-  explicit Opened(const GgufFile& file) : source_(folder_.file("x.gguf", file.bytes())) {}
+  explicit Opened(const GgufFile& file) : source_(folder_.write("x.gguf", file.bytes())) {}
   const GgufSource* operator->() const { return &source_; }
   const GgufSource& operator*() const { return source_; }
 
@@ -180,7 +180,7 @@ Json scaling_of(const std::vector<float>& divisors, std::optional<uint32_t> orig
   file.set("general.architecture", "llama").set("llama.rope.freq_base", 1e5f);
   if (original) file.set("llama.rope.scaling.original_context_length", *original);
   file.tensor("rope_freqs.weight", {divisors.size()}, divisors);
-  GgufReader reader(folder.file("x.gguf", file.bytes()));
+  GgufReader reader(folder.write("x.gguf", file.bytes()));
   RopeGeometry geometry{.head_dim = static_cast<int64_t>(divisors.size()) * 2,
                         .rope_theta = 1e5,
                         .max_position_embeddings = 64};

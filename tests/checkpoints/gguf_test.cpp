@@ -15,7 +15,7 @@ using testing::HasSubstr;
 
 std::string refused(const std::string& bytes) {
   TemporaryFolder folder;
-  auto path = folder.file("x.gguf", bytes);
+  auto path = folder.write("x.gguf", bytes);
   return error_of([&] { GgufReader reader(path); });
 }
 
@@ -28,7 +28,7 @@ TEST(Gguf, ReadsEveryKindOfValue) {
   file.value("u64", 10, bytes_of(UINT64_MAX)).value("i64", 11, bytes_of(INT64_MIN));
   file.value("f64", 12, bytes_of(0.1)).set("f32", 1e-5f).set("u32", 7u).set("text", "ä");
   file.set("texts", std::vector<std::string>{"a", ""}).set("numbers", std::vector<int32_t>{1, -2});
-  GgufReader reader(folder.file("x.gguf", file.bytes()));
+  GgufReader reader(folder.write("x.gguf", file.bytes()));
   Json expected = {{"bool", true},      {"f32", 1e-05},       {"f64", 0.1},   {"i16", -300},
                    {"i32", -70000},     {"i64", INT64_MIN},   {"i8", -5},     {"numbers", {1, -2}},
                    {"text", "ä"},       {"texts", {"a", ""}}, {"u16", 65535}, {"u32", 7},
@@ -40,11 +40,51 @@ TEST(Gguf, GivesTensorsInPyTorchOrder) {
   TemporaryFolder folder;
   GgufFile file;
   file.tensor("a", {3, 2}, {1, 2, 3, 4, 5, 6}).tensor("b", {1}, {9});
-  GgufReader reader(folder.file("x.gguf", file.bytes()));
+  GgufReader reader(folder.write("x.gguf", file.bytes()));
   EXPECT_TRUE(at::equal(reader.tensor(*reader.find("a")),
                         at::tensor({1.f, 2.f, 3.f, 4.f, 5.f, 6.f}).view({2, 3})));
   EXPECT_EQ(reader.tensor(*reader.find("b")).item<float>(), 9);
   EXPECT_EQ(reader.find("c"), nullptr);
+}
+
+/// Part `number` of `count` as gguf-split writes it, with one tensor [1] that holds `number`.
+GgufFile split_part(uint16_t number, uint16_t count, int32_t tensors) {
+  GgufFile file;
+  file.value("split.no", 2, bytes_of(number)).value("split.count", 2, bytes_of(count));
+  file.value("split.tensors.count", 5, bytes_of(tensors));
+  return file.tensor("t" + std::to_string(number), {1}, {float(number)});
+}
+
+TEST(Gguf, ReadsTheTensorsOfAllPartsOfASplitFile) {
+  TemporaryFolder folder;
+  auto first = folder.write("m-00001-of-00003.gguf", split_part(0, 3, 3).set("key", 7u).bytes());
+  folder.write("m-00002-of-00003.gguf", split_part(1, 3, 3).bytes());
+  folder.write("m-00003-of-00003.gguf", split_part(2, 3, 3).bytes());
+  GgufReader reader(first);
+  EXPECT_EQ(reader.integer("key"), 7);
+  ASSERT_EQ(reader.tensors().size(), 3u);
+  EXPECT_EQ(reader.tensor(*reader.find("t0")).item<float>(), 0);
+  EXPECT_EQ(reader.tensor(*reader.find("t2")).item<float>(), 2);
+}
+
+TEST(Gguf, NamesWhatIsWrongWithASplitFile) {
+  TemporaryFolder folder;
+  auto first = folder.write("m-00001-of-00002.gguf", split_part(0, 2, 2).bytes());
+  auto error = [](const std::string& path) { return error_of([&] { GgufReader reader(path); }); };
+  EXPECT_THAT(error(first), HasSubstr("m-00002-of-00002.gguf: is missing"));
+  auto second = folder.write("m-00002-of-00002.gguf", split_part(1, 2, 2).bytes());
+  EXPECT_EQ(error(first), "no error");
+  EXPECT_THAT(error(second), HasSubstr("is part 2 of 2; give the first"));
+  folder.write("m-00002-of-00002.gguf", split_part(0, 2, 2).bytes());
+  EXPECT_THAT(error(first), HasSubstr("it is of another model"));
+  folder.write("m-00002-of-00002.gguf", split_part(1, 2, 2).tensor("t0", {1}, {5}).bytes());
+  EXPECT_THAT(error(first), HasSubstr("'t0' is in an earlier part too"));
+  folder.write("m-00002-of-00002.gguf", split_part(1, 2, 2).tensor("t9", {1}, {5}).bytes());
+  EXPECT_THAT(error(first), HasSubstr("says 2 tensors, its 2 parts have 3"));
+  auto renamed = folder.write("m.gguf", split_part(0, 2, 2).bytes());
+  EXPECT_THAT(error(renamed), HasSubstr("does not end in -00001-of-00002.gguf"));
+  auto beyond = GgufFile().set("split.count", 2u).value("split.no", 11, bytes_of(INT64_MAX));
+  EXPECT_THAT(refused(beyond.bytes()), HasSubstr("expected less than split.count 2"));
 }
 
 Json golden_blocks() {

@@ -53,7 +53,8 @@ TEST_P(GoldenFamily, GivesTheLogitsOfTransformers) {
 TEST_P(GoldenFamily, GivesTheLossAndEveryGradient) {
   for (bool recompute : {false, true}) {
     auto model = this->model();
-    model->set_recompute(recompute);
+    model->set_activations(
+        {.recompute = {.what = recompute ? Recompute::kSelective : Recompute::kNone}});
     model->visit_parameters("", [](const std::string&, at::Tensor& parameter) {
       parameter = parameter.clone().requires_grad_(true);
     });

@@ -48,7 +48,8 @@ TEST_P(GoldenLlama, GivesTheLogitsOfTransformersAndPeft) {
 
 TEST_P(GoldenLlama, GivesTheirLossAndEveryGradient) {
   for (bool recompute : {false, true}) {
-    model_->set_recompute(recompute);
+    model_->set_activations(
+        {.recompute = {.what = recompute ? Recompute::kSelective : Recompute::kNone}});
     at::Tensor hidden = model_->hidden_states({input_ids_, {}, {}});
     at::Tensor labels = input_ids_.roll(-1, 1);
     labels.select(1, labels.size(1) - 1).fill_(kIgnoreIndex);

@@ -18,8 +18,8 @@ using testing::HasSubstr;
 /// What the reader says of a file with this header and this many bytes of data.
 std::string refused(const std::string& header, size_t data_bytes) {
   TemporaryFolder folder;
-  auto path = folder.file("x.safetensors",
-                          bytes_of(uint64_t{header.size()}) + header + std::string(data_bytes, 0));
+  auto path = folder.write("x.safetensors",
+                           bytes_of(uint64_t{header.size()}) + header + std::string(data_bytes, 0));
   return error_of([&] { SafetensorsReader reader(path); });
 }
 
@@ -80,7 +80,7 @@ TEST(Safetensors, LeavesNoFileWhenATensorIsMissing) {
 TEST(Safetensors, RefusesFilesThatAreNone) {
   TemporaryFolder folder;
   auto reads = [&](const std::string& content) {
-    auto path = folder.file("x.safetensors", content);
+    auto path = folder.write("x.safetensors", content);
     return error_of([&] { SafetensorsReader reader(path); });
   };
   EXPECT_THAT(reads(""), HasSubstr("is empty"));

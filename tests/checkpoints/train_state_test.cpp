@@ -1,6 +1,8 @@
 #include "checkpoints/train_state.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -55,6 +57,20 @@ TEST_F(TrainStateFolder, ComesBackBitForBit) {
     EXPECT_TRUE(at::equal(weight.exp_avg, original.exp_avg));
     EXPECT_TRUE(at::equal(weight.exp_avg_sq, original.exp_avg_sq));
   }
+}
+
+TEST_F(TrainStateFolder, MomentsIn8BitsComeBackWithTheirScales) {
+  at::Tensor codes = at::randint(0, 256, {3, 2}, at::kByte), absmax = at::randn({1});
+  state_.weights[0] = {"b.weight", at::randn({3, 2}), codes, codes + 1, absmax, absmax + 1};
+  write_train_state(folder_, state_);
+  TrainState back = read_train_state(folder_);
+  const bool first = back.weights[0].name == "b.weight";
+  const auto &of_8_bits = back.weights[first ? 0 : 1], &of_32_bits = back.weights[first ? 1 : 0];
+  EXPECT_TRUE(at::equal(of_8_bits.exp_avg, codes));
+  EXPECT_TRUE(at::equal(of_8_bits.exp_avg_sq, codes + 1));
+  EXPECT_TRUE(at::equal(of_8_bits.exp_avg_absmax, absmax));
+  EXPECT_TRUE(at::equal(of_8_bits.exp_avg_sq_absmax, absmax + 1));
+  EXPECT_FALSE(of_32_bits.exp_avg_absmax.defined());
 }
 
 TEST_F(TrainStateFolder, AFolderWithoutStateIsNoCheckpoint) {

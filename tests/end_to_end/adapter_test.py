@@ -4,10 +4,8 @@ LongLoRA's released form against what its merge script does.
     python adapter_test.py --longspan build/longspan
 """
 
-import argparse
 import collections
 import json
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -23,17 +21,13 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+from program import checked, command_line, refusal, run
+
 warnings.filterwarnings("ignore")
 logging.disable_progress_bar()
 torch.set_num_threads(1)
 IDS = [(31 * i + 7) % 97 for i in range(48)]
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
-
-
-def run(*command, code=0):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stderr}"
-    return done.stdout if code == 0 else done.stderr
 
 
 def logits(model):
@@ -147,6 +141,8 @@ def check(binary, base, adapter, work, name, peft_merges=True):
     assert model.config.max_position_embeddings == config.max_position_embeddings
     facts = json.loads(run(binary, "inspect", merged, "--json"))
     assert facts["rope"]["rope_type"] == config.rope_parameters["rope_type"], facts
+    checked("PEFT in", "peft", "llama", config.rope_parameters["rope_type"], name)
+    checked("merge", "peft", "llama", config.rope_parameters["rope_type"], name)
     return model
 
 
@@ -190,7 +186,7 @@ def check_refusals(binary, base, adapter, work):
     for key, value in {"trainable_token_indices": [1, 2], "init_lora_weights": "pissa",
                        "peft_type": "IA3", "target_parameters": ["experts.gate_up_proj"]}.items():
         (adapter / "adapter_config.json").write_text(json.dumps(config | {key: value}))
-        assert key in run(binary, "merge", base, adapter, work / "refused", code=5), key
+        assert key in refusal(binary, "merge", base, adapter, work / "refused", code=5), key
     (adapter / "adapter_config.json").write_text(json.dumps(config))
 
 
@@ -207,7 +203,7 @@ def check_longlora(binary, work, base, tied):
         (name, tensor + torch.randn_like(tensor) * 0.05)
         for name, tensor in trained.state_dict().items() if "embed" in name or "norm" in name)
     torch.save(params, folder / "trainable_params.bin")
-    unknown = run(binary, "merge", base, folder, work / "refused", code=5)
+    unknown = refusal(binary, "merge", base, folder, work / "refused", code=5)
     assert "does not say for which length" in unknown, unknown
     (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 150}))
 
@@ -234,6 +230,8 @@ def check_longlora(binary, work, base, tied):
     assert ours.config.rope_parameters["factor"] == 3.0 and ours.config.vocab_size == 98
     assert ours.config.max_position_embeddings == 150
     assert ours.config.tie_word_embeddings == tied
+    checked("LongLoRA's released form (adapter_model.bin, trainable_params.bin), in", "peft",
+            detail="tied" if tied else "untied")
 
 
 def check_pytorch_bin(binary, work, base):
@@ -263,12 +261,11 @@ def check_pytorch_bin(binary, work, base):
     single = our_logits(binary, work, work / "bin-1" / "pytorch_model.bin")
     assert torch.equal(single, expected)
     print("  single, sharded and by file name: equal bit for bit")
+    checked("pytorch_model.bin, single and in shards, in", "torch")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", type=Path, required=True)
-    binary = parser.parse_args().longspan.resolve()
+    binary = command_line().parse_args().longspan
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         make_base(work / "untied", tied=False)

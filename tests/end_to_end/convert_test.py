@@ -3,9 +3,7 @@
     python convert_test.py --longspan build/longspan
 """
 
-import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +20,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+from program import checked, command_line, refusal, run
 from smollm2 import gguf_path
 
 TEXTS = [
@@ -33,12 +32,6 @@ TEXTS = [
     "don't we'll I'd  THEY'RE\r\n\r\nx\u00a0y\u3000z ١٢٣ ½",
     "",
 ]
-
-
-def run(*command):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}: exit code {done.returncode}\n{done.stderr}"
-    return done.stdout
 
 
 def reference_tokenizer(reader):
@@ -89,6 +82,7 @@ def check_weights(folder, reader):
         expected = torch.from_numpy(unpermuted(name, values, {"q": 9, "k": 3}).copy())
         assert torch.equal(ours[name], expected.view(ours[name].shape)), f"{name} differs"
     print(f"{len(ours)} tensors equal gguf's dequantisation bit for bit")
+    checked("GGUF in", "gguf", "llama", detail="SmolLM2-135M, weights")
 
 
 def check_tokenizer(folder, reader):
@@ -103,6 +97,7 @@ def check_tokenizer(folder, reader):
     chat = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
     assert "<|im_start|>user\nHi<|im_end|>" in chat, chat
     print(f"{len(TEXTS)} texts: ids of AutoTokenizer equal the reference")
+    checked("tokenizer of a GGUF (byte-level BPE), out as tokenizer.json", "tokenizers", detail="SmolLM2")
 
 
 def check_logits(binary, folder, work):
@@ -122,6 +117,7 @@ def check_logits(binary, folder, work):
     print(f"logits: largest difference {difference:.2g} (logits up to {theirs.abs().max():.3g})")
     assert ours.shape == theirs.shape and difference < 2e-3, difference
     assert torch.equal(ours.argmax(-1), theirs.argmax(-1))
+    checked("folder out", "transformers", "llama", "default", "SmolLM2-135M")
 
 
 def check_shards(binary, gguf, work):
@@ -130,15 +126,13 @@ def check_shards(binary, gguf, work):
     assert len(shards) >= 3, shards
     model = AutoModelForCausalLM.from_pretrained(work / "sharded")
     assert model.dtype == torch.bfloat16, model.dtype
-    again = subprocess.run([binary, "convert", gguf, work / "sharded"], capture_output=True, text=True)
-    assert again.returncode == 2 and "--force" in again.stderr, again
+    assert "--force" in refusal(binary, "convert", gguf, work / "sharded", code=2)
     print(f"{len(shards)} shards in bfloat16 load")
+    checked("sharded safetensors, out", "transformers", detail="SmolLM2-135M")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", type=Path, required=True)
-    binary = parser.parse_args().longspan.resolve()
+    binary = command_line().parse_args().longspan
     gguf = gguf_path()
     reader = GGUFReader(gguf)
     with tempfile.TemporaryDirectory() as temporary:

@@ -3,7 +3,6 @@
     eval_test.py --longspan build/longspan [NAME_OF_TEST ...]
 """
 
-import argparse
 import json
 import math
 import subprocess
@@ -20,6 +19,7 @@ except ImportError as missing:
     print(f"skipped: {missing}; tools/test.sh installs it")
     sys.exit(77)
 
+from program import checked, command_line
 from smollm2 import gguf_path
 
 LONGSPAN = None
@@ -93,6 +93,7 @@ class EvalTest(unittest.TestCase):
             self.assertAlmostEqual(row["ppl"], math.exp(row["nll"]), delta=1e-6)
             self.assertEqual(row["tokens_scored"], 2 * TARGETS)
         self.assertIn("</html>", page.read_text())
+        checked("losses of eval", "transformers", detail="SmolLM2-135M")
 
     def test_passkey_is_found_where_the_model_is_at_home(self):
         stdout = self.run_longspan(
@@ -111,6 +112,7 @@ class EvalTest(unittest.TestCase):
         stdout = self.run_longspan(
             "generate", self.base, "--prompt", prompt, "--max-new-tokens", "20", "--dtype", "float32")
         self.assertEqual(stdout.decode(), expected + "\n")
+        checked("greedy generation", "transformers", detail="SmolLM2-135M")
 
     def test_logits_equal_those_of_transformers(self):
         ids = self.tokenizer(essay(3), add_special_tokens=False).input_ids[:100]
@@ -161,8 +163,6 @@ class EvalTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", required=True)
-    known, rest = parser.parse_known_args()
+    known, rest = command_line().parse_known_args()
     LONGSPAN = known.longspan
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -7,9 +7,7 @@ For each: `longspan logits` in float32 and bfloat16, `longspan convert` loaded b
 a PEFT adapter put on and merged, and an adapter that `longspan train` made loaded by PEFT.
 """
 
-import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -24,6 +22,8 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+
+from program import checked, command_line, run
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "reference"))
 from tiny_families import EXTENDED, ORIGINAL, FAMILIES, ids, make_config, make_model, rope
@@ -110,12 +110,6 @@ OLDER = {
     "phi3": (rope("longrope") | {"partial_rotary_factor": 0.5}, {"hidden_size": 32}),
     "gemma3_text": (gemma_ropes("linear"), {"layer_types": None, "sliding_window_pattern": 2}),
 }
-
-
-def run(*command):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}: exit code {done.returncode}\n{done.stderr}"
-    return done.stdout
 
 
 class Longspan:
@@ -262,9 +256,15 @@ def check_training(longspan, family, parameters, work):
     return worst
 
 
+def rope_types_of(folder):
+    """Of a family with a rotation for each type of layer, all of them."""
+    parameters = json.loads((folder / "config.json").read_text())["rope_parameters"]
+    each = [parameters] if "rope_type" in parameters else parameters.values()
+    return sorted({rope["rope_type"] for rope in each})
+
+
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", type=Path, required=True)
+    parser = command_line()
     parser.add_argument("--only", help="one family")
     arguments = parser.parse_args()
     assert CASES.keys() == FAMILIES.keys()
@@ -274,15 +274,24 @@ def main():
         for name, parameters, changes in cases:
             with tempfile.TemporaryDirectory() as temporary:
                 work = Path(temporary)
-                longspan = Longspan(arguments.longspan.resolve(), work)
+                longspan = Longspan(arguments.longspan, work)
                 folder = work / "model"
                 make_model(make_config(family, parameters, **changes)).save_pretrained(folder)
+                model_type = family.removesuffix("_text")
+                rope_types = rope_types_of(folder)
                 report = f"logits {check_logits(longspan, folder):.1g}"
                 check_round_trip(longspan, folder, work)
+                for rope_type in rope_types:
+                    checked("folder in", "transformers", model_type, rope_type, name)
+                    checked("folder out", "transformers", model_type, rope_type, name)
                 if name == cases[0][0]:
                     report += f", adapter {check_adapter(longspan, family, folder, work):.1g}"
                     report += f", trained {check_training(longspan, family, parameters, work):.1g}"
                     report += f", older keys {check_older_keys(longspan, family, work):.1g}"
+                    checked("PEFT in", "peft", model_type, detail=name)
+                    checked("merge", "peft", model_type, detail=name)
+                    checked("PEFT out", "peft", model_type, "linear", name)
+                    checked("folder in", "transformers", model_type, detail="keys of transformers 4")
                 print(f"{family:12} {name:20} {report}", flush=True)
 
 

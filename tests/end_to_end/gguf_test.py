@@ -3,10 +3,8 @@
     python gguf_test.py --longspan build/longspan
 """
 
-import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +25,7 @@ except ImportError as missing:
     sys.exit(77)
 
 from llama_cpp_model import PACKAGE, WHY_NOT, LlamaCppModel, can_quantize, llama_cpp_quantize
+from program import checked, command_line, refusal, run
 from smollm2 import gguf_path
 
 torch.set_num_threads(1)
@@ -47,12 +46,6 @@ STORY = """The harbour was quiet that morning. Anna walked along the pier with h
 full of letters that their grandfather had written during the war. "We should read them in order," she said, "or we will
 not understand why he left the island." Her brother nodded and opened the lid. The first letter was dated 12 May 1941. It
 began with a description of the weather, the price of bread, and a small dog which followed the soldiers everywhere."""
-
-
-def run(*command):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}: exit code {done.returncode}\n{done.stderr}"
-    return done.stdout
 
 
 def our_logits(binary, model, ids, work):
@@ -83,7 +76,7 @@ def check_blocks(file, weights, name):
         "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
     }
     reader = GGUFReader(file)
-    types, checked = set(), 0
+    types, compared = set(), 0
     assert len(reader.tensors) == len(weights), (len(reader.tensors), len(weights))
     for tensor in reader.tensors:
         parts = tensor.name.split(".")
@@ -97,10 +90,11 @@ def check_blocks(file, weights, name):
             continue  # gguf-py reads these only
         if name[0] == "Q" and (int(parts[1]) % 10 if inside else name != "Q8_0"):
             continue
-        checked += 1
+        compared += 1
         expected = quantize(np.ascontiguousarray(source), tensor.tensor_type)
         assert np.array_equal(tensor.data.view(np.uint8).ravel(), expected.view(np.uint8).ravel()), tensor.name
-    print(f"{name}: {checked} of {len(reader.tensors)} tensors ({', '.join(sorted(types))}) equal gguf-py's bit for bit")
+    print(f"{name}: {compared} of {len(reader.tensors)} tensors ({', '.join(sorted(types))}) equal gguf-py's bit for bit")
+    checked("GGUF out", "gguf", "llama", detail=f"{name}, SmolLM2-135M")
 
 
 def check_quantised_alike(files, work):
@@ -114,6 +108,7 @@ def check_quantised_alike(files, work):
             assert tensor.tensor_type == other.tensor_type, (tensor.name, tensor.tensor_type, other.tensor_type)
             assert np.array_equal(tensor.data, other.data), f"{name}: {tensor.name} differs"
         print(f"{name}: types and bytes of all tensors equal llama.cpp's llama_model_quantize")
+        checked("GGUF blocks of Q8_0, Q4_0 and Q4_K_M as llama_model_quantize makes them", PACKAGE, detail=name)
     (work / "theirs.gguf").unlink()
 
 
@@ -161,6 +156,7 @@ def check_smollm2(binary, work):
         # with the library of llama-cpp-python 0.3.36 and 3.4392 with that of xllamacpp.
         bound = 0.02 if name[0] == "Q" else 0.005 if name == "BF16" else 0.002
         assert abs(losses[name] - loss(ours, ids)) < bound, (name, losses[name], loss(ours, ids))
+        checked("GGUF out", PACKAGE, "llama", detail=f"{name}, SmolLM2-135M")
     assert abs(losses["Q8_0"] - losses["BF16"]) < 0.02, losses
     assert abs(losses["Q4_K_M"] - losses["BF16"]) < 0.15, losses
 
@@ -228,22 +224,24 @@ def check_families(binary, work):
         file = folder.with_suffix(".gguf")
         run(binary, "convert", folder, file)
         ours = our_logits(binary, file, ids, work)
+        rope_type = options.get("rope_parameters", {}).get("rope_type", "default")
         line = f"{name}: ours from the GGUF differs from transformers' by {np.abs(ours - theirs).max():.2g}"
         assert np.abs(ours - theirs).max() < 1e-4, line
+        checked("GGUF in", "transformers", kind.lower(), rope_type, name)
         if not WHY_NOT:
             with LlamaCppModel(file, n_ctx=128) as loaded:
                 difference = np.abs(loaded.logits(ids) - theirs).max()
             line += f", llama.cpp's by {difference:.2g}"
             # llama.cpp looks GELU up in a table of float16.
             assert difference < (0.02 if kind == "Gemma3" else 1e-4), line
+            checked("GGUF out", PACKAGE, kind.lower(), rope_type, name)
         print(line, f"(logits up to {np.abs(theirs).max():.3g})")
 
 
 def refuses(binary, work, name, rope, words, kind="Llama"):
     folder = work / name
     tiny_model(kind, dict(rope_parameters=rope)).save_pretrained(folder)
-    done = subprocess.run([binary, "convert", folder, work / "no.gguf"], capture_output=True, text=True)
-    assert done.returncode == 5 and words in done.stderr, (done.returncode, done.stderr)
+    assert words in refusal(binary, "convert", folder, work / "no.gguf", code=5)
     assert not (work / "no.gguf").exists()
 
 
@@ -251,6 +249,29 @@ def check_refusals(binary, work):
     refuses(binary, work, "dynamic", {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}, "rope_type ntk")
     refuses(binary, work, "qwen2-betas", {**YARN, "beta_fast": 8.0}, "beta_fast 32", kind="Qwen2")
     print("dynamic NTK, and YaRN's betas in qwen2, are refused")
+
+
+def check_split(binary, work):
+    """The parts that gguf-py makes of a file are the file."""
+    file = work / "llama.gguf"
+    whole = GGUFReader(file)
+    writer = GGUFWriter(work / "split.gguf", "llama", split_max_tensors=15)
+    for key, field in whole.fields.items():
+        if not key.startswith("GGUF.") and key != "general.architecture":
+            writer.add_key_value(key, field.contents(), field.types[0], field.types[-1])
+    for tensor in whole.tensors:
+        writer.add_tensor(tensor.name, tensor.data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    parts = sorted(work.glob("split-*.gguf"))
+    assert len(parts) == 3, parts
+    ids = [(37 * i + i // 7) % 96 for i in range(100)]
+    assert np.array_equal(our_logits(binary, parts[0], ids, work), our_logits(binary, file, ids, work))
+    assert f"give the first, {parts[0]}" in refusal(binary, "convert", parts[1], work / "no", code=5)
+    checked("split GGUF (NAME-00001-of-0000N.gguf), in", "gguf")
+    print(f"{len(parts)} parts of a split GGUF: logits equal those of the whole")
 
 
 # Tokenizers --------------------------------------------------------------------------------------
@@ -325,6 +346,8 @@ def check_pre_tokenizers(binary, work):
         check_there_and_back(binary, work, file, texts)
         again = GGUFReader(file.with_suffix(".again.gguf"))
         assert again.fields["tokenizer.ggml.pre"].contents() == pre
+    if not WHY_NOT:
+        checked("tokenizers of GGUFs (pre " + ", ".join(pres) + "), in and out", PACKAGE)
     print(f"{', '.join(pres)}: ids after GGUF -> folder -> GGUF equal llama.cpp's of the first")
 
 
@@ -358,18 +381,19 @@ def check_sentencepiece(binary, work):
     texts = [t for t in TEXTS if "<|" not in t] + [STORY, "a\nb", "x\ty  z", "日本", "harbour" * 40]
     tokenizer = check_there_and_back(binary, work, work / "spm.gguf", texts, model.encode)
     assert tokenizer.decode(model.encode("a  b日")) == "a  b日"
+    for package in ["sentencepiece"] + [PACKAGE] * (not WHY_NOT):
+        checked("tokenizer of a GGUF (SentencePiece), in and out", package)
     print(f"SentencePiece: ids of {len(texts)} texts equal {'' if WHY_NOT else 'llama.cpp and '}sentencepiece")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", type=Path, required=True)
-    binary = parser.parse_args().longspan.resolve()
+    binary = command_line().parse_args().longspan
     print(f"llama.cpp: not checked: {WHY_NOT}" if WHY_NOT else f"llama.cpp: that of {PACKAGE}")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         check_families(binary, work)
         check_refusals(binary, work)
+        check_split(binary, work)
         check_pre_tokenizers(binary, work)
         check_sentencepiece(binary, work)
         check_smollm2(binary, work)

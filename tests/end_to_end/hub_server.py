@@ -22,7 +22,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Hub:
-    """`repositories`: {"ORG/NAME": {"files": {name: bytes}, "lfs": {names}, "token": ...}}."""
+    """`repositories`: {"ORG/NAME": {"files": {name: bytes}, "lfs": {names}, "token": ..., "claimed": {name: size}}}."""
 
     def __init__(self, repositories, commit="0123456789abcdef0123456789abcdef01234567"):
         self.repositories, self.commit = repositories, commit
@@ -127,7 +127,8 @@ class HubHandler(Handler):
     def description(self, repository, entry):
         siblings = []
         for name, data in entry["files"].items():
-            sibling = {"rfilename": name, "size": len(data), "blobId": git_sha1(data)}
+            size = entry.get("claimed", {}).get(name, len(data))
+            sibling = {"rfilename": name, "size": size, "blobId": git_sha1(data)}
             if name in entry["lfs"]:
                 digest = hashlib.sha256(data).hexdigest()
                 sibling["lfs"] = {"size": len(data), "sha256": digest, "pointerSize": 130}

@@ -4,7 +4,6 @@ wrong, huggingface_hub and transformers read the model card and generation_confi
     python outputs_test.py --longspan build/longspan
 """
 
-import argparse
 import json
 import math
 import shutil
@@ -26,14 +25,10 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+from program import checked, command_line, finish, run
+
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
-
-
-def run(*command, code=0):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def make_base(folder, **sizes):
@@ -86,8 +81,8 @@ def check_resume(binary, work):
     assert not out.exists() and partial.exists()
     times = {p.name: p.stat().st_mtime_ns for p in partial.glob("*.safetensors")}
     assert 9 <= len(times) < count, (len(times), count)
-    done = subprocess.run(list(map(str, merge(out))), capture_output=True, text=True)
-    assert done.returncode == 0 and "goes on where it was interrupted" in done.stderr, done.stderr
+    done = finish(*merge(out))
+    assert "goes on where it was interrupted" in done.stderr, done.stderr
     assert not partial.exists() and bytes_of(out) == expected
     kept = sum((out / name).stat().st_mtime_ns == t for name, t in times.items())
     assert kept == len(times), (kept, len(times))
@@ -96,8 +91,8 @@ def check_resume(binary, work):
     killed_at(merge(work / "other"), work / "other.partial" / f"model-00003-of-{count:05}.safetensors")
     config = json.loads((work / "adapter" / "adapter_config.json").read_text())
     (work / "adapter" / "adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 9}))
-    done = subprocess.run(list(map(str, merge(work / "other"))), capture_output=True, text=True)
-    assert done.returncode == 0 and "begins anew" in done.stderr, done.stderr
+    done = finish(*merge(work / "other"))
+    assert "begins anew" in done.stderr, done.stderr
     q = "model.layers.0.self_attn.q_proj.weight"
     first = lambda folder: next(
         load_file(p)[q] for p in sorted(folder.glob("*.safetensors")) if q in load_file(p))
@@ -166,12 +161,12 @@ def check_card(work):
     generation = GenerationConfig.from_pretrained(merged)
     assert generation.eos_token_id == 2, generation
     print("huggingface_hub reads the model card, transformers generation_config.json")
+    checked("model card (README.md), out", "huggingface_hub")
+    checked("generation_config.json, out", "transformers")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", type=Path, required=True)
-    binary = parser.parse_args().longspan.resolve()
+    binary = command_line().parse_args().longspan
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         check_verify(binary, work)

@@ -4,10 +4,8 @@ huggingface_hub make of the cache afterwards, offline.
     python pull_test.py --longspan build/longspan
 """
 
-import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -22,6 +20,7 @@ except ImportError as missing:
     sys.exit(77)
 
 from hub_server import Hub
+from program import checked, command_line, finish, run
 
 warnings.filterwarnings("ignore")
 ID, GATED, BIN = "some-org/tiny-llama.v1", "some-org/gated", "some-org/old"
@@ -51,6 +50,8 @@ def make_repositories(folder):
         GATED: {"files": files, "lfs": lfs, "token": "hf_secret"},
         BIN: {"files": old | {"pytorch_model.bin": binary}, "lfs": lfs},
         "some-org/gguf-only": {"files": {"a.gguf": b"GGUF"}, "lfs": set()},
+        "some-org/vast": {"files": files, "lfs": lfs, "claimed": {WEIGHTS: 1 << 60}},
+        "some-org/boundless": {"files": files, "lfs": lfs, "claimed": dict.fromkeys(files, (1 << 63) - 1)},
         "some-org/climbs": {"files": files | {"../../escaped": b"x"}, "lfs": lfs},
     }
 
@@ -72,9 +73,7 @@ class Puller:
         return kept | {"HF_HOME": str(self.home), "HF_ENDPOINT": self.hub.endpoint} | more
 
     def longspan(self, *arguments, code=0, **more):
-        done = subprocess.run([str(self.binary), *map(str, arguments)], capture_output=True, text=True,
-                              env=self.environment(**more))
-        assert done.returncode == code, f"{arguments}: exit code {done.returncode}\n{done.stderr}"
+        done = finish(self.binary, *arguments, code=code, env=self.environment(**more))
         return done.stdout.strip() if code == 0 else done.stderr
 
     def pull(self, *arguments, **more):
@@ -123,15 +122,15 @@ def check_readers(puller, folder):
         "repos = list(scan_cache_dir().repos); assert len(repos) == 1 and not scan_cache_dir().warnings;"
         f"model = AutoModelForCausalLM.from_pretrained({ID!r}, dtype=torch.float32).eval();"
         f"torch.save(model(torch.tensor([{IDS}])).logits[0].detach(), sys.argv[1])")
-    done = subprocess.run([sys.executable, "-c", script, str(puller.work / "theirs.pt")],
-                          capture_output=True, text=True,
-                          env=puller.environment(HF_HUB_OFFLINE="1"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[0] == str(
+    out = run(sys.executable, "-c", script, puller.work / "theirs.pt",
+              env=puller.environment(HF_HUB_OFFLINE="1"))
+    assert out.strip().splitlines()[0] == str(
         puller.repository / "snapshots" / puller.hub.commit)
     difference = (torch.load(puller.work / "theirs.pt") - logits[ID]).abs().max().item()
     print(f"readers: transformers loads the cache offline; logits differ by {difference:.2g}")
     assert difference < 2e-5
+    checked("cache that pull fills, out", "huggingface_hub")
+    checked("cache that pull fills, out", "transformers")
     missing = puller.longspan("inspect", "some-org/absent", code=4)
     absent = puller.longspan("logits", "some-org/absent", "--ids", puller.work / "ids.json", "--out",
                              puller.work / "l.safetensors", code=5)
@@ -221,6 +220,12 @@ def check_errors(puller):
     assert "no file matches" in puller.pull(ID, "--include", "*.x", code=2)
     assert "unknown way" in puller.pull("some-org/climbs", code=1)
     assert not list(puller.work.rglob("escaped"))
+    for name in ("some-org/vast", "some-org/boundless"):
+        puller.hub.requests.clear()
+        assert "iB of disk" in puller.pull(name, code=1)
+        assert len(puller.hub.requests) == 1, "nothing is downloaded where the disk has no room"
+    (puller.work / "file").touch()
+    assert "cannot" in puller.pull(ID, code=1, HF_HOME=str(puller.work / "file"))
     for wrong in ("../x", "a/b/c", "/tmp", "a--b/c", "x/y@../z"):
         assert "is no ORG/NAME" in puller.pull(wrong, code=2), wrong
     assert "nothing is downloaded" in puller.pull(ID, code=2, HF_HUB_OFFLINE="1")
@@ -229,9 +234,7 @@ def check_errors(puller):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", type=Path, required=True)
-    binary = parser.parse_args().longspan.resolve()
+    binary = command_line().parse_args().longspan
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         repositories = make_repositories(work / "made")

@@ -3,7 +3,6 @@
     python rope_test.py --longspan build/longspan
 """
 
-import argparse
 import copy
 import json
 import math
@@ -26,6 +25,8 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+
+from program import checked, command_line
 
 warnings.filterwarnings("ignore")
 ORIGINAL = 64
@@ -103,6 +104,7 @@ def check_inspect(program, folder):
         ours = [pair["wavelength"] * f for pair, f in zip(facts["pairs"], inv_freq.tolist(), strict=True)]
         close(ours, [2 * math.pi] * 8, f"wavelengths of {rope['rope_type']}", 1e-4)
         close([facts["attention_factor"]], [attention_factor], "attention factor", 1e-6)
+        checked("wavelengths of inspect --rope", "transformers", rope=rope["rope_type"])
 
 
 def check_on_scaled(program, folder):
@@ -196,9 +198,7 @@ def check_search(program, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", required=True)
-    program = Program(parser.parse_args().longspan)
+    program = Program(command_line().parse_args().longspan)
     torch.set_num_threads(1)
     for check in (check_inspect, check_on_scaled, check_search):
         print(check.__name__)

@@ -4,7 +4,6 @@ library and transformers' LlamaTokenizer; tokenizer.json files made of it (LLaMA
 
 python tokenizer_test.py --longspan build/longspan      exit code 77: skipped, with the reason
 """
-import argparse
 import gzip
 import importlib.util
 import json
@@ -16,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from program import checked, command_line
 from smollm2 import gguf_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,9 +207,7 @@ def mistral(longspan, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", required=True)
-    longspan = parser.parse_args().longspan
+    longspan = command_line().parse_args().longspan
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     try:
         import google.protobuf, mistral_common, sentencepiece, tokenizers, transformers  # noqa: F401
@@ -219,6 +217,11 @@ def main():
         smollm2(longspan, Path(folder))
         mistral(longspan, Path(folder))
     print("differences:", failures)
+    if failures == 0:
+        checked("tokenizer.json (byte-level BPE), in", "transformers", detail="SmolLM2")
+        checked("tokenizer.json (NFC; LLaMA 2's and Gemma's form of byte-fallback BPE), in", "tokenizers")
+        checked("tokenizer.model (SentencePiece BPE), in", "sentencepiece", detail="Mistral 7B v0.1")
+        checked("tokenizer.model (SentencePiece BPE), in", "transformers", detail="LlamaTokenizer: legacy, add_prefix_space")
     sys.exit(failures != 0)
 
 

@@ -3,7 +3,6 @@
     train_test.py --longspan build/longspan [NAME_OF_TEST ...]
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -24,6 +23,8 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}; tools/test.sh installs it")
     sys.exit(77)
+
+from program import checked, command_line
 
 LONGSPAN = None
 
@@ -180,16 +181,17 @@ class TrainTest(unittest.TestCase):
             self.assertIn(key, records[0])
 
     def test_a_killed_run_resumes_bit_for_bit(self):
-        for dtype in ("float32", "bfloat16"):
-            with self.subTest(dtype=dtype):
+        for dtype, state_bits in (("float32", 32), ("bfloat16", 32), ("bfloat16", 8)):
+            with self.subTest(dtype=dtype, state_bits=state_bits):
                 steps = dict(dtype=dtype, shifted_steps=20, full_steps=20)
-                whole, broken = f"whole-{dtype}", f"broken-{dtype}"
-                result = longspan("train", self.recipe(whole, **steps))
+                whole, broken = f"whole-{dtype}-{state_bits}", f"broken-{dtype}-{state_bits}"
+                override = f"memory.optimizer_state_bits={state_bits}"
+                result = longspan("train", self.recipe(whole, **steps), override)
                 self.assertEqual(result.returncode, 0, result.stderr)
 
                 recipe = self.recipe(broken, **steps)
-                self.kill_after(23, recipe, self.folder / broken)
-                result = longspan("train", recipe, "--resume")
+                self.kill_after(23, [recipe, override], self.folder / broken)
+                result = longspan("train", recipe, override, "--resume")
                 self.assertEqual(result.returncode, 0, result.stderr)
 
                 expected = what_must_repeat(read_metrics(self.folder / whole))
@@ -198,9 +200,12 @@ class TrainTest(unittest.TestCase):
                 last = "checkpoints/step-000040/adapter_model.safetensors"
                 self.assertEqual((self.folder / whole / last).read_bytes(),
                                  (self.folder / broken / last).read_bytes())  # fmt: skip
+                state = load_file(self.folder / whole / "checkpoints/step-000040/optimizer.safetensors")
+                codes = [name for name in state if state[name].dtype == torch.uint8]
+                self.assertEqual(bool(codes), state_bits == 8)
 
-    def kill_after(self, steps, recipe, run):
-        process = subprocess.Popen([LONGSPAN, "train", recipe], stderr=subprocess.DEVNULL)
+    def kill_after(self, steps, arguments, run):
+        process = subprocess.Popen([LONGSPAN, "train", *arguments], stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         metrics = run / "metrics.jsonl"
         while time.monotonic() < deadline and process.poll() is None:
@@ -248,6 +253,8 @@ class TrainTest(unittest.TestCase):
         with torch.no_grad():
             peft_logits = peft(torch.tensor([ids])).logits[0]
         self.assertLess((adapted - peft_logits).abs().max(), 1e-4)
+        checked("merge", "transformers", "llama", "yarn", "a trained run")
+        checked("PEFT out", "peft", "llama", "yarn", "a trained run")
 
     # --- bad input ----------------------------------------------------------------------------
 
@@ -362,8 +369,6 @@ class TrainTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--longspan", required=True)
-    known, rest = parser.parse_known_args()
+    known, rest = command_line().parse_known_args()
     LONGSPAN = known.longspan
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -212,6 +212,38 @@ def tokenizer_json():
     return {name: json.dumps(value).encode() for name, value in made.items()}
 
 
+def message(*fields):
+    """A protocol buffer message of (number, value), value an int, a float or bytes."""
+    out = b""
+    for number, value in fields:
+        if isinstance(value, int):
+            out += bytes([number << 3 & 0x7F | 0x80, number >> 4, value])
+        elif isinstance(value, float):
+            out += bytes([number << 3 | 5]) + struct.pack("<f", value)
+        else:
+            out += bytes([number << 3 | 2, len(value)]) + value
+    return out
+
+
+def tokenizer_model():
+    pieces = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)]
+    pieces += [(f"<0x{byte:02X}>", 0.0, 6) for byte in range(256)]
+    pieces += [("ab", -0.0, 1), ("\u2581a", -1.0, 1), ("<u>", 0.0, 4)]
+    pieces += [(text, -2.0, 1) for text in ("\u2581", "a", "b")]
+    normalizer = (3, message((3, 1), (4, 0), (5, 1)))
+    listed = [(1, message((1, text.encode()), (2, score), (3, type))) for text, score, type in pieces]
+    bpe = message(*listed, (2, message((3, 2), (35, 1))), normalizer)
+    unigram = message(*listed, (2, message((3, 1), (35, 1))), normalizer)
+    config = {"tokenizer_class": "LlamaTokenizer", "legacy": True, "add_eos_token": True,
+              "added_tokens_decoder": {"1": {"content": "<s>", "special": True},
+                                       "265": {"content": "<x>", "lstrip": True}}}  # fmt: skip
+    names = {"pad_token": "<p>", "additional_special_tokens": [{"content": "<q>", "rstrip": True}]}
+    beside = {"alone": [None, None, None], "listed": [config, None, None],
+              "maps": [{"add_bos_token": False}, names, {"<y>": 265}]}  # fmt: skip
+    made = {name: json.dumps(files).encode() + b"\n" + bpe for name, files in beside.items()}
+    return dict(made, unigram=b"[null, null, null]\n" + unigram)
+
+
 def zstd(text):
     """A frame of one raw block (RFC 8878)."""
     block = struct.pack("<I", len(text) << 3 | 1)[:3]
@@ -257,8 +289,8 @@ def main():
     root = pathlib.Path(sys.argv[1])
     targets = {
         "safetensors": safetensors, "gguf": gguf, "gguf_model": gguf, "pickle": pickle,
-        "config": config, "tokenizer_json": tokenizer_json, "documents": documents,
-        "recipe": recipe, "yaml": recipe,
+        "config": config, "tokenizer_json": tokenizer_json, "tokenizer_model": tokenizer_model,
+        "documents": documents, "recipe": recipe, "yaml": recipe,
     }  # fmt: skip
     for target, make in targets.items():
         folder = root / target

@@ -184,6 +184,77 @@ TEST_F(RecipeFile, WhereOutputGoesMayChangeOnResumeButTheLearningRateMayNot) {
   }
 }
 
+TEST_F(RecipeFile, RankAndAlphaPatternsAreInTheOrderThatPeftReadsThemIn) {
+  Recipe recipe = load(kSmallest, {"lora.rank_pattern={v_proj: 4, 'layers.0.*q_proj': 16}",
+                                   "lora.alpha_pattern={v_proj: 2.5}"});
+  using Ranks = std::vector<std::pair<std::string, int64_t>>;
+  EXPECT_EQ(recipe.lora.rank_pattern, (Ranks{{"layers.0.*q_proj", 16}, {"v_proj", 4}}));
+  EXPECT_EQ(recipe.lora.for_module("model.layers.0.self_attn.q_proj").r, 16);
+  EXPECT_EQ(recipe.lora.for_module("model.layers.1.self_attn.v_proj").lora_alpha, 2.5);
+  EXPECT_EQ(load(write_yaml(resolved_recipe(recipe))).lora.rank_pattern, recipe.lora.rank_pattern);
+  EXPECT_NE(resume_identity(recipe), resume_identity(load(kSmallest)));
+  for (const char* bad : {"lora.rank_pattern={v_proj: 0}", "lora.rank_pattern={v_proj: 1.5}",
+                          "lora.rank_pattern=[4]", "lora.alpha_pattern={'(': 2}"}) {
+    EXPECT_THAT(error_of(kSmallest, {bad}), HasSubstr("_pattern:")) << bad;
+  }
+}
+
+TEST_F(RecipeFile, EveryChoiceOfMemoryIsAutoUntilItIsGiven) {
+  const MemoryOptions none = load(kSmallest).train.memory;
+  EXPECT_FALSE(none.recompute || none.offload || none.offload_ram || none.mlp_chunk_tokens ||
+               none.weights || none.optimizer_state_bits);
+  const MemoryOptions given =
+      load(kSmallest,
+           {"memory={recompute: layer, offload: disk, offload_dir: /tmp/a, offload_ram: 4GB, "
+            "mlp_chunk_tokens: 2048, weights: mapped, optimizer_state_bits: 8}"})
+          .train.memory;
+  EXPECT_EQ(given.recompute, Recompute::kLayer);
+  EXPECT_EQ(given.offload, Offload::kDisk);
+  EXPECT_EQ(given.offload_dir, "/tmp/a");
+  EXPECT_EQ(given.offload_ram, 4'000'000'000);
+  EXPECT_EQ(given.mlp_chunk_tokens, 2048);
+  EXPECT_EQ(given.weights, FrozenWeights::kMapped);
+  EXPECT_EQ(given.optimizer_state_bits, 8);
+  EXPECT_EQ(load(kSmallest, {"memory.offload_ram=512MiB"}).train.memory.offload_ram, 512 << 20);
+  EXPECT_EQ(load(kSmallest, {"memory.offload_ram=1000"}).train.memory.offload_ram, 1000);
+  EXPECT_FALSE(load(kSmallest, {"memory.offload_ram=auto"}).train.memory.offload_ram);
+}
+
+TEST_F(RecipeFile, MemoryIsResolvedAsItWasGiven) {
+  for (const char* memory : {"{}", "{recompute: none, mlp_chunk_tokens: 0, offload_ram: 1GiB}",
+                             "{offload: ram, weights: resident, optimizer_state_bits: 32}"}) {
+    Json resolved = resolved_recipe(load(kSmallest, {std::string("memory=") + memory}));
+    EXPECT_EQ(resolved_recipe(load(write_yaml(resolved))), resolved) << memory;
+  }
+}
+
+TEST_F(RecipeFile, WhatIsWrongWithMemoryIsSaidOnceEach) {
+  for (const auto& [bad, said] : std::vector<std::pair<const char*, const char*>>{
+           {"memory.recompute=some", "'some' is not known; expected one of auto, none, selective"},
+           {"memory.offload=cloud", "expected one of auto, none, ram, disk"},
+           {"memory.offload_ram=4 apples", "'4 apples' is no size"},
+           {"memory.offload_ram=-1", "out of range"},
+           {"memory.optimizer_state_bits=16", "expected 32, 8 or auto"},
+           {"memory.mlp_chunk_tokens=many", "expected a whole number"},
+           {"memory.weight=mapped", "did you mean 'weights'"},
+           {"memory={recompute: none, offload: disk}", "nothing can be offloaded"},
+           {"train.recompute=true", "is now memory.recompute"},
+           {"model.quantization=nf5", "expected one of none, nf4, int8"}}) {
+    const std::string errors = error_of(kSmallest, {bad});
+    EXPECT_THAT(errors, HasSubstr(said)) << bad;
+    EXPECT_THAT(errors, Not(HasSubstr("\n"))) << bad;
+  }
+}
+
+TEST_F(RecipeFile, OnResumeMemoryMayChangeButNotTheOptimizerStatesOrTheWeights) {
+  Json identity = resume_identity(load(kSmallest));
+  EXPECT_EQ(resume_identity(load(kSmallest, {"memory.recompute=layer", "memory.offload=disk",
+                                             "memory.optimizer_state_bits=32"})),
+            identity);
+  EXPECT_NE(resume_identity(load(kSmallest, {"memory.optimizer_state_bits=8"})), identity);
+  EXPECT_NE(resume_identity(load(kSmallest, {"model.quantization=nf4"})), identity);
+}
+
 TEST_F(RecipeFile, SequencesBeyondTheExtendedContextAreRefused) {
   Recipe recipe = load(kStaged);
   EXPECT_NO_THROW(check_recipe_against_model(recipe, base_of(8192)));
@@ -258,7 +329,7 @@ TEST(ShippedRecipes, AreValid) {
     EXPECT_NO_THROW(load_recipe(entry.path(), {})) << entry.path();
     ++read;
   }
-  EXPECT_GE(read, 2);
+  EXPECT_GE(read, 4);
 }
 
 }  // namespace

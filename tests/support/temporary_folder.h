@@ -31,9 +31,6 @@ class TemporaryFolder {
     std::ofstream(path_ / name, std::ios::binary) << bytes;
     return path(name);
   }
-  std::filesystem::path file(const std::string& name, const std::string& bytes) const {
-    return write(name, bytes);
-  }
 
  private:
   std::filesystem::path path_;

@@ -155,9 +155,19 @@ TEST(AdamW, WithNothingToTrainSaysSo) {
   EXPECT_THROW(AdamW(model, {}), Error);
 }
 
-TEST(AdamW, GoesOnBitForBitFromWhatItSaved) {
+Parameters matrix_of_17_blocks() {
+  at::manual_seed(1);
+  return Parameters({{"proj.weight", trained(at::randn({50, 84}).to(at::kBFloat16))}});
+}
+
+class AdamWState : public testing::TestWithParam<int64_t> {};
+
+INSTANTIATE_TEST_SUITE_P(Bits, AdamWState, testing::Values(32, 8));
+
+TEST_P(AdamWState, GoesOnBitForBitFromWhatItSaved) {
+  const AdamWOptions options{.state_bits = GetParam()};
   std::vector<at::Tensor> gradients;
-  for (int i = 0; i < 6; ++i) gradients.push_back(at::randn({5, 7}));
+  for (int i = 0; i < 6; ++i) gradients.push_back(at::randn({50, 84}));
   const auto run = [&](AdamW& optimizer, at::Tensor& parameter, int64_t from, int64_t to) {
     for (int64_t step = from; step <= to; ++step) {
       give_gradient(parameter, gradients[step - 1]);
@@ -165,17 +175,58 @@ TEST(AdamW, GoesOnBitForBitFromWhatItSaved) {
       optimizer.update(step, 1e-2);
     }
   };
-  Parameters whole = one_matrix(at::kBFloat16), first = one_matrix(at::kBFloat16),
-             second = one_matrix(at::kBFloat16);
-  AdamW unbroken(whole, {}), before(first, {}), after(second, {});
+  Parameters whole = matrix_of_17_blocks(), first = matrix_of_17_blocks(),
+             second = matrix_of_17_blocks();
+  AdamW unbroken(whole, options), before(first, options), after(second, options);
   run(unbroken, whole[0], 1, 6);
   run(before, first[0], 1, 3);
-  const auto& w = before.weights()[0];
-  after.restore({{w.name, {w.master, w.exp_avg, w.exp_avg_sq}}});
+  after.restore(before.state());
   EXPECT_TRUE(at::equal(second[0], first[0]));
   run(after, second[0], 4, 6);
   EXPECT_TRUE(at::equal(after.weights()[0].master, unbroken.weights()[0].master));
   EXPECT_TRUE(at::equal(second[0], whole[0]));
+}
+
+TEST(AdamW, RefusesAStateOfOtherBits) {
+  Parameters wide = matrix_of_17_blocks(), narrow = matrix_of_17_blocks();
+  AdamW of_32_bits(wide, {}), of_8_bits(narrow, {.state_bits = 8});
+  EXPECT_THROW(of_32_bits.restore(of_8_bits.state()), Error);
+  EXPECT_THROW(of_8_bits.restore(of_32_bits.state()), Error);
+}
+
+TEST(AdamW, TakesTheOnlyGradientOverWithoutACopy) {
+  Parameters model = one_matrix(at::kBFloat16);
+  AdamW optimizer(model, {});
+  give_gradient(model[0], at::randn({5, 7}));
+  const void* made = model[0].grad().const_data_ptr();
+  optimizer.accumulate_gradients();
+  EXPECT_EQ(optimizer.weights()[0].gradient.const_data_ptr(), made);
+  optimizer.update(1, 1e-3);
+  EXPECT_FALSE(optimizer.weights()[0].gradient.defined());
+}
+
+TEST(AdamW, NeedsNoMasterOfAFloat32Parameter) {
+  Parameters model = one_matrix();
+  AdamW optimizer(model, {});
+  EXPECT_TRUE(optimizer.weights()[0].master.is_alias_of(model[0]));
+}
+
+TEST(AdamW, ScalesTheGradientsOfOneUpdateOnly) {
+  Parameters scaled = one_matrix(), plain = one_matrix();
+  AdamW a(scaled, {}), b(plain, {});
+  for (int64_t step = 1; step <= 2; ++step) {
+    at::Tensor gradient = at::randn({5, 7});
+    const double factor = step == 1 ? 0.5 : 1;
+    give_gradient(scaled[0], gradient);
+    give_gradient(plain[0], gradient * factor);
+    a.accumulate_gradients();
+    b.accumulate_gradients();
+    if (step == 1) a.scale_gradients(factor);
+    EXPECT_EQ(a.gradient_norm(), b.gradient_norm());
+    a.update(step, 1e-2);
+    b.update(step, 1e-2);
+    EXPECT_TRUE(at::equal(scaled[0], plain[0]));
+  }
 }
 
 TEST(AdamW, RefusesAStateThatDoesNotFit) {
@@ -183,10 +234,11 @@ TEST(AdamW, RefusesAStateThatDoesNotFit) {
   AdamW optimizer(model, {});
   at::Tensor fits = at::zeros({5, 7}), odd = at::zeros({7, 5});
   EXPECT_THROW(optimizer.restore({}), Error);
-  EXPECT_THROW(optimizer.restore({{"other", {fits, fits, fits}}}), Error);
-  EXPECT_THROW(optimizer.restore({{"proj.weight", {fits, odd, fits}}}), Error);
-  EXPECT_THROW(optimizer.restore({{"proj.weight", {fits.to(at::kDouble), fits, fits}}}), Error);
-  EXPECT_NO_THROW(optimizer.restore({{"proj.weight", {fits, fits, fits}}}));
+  EXPECT_THROW(optimizer.restore({{"other", fits, fits, fits}}), Error);
+  EXPECT_THROW(optimizer.restore({{"proj.weight", fits, odd, fits}}), Error);
+  EXPECT_THROW(optimizer.restore({{"proj.weight", fits.to(at::kDouble), fits, fits}}), Error);
+  EXPECT_THROW(optimizer.restore({{"proj.weight", fits, fits, fits, fits, fits}}), Error);
+  EXPECT_NO_THROW(optimizer.restore({{"proj.weight", fits, fits, fits}}));
 }
 
 }  // namespace

@@ -27,13 +27,39 @@ TEST(TrainingFlops, OfSmollm2AreThoseOfTheReferenceFormula) {
   }
 }
 
-TEST(TrainingFlops, ShiftedSparseAttentionIsCheaper) {
-  Stage stage{.steps = 1, .seq_len = 16384};
-  stage.attention = make_attention_pattern("full");
-  double full = step_flops(smollm2_135m(), stage, true);
-  stage.attention = make_attention_pattern("shifted_sparse");
-  double shifted = step_flops(smollm2_135m(), stage, true);
-  EXPECT_NEAR(full / shifted, 2.0, 0.1);
+Stage stage_of(const char* pattern) {
+  return {.steps = 1, .seq_len = 16384, .attention = make_attention_pattern(pattern)};
+}
+
+TEST(TrainingFlops, ShiftedSparseAttentionIsAQuarterOfFull) {
+  const StepFlops full = step_flops(smollm2_135m(), stage_of("full"), Recompute::kSelective);
+  const StepFlops shifted =
+      step_flops(smollm2_135m(), stage_of("shifted_sparse"), Recompute::kSelective);
+  EXPECT_NEAR(shifted.attention_forward / full.attention_forward, 0.234, 0.001);  // 15 / 64
+  EXPECT_EQ(shifted.linears_forward, full.linears_forward);
+}
+
+TEST(TrainingFlops, ForwardPartsAndHalfTheHeadAreTheForwardPass) {
+  const Stage stage = stage_of("full");
+  const StepFlops flops = step_flops(smollm2_135m(), stage, Recompute::kNone);
+  const double forward = forward_flops(smollm2_135m(), *stage.attention, stage.seq_len, 1);
+  EXPECT_DOUBLE_EQ(flops.linears_forward + flops.attention_forward + flops.head / 2, forward);
+  EXPECT_EQ(flops.linears_recomputed + flops.attention_recomputed, 0);
+}
+
+TEST(TrainingFlops, SelectiveRecomputesNoAttentionAndNoLastLinear) {
+  const StepFlops selective = step_flops(smollm2_135m(), stage_of("full"), Recompute::kSelective);
+  EXPECT_EQ(selective.attention_recomputed, 0);
+  // q, k, v, gate and up of a layer's 3,538,944 weights.
+  EXPECT_NEAR(selective.linears_recomputed / selective.linears_forward, 2322432.0 / 3538944, 1e-9);
+  const StepFlops layer = step_flops(smollm2_135m(), stage_of("full"), Recompute::kLayer);
+  EXPECT_EQ(layer.attention_recomputed, layer.attention_forward);
+}
+
+TEST(TrainingFlops, ATrainedHeadCostsAThirdProduct) {
+  const Stage stage = stage_of("full");
+  EXPECT_DOUBLE_EQ(step_flops(smollm2_135m(), stage, Recompute::kNone, /*trains_head=*/true).head,
+                   1.5 * step_flops(smollm2_135m(), stage, Recompute::kNone).head);
 }
 
 }  // namespace

@@ -1,46 +1,48 @@
-// Rates of causal_attention against LibTorch's SDPA and a linear layer, in one process:
-//   bench attention [threads] [longest]
-// prints a JSON array on stdout and a table on stderr. With one thread the time is CPU time, which
-// other programs on the machine hardly change; with more it is wall time.
+// Rates of causal_attention against LibTorch's scaled_dot_product_attention and a linear layer, in
+// one process.
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/repeat_interleave.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <string>
-#include <vector>
+#include <cmath>
 
 #include "src/attention/kernels/causal_attention.h"
+#include "src/core/json.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/timing.h"
+#include "trainer/eval/table.h"
 
 namespace longspan {
+
 namespace {
 
+constexpr std::string_view kExample =
+    "  bench attention --threads 1 --lengths 1K,4K --head-dims 64,128 --json > attention.json";
+
 struct Shape {
-  std::string pattern;
+  std::string pattern;  // "full", "s2"
   int64_t head_dim, query_heads, key_value_heads, length;
-  int64_t group_size;  // full attention: the length
+  int64_t group_size;  // of full attention: the length
 };
 
 struct Rates {
   double forward_gflops, backward_gflops;
 };
 
-/// Shifted sparse attention shifts the second half of the heads by half a group.
+/// [1, H, T] int32: S2 shifts the second half of the heads by half a group.
 at::Tensor key_start_of(const Shape& shape) {
   at::Tensor result = at::zeros({1, shape.query_heads, shape.length}, at::kInt);
   auto* to = result.mutable_data_ptr<int32_t>();
   const int64_t group = shape.group_size;
   for (int64_t h = 0; h < shape.query_heads; ++h) {
-    const int64_t shift = group < shape.length && 2 * h >= shape.query_heads ? group / 2 : 0;
+    const int64_t shift = shape.pattern == "s2" && 2 * h >= shape.query_heads ? group / 2 : 0;
     for (int64_t i = 0; i < shape.length; ++i) {
       *to++ = static_cast<int32_t>(std::max<int64_t>(0, (i + shift) / group * group - shift));
     }
@@ -52,114 +54,160 @@ double scored_pairs(const at::Tensor& key_start) {
   const int64_t queries = key_start.size(2);
   const auto* start = key_start.const_data_ptr<int32_t>();
   double pairs = 0;
-  for (int64_t i = 0; i < key_start.numel(); ++i) pairs += i % queries - start[i] + 1;
+  for (int64_t i = 0; i < key_start.numel(); ++i) {
+    pairs += static_cast<double>(i % queries - start[i] + 1);
+  }
   return pairs;
 }
 
-double seconds_now() {
-  if (at::get_num_threads() == 1) {
-    timespec time;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return time.tv_sec + 1e-9 * time.tv_nsec;
-  }
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration<double>(now).count();
+at::Tensor random_heads(int64_t rows, int64_t heads, int64_t length, int64_t head_dim) {
+  return at::randn({rows, length, heads, head_dim}, at::kBFloat16).transpose(1, 2);
 }
 
-/// The best of as many repetitions as fit into half a second, at least two.
-template <typename Work>
-double best_seconds(const Work& work) {
-  double best = 1e30, total = 0;
-  for (int repetition = 0; repetition < 2 || total < 0.5; ++repetition) {
-    const double seconds = work();
-    best = std::min(best, seconds);
-    total += seconds;
-  }
-  return best;
-}
-
-Rates measure(const Shape& shape, const at::Tensor& key_start) {
-  const auto random = [&](int64_t heads) {
-    return at::randn({1, shape.length, heads, shape.head_dim}).to(at::kBFloat16).transpose(1, 2);
-  };
-  const at::Tensor q = random(shape.query_heads).requires_grad_(true);
-  const at::Tensor k = random(shape.key_value_heads).requires_grad_(true);
-  const at::Tensor v = random(shape.key_value_heads).requires_grad_(true);
-  const at::Tensor grad_out = random(shape.query_heads);
-  double backward_seconds = 1e30;
-  const double forward_seconds = best_seconds([&] {
+/// 4 FLOPs a scored pair and dimension forward, 2.5 times that backward (5 products for 2).
+template <class Attend>
+Rates measure(at::Tensor q, at::Tensor k, at::Tensor v, double pairs, const Attend& attend) {
+  for (at::Tensor* x : {&q, &k, &v}) x->requires_grad_(true);
+  const at::Tensor grad_out = random_heads(q.size(0), q.size(1), q.size(2), q.size(3));
+  double backward_seconds = 0;
+  const double forward_seconds = best_of([&] {
     const double start = seconds_now();
-    const at::Tensor out = causal_attention(q, k, v, key_start);
+    const at::Tensor out = attend(q, k, v);
     const double middle = seconds_now();
     out.backward(grad_out);
-    backward_seconds = std::min(backward_seconds, seconds_now() - middle);
+    const double seconds = seconds_now() - middle;
+    if (backward_seconds == 0 || seconds < backward_seconds) backward_seconds = seconds;
+    for (const at::Tensor* x : {&q, &k, &v}) x->mutable_grad().reset();
     return middle - start;
   });
-  const double gflop = 4e-9 * scored_pairs(key_start) * shape.head_dim;
+  const double gflop = 4e-9 * pairs * static_cast<double>(q.size(3));
   return {gflop / forward_seconds, 2.5 * gflop / backward_seconds};
 }
 
-double linear_gflops() {
-  const at::Tensor x = at::randn({4096, 2048}).to(at::kBFloat16);
-  const at::Tensor weight = at::randn({2048, 2048}).to(at::kBFloat16);
-  const double seconds = best_seconds([&] {
-    const double start = seconds_now();
-    at::linear(x, weight);
-    return seconds_now() - start;
-  });
-  return 2e-9 * 4096 * 2048 * 2048 / seconds;
-}
-
-void report(const Shape& shape, bool first) {
+Rates measure_ours(const Shape& shape) {
   const at::Tensor key_start = key_start_of(shape);
-  const double linear = linear_gflops();
-  const Rates own = measure(shape, key_start);
-  setenv("LONGSPAN_ATTENTION", "sdpa", 1);
-  const Rates sdpa = measure(shape, key_start);
-  unsetenv("LONGSPAN_ATTENTION");
-  std::printf(
-      "%s\n  {\"pattern\": \"%s\", \"head_dim\": %ld, \"query_heads\": %ld, "
-      "\"key_value_heads\": %ld, \"length\": %ld, \"group_size\": %ld, \"forward_gflops\": %.0f, "
-      "\"backward_gflops\": %.0f, \"sdpa_forward_gflops\": %.0f, \"sdpa_backward_gflops\": %.0f, "
-      "\"linear_gflops\": %.0f}",
-      first ? "[" : ",", shape.pattern.c_str(), shape.head_dim, shape.query_heads,
-      shape.key_value_heads, shape.length, shape.group_size, own.forward_gflops,
-      own.backward_gflops, sdpa.forward_gflops, sdpa.backward_gflops, linear);
-  std::fflush(stdout);
-  std::fprintf(stderr,
-               "%-8s %4ld %5ld/%-2ld %7ld %6ld %8.0f %8.0f %9.0f %9.0f %7.1fx %6.1fx %8.0f\n",
-               shape.pattern.c_str(), shape.head_dim, shape.query_heads, shape.key_value_heads,
-               shape.length, shape.group_size, own.forward_gflops, own.backward_gflops,
-               sdpa.forward_gflops, sdpa.backward_gflops, own.forward_gflops / sdpa.forward_gflops,
-               own.backward_gflops / sdpa.backward_gflops, linear);
+  const auto heads = [&](int64_t count) {
+    return random_heads(1, count, shape.length, shape.head_dim);
+  };
+  return measure(heads(shape.query_heads), heads(shape.key_value_heads),
+                 heads(shape.key_value_heads), scored_pairs(key_start),
+                 [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+                   return causal_attention(q, k, v, key_start);
+                 });
 }
 
-int measure_all(int64_t threads, int64_t longest) {
-  at::set_num_threads(static_cast<int>(threads));
-  std::fprintf(stderr, "GFLOP/s, %ld threads\n%-8s %4s %8s %7s %6s %8s %8s %9s %9s %8s %7s %8s\n",
-               threads, "pattern", "D", "heads", "length", "group", "forward", "backward",
-               "sdpa fwd", "sdpa bwd", "fwd", "bwd", "linear");
-  bool first = true;
-  for (int64_t length = 1024; length <= longest; length *= 4) {
-    std::vector<Shape> shapes = {{"full", 64, 9, 3, length, length},
-                                 {"full", 128, 8, 2, length, length},
-                                 {"shifted", 64, 9, 3, length, length / 4},
-                                 {"shifted", 128, 8, 2, length, length / 4}};
-    for (const Shape& shape : shapes) {
-      report(shape, first);
-      first = false;
+/// As Python's peers call it: groups as rows of a batch, keys and values repeated for each query
+/// head. Neither the repetition nor the roll of shifted heads is in its time.
+Rates measure_sdpa(const Shape& shape) {
+  const int64_t group = shape.group_size, groups = shape.length / group;
+  const auto heads = [&](int64_t count) {
+    return random_heads(groups, count, group, shape.head_dim)
+        .repeat_interleave(shape.query_heads / count, 1);
+  };
+  const double pairs = 0.5 * static_cast<double>(group) * static_cast<double>(group + 1) *
+                       static_cast<double>(groups * shape.query_heads);
+  return measure(heads(shape.query_heads), heads(shape.key_value_heads),
+                 heads(shape.key_value_heads), pairs,
+                 [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+                   return at::scaled_dot_product_attention(q, k, v, /*attn_mask=*/{},
+                                                           /*dropout_p=*/0.0, /*is_causal=*/true);
+                 });
+}
+
+Json measure(const Shape& shape) {
+  const double linear = linear_gflops();
+  const Rates ours = measure_ours(shape), sdpa = measure_sdpa(shape);
+  const auto rounded = [](double rate) { return std::round(rate * 10) / 10; };
+  return {{"pattern", shape.pattern},
+          {"head_dim", shape.head_dim},
+          {"query_heads", shape.query_heads},
+          {"key_value_heads", shape.key_value_heads},
+          {"length", shape.length},
+          {"group_size", shape.group_size},
+          {"forward_gflops", rounded(ours.forward_gflops)},
+          {"backward_gflops", rounded(ours.backward_gflops)},
+          {"sdpa_forward_gflops", rounded(sdpa.forward_gflops)},
+          {"sdpa_backward_gflops", rounded(sdpa.backward_gflops)},
+          {"linear_gflops", rounded(linear)}};
+}
+
+std::vector<std::string> cells(const Json& row) {
+  const auto rate = [&](const char* key) { return row[key].get<double>(); };
+  const auto rates = [&](const std::string& pass) {
+    return fmt::format("{:.0f}", rate((pass + "_gflops").c_str()));
+  };
+  const auto ratio = [&](const char* of, const char* to) {
+    return fmt::format("{:.2f}", rate(of) / rate(to));
+  };
+  return {row["pattern"],
+          row["head_dim"].dump(),
+          row["query_heads"].dump() + "/" + row["key_value_heads"].dump(),
+          row["length"].dump(),
+          row["group_size"].dump(),
+          rates("forward"),
+          rates("backward"),
+          rates("sdpa_forward"),
+          rates("sdpa_backward"),
+          rates("linear"),
+          ratio("forward_gflops", "sdpa_forward_gflops"),
+          ratio("backward_gflops", "sdpa_backward_gflops"),
+          ratio("forward_gflops", "linear_gflops"),
+          ratio("backward_gflops", "linear_gflops")};
+}
+
+/// Every combination; SmolLM2's heads at a head_dim of 64, else 8 that share 2.
+std::vector<Shape> read_shapes(const cxxopts::ParseResult& parsed) {
+  const auto lengths = parse_lengths(parsed["lengths"].as<std::string>(), "--lengths");
+  const auto patterns = split(parsed["patterns"].as<std::string>(), ',');
+  std::vector<Shape> shapes;
+  for (const std::string& pattern : patterns) {
+    if (pattern != "full" && pattern != "s2") {
+      fail(ExitCode::kUsage, "--patterns: '{}' is not known; expected full or s2", pattern);
+    }
+    for (int64_t head_dim : parse_lengths(parsed["head-dims"].as<std::string>(), "--head-dims")) {
+      for (int64_t length : lengths) {
+        if (length < 8 || length % 4 != 0) {
+          fail(ExitCode::kUsage, "--lengths: {} cannot be cut into 4 groups; expected a multiple",
+               length);
+        }
+        shapes.push_back({pattern, head_dim, head_dim == 64 ? 9 : 8, head_dim == 64 ? 3 : 2, length,
+                          pattern == "full" ? length : length / 4});
+      }
     }
   }
-  std::printf("\n]\n");
-  return 0;
+  return shapes;
 }
 
 }  // namespace
 
 int attention_bench(int argc, char** argv) {
-  const int64_t threads = argc > 1 ? std::atoll(argv[1]) : at::get_num_threads();
-  const int64_t longest = argc > 2 ? std::atoll(argv[2]) : 4096;
-  return measure_all(threads, longest);
+  cxxopts::Options options(
+      "bench attention",
+      "GFLOP/s of causal_attention, of LibTorch's scaled_dot_product_attention and of a bfloat16 "
+      "at::linear. With one thread the time is CPU time, else wall time.\n");
+  const auto text = [](const char* value) {
+    return cxxopts::value<std::string>()->default_value(value);
+  };
+  options.add_options()("threads", "0: one a core", cxxopts::value<int64_t>()->default_value("0"),
+                        "N")("lengths", "tokens", text("1K,4K,16K,32K"), "LIST")(
+      "head-dims", "", text("64,128"), "LIST")(
+      "patterns", "full, s2 (groups of a quarter of the length)", text("full,s2"), "LIST")(
+      "json", "print the rows as JSON instead of a table");
+  auto parsed = parse_bench_options(options, argc, argv, kExample);
+  if (!parsed) return 0;
+  const std::vector<Shape> shapes = read_shapes(*parsed);
+  set_bench_threads((*parsed)["threads"].as<int64_t>());
+  Table table{fmt::format("GFLOP/s, {} threads, bfloat16", at::get_num_threads()),
+              {"pattern", "D", "heads", "length", "group", "forward", "backward", "SDPA fwd",
+               "SDPA bwd", "linear", "fwd/SDPA", "bwd/SDPA", "fwd/linear", "bwd/linear"}};
+  Json rows = Json::array();
+  for (const Shape& shape : shapes) {
+    rows.push_back(measure(shape));
+    table.rows.push_back(cells(rows.back()));
+    log_info(fmt::format("{}", fmt::join(table.rows.back(), "  ")));
+  }
+  fmt::print("{}", parsed->count("json") ? rows.dump(2) + "\n" : text_table(table));
+  return 0;
 }
 
 }  // namespace longspan

@@ -5,19 +5,51 @@
 namespace longspan::flash {
 namespace {
 
-KeyPart make_part(const bf16::Geometry& geometry, const std::vector<const int32_t*>& key_start,
-                  int64_t key_begin, int64_t key_end) {
-  KeyPart part{key_begin, key_end, {}, 0};
-  for (const int32_t* starts : key_start) {
-    part.grad_q.push_back(bf16::rows_seeing(geometry, starts, key_begin, key_end));
-    const bf16::GradQuery& rows = part.grad_q.back();
-    part.grad_q_floats +=
-        (rows.row_end - rows.row_begin + bf16::kGradQueryPadding) * geometry.head_dim;
+/// Rows whose interval or sinks hold a key of `keys`, and those between the two.
+Range all_rows_seeing(const Geometry& geometry, const Visible& visible, Range keys) {
+  const Range rows = rows_seeing(geometry, visible, /*sinks=*/false, keys);
+  if (!visible.sink_begin) return rows;
+  const Range of_sinks = rows_seeing(geometry, visible, /*sinks=*/true, keys);
+  if (is_empty(of_sinks)) return rows;
+  if (is_empty(rows)) return of_sinks;
+  return {std::min(rows.begin, of_sinks.begin), std::max(rows.end, of_sinks.end)};
+}
+
+KeyPart make_part(const Geometry& geometry, const std::vector<Visible>& heads, Range keys) {
+  KeyPart part{keys.begin, keys.end, {}, 0};
+  for (const Visible& visible : heads) {
+    const Range rows = all_rows_seeing(geometry, visible, keys);
+    part.grad_q.push_back({nullptr, rows.begin, rows.end});
+    part.grad_q_floats += (rows.end - rows.begin + kGradQueryPadding) * geometry.head_dim;
   }
   return part;
 }
 
+/// The first row of [begin, end) for which `after` holds, as it does for all rows that follow.
+template <class After>
+int64_t first_row(int64_t begin, int64_t end, const After& after) {
+  while (begin < end) {
+    const int64_t middle = begin + (end - begin) / 2;
+    if (after(middle)) {
+      end = middle;
+    } else {
+      begin = middle + 1;
+    }
+  }
+  return begin;
+}
+
 }  // namespace
+
+Range rows_seeing(const Geometry& geometry, const Visible& visible, bool sinks, Range keys) {
+  const auto seen = [&](int64_t row) { return keys_seen(geometry, visible, sinks, row, row); };
+  const int64_t begin =
+      first_row(0, geometry.queries, [&](int64_t row) { return seen(row).end > keys.begin; });
+  const int64_t end =
+      first_row(begin, geometry.queries, [&](int64_t row) { return seen(row).begin >= keys.end; });
+  if (begin == end) return {0, 0};
+  return {begin / 2 * 2, end};
+}
 
 int64_t parts_per_head(int64_t heads, int64_t threads) {
   for (int64_t parts = 1; parts < threads; ++parts) {
@@ -27,16 +59,15 @@ int64_t parts_per_head(int64_t heads, int64_t threads) {
   return threads;
 }
 
-std::vector<KeyPart> cut_keys(const bf16::Geometry& geometry,
-                              const std::vector<const int32_t*>& key_start, int64_t parts) {
-  const int64_t key_block = bf16::backward_key_block(geometry.head_dim);
+std::vector<KeyPart> cut_keys(const Geometry& geometry, const std::vector<Visible>& heads,
+                              int64_t key_block, int64_t parts) {
   std::vector<int64_t> work;  // of the key blocks so far
   for (int64_t key = 0; key < geometry.keys; key += key_block) {
     int64_t rows = 0;
-    for (const int32_t* starts : key_start) {
-      const int64_t end = std::min(key + key_block, geometry.keys);
-      const bf16::GradQuery seeing = bf16::rows_seeing(geometry, starts, key, end);
-      rows += seeing.row_end - seeing.row_begin;
+    for (const Visible& visible : heads) {
+      const Range keys{key, std::min(key + key_block, geometry.keys)};
+      const Range seeing = rows_seeing(geometry, visible, /*sinks=*/false, keys);
+      rows += seeing.end - seeing.begin;
     }
     work.push_back((work.empty() ? 0 : work.back()) + rows);
   }
@@ -49,7 +80,7 @@ std::vector<KeyPart> cut_keys(const bf16::Geometry& geometry,
         part == parts ? static_cast<int64_t>(work.size()) : cut - work.begin() + 1;
     const int64_t end = std::min(blocks * key_block, geometry.keys);
     if (end <= begin) continue;
-    result.push_back(make_part(geometry, key_start, begin, end));
+    result.push_back(make_part(geometry, heads, {begin, end}));
     begin = end;
   }
   return result;

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "src/attention/kernels/causal_attention_bf16.h"
+#include "src/attention/kernels/flash_kernels.h"
 
 namespace longspan::flash {
 
@@ -12,17 +12,17 @@ namespace longspan::flash {
 struct KeyPart {
   int64_t key_begin;
   int64_t key_end;
-  std::vector<bf16::GradQuery> grad_q;  // one a query head; data still null
-  int64_t grad_q_floats;                // of all query heads
+  std::vector<GradQuery> grad_q;  // one a query head; data still null
+  int64_t grad_q_floats;          // of all query heads
 };
 
 /// In how many parts to cut each head, so that the threads have equal shares of `heads` heads:
 /// the least number that keeps them 90 % busy.
 int64_t parts_per_head(int64_t heads, int64_t threads);
 
-/// Cuts the keys at multiples of the key block into at most `parts` parts of about equal numbers
-/// of scored pairs. key_start holds one pointer a query head.
-std::vector<KeyPart> cut_keys(const bf16::Geometry& geometry,
-                              const std::vector<const int32_t*>& key_start, int64_t parts);
+/// Cuts the keys at multiples of `key_block` into at most `parts` parts of about equal numbers of
+/// scored pairs. `heads` holds one entry a query head.
+std::vector<KeyPart> cut_keys(const Geometry& geometry, const std::vector<Visible>& heads,
+                              int64_t key_block, int64_t parts);
 
 }  // namespace longspan::flash

@@ -1,11 +1,15 @@
 #include "src/attention/kernels/causal_attention.h"
 
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
 
-#include <cstdlib>
-#include <string_view>
+#include <optional>
+#include <tuple>
 
+#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/sdpa_attention.h"
 
@@ -15,30 +19,61 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// The kernel reads rows of contiguous elements.
-at::Tensor with_contiguous_rows(const at::Tensor& x) {
-  return x.stride(3) == 1 ? x : x.contiguous();
+using Forward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& q, const at::Tensor& k,
+                                                   const at::Tensor& v, const at::Tensor& key_start,
+                                                   const std::optional<at::Tensor>& sinks);
+using Backward = std::tuple<at::Tensor, at::Tensor, at::Tensor>(
+    const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+    const at::Tensor& key_start, const std::optional<at::Tensor>& sinks, const at::Tensor& out,
+    const at::Tensor& log_sum_exp);
+
+const c10::TypedOperatorHandle<Forward>& forward_operator() {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longspan::causal_attention", "")
+                             .typed<Forward>();
+  return op;
+}
+
+const c10::TypedOperatorHandle<Backward>& backward_operator() {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("longspan::causal_attention_backward", "")
+                             .typed<Backward>();
+  return op;
+}
+
+std::optional<at::Tensor> if_defined(const at::Tensor& x) {
+  return x.defined() ? std::optional(x) : std::nullopt;
+}
+
+KeptAttention run_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const at::Tensor& key_start, const std::optional<at::Tensor>& sinks) {
+  auto [out, log_sum_exp] = forward_operator().call(q, k, v, key_start, sinks);
+  return {out, log_sum_exp};
 }
 
 class FlashAttention : public torch::autograd::Function<FlashAttention> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
-                            const at::Tensor& v, const at::Tensor& key_start) {
-    const FlashOutput result = flash_forward(q, k, v, key_start);
-    context->save_for_backward({q, k, v, key_start, result.out, result.log_sum_exp});
+                            const at::Tensor& v, const at::Tensor& key_start,
+                            const std::optional<at::Tensor>& sinks, KeptAttention* kept) {
+    const bool known = kept && kept->out.defined();
+    const KeptAttention result = known ? *kept : run_forward(q, k, v, key_start, sinks);
+    context->save_for_backward(
+        {q, k, v, key_start, sinks.value_or(at::Tensor()), result.out, result.log_sum_exp});
     return result.out;
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
     const variable_list saved = context->get_saved_variables();
-    const FlashGradients grad = flash_backward(with_contiguous_rows(grad_outputs[0]), saved[0],
-                                               saved[1], saved[2], saved[3], {saved[4], saved[5]});
-    return {grad.q, grad.k, grad.v, at::Tensor()};
+    auto [q, k, v] =
+        backward_operator().call(with_contiguous_rows(grad_outputs[0]), saved[0], saved[1],
+                                 saved[2], saved[3], if_defined(saved[4]), saved[5], saved[6]);
+    return {q, k, v, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                  const at::Tensor& key_start) {
+                  const at::Tensor& key_start, const at::Tensor& sinks) {
   TORCH_CHECK(q.dim() == 4 && k.dim() == 4, "causal_attention: q and k must be [B, H, T, D], got ",
               q.sizes(), " and ", k.sizes());
   TORCH_CHECK(v.sizes() == k.sizes(), "causal_attention: v ", v.sizes(), " is not shaped like k ",
@@ -52,6 +87,10 @@ void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                   key_start.sizes() == q.sizes().slice(0, 3),
               "causal_attention: key_start must be contiguous int32 [B, H, Tq], got ",
               key_start.scalar_type(), " ", key_start.sizes(), " for q ", q.sizes());
+  TORCH_CHECK(!sinks.defined() ||
+                  (sinks.scalar_type() == at::kInt && sinks.is_contiguous() && sinks.dim() == 4 &&
+                   sinks.size(0) == 2 && sinks.sizes().slice(1) == key_start.sizes()),
+              "causal_attention: sinks must be contiguous int32 [2, B, H, Tq]");
 }
 
 /// Every interval is non-empty, inside the keys, and starts no earlier than the one before.
@@ -68,21 +107,72 @@ void check_intervals(const at::Tensor& key_start, int64_t keys) {
   }
 }
 
-bool sdpa_forced() {
-  const char* choice = std::getenv("LONGSPAN_ATTENTION");
-  return choice != nullptr && std::string_view(choice) == "sdpa";
+/// Sinks lie in order and before the interval.
+void check_sinks(const at::Tensor& sinks, const at::Tensor& key_start) {
+  const at::Tensor host = sinks.cpu(), host_starts = key_start.cpu();
+  const auto* begin = host.const_data_ptr<int32_t>();
+  const auto* start = host_starts.const_data_ptr<int32_t>();
+  const auto* end = begin + host_starts.numel();
+  const int64_t queries = host.size(3);
+  for (int64_t i = 0; i < host_starts.numel(); ++i) {
+    const bool first = i % queries == 0;
+    TORCH_CHECK(begin[i] >= (first ? 0 : begin[i - 1]) && end[i] >= (first ? 0 : end[i - 1]) &&
+                    end[i] <= start[i],
+                "causal_attention: sinks ", begin[i], " to ", end[i], " of query ", i % queries,
+                " decrease or pass key_start ", start[i]);
+  }
+}
+
+bool has_kernel(const at::Tensor& q) {
+  if (q.is_cpu()) return flash_attention_supports(q);
+  return q.is_cuda() && forward_operator().hasKernelForDispatchKey(c10::DispatchKey::CUDA);
 }
 
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const at::Tensor& key_start) {
-  check_shapes(q, k, v, key_start);
+                            const at::Tensor& key_start, KeptAttention* kept,
+                            const at::Tensor& sinks) {
+  check_shapes(q, k, v, key_start, sinks);
   check_intervals(key_start, k.size(2));
+  if (sinks.defined()) check_sinks(sinks, key_start);
   if (q.numel() == 0) return q.clone();
-  if (sdpa_forced() || !flash_attention_supports(q)) return sdpa_attention(q, k, v, key_start);
-  return FlashAttention::apply(with_contiguous_rows(q), with_contiguous_rows(k),
-                               with_contiguous_rows(v), key_start);
+  if (!has_kernel(q)) return sdpa_attention(q, k, v, key_start, sinks);
+  const at::Tensor rows_q = with_contiguous_rows(q), rows_k = with_contiguous_rows(k),
+                   rows_v = with_contiguous_rows(v);
+  if (!kept || at::GradMode::is_enabled()) {
+    return FlashAttention::apply(rows_q, rows_k, rows_v, key_start, if_defined(sinks), kept);
+  }
+  *kept = run_forward(rows_q, rows_k, rows_v, key_start, if_defined(sinks));
+  return kept->out;
+}
+
+TORCH_LIBRARY(longspan, library) {
+  library.def(
+      "causal_attention(Tensor q, Tensor k, Tensor v, Tensor key_start, Tensor? sinks)"
+      " -> (Tensor out, Tensor log_sum_exp)");
+  library.def(
+      "causal_attention_backward(Tensor grad_out, Tensor q, Tensor k, Tensor v, Tensor key_start,"
+      " Tensor? sinks, Tensor out, Tensor log_sum_exp)"
+      " -> (Tensor grad_q, Tensor grad_k, Tensor grad_v)");
+}
+
+TORCH_LIBRARY_IMPL(longspan, CPU, library) {
+  library.impl("causal_attention", [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                      const at::Tensor& key_start,
+                                      const std::optional<at::Tensor>& sinks) {
+    const KeptAttention result = flash_forward(q, k, v, key_start, sinks.value_or(at::Tensor()));
+    return std::tuple(result.out, result.log_sum_exp);
+  });
+  library.impl(
+      "causal_attention_backward",
+      [](const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+         const at::Tensor& key_start, const std::optional<at::Tensor>& sinks, const at::Tensor& out,
+         const at::Tensor& log_sum_exp) {
+        const FlashGradients grad = flash_backward(
+            grad_out, q, k, v, key_start, sinks.value_or(at::Tensor()), {out, log_sum_exp});
+        return std::tuple(grad.q, grad.k, grad.v);
+      });
 }
 
 }  // namespace longspan

@@ -12,8 +12,9 @@
 namespace longspan {
 namespace {
 
-// For g query heads a key/value head, a head in work takes tokens * D * (6 + 8 g) bytes, and the
-// dQ shares of its further parts up to 4 g each: 490 MB for 100K tokens, D = 128 and g = 4.
+// For g query heads a key/value head, a head in work takes tokens * D * (6 + 8 g) bytes in bf16 and
+// (12 + 12 g) in float32, and the dQ shares of its further parts up to 4 g each: 490 MB for 100K
+// tokens, D = 128 and g = 4 in bf16.
 constexpr int64_t kWorkspaceBytes = int64_t{512} << 20;
 
 /// Rows of dQ that one task sums over the parts.
@@ -25,10 +26,12 @@ struct Backward {
   const at::Tensor& k;
   const at::Tensor& v;
   const at::Tensor& key_start;
-  const FlashOutput& forward;
+  const at::Tensor& sinks;
+  const KeptAttention& forward;
+  const flash::Kernels& kernels;
   FlashGradients result;
   at::Tensor delta;  // [B, H, Tq] float32
-  bf16::Geometry geometry;
+  flash::Geometry geometry;
   int64_t groups;        // query heads a key/value head
   int64_t key_dwords;    // of one packed operand of one key/value head
   int64_t query_dwords;  // of one packed operand of one query head
@@ -41,17 +44,19 @@ struct HeadWork {
   int64_t b;
   int64_t h;
   uint32_t* packed;  // K panels, V panels, K pairs; then Q pairs and dO pairs of each query head
-  std::vector<bf16::BackwardHead> heads;
+  std::vector<flash::BackwardHead> heads;
   std::vector<flash::KeyPart> parts;
-  std::vector<bf16::GradQuery> grad_q;  // [parts][groups]
+  std::vector<flash::GradQuery> grad_q;  // [parts][groups]
 };
 
 HeadWork head_work(const Backward& bw, int64_t index, uint32_t* packed, int64_t parts) {
   HeadWork work{index / bw.k.size(1), index % bw.k.size(1), packed, {}, {}, {}};
-  std::vector<const int32_t*> key_start;
+  std::vector<flash::Visible> visible;
   for (int64_t g = 0; g < bw.groups; ++g) {
     const int64_t h = work.h * bw.groups + g;
-    const int64_t row = (work.b * bw.q.size(1) + h) * bw.geometry.queries;
+    const int64_t head = work.b * bw.q.size(1) + h;
+    const int64_t row = head * bw.geometry.queries;
+    visible.push_back(flash::visible_of(bw.key_start, bw.sinks, head));
     const uint32_t* q_pairs = packed + 3 * bw.key_dwords + 2 * g * bw.query_dwords;
     work.heads.push_back({.q = flash::rows_of(bw.q, work.b, h),
                           .grad_out = flash::rows_of(bw.grad_out, work.b, h),
@@ -59,34 +64,34 @@ HeadWork head_work(const Backward& bw, int64_t index, uint32_t* packed, int64_t 
                           .grad_out_pairs = q_pairs + bw.query_dwords,
                           .log_sum_exp = bw.forward.log_sum_exp.const_data_ptr<float>() + row,
                           .delta = bw.delta.const_data_ptr<float>() + row,
-                          .key_start = bw.key_start.const_data_ptr<int32_t>() + row});
-    key_start.push_back(work.heads.back().key_start);
+                          .visible = visible.back()});
   }
-  work.parts = flash::cut_keys(bw.geometry, key_start, parts);
+  work.parts = flash::cut_keys(bw.geometry, visible,
+                               bw.kernels.backward_key_block(bw.geometry.head_dim), parts);
   return work;
 }
 
 void pack_keys(const Backward& bw, const HeadWork& work, int64_t begin) {
   const int64_t keys = bw.geometry.keys, head_dim = bw.geometry.head_dim;
   const int64_t end = flash::pack_end(begin, keys);
-  const bf16::Rows k = flash::rows_of(bw.k, work.b, work.h);
-  bf16::pack_panels(k, keys, head_dim, begin, end, work.packed);
-  bf16::pack_panels(flash::rows_of(bw.v, work.b, work.h), keys, head_dim, begin, end,
-                    work.packed + bw.key_dwords);
-  bf16::pack_pairs(k, keys, head_dim, begin, end, work.packed + 2 * bw.key_dwords);
+  const flash::Rows k = flash::rows_of(bw.k, work.b, work.h);
+  bw.kernels.pack_panels(k, keys, head_dim, begin, end, work.packed);
+  bw.kernels.pack_panels(flash::rows_of(bw.v, work.b, work.h), keys, head_dim, begin, end,
+                         work.packed + bw.key_dwords);
+  bw.kernels.pack_pairs(k, keys, head_dim, begin, end, work.packed + 2 * bw.key_dwords);
 }
 
 void pack_queries(const Backward& bw, const HeadWork& work, int64_t group, int64_t begin) {
   const int64_t queries = bw.geometry.queries, head_dim = bw.geometry.head_dim;
   const int64_t end = flash::pack_end(begin, queries);
-  const bf16::BackwardHead& head = work.heads[group];
+  const flash::BackwardHead& head = work.heads[group];
   uint32_t* to = work.packed + 3 * bw.key_dwords + 2 * group * bw.query_dwords;
-  bf16::pack_pairs(head.q, queries, head_dim, begin, end, to);
-  bf16::pack_pairs(head.grad_out, queries, head_dim, begin, end, to + bw.query_dwords);
+  bw.kernels.pack_pairs(head.q, queries, head_dim, begin, end, to);
+  bw.kernels.pack_pairs(head.grad_out, queries, head_dim, begin, end, to + bw.query_dwords);
   const int64_t h = work.h * bw.groups + group;
   float* delta = bw.delta.mutable_data_ptr<float>() + (work.b * bw.q.size(1) + h) * queries;
-  bf16::row_dot_products(head.grad_out, flash::rows_of(bw.forward.out, work.b, h), head_dim, begin,
-                         std::min(end, queries), delta);
+  bw.kernels.row_dot_products(head.grad_out, flash::rows_of(bw.forward.out, work.b, h), head_dim,
+                              begin, std::min(end, queries), delta);
 }
 
 void pack(const Backward& bw, const std::vector<HeadWork>& wave) {
@@ -117,9 +122,9 @@ c10::DataPtr place_grad_queries(const Backward& bw, std::vector<HeadWork>& wave)
   float* next = flash::as<float>(memory);
   for (HeadWork& work : wave) {
     for (const flash::KeyPart& part : work.parts) {
-      for (bf16::GradQuery share : part.grad_q) {
+      for (flash::GradQuery share : part.grad_q) {
         share.data = next;
-        next += (share.row_end - share.row_begin + bf16::kGradQueryPadding) * bw.geometry.head_dim;
+        next += (share.row_end - share.row_begin + flash::kGradQueryPadding) * bw.geometry.head_dim;
         work.grad_q.push_back(share);
       }
     }
@@ -128,7 +133,7 @@ c10::DataPtr place_grad_queries(const Backward& bw, std::vector<HeadWork>& wave)
 }
 
 void run_parts(const Backward& bw, const std::vector<HeadWork>& wave) {
-  std::vector<bf16::BackwardTask> tasks;
+  std::vector<flash::BackwardTask> tasks;
   for (const HeadWork& work : wave) {
     for (size_t part = 0; part < work.parts.size(); ++part) {
       tasks.push_back({.k_panels = work.packed,
@@ -144,8 +149,8 @@ void run_parts(const Backward& bw, const std::vector<HeadWork>& wave) {
     }
   }
   flash::run_tasks(
-      static_cast<int64_t>(tasks.size()), bf16::backward_scratch_bytes(bw.geometry.head_dim),
-      [&](int64_t i, void* scratch) { bf16::backward_task(bw.geometry, tasks[i], scratch); });
+      static_cast<int64_t>(tasks.size()), bw.kernels.backward_scratch_bytes(bw.geometry.head_dim),
+      [&](int64_t i, void* scratch) { bw.kernels.backward_task(bw.geometry, tasks[i], scratch); });
 }
 
 void sum_parts(const Backward& bw, const std::vector<HeadWork>& wave) {
@@ -156,10 +161,11 @@ void sum_parts(const Backward& bw, const std::vector<HeadWork>& wave) {
     const HeadWork& work = wave[task / tasks_per_head];
     const int64_t group = task % tasks_per_head / chunks;
     const int64_t begin = task % chunks * kSumRows;
-    bf16::sum_grad_query(work.grad_q.data() + group, bw.groups,
-                         static_cast<int64_t>(work.parts.size()), bw.geometry.head_dim,
-                         bw.geometry.scale, begin, std::min(begin + kSumRows, bw.geometry.queries),
-                         flash::mutable_rows_of(bw.result.q, work.b, work.h * bw.groups + group));
+    bw.kernels.sum_grad_query(
+        work.grad_q.data() + group, bw.groups, static_cast<int64_t>(work.parts.size()),
+        bw.geometry.head_dim, bw.geometry.scale, begin,
+        std::min(begin + kSumRows, bw.geometry.queries),
+        flash::mutable_rows_of(bw.result.q, work.b, work.h * bw.groups + group));
   });
 }
 
@@ -172,19 +178,22 @@ at::Tensor time_major_like(const at::Tensor& x) {
 
 FlashGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k,
                               const at::Tensor& v, const at::Tensor& key_start,
-                              const FlashOutput& forward) {
+                              const at::Tensor& sinks, const KeptAttention& forward) {
+  const flash::Kernels& kernels = *flash::kernels_for(q);
   Backward bw{grad_out,
               q,
               k,
               v,
               key_start,
+              sinks,
               forward,
+              kernels,
               {time_major_like(q), time_major_like(k), time_major_like(v)},
               at::empty_like(forward.log_sum_exp),
               flash::geometry_of(q, k),
               q.size(1) / k.size(1),
-              bf16::packed_dwords(k.size(2), k.size(3)),
-              bf16::packed_dwords(q.size(2), q.size(3))};
+              flash::packed_dwords(kernels, k.size(2), k.size(3)),
+              flash::packed_dwords(kernels, q.size(2), q.size(3))};
   const int64_t packed_dwords = bw.packed_dwords_per_head();
   const int64_t grad_q_bytes = bw.groups * q.size(2) * q.size(3) * sizeof(float);
   const flash::Waves waves(q.size(0) * k.size(1), packed_dwords * 4 + grad_q_bytes,

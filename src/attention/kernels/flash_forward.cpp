@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/flash_operands.h"
 
@@ -18,9 +17,11 @@ struct Forward {
   const at::Tensor& k;
   const at::Tensor& v;
   const at::Tensor& key_start;
-  FlashOutput result;
-  bf16::Geometry geometry;
+  const at::Tensor& sinks;
+  const flash::Kernels& kernels;
+  flash::Geometry geometry;
   int64_t dwords;  // of one packed operand of one head
+  KeptAttention result;
 };
 
 struct QueryBlock {
@@ -39,10 +40,10 @@ void pack_keys_and_values(const Forward& f, int64_t first_head, int64_t heads, u
     const int64_t begin = task % chunks * flash::kPackRows;
     const int64_t end = flash::pack_end(begin, f.geometry.keys);
     uint32_t* to = packed + slot * 2 * f.dwords;
-    bf16::pack_panels(flash::rows_of(f.k, b, h), f.geometry.keys, f.geometry.head_dim, begin, end,
-                      to);
-    bf16::pack_pairs(flash::rows_of(f.v, b, h), f.geometry.keys, f.geometry.head_dim, begin, end,
-                     to + f.dwords);
+    f.kernels.pack_panels(flash::rows_of(f.k, b, h), f.geometry.keys, f.geometry.head_dim, begin,
+                          end, to);
+    f.kernels.pack_pairs(flash::rows_of(f.v, b, h), f.geometry.keys, f.geometry.head_dim, begin,
+                         end, to + f.dwords);
   });
 }
 
@@ -55,8 +56,8 @@ std::vector<QueryBlock> query_blocks(const Forward& f, int64_t first_head, int64
     for (int64_t g = 0; g < groups; ++g) {
       // b * H + h, because H is groups * Hkv.
       const int64_t head = (first_head + slot) * groups + g;
-      for (int64_t row = 0; row < f.geometry.queries; row += bf16::kForwardRows) {
-        const int64_t last = std::min(row + bf16::kForwardRows, f.geometry.queries) - 1;
+      for (int64_t row = 0; row < f.geometry.queries; row += flash::kForwardRows) {
+        const int64_t last = std::min(row + flash::kForwardRows, f.geometry.queries) - 1;
         const int64_t position = f.geometry.keys - f.geometry.queries + last;
         const int64_t cost = position + 1 - key_start[head * f.geometry.queries + row];
         blocks.push_back({head, slot, row, cost});
@@ -73,29 +74,35 @@ void attend(const Forward& f, const QueryBlock& block, const uint32_t* packed, v
   const int64_t h = block.head % f.q.size(1);
   const int64_t queries = f.geometry.queries;
   const uint32_t* keys = packed + block.wave_slot * 2 * f.dwords;
-  const bf16::ForwardTask task{
+  const flash::ForwardTask task{
       .q = flash::rows_of(f.q, b, h),
       .k_panels = keys,
       .v_pairs = keys + f.dwords,
-      .key_start = f.key_start.const_data_ptr<int32_t>() + block.head * queries,
+      .visible = flash::visible_of(f.key_start, f.sinks, block.head),
       .out = flash::mutable_rows_of(f.result.out, b, h),
       .log_sum_exp = f.result.log_sum_exp.mutable_data_ptr<float>() + block.head * queries,
       .first_row = block.first_row,
-      .rows = std::min(bf16::kForwardRows, queries - block.first_row)};
-  bf16::forward_task(f.geometry, task, scratch);
+      .rows = std::min(flash::kForwardRows, queries - block.first_row)};
+  f.kernels.forward_task(f.geometry, task, scratch);
 }
 
 }  // namespace
 
-bool flash_attention_supports(const at::Tensor& q) {
-  return runs_bf16_kernels(q) && q.size(3) % 16 == 0 && q.size(3) <= bf16::kMaxHeadDim;
-}
+bool flash_attention_supports(const at::Tensor& q) { return flash::kernels_for(q) != nullptr; }
 
-FlashOutput flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                          const at::Tensor& key_start) {
+KeptAttention flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const at::Tensor& key_start, const at::Tensor& sinks) {
   const int64_t batch = q.size(0), query_heads = q.size(1), queries = q.size(2);
-  Forward f{q, k, v, key_start, {}, flash::geometry_of(q, k), 0};
-  f.dwords = bf16::packed_dwords(k.size(2), k.size(3));
+  const flash::Kernels& kernels = *flash::kernels_for(q);
+  Forward f{q,
+            k,
+            v,
+            key_start,
+            sinks,
+            kernels,
+            flash::geometry_of(q, k),
+            flash::packed_dwords(kernels, k.size(2), k.size(3)),
+            {}};
   f.result.out = at::empty({batch, queries, query_heads, q.size(3)}, q.options()).transpose(1, 2);
   f.result.log_sum_exp = at::empty({batch, query_heads, queries}, q.options().dtype(at::kFloat));
   const int64_t bytes = 2 * f.dwords * sizeof(uint32_t);
@@ -106,7 +113,7 @@ FlashOutput flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Te
     pack_keys_and_values(f, head, heads, flash::as<uint32_t>(packed));
     const std::vector<QueryBlock> blocks = query_blocks(f, head, heads);
     flash::run_tasks(static_cast<int64_t>(blocks.size()),
-                     bf16::forward_scratch_bytes(f.geometry.head_dim),
+                     f.kernels.forward_scratch_bytes(f.geometry.head_dim),
                      [&](int64_t i, void* scratch) {
                        attend(f, blocks[i], flash::as<uint32_t>(packed), scratch);
                      });

@@ -9,25 +9,41 @@
 #include <cstdint>
 #include <functional>
 
-#include "src/attention/kernels/causal_attention_bf16.h"
+#include "src/attention/kernels/flash_kernels.h"
 
-// How flash_forward.cpp and flash_backward.cpp see tensors and threads.
+// How flash_forward.cpp and flash_backward.cpp see tensors, processors and threads.
 
 namespace longspan::flash {
 
+/// The kernel for tensors like q [B, H, T, D] on this processor; null when there is none.
+const Kernels* kernels_for(const at::Tensor& q);
+
 /// Rows [T, D] of batch b and head h of a [B, H, T, D] tensor.
-inline bf16::Rows rows_of(const at::Tensor& x, int64_t b, int64_t h) {
-  const auto* data = static_cast<const uint16_t*>(x.const_data_ptr());
-  return {data + b * x.stride(0) + h * x.stride(1), x.stride(2)};
+inline Rows rows_of(const at::Tensor& x, int64_t b, int64_t h) {
+  const auto* data = static_cast<const char*>(x.const_data_ptr());
+  return {data + (b * x.stride(0) + h * x.stride(1)) * x.element_size(), x.stride(2)};
 }
-inline bf16::MutableRows mutable_rows_of(const at::Tensor& x, int64_t b, int64_t h) {
-  auto* data = static_cast<uint16_t*>(x.data_ptr());
-  return {data + b * x.stride(0) + h * x.stride(1), x.stride(2)};
+inline MutableRows mutable_rows_of(const at::Tensor& x, int64_t b, int64_t h) {
+  auto* data = static_cast<char*>(x.mutable_data_ptr());
+  return {data + (b * x.stride(0) + h * x.stride(1)) * x.element_size(), x.stride(2)};
 }
 
-inline bf16::Geometry geometry_of(const at::Tensor& q, const at::Tensor& k) {
+/// The keys that query head b * H + h sees; sinks are undefined or [2, B, H, Tq].
+inline Visible visible_of(const at::Tensor& key_start, const at::Tensor& sinks, int64_t head) {
+  const int64_t row = head * key_start.size(2);
+  const int32_t* starts = key_start.const_data_ptr<int32_t>() + row;
+  if (!sinks.defined()) return {starts, nullptr, nullptr};
+  const int32_t* begins = sinks.const_data_ptr<int32_t>() + row;
+  return {starts, begins, begins + key_start.numel()};
+}
+
+inline Geometry geometry_of(const at::Tensor& q, const at::Tensor& k) {
   return {q.size(2), k.size(2), q.size(3),
           static_cast<float>(1.0 / std::sqrt(static_cast<double>(q.size(3))))};
+}
+
+inline int64_t packed_dwords(const Kernels& kernels, int64_t rows, int64_t head_dim) {
+  return padded_rows(rows) * head_dim / kernels.pair;
 }
 
 /// The key/value heads of the whole batch, in waves that share one workspace of at most
@@ -60,7 +76,7 @@ inline int64_t pack_chunks(int64_t rows) { return (rows + kPackRows - 1) / kPack
 
 /// The end of a packing task, which may lie in the padding of the last 64 rows.
 inline int64_t pack_end(int64_t begin, int64_t rows) {
-  return std::min(begin + kPackRows, bf16::padded_rows(rows));
+  return std::min(begin + kPackRows, padded_rows(rows));
 }
 
 }  // namespace longspan::flash

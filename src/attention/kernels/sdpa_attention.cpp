@@ -17,103 +17,144 @@ namespace {
 // Query rows under one explicit mask: the mask takes rows * keys bytes.
 constexpr int64_t kMaskRows = 512;
 
+// What the queries see is one tensor of 1 or 3 planes: key_start and, when there are sinks, their
+// begin and end.
+
 using Starts = std::span<const int32_t>;
 
-/// Attention of the query rows [begin, end) under an explicit mask.
-at::Tensor masked_block(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                        const at::Tensor& key_start, int64_t begin, int64_t end,
-                        int64_t first_key) {
-  const int64_t position = k.size(2) - q.size(2) + begin;
-  const int64_t keys_end = position + end - begin;
-  const at::Tensor keys = at::arange(first_key, keys_end, key_start.options());
-  const at::Tensor positions = at::arange(position, keys_end, key_start.options()).unsqueeze(1);
-  const at::Tensor starts = key_start.slice(0, begin, end).unsqueeze(1);
-  const at::Tensor mask = keys.ge(starts).logical_and(keys.le(positions));
-  return at::scaled_dot_product_attention(q.slice(2, begin, end), k.slice(2, first_key, keys_end),
-                                          v.slice(2, first_key, keys_end), mask, /*dropout_p=*/0.0,
-                                          /*is_causal=*/false, /*scale=*/std::nullopt,
-                                          /*enable_gqa=*/q.size(1) != k.size(1));
+Starts plane_of(const at::Tensor& host, int64_t plane, int64_t b, int64_t h) {
+  const int64_t queries = host.size(3);
+  const int64_t head = (plane * host.size(1) + b) * host.size(2) + h;
+  return Starts(host.const_data_ptr<int32_t>() + head * queries, queries);
 }
 
-/// Attention of heads that all have the same key_start row. A run of rows with one key_start which
-/// begins at its own position is plain causal attention; the rows between such runs get a mask.
-at::Tensor attend_alike(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                        const at::Tensor& key_start, Starts starts) {
-  const int64_t queries = q.size(2);
-  const int64_t offset = k.size(2) - queries;
-  const auto begins_run = [&](int64_t row) { return starts[row] == offset + row; };
+bool alike(const at::Tensor& host, int64_t b, int64_t h, int64_t other_b, int64_t other_h) {
+  for (int64_t plane = 0; plane < host.size(0); ++plane) {
+    if (!std::ranges::equal(plane_of(host, plane, b, h), plane_of(host, plane, other_b, other_h))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Heads [1, H, T, D] that all see the same keys.
+struct Alike {
+  at::Tensor q, k, v;
+  at::Tensor visible;  // [planes, Tq]
+  std::vector<Starts> host;
+
+  bool gqa() const { return q.size(1) != k.size(1); }
+  int64_t offset() const { return k.size(2) - q.size(2); }
+
+  /// A query that sees itself alone begins a run of plain causal attention.
+  bool begins_run(int64_t row) const { return host.size() == 1 && host[0][row] == offset() + row; }
+};
+
+/// Attention of the query rows [begin, end) under an explicit mask.
+at::Tensor masked_block(const Alike& heads, int64_t begin, int64_t end) {
+  const int64_t position = heads.offset() + begin, keys_end = heads.offset() + end;
+  const int64_t first_key = heads.host[0][begin];
+  const auto plane = [&](int64_t i) { return heads.visible[i].slice(0, begin, end).unsqueeze(1); };
+  const auto numbers = heads.visible.options();
+  const at::Tensor keys = at::arange(first_key, keys_end, numbers);
+  const at::Tensor positions = at::arange(position, keys_end, numbers).unsqueeze(1);
+  at::Tensor mask = keys.ge(plane(0)).logical_and(keys.le(positions));
+  at::Tensor k = heads.k.slice(2, first_key, keys_end), v = heads.v.slice(2, first_key, keys_end);
+  if (heads.host.size() > 1) {
+    const int64_t first = heads.host[1][begin];
+    const int64_t last = std::max<int64_t>(first, heads.host[2][end - 1]);
+    const at::Tensor sinks = at::arange(first, last, numbers);
+    mask = at::cat({sinks.ge(plane(1)).logical_and(sinks.lt(plane(2))), mask}, 1);
+    k = at::cat({heads.k.slice(2, first, last), k}, 2);
+    v = at::cat({heads.v.slice(2, first, last), v}, 2);
+  }
+  return at::scaled_dot_product_attention(heads.q.slice(2, begin, end), k, v, mask,
+                                          /*dropout_p=*/0.0, /*is_causal=*/false,
+                                          /*scale=*/std::nullopt, heads.gqa());
+}
+
+/// A run of rows with one key_start which begins at its own position is plain causal attention; the
+/// rows between such runs get a mask.
+at::Tensor attend_alike(const Alike& heads) {
+  const int64_t queries = heads.q.size(2), offset = heads.offset();
+  const Starts starts = heads.host[0];
   std::vector<at::Tensor> blocks;
   for (int64_t begin = 0; begin < queries;) {
     int64_t end = begin + 1;
-    if (begins_run(begin)) {
+    if (heads.begins_run(begin)) {
       while (end < queries && starts[end] == starts[begin]) ++end;
       blocks.push_back(at::scaled_dot_product_attention(
-          q.slice(2, begin, end), k.slice(2, offset + begin, offset + end),
-          v.slice(2, offset + begin, offset + end), /*attn_mask=*/{}, /*dropout_p=*/0.0,
-          /*is_causal=*/true, /*scale=*/std::nullopt, /*enable_gqa=*/q.size(1) != k.size(1)));
+          heads.q.slice(2, begin, end), heads.k.slice(2, offset + begin, offset + end),
+          heads.v.slice(2, offset + begin, offset + end), /*attn_mask=*/{}, /*dropout_p=*/0.0,
+          /*is_causal=*/true, /*scale=*/std::nullopt, heads.gqa()));
     } else {
-      while (end < std::min(queries, begin + kMaskRows) && !begins_run(end)) ++end;
-      blocks.push_back(masked_block(q, k, v, key_start, begin, end, starts[begin]));
+      while (end < std::min(queries, begin + kMaskRows) && !heads.begins_run(end)) ++end;
+      blocks.push_back(masked_block(heads, begin, end));
     }
     begin = end;
   }
   return at::cat(blocks, 2);
 }
 
-/// Attention of one batch entry ([1, H, T, D]); heads with the same key_start row go together.
+/// Attention of batch entry b of `host`; q, k, v hold that entry, or all when they are alike.
 at::Tensor attend_entry(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                        const at::Tensor& key_start, const at::Tensor& host_key_start) {
-  const int64_t heads = q.size(1), queries = q.size(2);
-  const auto row = [&](int64_t h) {
-    return Starts(host_key_start.const_data_ptr<int32_t>() + h * queries, queries);
-  };
-  std::vector<std::vector<int64_t>> alike;
+                        const at::Tensor& visible, const at::Tensor& host, int64_t b) {
+  const int64_t heads = q.size(1);
+  std::vector<std::vector<int64_t>> groups;
   for (int64_t h = 0; h < heads; ++h) {
-    const auto same = std::find_if(alike.begin(), alike.end(), [&](const auto& group) {
-      return std::ranges::equal(row(group.front()), row(h));
+    const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+      return alike(host, b, group.front(), b, h);
     });
-    if (same == alike.end()) {
-      alike.push_back({h});
+    if (same == groups.end()) {
+      groups.push_back({h});
     } else {
       same->push_back(h);
     }
   }
-  if (alike.size() == 1) return attend_alike(q, k, v, key_start[0], row(0));
+  const auto heads_of = [&](const at::Tensor& qs, const at::Tensor& ks, const at::Tensor& vs,
+                            int64_t h) {
+    Alike result{qs, ks, vs, visible.select(1, b).select(1, h), {}};
+    for (int64_t plane = 0; plane < host.size(0); ++plane) {
+      result.host.push_back(plane_of(host, plane, b, h));
+    }
+    return result;
+  };
+  if (groups.size() == 1) return attend_alike(heads_of(q, k, v, 0));
+  const auto index = at::TensorOptions(at::kLong).device(q.device());
   std::vector<at::Tensor> results;
   std::vector<int64_t> place(heads);  // of each head among the results
   int64_t next = 0;
-  for (const std::vector<int64_t>& group : alike) {
+  for (const std::vector<int64_t>& group : groups) {
     std::vector<int64_t> key_heads;
     for (const int64_t h : group) {
       key_heads.push_back(h / (heads / k.size(1)));
       place[h] = next++;
     }
-    const auto index = at::TensorOptions(at::kLong).device(q.device());
     const at::Tensor from = at::tensor(key_heads, index);
-    results.push_back(attend_alike(at::index_select(q, 1, at::tensor(group, index)),
-                                   at::index_select(k, 1, from), at::index_select(v, 1, from),
-                                   key_start[group.front()], row(group.front())));
+    results.push_back(attend_alike(heads_of(at::index_select(q, 1, at::tensor(group, index)),
+                                            at::index_select(k, 1, from),
+                                            at::index_select(v, 1, from), group.front())));
   }
-  return at::index_select(at::cat(results, 1), 1,
-                          at::tensor(place, at::TensorOptions(at::kLong).device(q.device())));
+  return at::index_select(at::cat(results, 1), 1, at::tensor(place, index));
 }
 
 }  // namespace
 
 at::Tensor sdpa_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                          const at::Tensor& key_start) {
-  const at::Tensor host = key_start.cpu();
-  const auto* starts = host.const_data_ptr<int32_t>();
-  const int64_t batch = q.size(0), entry = q.size(1) * q.size(2);
+                          const at::Tensor& key_start, const at::Tensor& sinks) {
+  const at::Tensor planes =
+      sinks.defined() ? at::cat({key_start.unsqueeze(0), sinks}) : key_start.unsqueeze(0);
+  const at::Tensor host = planes.cpu(), visible = planes.to(q.device());
+  const int64_t batch = q.size(0);
   bool entries_alike = true;
   for (int64_t b = 1; b < batch; ++b) {
-    entries_alike &= std::equal(starts, starts + entry, starts + b * entry);
+    for (int64_t h = 0; h < q.size(1); ++h) entries_alike &= alike(host, 0, h, b, h);
   }
-  if (entries_alike) return attend_entry(q, k, v, key_start[0], host[0]);
+  if (entries_alike) return attend_entry(q, k, v, visible, host, 0);
   std::vector<at::Tensor> results;
   for (int64_t b = 0; b < batch; ++b) {
-    results.push_back(attend_entry(q.narrow(0, b, 1), k.narrow(0, b, 1), v.narrow(0, b, 1),
-                                   key_start[b], host[b]));
+    results.push_back(
+        attend_entry(q.narrow(0, b, 1), k.narrow(0, b, 1), v.narrow(0, b, 1), visible, host, b));
   }
   return at::cat(results, 0);
 }

@@ -38,6 +38,14 @@ Heads disturbed(const Heads& heads, int64_t begin, int64_t tokens) {
   return other;
 }
 
+std::shared_ptr<AttentionPattern> sliding_window(int64_t window, int64_t sinks) {
+  Diagnostics diagnostics;
+  Json options{{"pattern", "sliding_window"}, {"window", window}, {"sinks", sinks}};
+  auto pattern = read_attention_pattern(Fields(options, diagnostics));
+  diagnostics.throw_if_any(ExitCode::kFailure);
+  return pattern;
+}
+
 /// Every pattern of the registry, with settings that give several groups at these lengths.
 std::vector<std::shared_ptr<AttentionPattern>> patterns() {
   std::vector<std::shared_ptr<AttentionPattern>> all;
@@ -45,6 +53,7 @@ std::vector<std::shared_ptr<AttentionPattern>> patterns() {
   Diagnostics diagnostics;
   Json fixed{{"pattern", "shifted_sparse"}, {"group_size", 7}};
   all.push_back(read_attention_pattern(Fields(fixed, diagnostics)));
+  all.push_back(sliding_window(5, 2));
   diagnostics.throw_if_any(ExitCode::kFailure);
   return all;
 }
@@ -177,23 +186,65 @@ TEST(ShiftedSparse, TakesTheGroupAsAPartOfTheLength) {
   EXPECT_EQ(pattern.group_size(3), 2);
 }
 
-TEST(FullAttention, ContinuesFromTheCache) {
-  Shape shape{1, 9, 3, 20, 8};
-  auto pattern = make_attention_pattern("full");
-  Heads heads = random_heads(shape, at::kFloat);
-  for (int64_t window : {0, 1, 5, 30}) {
-    Rotary whole_rotary = unscaled_rotary(shape, at::kFloat);
-    at::Tensor whole = pattern->attend(heads, {whole_rotary, {}, nullptr, window});
-    LayerState state;
-    for (auto [begin, tokens] : {std::pair<int64_t, int64_t>{0, 11}, {11, 1}, {12, 8}}) {
-      Rotary rotary({unscaled_inv_freq({8, 10000.0, 64}), 1.0},
-                    at::arange(begin, begin + tokens, at::kLong).unsqueeze(0), at::kFloat);
-      Heads part{heads.q.narrow(2, begin, tokens), heads.k.narrow(2, begin, tokens),
-                 heads.v.narrow(2, begin, tokens)};
-      at::Tensor out = pattern->attend(part, {rotary, {}, &state, window});
-      EXPECT_LT((out - whole.narrow(2, begin, tokens)).abs().max().item<double>(), 1e-5) << begin;
+TEST(SlidingWindow, EqualsTheMaskOfThePaper) {
+  for (const Shape& shape : kShapes) {
+    Rotary rotary = unscaled_rotary(shape, at::kDouble);
+    Heads heads = random_heads(shape, at::kDouble);
+    at::Tensor q = rotary.rotate(heads.q), k = rotary.rotate(heads.k);
+    at::Tensor token = at::arange(shape.seq_len, at::kLong);
+    for (auto [window, sinks] : {std::pair{1, 0}, {1, 3}, {4, 2}, {9, 1000}, {1000, 4}}) {
+      auto pattern = sliding_window(window, sinks);
+      SCOPED_TRACE(fmt::format("T={} {}", shape.seq_len, pattern->write().dump()));
+      at::Tensor causal = token.le(token.unsqueeze(1));
+      at::Tensor visible =
+          window_mask(shape.seq_len, window).logical_or(token.lt(sinks).logical_and(causal));
+      at::Tensor expected = masked_attention(q, k, heads.v, visible);
+      at::Tensor actual = pattern->attend(heads, {rotary, {}});
+      EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12);
+      EXPECT_EQ(pattern->scored_pairs(shape.seq_len), visible.sum().item<int64_t>());
     }
-    EXPECT_EQ(state.length(), 20);
+  }
+}
+
+TEST(SlidingWindow, KeepsTheSinksOfEachDocument) {
+  Shape shape{2, 9, 3, 129, 64};
+  Rotary rotary = unscaled_rotary(shape, at::kDouble);
+  Heads heads = random_heads(shape, at::kDouble);
+  at::Tensor token = at::arange(shape.seq_len, at::kLong);
+  at::Tensor document = token.div(11, "floor");
+  at::Tensor near = window_mask(shape.seq_len, 4);
+  at::Tensor sink = token.remainder(11).lt(3).logical_and(token.le(token.unsqueeze(1)));
+  at::Tensor together = document.eq(document.unsqueeze(1));
+  at::Tensor q = rotary.rotate(heads.q), k = rotary.rotate(heads.k);
+  for (int64_t model_window : {0, 7}) {
+    AttentionContext context{rotary, document.expand({2, -1}), nullptr, model_window};
+    at::Tensor visible = near.logical_or(sink).logical_and(together);
+    if (model_window > 0) visible = visible.logical_and(window_mask(shape.seq_len, model_window));
+    at::Tensor actual = sliding_window(4, 3)->attend(heads, context);
+    at::Tensor expected = masked_attention(q, k, heads.v, visible);
+    EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12) << model_window;
+  }
+}
+
+TEST(AttentionPatterns, ContinueFromTheCache) {
+  Shape shape{1, 9, 3, 20, 8};
+  Heads heads = random_heads(shape, at::kFloat);
+  Rotary whole_rotary = unscaled_rotary(shape, at::kFloat);
+  for (const auto& pattern :
+       {make_attention_pattern("full"), sliding_window(6, 2), sliding_window(1, 13)}) {
+    for (int64_t window : {0, 1, 5, 30}) {
+      at::Tensor whole = pattern->attend(heads, {whole_rotary, {}, nullptr, window});
+      LayerState state;
+      for (auto [begin, tokens] : {std::pair<int64_t, int64_t>{0, 11}, {11, 1}, {12, 8}}) {
+        Rotary rotary({unscaled_inv_freq({8, 10000.0, 64}), 1.0},
+                      at::arange(begin, begin + tokens, at::kLong).unsqueeze(0), at::kFloat);
+        Heads part{heads.q.narrow(2, begin, tokens), heads.k.narrow(2, begin, tokens),
+                   heads.v.narrow(2, begin, tokens)};
+        at::Tensor out = pattern->attend(part, {rotary, {}, &state, window});
+        EXPECT_LT((out - whole.narrow(2, begin, tokens)).abs().max().item<double>(), 1e-5) << begin;
+      }
+      EXPECT_EQ(state.length(), 20);
+    }
   }
 }
 

@@ -99,14 +99,14 @@ TEST_F(ResumableFolderTest, ReplacesAnOlderFolder) {
 
 TEST(FileStamps, ChangeWithTheFiles) {
   TemporaryFolder temporary;
-  temporary.file("a", "1");
+  temporary.write("a", "1");
   Json before = file_stamps(temporary.path());
   EXPECT_EQ(before, file_stamps(temporary.path()));
-  temporary.file("b", "1");
+  temporary.write("b", "1");
   EXPECT_NE(before, file_stamps(temporary.path()));
   Json file = file_stamps(temporary.path() / "a");
   EXPECT_EQ(file.size(), 1);
-  temporary.file("a", "12");
+  temporary.write("a", "12");
   EXPECT_NE(file, file_stamps(temporary.path() / "a"));
   EXPECT_EQ(file_stamps(temporary.path() / "none"), Json::array());
 }

@@ -8,6 +8,10 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
+#include "tests/support/gradients.h"
+
 namespace longspan {
 namespace {
 
@@ -61,6 +65,47 @@ TEST(ChunkedCrossEntropy, ScoresNothingWhereLabelsAreIgnored) {
   sum.backward();
   EXPECT_EQ(sum.item<float>(), 0);
   EXPECT_EQ(largest(c.hidden.grad()), 0);
+}
+
+TEST(ChunkedCrossEntropy, InBfloat16DiffersByRoundingOnly) {
+  Case c = random_case(at::kFloat);
+  Case exact{c.hidden.detach().to(at::kBFloat16).to(at::kDouble).requires_grad_(true),
+             c.weight.detach().to(at::kBFloat16).to(at::kDouble).requires_grad_(true), c.labels};
+  at::Tensor exact_sum = reference_sum(exact);
+  exact_sum.backward();
+  c.hidden = c.hidden.detach().to(at::kBFloat16).requires_grad_(true);
+  c.weight = c.weight.detach().to(at::kBFloat16).requires_grad_(true);
+  for (bool kernel : {false, true}) {
+    if (!kernel) setenv("LONGSPAN_CPU", "none", 1);
+    double factor = kernel ? 1.0 : 0.5;
+    c.hidden.mutable_grad().reset();
+    c.weight.mutable_grad().reset();
+    at::Tensor sum = chunked_cross_entropy_sum(c.hidden, c.weight, c.labels, 7);
+    (sum * factor).backward();
+    unsetenv("LONGSPAN_CPU");
+    // Logits of up to 16 lose 2^-5 of a nat at most when rounded to 8 bits, and change the
+    // probabilities by that part of themselves.
+    EXPECT_NEAR(sum.item<double>(), exact_sum.item<double>(), 18.0 / 32);
+    EXPECT_LT(relative_error(c.hidden.grad(), exact.hidden.grad() * factor), 1.0 / 32);
+    EXPECT_LT(relative_error(c.weight.grad(), exact.weight.grad() * factor), 1.0 / 32);
+  }
+}
+
+TEST(ChunkedCrossEntropy, RefusesALabelBeyondTheVocabulary) {
+  for (at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    Case c = random_case(dtype);
+    c.labels[2].fill_(31);
+    EXPECT_THROW(chunked_cross_entropy_sum(c.hidden, c.weight, c.labels, 8), c10::Error);
+  }
+}
+
+TEST(ChunkedCrossEntropy, GivesTheSameGradientTwice) {
+  Case c = random_case(at::kFloat);
+  at::Tensor sum = chunked_cross_entropy_sum(c.hidden, c.weight, c.labels);
+  sum.backward({}, /*retain_graph=*/true);
+  at::Tensor once = c.hidden.grad().clone();
+  sum.backward();
+  EXPECT_TRUE(c.hidden.grad().equal(once * 2));
 }
 
 TEST(TokenCrossEntropy, SumsToTheChunkedOne) {

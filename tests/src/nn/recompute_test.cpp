@@ -8,43 +8,152 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include "src/nn/activation_store.h"
+#include "src/nn/lora_linear.h"
+#include "src/nn/weight_residency.h"
+
 namespace longspan {
 namespace {
 
-TEST(Recompute, GivesTheSameGradientsAndRunsTheLayerTwice) {
-  at::manual_seed(5);
-  at::Tensor weight = at::randn({6, 6}).requires_grad_(true), x = at::randn({4, 6});
-  int calls = 0;
-  auto layer = [&](const at::Tensor& input) {
-    ++calls;
-    return at::matmul(input, weight).tanh();
-  };
-  for (bool input_needs_gradient : {true, false}) {
-    at::Tensor kept = x.clone().requires_grad_(input_needs_gradient);
-    layer(layer(kept)).sum().backward();
-    at::Tensor weight_gradient = weight.grad().clone();
-    weight.mutable_grad().reset();
+/// Two blocks: tanh(x W) through a LoraLinear, and tanh(x V) alone.
+class Layer {
+ public:
+  Layer() {
+    at::manual_seed(5);
+    w = at::randn({6, 4}).requires_grad_(true);
+    v = at::randn({6, 6}).requires_grad_(true);
+    Linear base(4, 6, false);
+    base.weight = at::randn({6, 4});
+    linear = std::make_unique<LoraLinear>(base, LoraOptions{.r = 2});
+    linear->lora_A.requires_grad_(true);
+    linear->lora_B = at::randn({6, 2}).requires_grad_(true);
+  }
 
-    at::Tensor again = x.clone().requires_grad_(input_needs_gradient);
-    calls = 0;
-    at::Tensor out = recompute(layer, recompute(layer, again));
-    EXPECT_EQ(calls, 2);
-    out.sum().backward();
-    EXPECT_EQ(calls, 4);
-    EXPECT_TRUE(at::equal(weight.grad(), weight_gradient));
-    if (input_needs_gradient) {
-      EXPECT_TRUE(at::equal(again.grad(), kept.grad()));
-    }
-    weight.mutable_grad().reset();
+  std::vector<ResidualBlock> blocks(int64_t chunk_tokens = 0) {
+    ResidualBlock first, second;
+    first.body = [this](const at::Tensor& x, KeptAttention*) {
+      ++bodies;
+      return at::matmul(x, w).tanh();
+    };
+    first.linear = linear.get();
+    first.chunk_tokens = chunk_tokens;
+    first.trained = parameters();
+    second.body = [this](const at::Tensor& x, KeptAttention*) {
+      ++bodies;
+      return at::matmul(x, v).tanh();
+    };
+    return {first, second};
+  }
+
+  std::vector<at::Tensor> parameters() { return {w, v, linear->lora_A, linear->lora_B}; }
+
+  at::Tensor w, v;
+  std::unique_ptr<LoraLinear> linear;
+  int bodies = 0;
+};
+
+struct Pass {
+  at::Tensor y, grad_x;
+  std::vector<at::Tensor> gradients;
+  int bodies;
+};
+
+Pass run(Layer& layer, const RecomputeOptions& options, bool input_needs_gradient,
+         int64_t chunk_tokens = 0) {
+  at::manual_seed(6);
+  at::Tensor x = at::randn({2, 5, 6}).requires_grad_(input_needs_gradient);
+  layer.bodies = 0;
+  at::Tensor middle = run_layer(layer.blocks(chunk_tokens), x, options, 0);
+  Pass pass{run_layer(layer.blocks(chunk_tokens), middle, options, 1), {}, {}, 0};
+  pass.y.square().sum().backward();
+  pass.bodies = layer.bodies;
+  pass.grad_x = x.grad();
+  for (auto& parameter : layer.parameters()) {
+    pass.gradients.push_back(parameter.grad().clone());
+    parameter.mutable_grad().reset();
+  }
+  return pass;
+}
+
+double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+/// `within` relative to the largest value.
+void expect_near(const at::Tensor& a, const at::Tensor& b, double within) {
+  EXPECT_LE(largest(a - b), within * largest(b));
+}
+
+void expect_same(const Pass& a, const Pass& b, double within) {
+  expect_near(a.y, b.y, within);
+  if (a.grad_x.defined()) expect_near(a.grad_x, b.grad_x, within);
+  for (size_t i = 0; i < a.gradients.size(); ++i) {
+    expect_near(a.gradients[i], b.gradients[i], within);
   }
 }
 
-TEST(Recompute, IsThePlainLayerWithoutGradients) {
+TEST(Recompute, GivesTheGradientsOfAutogradAndRunsEachBodyOnceMore) {
+  Layer layer;
+  for (bool input_needs_gradient : {true, false}) {
+    Pass plain = run(layer, {}, input_needs_gradient);
+    EXPECT_EQ(plain.bodies, 4);
+    Pass selective = run(layer, {.what = Recompute::kSelective}, input_needs_gradient);
+    EXPECT_EQ(selective.bodies, 8);
+    expect_same(selective, plain, 1e-5);
+    // The input of the second block is made again too, from the first body.
+    Pass whole = run(layer, {.what = Recompute::kLayer}, input_needs_gradient);
+    EXPECT_EQ(whole.bodies, 10);
+    expect_same(whole, selective, 0);
+  }
+}
+
+TEST(Recompute, InChunksOfTokensGivesTheSame) {
+  Layer layer;
+  Pass whole = run(layer, {.what = Recompute::kSelective}, true);
+  for (int64_t chunk_tokens : {1, 2, 4, 5, 9}) {
+    expect_same(run(layer, {.what = Recompute::kSelective}, true, chunk_tokens), whole, 1e-5);
+  }
+}
+
+TEST(Recompute, ThroughTheStoreGivesTheSameBits) {
+  Layer layer;
+  Pass plain = run(layer, {.what = Recompute::kSelective}, true);
+  auto store = std::make_shared<ActivationStore>(
+      ActivationStoreOptions{.ram_bytes = 0, .directory = ::testing::TempDir()});
+  expect_same(run(layer, {.what = Recompute::kSelective, .store = store}, true), plain, 0);
+  EXPECT_GT(store->bytes_written(), 0);
+}
+
+TEST(Recompute, AddsToGradientsThatAreThere) {
+  Layer layer;
+  Pass once = run(layer, {.what = Recompute::kSelective}, true);
+  for (int64_t chunk_tokens : {0, 2}) {
+    for (auto& parameter : layer.parameters()) parameter.mutable_grad() = parameter.detach() * 1;
+    Pass again = run(layer, {.what = Recompute::kSelective}, true, chunk_tokens);
+    for (size_t i = 0; i < once.gradients.size(); ++i) {
+      at::Tensor expected = once.gradients[i] + layer.parameters()[i].detach();
+      expect_near(again.gradients[i], expected, 1e-5);
+    }
+  }
+}
+
+TEST(Recompute, TellsTheResidencyOfEachUse) {
+  struct Journal : WeightResidency {
+    std::vector<int> uses;
+    void will_use(size_t layer) override { uses.push_back(static_cast<int>(layer)); }
+    void used(size_t layer) override { uses.push_back(-1 - static_cast<int>(layer)); }
+  };
+  Layer layer;
+  auto journal = std::make_shared<Journal>();
+  run(layer, {.what = Recompute::kSelective, .residency = journal}, true);
+  EXPECT_EQ(journal->uses, (std::vector<int>{0, -1, 1, -2, 1, -2, 0, -1}));
+}
+
+TEST(Recompute, KeepsNothingWithoutGradients) {
+  Layer layer;
   at::NoGradGuard no_gradients;
-  at::Tensor x = at::randn({3});
-  at::Tensor y = recompute([](const at::Tensor& input) { return input * 2; }, x);
-  EXPECT_TRUE(at::equal(y, x * 2));
+  at::Tensor x = at::randn({1, 3, 6});
+  at::Tensor y = run_layer(layer.blocks(), x, {.what = Recompute::kSelective}, 0);
   EXPECT_FALSE(y.requires_grad());
+  EXPECT_TRUE(at::equal(y, run_layer(layer.blocks(), x, {}, 0)));
 }
 
 }  // namespace

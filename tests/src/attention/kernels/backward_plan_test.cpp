@@ -17,6 +17,12 @@ std::vector<int32_t> groups_of(int64_t queries, int64_t group, int64_t shift) {
   return key_start;
 }
 
+constexpr int64_t kKeyBlock = 768;
+
+Visible seeing(const std::vector<int32_t>& key_start) {
+  return {key_start.data(), nullptr, nullptr};
+}
+
 TEST(BackwardPlan, CutsHeadsOnlyAsFarAsTheThreadsNeed) {
   EXPECT_EQ(parts_per_head(/*heads=*/8, /*threads=*/2), 1);
   EXPECT_EQ(parts_per_head(3, 2), 2);
@@ -26,9 +32,9 @@ TEST(BackwardPlan, CutsHeadsOnlyAsFarAsTheThreadsNeed) {
 }
 
 TEST(BackwardPlan, CutsTheKeysIntoPartsOfEqualWork) {
-  const bf16::Geometry geometry{32768, 32768, 64, 0.125f};
+  const Geometry geometry{32768, 32768, 64, 0.125f};
   const std::vector<int32_t> full(32768, 0);
-  const std::vector<KeyPart> parts = cut_keys(geometry, {full.data(), full.data()}, 4);
+  const std::vector<KeyPart> parts = cut_keys(geometry, {seeing(full), seeing(full)}, kKeyBlock, 4);
   ASSERT_EQ(parts.size(), 4u);
   int64_t next_key = 0;
   for (const KeyPart& part : parts) {
@@ -42,16 +48,16 @@ TEST(BackwardPlan, CutsTheKeysIntoPartsOfEqualWork) {
 }
 
 TEST(BackwardPlan, GivesAPartOnlyTheRowsThatSeeItsKeys) {
-  const bf16::Geometry geometry{8000, 8000, 64, 0.125f};
+  const Geometry geometry{8000, 8000, 64, 0.125f};
   const std::vector<int32_t> plain = groups_of(8000, 1000, 0);
   const std::vector<int32_t> shifted = groups_of(8000, 1000, 500);
-  for (const KeyPart& part : cut_keys(geometry, {plain.data(), shifted.data()}, 3)) {
+  for (const KeyPart& part : cut_keys(geometry, {seeing(plain), seeing(shifted)}, kKeyBlock, 3)) {
     for (int64_t head = 0; head < 2; ++head) {
       const std::vector<int32_t>& key_start = head == 0 ? plain : shifted;
       const auto sees = [&](int64_t row) {
         return key_start[row] < part.key_end && row >= part.key_begin;
       };
-      const bf16::GradQuery& rows = part.grad_q[head];
+      const GradQuery& rows = part.grad_q[head];
       EXPECT_EQ(rows.row_begin % 2, 0);
       for (int64_t row = 0; row < 8000; ++row) {
         const bool inside = row >= rows.row_begin && row < rows.row_end;
@@ -63,9 +69,9 @@ TEST(BackwardPlan, GivesAPartOnlyTheRowsThatSeeItsKeys) {
 }
 
 TEST(BackwardPlan, LeavesFewerPartsThanAskedWhenThereAreFewKeys) {
-  const bf16::Geometry geometry{100, 100, 64, 0.125f};
+  const Geometry geometry{100, 100, 64, 0.125f};
   const std::vector<int32_t> full(100, 0);
-  const std::vector<KeyPart> parts = cut_keys(geometry, {full.data()}, 4);
+  const std::vector<KeyPart> parts = cut_keys(geometry, {seeing(full)}, kKeyBlock, 4);
   ASSERT_EQ(parts.size(), 1u);
   EXPECT_EQ(parts[0].key_end, 100);
 }

@@ -1,0 +1,70 @@
+#include "checkpoints/mapped_weights.h"
+
+#include "src/core/error.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+/// The number in "model.layers.7.self_attn.q_proj".
+size_t layer_of(const std::string& name) {
+  const std::string_view prefix = "model.layers.";
+  return std::stoul(name.substr(prefix.size()));
+}
+
+}  // namespace
+
+MappedWeights::MappedWeights(CausalLm& model)
+    : layers_(static_cast<size_t>(model.config().num_hidden_layers)) {
+  model.visit_linears([&](const std::string& name, std::unique_ptr<Linear>& linear) {
+    const at::Tensor& weight = linear->weight;
+    if (!weight.defined() || weight.requires_grad()) return;
+    auto bytes = mapped_bytes(weight);
+    if (!bytes) {
+      fail(ExitCode::kModel,
+           "'{}.weight' cannot be mapped: its file does not hold it as {}; convert the model to "
+           "that dtype first (longspan convert), or take memory.weights: resident",
+           name, c10::toString(weight.scalar_type()));
+    }
+    layers_[layer_of(name)].push_back(std::move(*bytes));
+  });
+}
+
+void MappedWeights::will_use(size_t layer) {
+  const size_t top = layers_.size() - 1;
+  if (last_ && *last_ == layer) {
+    up_ = layer != top;  // the turn
+  } else {
+    up_ = !last_ || *last_ != layer + 1;
+    if (last_ && *last_ != layer + 1 && *last_ + 1 != layer) drop(*last_);
+  }
+  last_ = layer;
+  if (up_ && layer < top) read_ahead(layer + 1);
+  if (!up_ && layer > 0) read_ahead(layer - 1);
+}
+
+void MappedWeights::used(size_t layer) {
+  const bool turns = layer == (up_ ? layers_.size() - 1 : 0);
+  if (!turns) drop(layer);
+}
+
+int64_t MappedWeights::bytes() const {
+  int64_t sum = 0;
+  for (const auto& layer : layers_) {
+    for (const auto& bytes : layer) sum += bytes.size;
+  }
+  return sum;
+}
+
+void MappedWeights::read_ahead(size_t layer) {
+  reading_ = std::async(std::launch::async, [this, layer] {
+    for (const auto& bytes : layers_[layer]) bytes.will_need();
+  });
+}
+
+void MappedWeights::drop(size_t layer) const {
+  for (const auto& bytes : layers_[layer]) bytes.forget();
+}
+
+}  // namespace longspan

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+
+#include "recipes/recipe.h"
+#include "trainer/plan.h"
+
+namespace longspan {
+
+/// The recipe as plans see it.
+RunShape run_shape(const Recipe& recipe, const ModelConfig& config);
+
+/// Where the recipe's activations go: memory.offload_dir, else output.dir.
+std::filesystem::path offload_directory(const Recipe& recipe);
+
+/// What is free now: RAM, and disk where the activations would go.
+Machine this_machine(const Recipe& recipe, const KernelRates& rates);
+
+/// The config.json of the recipe's model. Unlike training, a plan is content with a folder that
+/// holds nothing else, or with the path of the file.
+ModelConfig read_planned_config(const Recipe& recipe);
+
+}  // namespace longspan

@@ -1,0 +1,252 @@
+#pragma once
+
+#include "src/attention/kernels/pack_kernel.h"
+
+// Online softmax over blocks of keys (FlashAttention, arXiv:2205.14135, algorithm 1) for one block
+// of query rows: S = Q K^T, P = exp(S - row maximum), O += P V. Scores are in units of log 2.
+
+namespace longspan::flash {
+namespace {
+
+constexpr int64_t kForwardTiles = kForwardRows / kTileRows;
+static_assert(kForwardRows % kTileRows == 0);
+
+// A power of two as row stride would map the six rows of a tile to one set of the L1 cache.
+template <class K>
+constexpr int64_t kScoreStride = K::kForwardKeys + 16;  // floats
+template <class K>
+constexpr int64_t kWeightStride = K::kPair == 1 ? kScoreStride<K>  // dwords
+                                                : K::kForwardKeys / K::kPair + 16;
+
+/// The state of one task, laid out in its scratch memory.
+template <class K>
+struct ForwardBlock {
+  const Geometry& geometry;
+  const ForwardTask& task;
+  float* out;         // [kForwardRows, head_dim], not yet divided by row_sum
+  float* scores;      // [kForwardRows, kScoreStride]
+  float* row_max;     // [kForwardRows]
+  float* row_sum;     // [kForwardRows]
+  uint32_t* weights;  // [kForwardRows, kWeightStride], P; in float32 in the place of S
+  uint32_t* q;        // [kForwardRows, head_dim / kPair], and a vector of padding
+
+  ForwardBlock(const Geometry& g, const ForwardTask& t, void* scratch) : geometry(g), task(t) {
+    out = static_cast<float*>(scratch);
+    scores = out + kForwardRows * g.head_dim;
+    row_max = scores + kForwardRows * kScoreStride<K>;
+    row_sum = row_max + kForwardRows;
+    auto* rest = reinterpret_cast<uint32_t*>(row_sum + kForwardRows);
+    weights = K::kPair == 1 ? reinterpret_cast<uint32_t*>(scores) : rest;
+    q = K::kPair == 1 ? rest : rest + kForwardRows * kWeightStride<K>;
+  }
+
+  int64_t tiles() const { return tiles_of(task.rows); }
+};
+
+/// One block of keys: of the intervals or, in a pass of its own, of the sinks.
+struct KeyBlock {
+  Range keys;
+  bool sinks;
+  Range seen[kForwardTiles];  // by each tile of six rows
+};
+
+template <class K>
+Range keys_seen(const ForwardBlock<K>& block, bool sinks, int64_t first, int64_t last, Range keys) {
+  const int64_t row = block.task.first_row;
+  const Range seen = keys_seen(block.geometry, block.task.visible, sinks, row + first, row + last);
+  return {max_of(seen.begin, keys.begin), min_of(seen.end, keys.end)};
+}
+
+/// S of the tiles that hold a visible key.
+template <class K>
+void compute_scores(const ForwardBlock<K>& block, const KeyBlock& on) {
+  constexpr int64_t width = kPanelColumns<K>;
+  const int64_t pairs = block.geometry.head_dim / K::kPair;
+  for (int64_t key = on.keys.begin; key < on.keys.end; key += width) {
+    const uint32_t* panel = block.task.k_panels + key * pairs;
+    for (int64_t tile = 0; tile < block.tiles(); ++tile) {
+      const Range seen = on.seen[tile];
+      if (is_empty(seen) || seen.begin >= key + width || seen.end <= key) continue;
+      float* to = block.scores + tile * kTileRows * kScoreStride<K> + key - on.keys.begin;
+      multiply_tile<K, K::kTileVectors, false>({block.q + tile * kTileRows * pairs, pairs, 1},
+                                               panel, pairs, to, kScoreStride<K>);
+    }
+  }
+}
+
+/// Columns of the row that every two vectors cover without a mask.
+template <class K>
+Range unmasked(Range columns) {
+  const int64_t begin = round_up(columns.begin, 2 * K::kLanes);
+  return {begin, max_of(begin, round_down(columns.end, 2 * K::kLanes))};
+}
+
+template <class K>
+float maximum(const float* scores, Range columns) {
+  constexpr int64_t lanes = K::kLanes;
+  const typename K::Vector none = K::all(-__builtin_inff());
+  typename K::Vector high[2] = {none, none};
+  const Range inner = unmasked<K>(columns);
+  for (int64_t c = round_down(columns.begin, 2 * lanes); c < columns.end; c += 2 * lanes) {
+    if (c == inner.begin) {
+      for (; c < inner.end; c += 2 * lanes) {
+        high[0] = K::maximum(high[0], K::load(scores + c));
+        high[1] = K::maximum(high[1], K::load(scores + c + lanes));
+      }
+      if (c >= columns.end) break;
+    }
+    for (int64_t half = 0; half < 2; ++half) {
+      const int64_t column = c + lanes * half;
+      const auto visible = K::lanes(columns.begin - column, columns.end - column);
+      high[half] = K::maximum(high[half], K::load(visible, scores + column, none));
+    }
+  }
+  return K::maximum(K::maximum(high[0], high[1]));
+}
+
+/// weights[c] = 2^(scale * scores[c] - max) for the visible columns and 0 for the rest of `all`
+/// (multiples of two vectors); returns the sum.
+template <class K>
+float exponentiate(const float* scores, uint32_t* weights, Range all, Range columns, float scale,
+                   float max) {
+  constexpr int64_t lanes = K::kLanes;
+  const typename K::Vector factor = K::all(scale), shift = K::all(max);
+  typename K::Vector sum[2] = {K::zero(), K::zero()};
+  const Range inner = unmasked<K>(columns);
+  for (int64_t c = all.begin; c < all.end; c += 2 * lanes) {
+    if (c == inner.begin) {
+      for (; c < inner.end; c += 2 * lanes) {
+        const auto low = K::exp2(K::multiply_subtract(K::load(scores + c), factor, shift));
+        const auto high = K::exp2(K::multiply_subtract(K::load(scores + c + lanes), factor, shift));
+        sum[0] = K::add(sum[0], low);
+        sum[1] = K::add(sum[1], high);
+        K::store_operand(weights + c / K::kPair, low, high);
+      }
+      if (c >= all.end) break;
+    }
+    typename K::Vector value[2];
+    for (int64_t half = 0; half < 2; ++half) {
+      const int64_t column = c + lanes * half;
+      const auto visible = K::lanes(columns.begin - column, columns.end - column);
+      const auto score = K::load(visible, scores + column, K::zero());
+      value[half] = K::keep(visible, K::exp2(K::multiply_subtract(score, factor, shift)));
+      sum[half] = K::add(sum[half], value[half]);
+    }
+    K::store_operand(weights + c / K::kPair, value[0], value[1]);
+  }
+  return K::sum(K::add(sum[0], sum[1]));
+}
+
+/// P of one row, and its running maximum and sum. O is rescaled only when the maximum grew.
+template <class K>
+void soften_row(const ForwardBlock<K>& block, const KeyBlock& on, int64_t row, Range all) {
+  uint32_t* weights = block.weights + row * kWeightStride<K>;
+  const Range seen =
+      row < block.task.rows ? keys_seen(block, on.sinks, row, row, on.keys) : Range{0, 0};
+  if (is_empty(seen)) {
+    for (int64_t c = all.begin; c < all.end; c += 2 * K::kLanes) {
+      K::store_operand(weights + c / K::kPair, K::zero(), K::zero());
+    }
+    return;
+  }
+  const Range columns{seen.begin - on.keys.begin, seen.end - on.keys.begin};
+  const float* scores = block.scores + row * kScoreStride<K>;
+  const float scale = block.geometry.scale * kLog2E;
+  const float old_max = block.row_max[row];
+  const float block_max = scale * maximum<K>(scores, columns);
+  if (block_max > old_max) {
+    const float shrink = __builtin_exp2f(old_max - block_max);
+    block.row_max[row] = block_max;
+    block.row_sum[row] *= shrink;
+    float* out = block.out + row * block.geometry.head_dim;
+    for (int64_t d = 0; d < block.geometry.head_dim; d += K::kLanes) {
+      K::store(out + d, K::multiply(K::load(out + d), K::all(shrink)));
+    }
+  }
+  block.row_sum[row] += exponentiate<K>(scores, weights, all, columns, scale, block.row_max[row]);
+}
+
+/// O += P V; the inner dimension of each tile is cut to the keys its rows see.
+template <class K>
+void add_values(const ForwardBlock<K>& block, const KeyBlock& on) {
+  const int64_t head_dim = block.geometry.head_dim;
+  const int64_t total_pairs = padded_rows(block.geometry.keys) / K::kPair;
+  for (int64_t column = 0; column < head_dim; column += kPanelColumns<K>) {
+    const int64_t width = panel_width<K>(head_dim, column);
+    for (int64_t tile = 0; tile < block.tiles(); ++tile) {
+      const Range seen = on.seen[tile];
+      if (is_empty(seen)) continue;
+      const int64_t pair = (seen.begin - on.keys.begin) / K::kPair;
+      const int64_t pairs = (seen.end - on.keys.begin + K::kPair - 1) / K::kPair - pair;
+      const uint32_t* values =
+          block.task.v_pairs + column * total_pairs + (on.keys.begin / K::kPair + pair) * width;
+      const LeftOperand weights{block.weights, kWeightStride<K>, 1};
+      add_product<K>(weights.at(tile * kTileRows, pair), values, pairs, width,
+                     block.out + tile * kTileRows * head_dim + column, head_dim);
+    }
+  }
+}
+
+/// All keys of the intervals, or all sinks, in blocks.
+template <class K>
+void attend(const ForwardBlock<K>& block, bool sinks) {
+  const ForwardTask& task = block.task;
+  const Range all = keys_seen(block, sinks, 0, task.rows - 1, {0, block.geometry.keys});
+  for (int64_t key = round_down(all.begin, kPanelColumns<K>); key < all.end;
+       key += K::kForwardKeys) {
+    KeyBlock on{{key, min_of(key + K::kForwardKeys, all.end)}, sinks, {}};
+    for (int64_t tile = 0; tile < block.tiles(); ++tile) {
+      const int64_t first = tile * kTileRows;
+      on.seen[tile] =
+          keys_seen(block, sinks, first, min_of(first + kTileRows, task.rows) - 1, on.keys);
+    }
+    compute_scores(block, on);
+    for (int64_t row = 0; row < block.tiles() * kTileRows; ++row) {
+      const Range tile = on.seen[row / kTileRows];
+      if (is_empty(tile)) continue;
+      soften_row(
+          block, on, row,
+          {round_down(tile.begin - key, 2 * K::kLanes), round_up(tile.end - key, 2 * K::kLanes)});
+    }
+    add_values(block, on);
+  }
+}
+
+template <class K>
+void store(const ForwardBlock<K>& block) {
+  const int64_t head_dim = block.geometry.head_dim;
+  for (int64_t row = 0; row < block.task.rows; ++row) {
+    const int64_t query = block.task.first_row + row;
+    const float sum = block.row_sum[row];
+    block.task.log_sum_exp[query] = block.row_max[row] * kLn2 + __builtin_logf(sum);
+    typename K::Element* to = row_of<K>(block.task.out, query);
+    for (int64_t d = 0; d < head_dim; d += K::kLanes) {
+      const auto value = K::load(block.out + row * head_dim + d);
+      K::store(to + d, K::multiply(value, K::all(1.0f / sum)));
+    }
+  }
+}
+
+template <class K>
+size_t forward_scratch_bytes(int64_t head_dim) {
+  const int64_t weights = K::kPair == 1 ? 0 : kWeightStride<K>;
+  const int64_t row = head_dim + kScoreStride<K> + 2 + weights + head_dim / K::kPair;
+  return 4 * (kForwardRows * row + K::kLanes);
+}
+
+template <class K>
+void forward_task(const Geometry& geometry, const ForwardTask& task, void* scratch) {
+  const ForwardBlock<K> block(geometry, task, scratch);
+  copy_rows<K>(task.q, task.first_row, task.rows, geometry.head_dim, block.q);
+  set_zero<K>(block.out, block.tiles() * kTileRows * geometry.head_dim);
+  for (int64_t row = 0; row < task.rows; ++row) {
+    block.row_max[row] = -__builtin_inff();
+    block.row_sum[row] = 0;
+  }
+  attend(block, /*sinks=*/false);
+  if (task.visible.sink_begin) attend(block, /*sinks=*/true);
+  store(block);
+}
+
+}  // namespace
+}  // namespace longspan::flash

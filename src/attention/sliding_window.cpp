@@ -1,0 +1,61 @@
+#include "src/attention/sliding_window.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/minimum.h>
+#include <ATen/ops/stack.h>
+
+#include <algorithm>
+
+#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/key_starts.h"
+
+namespace longspan {
+
+namespace {
+
+/// Pairs of one document whose queries see the last `window` tokens.
+int64_t pairs_within_window(int64_t seq_len, int64_t window) {
+  int64_t short_rows = std::min(seq_len, window);
+  return short_rows * (short_rows + 1) / 2 + (seq_len - short_rows) * window;
+}
+
+}  // namespace
+
+void SlidingWindowAttention::read(Fields& fields) {
+  fields.in_range("window", window_, 1, int64_t{1} << 30);
+  fields.in_range("sinks", sinks_, 0, int64_t{1} << 30);
+}
+
+at::Tensor SlidingWindowAttention::attend(const Heads& heads,
+                                          const AttentionContext& context) const {
+  at::Tensor q = context.rotary.rotate(heads.q), k = context.rotary.rotate(heads.k), v = heads.v;
+  if (context.state) std::tie(k, v) = context.state->append(k, v);
+  int64_t rows = q.size(0), num_heads = q.size(1), seq_len = q.size(2), past = k.size(2) - seq_len;
+  at::Tensor visible = key_starts(context, rows, seq_len, past);  // [B, T]
+  int64_t first = past + 1 - window_;
+  at::Tensor window = at::arange(first, first + seq_len, visible.options());
+  at::Tensor starts = at::maximum(visible, window);
+  auto of_each_head = [&](const at::Tensor& x) {  // [.., B, T] -> [.., B, H, T]
+    std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
+    sizes.insert(sizes.end() - 1, num_heads);
+    return x.unsqueeze(-2).expand(sizes).contiguous();
+  };
+  at::Tensor sinks;
+  if (sinks_ > 0) {
+    AttentionContext document = context;
+    document.sliding_window = 0;
+    at::Tensor end = key_starts(document, rows, seq_len, past) + sinks_;
+    sinks = of_each_head(at::stack({visible, at::minimum(end, starts)}));
+  }
+  return causal_attention(q, k, v, of_each_head(starts), context.kept, sinks);
+}
+
+int64_t SlidingWindowAttention::scored_pairs(int64_t seq_len) const {
+  // Without the window's keys, query i sees min(sinks, i + 1 - window) sinks.
+  return pairs_within_window(seq_len, window_) +
+         pairs_within_window(std::max<int64_t>(0, seq_len - window_), sinks_);
+}
+
+}  // namespace longspan

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "src/nn/spill_file.h"
+
+namespace longspan {
+
+struct ActivationStoreOptions {
+  int64_t ram_bytes = std::numeric_limits<int64_t>::max();  // of kept tensors; the rest go to disk
+  std::filesystem::path directory = {};                     // of the file on disk; empty: RAM only
+  int64_t expected_disk_bytes = 0;  // checked against the free space first; 0: not known
+};
+
+/// Keeps tensors between forward and backward: in RAM up to a bound, beyond it in a file on disk
+/// that one background thread writes and reads. On top of the bound come at most two tensors being
+/// written, one read ahead, and one being taken. Used by one thread; tensors are on the CPU.
+///
+/// A tensor that could not be written (disk full, I/O error) stays in RAM, and the next put() or
+/// take() throws Error(kFailure) that names the directory, the reason and the bytes free. Nothing
+/// that was kept is lost by it.
+class ActivationStore {
+ public:
+  using Ticket = int64_t;
+
+  explicit ActivationStore(ActivationStoreOptions options);
+  /// Drops all that was kept; waits for the block under way only.
+  ~ActivationStore();
+  ActivationStore(const ActivationStore&) = delete;
+  ActivationStore& operator=(const ActivationStore&) = delete;
+
+  /// Takes the tensor over: its storage is freed once it is on disk, if no one else holds it. May
+  /// return before that, and waits while two tensors are being written. Without a directory a
+  /// tensor beyond the bound throws Error(kOutOfMemory).
+  Ticket put(at::Tensor tensor);
+  /// The tensor again, bit for bit, which the store forgets. Starts reading the one put before it,
+  /// as backward goes in reverse. A block that differs from what was written throws
+  /// Error(kFailure). A ticket taken before throws std::logic_error.
+  at::Tensor take(Ticket ticket);
+
+  /// Held by the store now: kept, being written, read ahead.
+  int64_t bytes_in_ram() const { return locked(held_bytes_); }
+  int64_t peak_bytes_in_ram() const { return locked(peak_held_bytes_); }
+  /// To and from disk since the construction.
+  int64_t bytes_written() const { return locked(written_bytes_); }
+  int64_t bytes_read() const { return locked(read_bytes_); }
+  /// Spent by put() and take() on waiting for the disk.
+  double seconds_waited() const { return locked(seconds_waited_); }
+
+ private:
+  // kWriting and kReading: in the queue or under way.
+  enum class Place { kRam, kWriting, kDisk, kReading, kReadAhead };
+  struct Entry {
+    Place place = Place::kRam;
+    at::Tensor tensor;  // undefined while on disk only
+    std::vector<int64_t> sizes;
+    at::ScalarType dtype = at::kFloat;
+    int64_t bytes = 0, offset = 0;    // offset: in the file
+    std::vector<uint32_t> checksums;  // of each block
+    std::exception_ptr read_failure;
+  };
+  using Lock = std::unique_lock<std::mutex>;
+
+  void serve();
+  void write(Lock& lock, Entry& entry);
+  void read(Lock& lock, Entry& entry);
+  void start_write(Ticket ticket);
+  void start_read(Ticket ticket);
+  void read_ahead(Ticket taken);
+  void abandon_write(Lock& lock, Ticket ticket);
+  void hold(int64_t bytes);
+  void throw_write_failure();
+  int64_t count(Place place) const;
+  int64_t end_of_file() const;
+  template <class T>
+  T locked(const T& value) const {
+    Lock lock(mutex_);
+    return value;
+  }
+  template <class Condition>
+  void wait(Lock& lock, Condition condition);
+
+  const ActivationStoreOptions options_;
+  SpillFile file_;  // used by the thread only
+  mutable std::mutex mutex_;
+  std::condition_variable work_, done_;
+  std::map<Ticket, Entry> entries_;
+  std::deque<Ticket> reads_, writes_;  // to do
+  std::optional<Ticket> under_way_;    // what the thread writes or reads
+  std::atomic<bool> abandoned_ = false, stopping_ = false;
+  Ticket next_ = 0;
+  int64_t kept_bytes_ = 0;  // of tensors in Place::kRam
+  int64_t held_bytes_ = 0, peak_held_bytes_ = 0, written_bytes_ = 0, read_bytes_ = 0;
+  double seconds_waited_ = 0;
+  std::exception_ptr write_failure_;
+  std::thread thread_;  // started by the first write
+};
+
+}  // namespace longspan

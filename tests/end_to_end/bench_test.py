@@ -1,0 +1,120 @@
+"""Holds the work of build/bench to what it says: the peer's loss, the keys, the pictures. No times.
+
+    bench_test.py --longspan build/longspan [NAME_OF_TEST ...]
+"""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+try:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+except ImportError as missing:
+    print(f"skipped: {missing}; tools/test.sh installs it")
+    sys.exit(77)
+
+from program import checked, command_line, refusal, run
+from smollm2 import gguf_path
+
+LONGSPAN = None
+LENGTH = 48
+TEXT = "It was a long road, and nobody on it knew where the mill had stood. " * 20
+# What train_step.py, the Python peer, prints.
+PEER_KEYS = (
+    "peer attention dtype length checkpointing trainable_parameters tokens_per_second "
+    "tokens_per_second_median step_seconds losses peak_rss_mib"
+).split()
+ATTENTION_KEYS = (
+    "pattern head_dim query_heads key_value_heads length group_size forward_gflops "
+    "backward_gflops sdpa_forward_gflops sdpa_backward_gflops linear_gflops"
+).split()
+
+
+def bench():
+    return LONGSPAN.with_name("bench")
+
+
+class BenchTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="longspan-bench-test-")
+        cls.folder = Path(cls.temporary.name)
+        cls.base = cls.folder / "base"
+        run(LONGSPAN, "convert", gguf_path(), cls.base, "--dtype", "float32")
+        cls.text = cls.folder / "text.txt"
+        cls.text.write_text(TEXT)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def attention(self):
+        shapes = ["--lengths", 64, "--head-dims", 64]
+        return run(bench(), "attention", "--threads", 1, *shapes, "--json")
+
+    def step(self, *arguments):
+        options = ["--model", self.base, "--text", self.text, "--length", LENGTH]
+        options += ["--dtype", "float32", "--attention", "full", "--steps", 2, "--json"]
+        return json.loads(run(bench(), "step", *options, *arguments))
+
+    def test_a_step_is_the_peers_step(self):
+        result = self.step()
+        self.assertEqual(list(result)[: len(PEER_KEYS)], PEER_KEYS)
+        ids = AutoTokenizer.from_pretrained(self.base)(TEXT, return_tensors="pt").input_ids
+        ids = ids[:, :LENGTH]
+        model = AutoModelForCausalLM.from_pretrained(self.base, dtype=torch.float32)
+        with torch.no_grad():
+            loss = model(input_ids=ids, labels=ids).loss.item()
+        self.assertAlmostEqual(result["losses"][0], loss, places=3)
+        checked("loss of a training step", "transformers", detail="SmolLM2-135M")
+        self.assertLess(result["losses"][1], result["losses"][0])
+        lora = 8 * 30 * ((576 + 576) + 2 * (576 + 192) + (576 + 576))
+        self.assertEqual(result["trainable_parameters"], 49152 * 576 + 61 * 576 + lora)
+
+    def test_overrides_change_the_recipe_of_a_step(self):
+        result = self.step("memory.recompute=none", "lora.modules_to_save=[]")
+        self.assertEqual(result["checkpointing"], False)
+        self.assertEqual(result["memory"]["recompute"], "none")
+        lora = 8 * 30 * ((576 + 576) + 2 * (576 + 192) + (576 + 576))
+        self.assertEqual(result["trainable_parameters"], lora)
+
+    def test_a_text_that_is_too_short_is_refused(self):
+        options = ["--model", self.base, "--text", self.text, "--length", 100000]
+        self.assertIn("fewer than --length 100000", refusal(bench(), "step", *options, code=4))
+
+    def test_attention_has_a_row_a_shape(self):
+        rows = json.loads(self.attention())
+        self.assertEqual([row["pattern"] for row in rows], ["full", "s2"])
+        self.assertEqual([row["group_size"] for row in rows], [64, 16])
+        for row in rows:
+            self.assertEqual(list(row), ATTENTION_KEYS)
+            self.assertTrue(all(row[key] > 0 for key in ATTENTION_KEYS if "gflops" in key))
+
+    def test_cross_entropy_counts_its_memory(self):
+        options = ["--tokens", 64, "--vocab-size", 4096, "--hidden-size", 32, "--chunks", 16]
+        rows = json.loads(run(bench(), "cross-entropy", "--threads", 1, *options, "--json"))
+        self.assertEqual([row["head"] for row in rows], ["frozen", "trained"])
+        self.assertLess(rows[1]["memory_mb"], 64)
+
+    def test_results_are_compared_and_drawn(self):
+        saved, picture = self.folder / "a.json", self.folder / "a.svg"
+        saved.write_text(self.attention())
+        self.assertIn("1.000", run(bench(), "compare", saved, saved))
+        run(bench(), "roofline", saved, picture)
+        self.assertIn("s2, D 64: backward", picture.read_text())
+        other = self.folder / "other.json"
+        other.write_text('[{"pattern": "none", "seconds": 1}]')
+        refusal(bench(), "compare", saved, other, code=4)
+        refusal(bench(), "roofline", other, picture, code=4)
+
+
+if __name__ == "__main__":
+    known, rest = command_line().parse_known_args()
+    LONGSPAN = known.longspan
+    if not bench().exists():
+        print("skipped: LONGSPAN_BENCH is off")
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -1,0 +1,52 @@
+#include "tools/bench/timing.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+
+namespace longspan {
+
+void set_bench_threads(int64_t threads) {
+  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+}
+
+double seconds_now() {
+  if (at::get_num_threads() == 1) {
+    timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double best_of(const std::function<double()>& work) {
+  double best = work(), total = best;
+  while (total < 5 && (total < 0.5 || total == best)) {
+    double seconds = work();
+    best = std::min(best, seconds);
+    total += seconds;
+  }
+  return best;
+}
+
+double best_seconds(const std::function<void()>& work) {
+  return best_of([&] {
+    double start = seconds_now();
+    work();
+    return seconds_now() - start;
+  });
+}
+
+double linear_gflops() {
+  at::NoGradGuard no_gradients;
+  at::Tensor x = at::randn({4096, 2048}, at::kBFloat16);
+  at::Tensor weight = at::randn({2048, 2048}, at::kBFloat16);
+  return 2e-9 * 4096 * 2048 * 2048 / best_seconds([&] { at::linear(x, weight); });
+}
+
+}  // namespace longspan

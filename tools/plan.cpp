@@ -1,0 +1,145 @@
+#include <cstdio>
+#include <filesystem>
+
+#include "checkpoints/hf_exporter.h"
+#include "recipes/recipe_plan.h"
+#include "src/core/atomic_file.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "tools/recipe_arguments.h"
+#include "trainer/plan_chart.h"
+#include "trainer/plan_report.h"
+#include "trainer/trainer.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kExample =
+    "  longspan plan recipes/smollm2-135m-32k.yaml --length 8K,32K,128K --out plan.svg\n"
+    "  longspan plan recipes/llama2-7b-100k.yaml model.path=Llama-2-7b-hf/config.json --json";
+
+/// The nearest folder that is there, to measure the disk in.
+fs::path existing_folder(fs::path folder) {
+  folder = fs::absolute(folder);
+  while (!fs::is_directory(folder) && folder.has_relative_path()) folder = folder.parent_path();
+  return folder;
+}
+
+KernelRates rates_for(const cxxopts::ParseResult& parsed, const Recipe& recipe,
+                      const RunShape& shape) {
+  if (parsed.count("rates")) {
+    const auto file = parsed["rates"].as<std::string>();
+    return read_rates(read_json_file(file, ExitCode::kUsage), file);
+  }
+  log_info("measuring this machine for some seconds (--save-rates keeps the result)");
+  return measure_rates(shape, recipe.stages, existing_folder(offload_directory(recipe)));
+}
+
+void write_file(const fs::path& path, const std::string& text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+  log_info(fmt::format("wrote {}", path.string()));
+}
+
+/// What there is to say of one recipe on one machine.
+struct Answer {
+  Plan plan;
+  std::vector<Plan> sweep;  // of --length
+  std::vector<Remedy> remedies;
+  int64_t longest_context;
+};
+
+Answer answer(const cxxopts::ParseResult& parsed, const Recipe& recipe, const RunShape& shape,
+              const Machine& machine) {
+  const MemoryOptions& asked = recipe.train.memory;
+  Answer found{plan_run(shape, recipe.stages, asked, machine),
+               {},
+               {},
+               longest_context(shape, recipe.stages, asked, machine)};
+  if (!found.plan.fits()) found.remedies = remedies(shape, recipe.stages, asked, machine);
+  if (!parsed.count("length")) return found;
+  for (int64_t length : parse_lengths(parsed["length"].as<std::string>(), "--length")) {
+    found.sweep.push_back(plan_run(shape, with_length(recipe.stages, length), asked, machine));
+  }
+  return found;
+}
+
+Json to_json(const Answer& found, const KernelRates& rates) {
+  Json json = plan_json(found.plan);
+  json["longest_context"] = found.longest_context;
+  json["rates"] = write_rates(rates);
+  json["remedies"] = Json::array();
+  for (const Remedy& remedy : found.remedies) {
+    json["remedies"].push_back({{"change", remedy.change}, {"peak_memory_bytes", remedy.bytes}});
+  }
+  json["lengths"] = Json::array();
+  for (const Plan& plan : found.sweep) json["lengths"].push_back(plan_json(plan));
+  return json;
+}
+
+void print(const Answer& found) {
+  const Plan& plan = found.plan;
+  const auto shown = [](int64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+  fmt::print("{}{}", text_table(memory_table(plan)), text_table(time_table(plan)));
+  fmt::print("run      {}\n", human_duration(plan.run_seconds()));
+  fmt::print("memory   {}\n", describe_memory(plan));
+  fmt::print("fits     {}: {} of {} available\n", plan.fits() ? "yes" : "no",
+             shown(plan.peak().total()), shown(plan.available_bytes));
+  for (const Remedy& remedy : found.remedies) {
+    fmt::print("         with {}: {}\n", remedy.change, shown(remedy.bytes));
+  }
+  fmt::print("longest  {} tokens fit in memory\n", human_count(found.longest_context));
+  if (!found.sweep.empty()) fmt::print("{}", text_table(sweep_table(found.sweep)));
+}
+
+}  // namespace
+
+int plan_command(int argc, char** argv) {
+  cxxopts::Options options("longspan plan",
+                           "What a recipe will need, without loading anything: memory and disk, "
+                           "time of a step and of the run, what fits.\n");
+  add_recipe_arguments(options);
+  options.add_options()("length", "lengths of sequences to plan too, such as 8K,32K,128K",
+                        cxxopts::value<std::string>(), "LIST")(
+      "available", "memory to plan for (default: what is free now), such as 22GiB",
+      cxxopts::value<std::string>(),
+      "SIZE")("rates", "the machine's rates, as --save-rates wrote them (default: measured now)",
+              cxxopts::value<std::string>(), "FILE.json")(
+      "save-rates", "keep the measured rates", cxxopts::value<std::string>(), "FILE.json")(
+      "out", "draw memory and time by length, of --length", cxxopts::value<std::string>(),
+      "FILE.svg")("json", "print JSON");
+  auto parsed = parse_command_line(options, argc, argv, kExample);
+  if (!parsed) return 0;
+
+  const Recipe recipe = load_recipe(*parsed);
+  const ModelConfig config = read_planned_config(recipe);
+  check_recipe_against_model(recipe, config);
+  set_seed_and_threads(recipe.train);
+  const RunShape shape = run_shape(recipe, config);
+  Machine machine = this_machine(recipe, rates_for(*parsed, recipe, shape));
+  if (parsed->count("available")) {
+    machine.available_bytes =
+        parse_shard_size((*parsed)["available"].as<std::string>(), "--available");
+  }
+  if (parsed->count("save-rates")) {
+    write_file((*parsed)["save-rates"].as<std::string>(),
+               write_rates(machine.rates).dump(2) + "\n");
+  }
+  const Answer found = answer(*parsed, recipe, shape, machine);
+  if (parsed->count("out")) {
+    const auto& drawn = found.sweep.empty() ? std::vector<Plan>{found.plan} : found.sweep;
+    write_file((*parsed)["out"].as<std::string>(), plan_chart_svg(drawn));
+  }
+  if (parsed->count("json")) {
+    fmt::print("{}\n", to_json(found, machine.rates).dump(2));
+  } else {
+    print(found);
+  }
+  return 0;
+}
+
+}  // namespace longspan

@@ -1,0 +1,195 @@
+#include "trainer/kernel_rates.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "src/attention/attention.h"
+#include "src/core/fields.h"
+#include "src/nn/spill_file.h"
+#include "src/nn/swiglu.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kLongestMeasured = 4096;
+constexpr int64_t kTokens = 2048;
+constexpr int64_t kDiskBytes = int64_t{256} << 20;
+
+/// After one run that warms up, the better of two.
+double seconds_of(const std::function<void()>& work) {
+  double best = 1e30;
+  for (int repetition = 0; repetition < 3; ++repetition) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (repetition > 0) best = std::min(best, seconds);
+  }
+  return best;
+}
+
+at::Tensor random(const RunShape& shape, at::IntArrayRef sizes) {
+  return at::randn(sizes, at::kFloat).to(shape.dtype);
+}
+
+/// All shapes of the layer, each as often as it is there.
+void measure_linears(const RunShape& shape, KernelRates& rates) {
+  std::map<std::pair<int64_t, int64_t>, int> shapes;
+  for (const auto& p : shape.projections) ++shapes[{p.in_features, p.out_features}];
+  double flops = 0, forward = 0, backward = 0;
+  for (const auto& [size, count] : shapes) {
+    const auto [in, out] = size;
+    const at::Tensor x = random(shape, {kTokens, in}), y = random(shape, {kTokens, out});
+    const at::Tensor weight = random(shape, {out, in});
+    forward += count * seconds_of([&] { at::linear(x, weight); });
+    backward += count * seconds_of([&] { at::mm(y, weight); });
+    flops += 2e-9 * static_cast<double>(count * kTokens * in * out);
+  }
+  rates.linear_gflops = flops / forward;
+  rates.linear_backward_gflops = flops / backward;
+
+  const int64_t rows = std::min<int64_t>(shape.loss_chunk_tokens, 512);
+  const at::Tensor hidden = random(shape, {rows, shape.config.hidden_size});
+  const at::Tensor head = random(shape, {shape.config.vocab_size, shape.config.hidden_size});
+  rates.head_gflops = 2e-9 * static_cast<double>(rows * head.numel()) /
+                      seconds_of([&] { at::linear(hidden, head); });
+}
+
+/// Pairs and seconds of the stage's attention at a length that does not take long.
+struct AttentionSample {
+  double gflop, forward, backward;
+};
+
+AttentionSample measure_attention(const RunShape& shape, const AttentionPattern& pattern,
+                                  int64_t seq_len) {
+  const ModelConfig& c = shape.config;
+  const int64_t length = std::min(seq_len, kLongestMeasured);
+  const auto heads = [&](int64_t count) {
+    return random(shape, {1, length, count, c.head_dim}).transpose(1, 2).requires_grad_(true);
+  };
+  const Heads operands{heads(c.num_attention_heads), heads(c.num_key_value_heads),
+                       heads(c.num_key_value_heads)};
+  const at::Tensor grad = random(shape, {1, length, c.num_attention_heads, c.head_dim});
+  const Rotary no_rotation;
+  at::AutoGradMode with_gradients(true);
+  double forward = 1e30;
+  const double both = seconds_of([&] {
+    const auto start = std::chrono::steady_clock::now();
+    const at::Tensor out = pattern.attend(operands, {.rotary = no_rotation, .document_ids = {}});
+    forward = std::min(
+        forward, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    out.backward(grad.transpose(1, 2));
+  });
+  const double pairs = static_cast<double>(pattern.scored_pairs(length) * c.num_attention_heads);
+  return {4e-9 * pairs * static_cast<double>(c.head_dim), forward, std::max(1e-9, both - forward)};
+}
+
+void measure_elementwise(const RunShape& shape, KernelRates& rates) {
+  const std::vector<int64_t> sizes{2 * kTokens, shape.config.intermediate_size};
+  const at::Tensor gate = random(shape, sizes).requires_grad_(true);
+  const at::Tensor up = random(shape, sizes).requires_grad_(true);
+  const at::Tensor grad = random(shape, sizes);
+  at::AutoGradMode with_gradients(true);
+  const double seconds = seconds_of([&] {
+    swiglu(gate, up).backward(grad);
+    gate.mutable_grad().reset();
+    up.mutable_grad().reset();
+  });
+  // Three tensors forward, five backward.
+  rates.elementwise_gb_per_second = 1e-9 * 8 * static_cast<double>(grad.nbytes()) / seconds;
+}
+
+void measure_disk(const std::filesystem::path& directory, KernelRates& rates) {
+  SpillFile file(directory, kDiskBytes);
+  const std::vector<char> block(SpillFile::kBlockBytes, 'x');
+  std::vector<char> read(SpillFile::kBlockBytes);
+  std::vector<uint32_t> checksums;
+  const auto seconds = [](const std::function<void()>& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const double writing = seconds([&] {
+    for (int64_t at = 0; at < kDiskBytes; at += SpillFile::kBlockBytes) {
+      checksums.push_back(file.write(block.data(), SpillFile::kBlockBytes, at));
+    }
+  });
+  const double reading = seconds([&] {
+    for (size_t i = 0; i < checksums.size(); ++i) {
+      file.read(read.data(), SpillFile::kBlockBytes,
+                static_cast<int64_t>(i) * SpillFile::kBlockBytes, checksums[i]);
+    }
+  });
+  rates.disk_write_gb_per_second = 1e-9 * static_cast<double>(kDiskBytes) / writing;
+  rates.disk_read_gb_per_second = 1e-9 * static_cast<double>(kDiskBytes) / reading;
+}
+
+}  // namespace
+
+KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stages,
+                          const std::filesystem::path& directory) {
+  at::NoGradGuard no_gradients;
+  KernelRates rates;
+  measure_linears(shape, rates);
+  measure_elementwise(shape, rates);
+  std::vector<std::string> measured;
+  AttentionSample sum{0, 0, 0};
+  for (const Stage& stage : stages) {
+    const std::string pattern =
+        std::string(stage.attention->name()) + stage.attention->write().dump();
+    if (std::find(measured.begin(), measured.end(), pattern) != measured.end()) continue;
+    measured.push_back(pattern);
+    const AttentionSample sample = measure_attention(shape, *stage.attention, stage.seq_len);
+    sum.gflop += sample.gflop;
+    sum.forward += sample.forward;
+    sum.backward += sample.backward;
+  }
+  rates.attention_forward_gflops = sum.gflop / sum.forward;
+  rates.attention_backward_gflops = 2.5 * sum.gflop / sum.backward;
+  if (!directory.empty()) measure_disk(directory, rates);
+  return rates;
+}
+
+Json write_rates(const KernelRates& rates) {
+  return {{"linear_gflops", rates.linear_gflops},
+          {"linear_backward_gflops", rates.linear_backward_gflops},
+          {"head_gflops", rates.head_gflops},
+          {"attention_forward_gflops", rates.attention_forward_gflops},
+          {"attention_backward_gflops", rates.attention_backward_gflops},
+          {"elementwise_gb_per_second", rates.elementwise_gb_per_second},
+          {"disk_write_gb_per_second", rates.disk_write_gb_per_second},
+          {"disk_read_gb_per_second", rates.disk_read_gb_per_second}};
+}
+
+KernelRates read_rates(const Json& json, const std::string& place) {
+  KernelRates rates;
+  Diagnostics diagnostics(place);
+  Fields fields(json, diagnostics);
+  const auto read = [&](const char* key, double& value) {
+    if (!fields.has(key)) return fields.error(key, "is missing");
+    fields.in_range(key, value, 1e-3, 1e9);
+  };
+  read("linear_gflops", rates.linear_gflops);
+  read("linear_backward_gflops", rates.linear_backward_gflops);
+  read("head_gflops", rates.head_gflops);
+  read("attention_forward_gflops", rates.attention_forward_gflops);
+  read("attention_backward_gflops", rates.attention_backward_gflops);
+  read("elementwise_gb_per_second", rates.elementwise_gb_per_second);
+  read("disk_write_gb_per_second", rates.disk_write_gb_per_second);
+  read("disk_read_gb_per_second", rates.disk_read_gb_per_second);
+  fields.finish();
+  diagnostics.throw_if_any(ExitCode::kUsage);
+  return rates;
+}
+
+}  // namespace longspan

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "src/core/fields.h"
+#include "src/nn/recompute.h"
+
+namespace longspan {
+
+enum class Offload { kNone, kRam, kDisk };
+enum class FrozenWeights { kResident, kMapped };
+
+/// What a run gives up for less memory: the `memory:` map of a recipe. Each value is "auto" (here
+/// none) until the plan has chosen it, and a value that was given is never changed. See
+/// trainer/plan.h, which also says what `auto` may become.
+struct MemoryOptions {
+  /// "none", "selective" or "layer": what each decoder layer keeps for its backward.
+  std::optional<Recompute> recompute = {};
+  /// Where what is kept goes: "none", it stays where it was made; "ram", into at most offload_ram
+  /// bytes; "disk", beyond offload_ram into a file in offload_dir.
+  std::optional<Offload> offload = {};
+  std::string offload_dir = {};                  // "": the run's output.dir
+  std::optional<int64_t> offload_ram = {};       // bytes; in recipes also "4GB" or "512MiB"
+  std::optional<int64_t> mlp_chunk_tokens = {};  // that an MLP works on at once; 0: all
+  /// "resident", or "mapped": read from the model's files layer by layer, at each use.
+  std::optional<FrozenWeights> weights = {};
+  std::optional<int64_t> optimizer_state_bits = {};  // 32, or 8 as bitsandbytes' AdamW8bit
+};
+
+/// Reads the map; what is wrong goes to the diagnostics behind `fields`.
+MemoryOptions read_memory_options(Fields fields);
+
+/// What read_memory_options reads back as the same.
+Json write_memory_options(const MemoryOptions& options);
+
+/// What "auto" is where nobody plans: recompute selective, nothing offloaded, resident weights,
+/// whole MLPs, optimizer states of 32 bits.
+MemoryOptions default_memory_options();
+
+/// `options` where they say something, else `chosen`.
+MemoryOptions merge_memory_options(MemoryOptions options, const MemoryOptions& chosen);
+
+}  // namespace longspan

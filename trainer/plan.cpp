@@ -1,0 +1,204 @@
+#include "trainer/plan.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "src/core/error.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kContextStep = 1024;
+constexpr int64_t kLongestContext = int64_t{1} << 24;
+constexpr int64_t kMlpChunks[] = {0, 8192, 2048};
+// Of what is available: a plan is right within a tenth, and what saves time only leaves room for
+// others.
+constexpr double kUsable = 0.9, kUsableForAll = 0.5;
+
+std::string shown(int64_t bytes) { return human_bytes(static_cast<double>(bytes)); }
+
+Plan plan_with(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& memory,
+               const Machine& machine) {
+  Plan plan{.memory = memory,
+            .stages = {},
+            .available_bytes = machine.available_bytes,
+            .available_disk_bytes = machine.available_disk_bytes};
+  for (const Stage& stage : stages) {
+    MemoryPlan bytes = plan_memory(shape, stage, memory);
+    plan.stages.push_back({stage, bytes, plan_time(shape, stage, memory, bytes, machine.rates)});
+  }
+  return plan;
+}
+
+/// What the store may hold in RAM: what the rest of the peak leaves, less the holes of the heap.
+int64_t room_for_kept(const RunShape& shape, const std::vector<Stage>& stages, MemoryOptions memory,
+                      int64_t available) {
+  memory.offload_ram = 0;
+  int64_t rest = 0;
+  for (const Stage& stage : stages) {
+    rest = std::max(rest, plan_memory(shape, stage, memory).total());
+  }
+  const auto usable = static_cast<int64_t>(kUsable * static_cast<double>(available));
+  return std::max<int64_t>(0, (usable - rest) * 2 / 3);
+}
+
+template <class T>
+std::vector<T> choices(const std::optional<T>& given, std::vector<T> all) {
+  return given ? std::vector<T>{*given} : std::move(all);
+}
+
+std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<Stage>& stages,
+                                      const MemoryOptions& asked, const Machine& machine) {
+  std::vector<MemoryOptions> all;
+  for (Recompute recompute :
+       choices(asked.recompute, {Recompute::kNone, Recompute::kSelective, Recompute::kLayer})) {
+    for (Offload offload : choices(asked.offload, {Offload::kNone, Offload::kDisk})) {
+      if (recompute == Recompute::kNone && offload != Offload::kNone) continue;
+      for (int64_t chunk :
+           choices(asked.mlp_chunk_tokens, {kMlpChunks[0], kMlpChunks[1], kMlpChunks[2]})) {
+        if (recompute == Recompute::kNone && chunk > 0 && !asked.mlp_chunk_tokens) continue;
+        for (FrozenWeights weights :
+             choices(asked.weights, {FrozenWeights::kResident, FrozenWeights::kMapped})) {
+          MemoryOptions memory = asked;
+          memory.recompute = recompute;
+          memory.offload = offload;
+          memory.mlp_chunk_tokens = chunk;
+          memory.weights = weights;
+          memory.optimizer_state_bits = asked.optimizer_state_bits.value_or(32);
+          if (!asked.offload_ram) {
+            memory.offload_ram = offload == Offload::kNone ? 0
+                                                           : room_for_kept(shape, stages, memory,
+                                                                           machine.available_bytes);
+          }
+          all.push_back(memory);
+        }
+      }
+    }
+  }
+  return all;
+}
+
+bool fits_as_choice(const Plan& plan, const MemoryOptions& asked) {
+  const bool keeps_all = plan.memory.recompute == Recompute::kNone && !asked.recompute;
+  return plan.fits(kUsable) && (!keeps_all || plan.available_bytes == 0 ||
+                                static_cast<double>(plan.peak().total()) <=
+                                    kUsableForAll * static_cast<double>(plan.available_bytes));
+}
+
+}  // namespace
+
+const MemoryPlan& Plan::peak() const {
+  return std::max_element(
+             stages.begin(), stages.end(),
+             [](const auto& a, const auto& b) { return a.memory.total() < b.memory.total(); })
+      ->memory;
+}
+
+double Plan::run_seconds() const {
+  double seconds = 0;
+  for (const auto& [stage, bytes, step] : stages) {
+    seconds += static_cast<double>(stage.steps) * step.total();
+  }
+  return seconds;
+}
+
+bool Plan::fits(double part) const {
+  int64_t disk = 0;
+  for (const auto& planned : stages) disk = std::max(disk, planned.memory.disk);
+  const bool on_disk = available_disk_bytes == 0 || disk <= available_disk_bytes;
+  return on_disk && (available_bytes == 0 || static_cast<double>(peak().total()) <=
+                                                 part * static_cast<double>(available_bytes));
+}
+
+Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
+              const Machine& machine) {
+  // A knob that does not matter must not be turned: half a percent is no difference in time.
+  const auto order = [&](const Plan& plan) {
+    const bool fits = fits_as_choice(plan, asked);
+    const int64_t bytes = plan.peak().total();
+    const bool plain = plan.memory.weights == FrozenWeights::kResident;
+    return std::tuple(!fits, fits ? plan.run_seconds() * (plain ? 1 : 1.005) : 0.0,
+                      fits ? *plan.memory.mlp_chunk_tokens != 0 : false, bytes);
+  };
+  std::optional<Plan> best;
+  for (const MemoryOptions& memory : candidates(shape, stages, asked, machine)) {
+    Plan plan = plan_with(shape, stages, memory, machine);
+    if (!best || order(plan) < order(*best)) best = std::move(plan);
+  }
+  return *best;
+}
+
+int64_t longest_context(const RunShape& shape, const std::vector<Stage>& stages,
+                        const MemoryOptions& asked, const Machine& machine) {
+  const auto fits = [&](int64_t steps) {
+    return plan_run(shape, with_length(stages, steps * kContextStep), asked, machine).fits();
+  };
+  int64_t low = 0, high = kLongestContext / kContextStep;
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (fits(middle)) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low * kContextStep;
+}
+
+std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& stages,
+                             const MemoryOptions& asked, const Machine& machine) {
+  std::vector<Remedy> found;
+  const auto consider = [&](const std::string& change, const RunShape& with_shape,
+                            const std::vector<Stage>& with_stages, const MemoryOptions& with) {
+    const Plan plan = plan_run(with_shape, with_stages, with, machine);
+    if (plan.fits()) found.push_back({change, plan.peak().total()});
+  };
+  MemoryOptions open{.offload_dir = asked.offload_dir,
+                     .optimizer_state_bits = asked.optimizer_state_bits};
+  consider("memory: auto in all its keys", shape, stages, open);
+  MemoryOptions in_8_bits = open;
+  in_8_bits.optimizer_state_bits = 8;
+  consider("memory.optimizer_state_bits=8", shape, stages, in_8_bits);
+  std::vector<Stage> one_row = stages;
+  for (Stage& stage : one_row) {
+    stage.gradient_accumulation_steps *= stage.batch_size;
+    stage.batch_size = 1;
+  }
+  consider("batch_size 1 and as many gradient_accumulation_steps", shape, one_row, open);
+  RunShape in_nf4 = shape;
+  in_nf4.quantization = Quantization::kNf4;
+  consider("model.quantization=nf4", in_nf4, stages, open);
+  RunShape dense = shape;
+  dense.quantization = Quantization::kNone;
+  MemoryOptions mapped = open;
+  mapped.weights = FrozenWeights::kMapped;
+  consider("model.quantization=none memory.weights=mapped", dense, stages, mapped);
+  consider("model.quantization=nf4 memory.optimizer_state_bits=8 and batch_size 1", in_nf4, one_row,
+           in_8_bits);
+  return found;
+}
+
+std::vector<Stage> with_length(std::vector<Stage> stages, int64_t tokens) {
+  for (Stage& stage : stages) stage.seq_len = tokens;
+  return stages;
+}
+
+void require_fit(const Plan& plan, const std::vector<Remedy>& remedies, int64_t longest_context) {
+  if (plan.fits(1.0)) return;
+  const MemoryPlan& peak = plan.peak();
+  std::string help = remedies.empty() ? fmt::format("the longest context that fits is {} tokens",
+                                                    human_count(longest_context))
+                                      : fmt::format("it fits with {} ({})", remedies.front().change,
+                                                    shown(remedies.front().bytes));
+  fail(
+      ExitCode::kOutOfMemory,
+      "training needs about {} of memory (weights {}, trained {}, kept {}, at work {}, program {}) "
+      "and {} of disk; {} and {} are available; {}",
+      shown(peak.total()), shown(peak.weights), shown(peak.trained), shown(peak.kept + peak.holes),
+      shown(peak.working), shown(peak.program), shown(peak.disk), shown(plan.available_bytes),
+      shown(plan.available_disk_bytes), help);
+}
+
+}  // namespace longspan

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "trainer/plan_memory.h"
+#include "trainer/plan_time.h"
+
+namespace longspan {
+
+/// What a run will need, before anything is loaded.
+struct Plan {
+  struct StagePlan {
+    Stage stage;
+    MemoryPlan memory;
+    TimePlan step;
+  };
+  MemoryOptions memory;  // with every "auto" chosen
+  std::vector<StagePlan> stages;
+  int64_t available_bytes = 0;       // of RAM; 0: not known
+  int64_t available_disk_bytes = 0;  // where activations are offloaded to; 0: not known
+
+  const MemoryPlan& peak() const;  // of the stage that needs the most
+  double run_seconds() const;
+  /// Whether `part` of the available memory is enough, and the disk.
+  bool fits(double part = 0.9) const;
+};
+
+/// What `available` and `rates` say of the machine.
+struct Machine {
+  KernelRates rates;
+  int64_t available_bytes = 0, available_disk_bytes = 0;
+};
+
+/// Plans the stages. Of the combinations that `asked` leaves open the fastest that fits is chosen,
+/// of equally fast ones that of least memory, and the one of least memory when none fits. What
+/// changes the numbers of a run is never chosen: optimizer_state_bits stay 32 unless given. A
+/// tenth of the available memory is left free, and where nothing need be computed again
+/// (recompute: none) half of it.
+Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
+              const Machine& machine);
+
+/// The longest sequence, in steps of 1024 tokens, for which plan_run fits when every stage has it;
+/// 0 when none does.
+int64_t longest_context(const RunShape& shape, const std::vector<Stage>& stages,
+                        const MemoryOptions& asked, const Machine& machine);
+
+/// A change of the recipe with which the run fits.
+struct Remedy {
+  std::string change;  // "memory.optimizer_state_bits=8"
+  int64_t bytes = 0;   // the peak with it
+};
+
+/// The first that helps, of: what `asked` fixes left open again, 8-bit optimizer states, NF4
+/// weights, accumulation instead of batches, dense weights mapped from disk, and these together;
+/// none when nothing but a shorter context does.
+std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& stages,
+                             const MemoryOptions& asked, const Machine& machine);
+
+/// The stages with every sequence of `tokens`.
+std::vector<Stage> with_length(std::vector<Stage> stages, int64_t tokens);
+
+/// Throws Error(kOutOfMemory) with the figures and what would help when the plan needs more than
+/// all that is available.
+void require_fit(const Plan& plan, const std::vector<Remedy>& remedies, int64_t longest_context);
+
+}  // namespace longspan
