@@ -93,6 +93,7 @@ std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ModelCon
     model->visit_linears([&](const std::string& name, std::unique_ptr<Linear>& linear) {
       at::Tensor weight = load(source, tensor_of.at(name + ".weight"), options);
       linear->quantized = quantize_weight(weight, options.quantization);
+      if (auto bytes = mapped_bytes(weight)) bytes->forget();
       linear->weight.reset();
     });
   }

@@ -10,6 +10,7 @@
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/nn/bf16_products.h"
 #include "tools/command.h"
 
 namespace longspan {
@@ -84,6 +85,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGBUS, longspan::on_bus_error);
   try {
+    longspan::use_float32_for_bf16_products();
     return longspan::run(argc, argv);
   } catch (const longspan::Error& e) {
     longspan::log_error(e.what());

@@ -21,18 +21,21 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kLongestMeasured = 4096;
+constexpr double kMostGflop = 400;  // of a pass of attention: about half a second on two cores
+constexpr int64_t kShortestMeasured = 1024;
 constexpr int64_t kTokens = 2048;
 constexpr int64_t kDiskBytes = int64_t{256} << 20;
 
-/// After one run that warms up, the better of two.
+/// After one run that warms up, the better of two; of work that takes long, the first.
 double seconds_of(const std::function<void()>& work) {
+  constexpr double kLongSeconds = 0.5;
   double best = 1e30;
   for (int repetition = 0; repetition < 3; ++repetition) {
     const auto start = std::chrono::steady_clock::now();
     work();
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (seconds > kLongSeconds) return std::min(best, seconds);
     if (repetition > 0) best = std::min(best, seconds);
   }
   return best;
@@ -65,21 +68,50 @@ void measure_linears(const RunShape& shape, KernelRates& rates) {
                       seconds_of([&] { at::linear(hidden, head); });
 }
 
-/// Pairs and seconds of the stage's attention at a length that does not take long.
+/// What stands for a stage's attention: its pattern with fewer heads, and shorter, where all of it
+/// would take long.
+struct AttentionShape {
+  int64_t key_value_heads, query_heads, length;
+};
+
+double forward_gflop(const RunShape& shape, const AttentionPattern& pattern,
+                     const AttentionShape& measured) {
+  return 4e-9 * static_cast<double>(pattern.scored_pairs(measured.length)) *
+         static_cast<double>(measured.query_heads * shape.config.head_dim);
+}
+
+AttentionShape measured_attention(const RunShape& shape, const AttentionPattern& pattern,
+                                  int64_t seq_len) {
+  const ModelConfig& c = shape.config;
+  const int64_t groups = c.num_attention_heads / c.num_key_value_heads;
+  AttentionShape measured{c.num_key_value_heads, c.num_attention_heads, seq_len};
+  const auto is_long = [&] { return forward_gflop(shape, pattern, measured) > kMostGflop; };
+  if (is_long()) {
+    // Enough to keep every thread at work, and two, as patterns may shift half of them.
+    const int64_t fewest = std::max<int64_t>(2, shape.threads);
+    measured.key_value_heads = std::min(c.num_key_value_heads, fewest);
+    measured.query_heads = groups * measured.key_value_heads;
+  }
+  while (is_long() && measured.length > kShortestMeasured) measured.length /= 2;
+  return measured;
+}
+
+/// GFLOP forward and seconds of a stage's attention.
 struct AttentionSample {
   double gflop, forward, backward;
 };
 
 AttentionSample measure_attention(const RunShape& shape, const AttentionPattern& pattern,
                                   int64_t seq_len) {
-  const ModelConfig& c = shape.config;
-  const int64_t length = std::min(seq_len, kLongestMeasured);
+  const AttentionShape measured = measured_attention(shape, pattern, seq_len);
+  const int64_t head_dim = shape.config.head_dim;
   const auto heads = [&](int64_t count) {
-    return random(shape, {1, length, count, c.head_dim}).transpose(1, 2).requires_grad_(true);
+    return random(shape, {1, measured.length, count, head_dim}).transpose(1, 2);
   };
-  const Heads operands{heads(c.num_attention_heads), heads(c.num_key_value_heads),
-                       heads(c.num_key_value_heads)};
-  const at::Tensor grad = random(shape, {1, length, c.num_attention_heads, c.head_dim});
+  const auto operand = [&](int64_t count) { return heads(count).requires_grad_(true); };
+  const Heads operands{operand(measured.query_heads), operand(measured.key_value_heads),
+                       operand(measured.key_value_heads)};
+  const at::Tensor grad = heads(measured.query_heads);
   const Rotary no_rotation;
   at::AutoGradMode with_gradients(true);
   double forward = 1e30;
@@ -88,10 +120,9 @@ AttentionSample measure_attention(const RunShape& shape, const AttentionPattern&
     const at::Tensor out = pattern.attend(operands, {.rotary = no_rotation, .document_ids = {}});
     forward = std::min(
         forward, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    out.backward(grad.transpose(1, 2));
+    out.backward(grad);
   });
-  const double pairs = static_cast<double>(pattern.scored_pairs(length) * c.num_attention_heads);
-  return {4e-9 * pairs * static_cast<double>(c.head_dim), forward, std::max(1e-9, both - forward)};
+  return {forward_gflop(shape, pattern, measured), forward, std::max(1e-9, both - forward)};
 }
 
 void measure_elementwise(const RunShape& shape, KernelRates& rates) {

@@ -20,8 +20,9 @@ struct KernelRates {
 };
 
 /// Measures them in a few seconds with the threads LibTorch has now: at the model's widths,
-/// attention as the stages have it over at most 4096 tokens, and the disk of `directory` with a
-/// nameless file of 256 MB (an empty one: not measured). GB is 1e9 bytes.
+/// attention as the stages have it (where that takes long with fewer heads, then shorter), and the
+/// disk of `directory` with a nameless file of 256 MB (an empty one: not measured). GB is 1e9
+/// bytes.
 KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stages,
                           const std::filesystem::path& directory);
 

@@ -32,7 +32,7 @@ Plan plan_with(const RunShape& shape, const std::vector<Stage>& stages, const Me
   return plan;
 }
 
-/// What the store may hold in RAM: what the rest of the peak leaves, less the holes of the heap.
+/// What the store may hold in RAM: what the rest of the peak leaves.
 int64_t room_for_kept(const RunShape& shape, const std::vector<Stage>& stages, MemoryOptions memory,
                       int64_t available) {
   memory.offload_ram = 0;
@@ -41,7 +41,7 @@ int64_t room_for_kept(const RunShape& shape, const std::vector<Stage>& stages, M
     rest = std::max(rest, plan_memory(shape, stage, memory).total());
   }
   const auto usable = static_cast<int64_t>(kUsable * static_cast<double>(available));
-  return std::max<int64_t>(0, (usable - rest) * 2 / 3);
+  return std::max<int64_t>(0, usable - rest);
 }
 
 template <class T>
@@ -196,7 +196,7 @@ void require_fit(const Plan& plan, const std::vector<Remedy>& remedies, int64_t 
       ExitCode::kOutOfMemory,
       "training needs about {} of memory (weights {}, trained {}, kept {}, at work {}, program {}) "
       "and {} of disk; {} and {} are available; {}",
-      shown(peak.total()), shown(peak.weights), shown(peak.trained), shown(peak.kept + peak.holes),
+      shown(peak.total()), shown(peak.weights), shown(peak.trained), shown(peak.kept),
       shown(peak.working), shown(peak.program), shown(peak.disk), shown(plan.available_bytes),
       shown(plan.available_disk_bytes), help);
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "src/attention/kernels/backward_plan.h"
+#include "src/core/processor.h"
+#include "src/nn/bf16_products.h"
 
 namespace longspan {
 
@@ -10,11 +12,6 @@ namespace {
 
 // Measured: the binary with LibTorch, its threads, the token store and one batch.
 constexpr int64_t kProgramBytes = int64_t{190} << 20;
-// What glibc's heap loses to holes between kept tensors, as a part of them: measured with
-// SmolLM2-135M at 4096 and 8192 tokens. glibc 2.36 asks for more than it needs when it aligns, so
-// that a freed block is too small for the next of its size.
-constexpr double kHeapLoss = 0.45, kHeapLossOfAutograd = 0.17;
-
 // Those of flash_forward.cpp and flash_backward.cpp, and chunked_cross_entropy.cpp's block.
 constexpr int64_t kBackwardWorkspaceBytes = int64_t{512} << 20;
 constexpr int64_t kVocabularyBlock = 4096;
@@ -43,6 +40,15 @@ int64_t rank_columns(const RunShape& shape) {
   int64_t columns = 0;
   for (const auto& projection : shape.projections) columns += projection.rank;
   return columns;
+}
+
+int64_t product_scratch(const RunShape& shape) {
+  if (shape.dtype != at::kBFloat16) return 0;
+  int64_t bytes = 0;
+  for (const auto& p : shape.projections) {
+    bytes = std::max(bytes, bf16_product_scratch_bytes(p.in_features, p.out_features));
+  }
+  return bytes;
 }
 
 int64_t projection_bytes(const RunShape& shape) {
@@ -142,10 +148,11 @@ int64_t mlp_backward(const RunShape& shape, const Tensors& t, int64_t chunk_toke
 }
 
 int64_t loss_working(const RunShape& shape, const Tensors& t) {
-  // The last residual, normed, and its gradient; one chunk of logits, a second one for exact
-  // softmax outside the bfloat16 kernel.
-  const int64_t logits = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size * t.element;
-  int64_t bytes = 3 * t.hidden() + logits * (t.element == 4 ? 2 : 1);
+  // The last residual, normed, and its gradient; one chunk of logits, outside the bfloat16 kernel a
+  // second one in float32.
+  const int64_t logits = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
+  const bool in_place = shape.dtype == at::kBFloat16 && has_avx512_bf16();
+  int64_t bytes = 3 * t.hidden() + logits * (t.element + (in_place ? 0 : 4));
   if (shape.trains_head) {
     bytes +=
         t.head() * 4 + std::min(kVocabularyBlock, t.c.vocab_size) * t.c.hidden_size * t.element;
@@ -173,21 +180,19 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
     if (plan.disk > 0) under_way = 3 * std::max(t.hidden(), t.queries());
   }
   plan.kept = stored + layers * kept.beside;
-  plan.holes =
-      static_cast<int64_t>((recompute == Recompute::kNone ? kHeapLossOfAutograd : kHeapLoss) *
-                           static_cast<double>(plan.kept));
 
   const int64_t head_gradient = shape.trains_head ? t.head() * t.element : 0;
   // The rotation's tables, ids and positions; what kLayer makes again of the layer at work.
-  int64_t always = t.features(shape.config.head_dim) + t.tokens * 32 + under_way + head_gradient;
+  int64_t always = t.features(shape.config.head_dim) + t.tokens * 32 + under_way + head_gradient +
+                   product_scratch(shape);
   if (recompute == Recompute::kLayer) always += t.hidden() + t.queries() + t.of_each_query();
   plan.attention = always + attention_backward(shape, stage, t);
   plan.mlp = always + mlp_backward(shape, t, *memory.mlp_chunk_tokens);
   plan.loss = t.features(shape.config.head_dim) + loss_working(shape, t);
   plan.update = shape.parameters.trainable() * t.element +
                 (shape.trains_embedding ? t.head() * t.element : 0);
-  plan.working = std::max(
-      {plan.attention, plan.mlp, plan.loss, plan.update - plan.kept - plan.holes, int64_t{0}});
+  plan.working =
+      std::max({plan.attention, plan.mlp, plan.loss, plan.update - plan.kept, int64_t{0}});
   return plan;
 }
 

@@ -14,7 +14,6 @@ struct MemoryPlan {
   int64_t weights = 0;    // frozen
   int64_t trained = 0;    // parameters, float32 masters, moments, gradient sums of earlier passes
   int64_t kept = 0;       // between forward and backward, in RAM
-  int64_t holes = 0;      // that the heap leaves between what is kept
   int64_t working = 0;    // on top of these, the largest of what follows
   int64_t attention = 0;  // backward of an attention block
   int64_t mlp = 0;        // backward of an MLP block, or of a chunk of it
@@ -22,7 +21,7 @@ struct MemoryPlan {
   int64_t update = 0;     // gradients when backward has freed what was kept
   int64_t disk = 0;       // of what is kept
 
-  int64_t total() const { return program + weights + trained + kept + holes + working; }
+  int64_t total() const { return program + weights + trained + kept + working; }
 };
 
 /// One pass of `stage` with flash attention kernels (src/attention/kernels); nothing in `memory`

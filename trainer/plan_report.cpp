@@ -27,7 +27,7 @@ std::vector<std::string> columns_of(const Plan& plan) {
 /// "attention", "MLP" or "loss": when the peak is reached.
 std::string moment_of(const MemoryPlan& memory) {
   const int64_t most = std::max({memory.attention, memory.mlp, memory.loss});
-  if (memory.update - memory.kept - memory.holes > most) return "update";
+  if (memory.update - memory.kept > most) return "update";
   if (most == memory.attention) return "attention";
   return most == memory.mlp ? "MLP" : "loss";
 }
@@ -36,9 +36,11 @@ std::string moment_of(const MemoryPlan& memory) {
 
 std::vector<std::pair<std::string, double>> parts_of(const MemoryPlan& memory) {
   const auto d = [](int64_t bytes) { return static_cast<double>(bytes); };
-  return {{"program", d(memory.program)}, {"weights", d(memory.weights)},
-          {"trained", d(memory.trained)}, {"kept", d(memory.kept)},
-          {"holes", d(memory.holes)},     {"working", d(memory.working)}};
+  return {{"program", d(memory.program)},
+          {"weights", d(memory.weights)},
+          {"trained", d(memory.trained)},
+          {"kept", d(memory.kept)},
+          {"working", d(memory.working)}};
 }
 
 std::vector<std::pair<std::string, double>> parts_of(const TimePlan& step) {
@@ -76,8 +78,7 @@ std::string describe_memory(const Plan& plan) {
 std::string describe_peak(const MemoryPlan& memory) {
   return fmt::format("{} (weights {}, trained {}, kept {}, at work {}, program {})",
                      shown(memory.total()), shown(memory.weights), shown(memory.trained),
-                     shown(memory.kept + memory.holes), shown(memory.working),
-                     shown(memory.program));
+                     shown(memory.kept), shown(memory.working), shown(memory.program));
 }
 
 Table memory_table(const Plan& plan) {

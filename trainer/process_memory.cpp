@@ -6,6 +6,8 @@
 #include <limits>
 #include <string>
 
+#include "src/nn/page_allocator.h"
+
 namespace longspan {
 
 namespace {
@@ -25,6 +27,7 @@ int64_t peak_memory_bytes() { return kibibytes_of("/proc/self/status", "VmHWM");
 int64_t available_memory_bytes() { return kibibytes_of("/proc/meminfo", "MemAvailable"); }
 
 void keep_freed_memory() {
+  use_page_allocator();
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }

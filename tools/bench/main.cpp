@@ -6,6 +6,7 @@
 
 #include "src/core/error.h"
 #include "src/core/log.h"
+#include "src/nn/bf16_products.h"
 #include "tools/bench/bench.h"
 
 namespace longspan {
@@ -63,6 +64,7 @@ std::optional<cxxopts::ParseResult> parse_bench_options(cxxopts::Options& option
 
 int main(int argc, char** argv) {
   try {
+    longspan::use_float32_for_bf16_products();
     return longspan::run(argc, argv);
   } catch (const longspan::Error& e) {
     longspan::log_error(e.what());

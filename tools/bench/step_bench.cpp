@@ -16,6 +16,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/nn/page_allocator.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/operator_profile.h"
 #include "tools/bench/timing.h"
@@ -180,6 +181,7 @@ Json result_of(const cxxopts::ParseResult& parsed, const Recipe& recipe, const T
           {"step_seconds", rounded(times.seconds, 2)},
           {"losses", rounded(times.losses, 4)},
           {"peak_rss_mib", times.peak_memory_bytes >> 20},
+          {"peak_tensors_mib", page_use().peak_live >> 20},
           {"threads", at::get_num_threads()},
           {"cpu_seconds", rounded(times.cpu_seconds, 2)},
           {"useful_gflops", rounded(useful, 1)},

@@ -1,0 +1,142 @@
+#include "src/nn/page_allocator.h"
+
+#include <c10/core/CPUAllocator.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace longspan {
+
+namespace {
+
+constexpr size_t kLeastBytes = size_t{1} << 20;  // smaller tensors stay in glibc's heap
+constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
+
+size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+/// New pages at a multiple of kHugePage; null when there is no memory.
+char* map_pages(size_t bytes) {
+  const size_t mapped = bytes + kHugePage;
+  void* found =
+      mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, /*fd=*/-1, 0);
+  if (found == MAP_FAILED) return nullptr;
+  char* begin = static_cast<char*>(found);
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
+  if (before > 0) munmap(begin, before);
+  munmap(begin + before + bytes, mapped - before - bytes);
+  madvise(begin + before, bytes, MADV_HUGEPAGE);  // a wish: kernels without huge pages refuse
+  return begin + before;
+}
+
+/// The pages of all tensors and those kept for the next.
+class Pages {
+ public:
+  /// Null when there is no memory.
+  char* take(size_t bytes) {
+    bytes = whole_pages(bytes);
+    const std::lock_guard lock(mutex_);
+    char* data = reuse(bytes);
+    if (!data) {
+      const size_t most = std::max<size_t>(peak_live_, live_bytes_ + bytes);
+      give_back_until(most - live_bytes_ - bytes);
+      data = map_pages(bytes);
+      if (!data) {
+        give_back_until(0);
+        data = map_pages(bytes);
+      }
+      if (!data) return nullptr;
+    }
+    live_[data] = bytes;
+    live_bytes_ += bytes;
+    peak_live_ = std::max(peak_live_, live_bytes_);
+    return data;
+  }
+
+  void put_back(char* data) {
+    const std::lock_guard lock(mutex_);
+    const auto found = live_.find(data);
+    freed_.push_back({data, found->second});
+    freed_bytes_ += found->second;
+    live_bytes_ -= found->second;
+    live_.erase(found);
+  }
+
+  PageUse use() {
+    const std::lock_guard lock(mutex_);
+    return {static_cast<int64_t>(live_bytes_), static_cast<int64_t>(freed_bytes_),
+            static_cast<int64_t>(peak_live_)};
+  }
+
+ private:
+  struct Freed {
+    char* data;
+    size_t bytes;
+  };
+
+  /// The freed pages that exceed `bytes` the least and by an eighth at most, of equal ones the last
+  /// freed, which may still be in the cache. What exceeds goes back to the kernel.
+  char* reuse(size_t bytes) {
+    auto best = freed_.rend();
+    for (auto it = freed_.rbegin(); it != freed_.rend(); ++it) {
+      if (it->bytes < bytes || it->bytes > bytes + bytes / 8) continue;
+      if (best == freed_.rend() || it->bytes < best->bytes) best = it;
+    }
+    if (best == freed_.rend()) return nullptr;
+    const Freed found = *best;
+    freed_.erase(std::next(best).base());
+    freed_bytes_ -= found.bytes;
+    if (found.bytes > bytes) munmap(found.data + bytes, found.bytes - bytes);
+    return found.data;
+  }
+
+  /// The longest freed go first.
+  void give_back_until(size_t most) {
+    auto it = freed_.begin();
+    for (; freed_bytes_ > most; ++it) {
+      munmap(it->data, it->bytes);
+      freed_bytes_ -= it->bytes;
+    }
+    freed_.erase(freed_.begin(), it);
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<char*, size_t> live_;
+  std::vector<Freed> freed_;  // in the order in which they were freed; tens, seldom hundreds
+  size_t live_bytes_ = 0, freed_bytes_ = 0, peak_live_ = 0;
+};
+
+/// Never destroyed: tensors in static storage are freed after it would be.
+Pages& pages() {
+  static auto* pages = new Pages;
+  return *pages;
+}
+
+class PageAllocator : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    c10::Allocator* small = c10::GetDefaultCPUAllocator();
+    if (bytes < kLeastBytes) return small->allocate(bytes);
+    char* data = pages().take(bytes);
+    if (!data) return small->allocate(bytes);  // which says how much there was none of
+    return {data, data, [](void* freed) { pages().put_back(static_cast<char*>(freed)); },
+            c10::DeviceType::CPU};
+  }
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    std::memcpy(to, from, bytes);
+  }
+};
+
+}  // namespace
+
+void use_page_allocator() {
+  static auto* allocator = new PageAllocator;
+  c10::SetCPUAllocator(allocator, /*priority=*/1);
+}
+
+PageUse page_use() { return pages().use(); }
+
+}  // namespace longspan
