@@ -137,6 +137,16 @@ float exponentiate(const float* scores, uint32_t* weights, Range all, Range colu
   return K::sum(K::add(sum[0], sum[1]));
 }
 
+template <class K>
+void shrink_row(const ForwardBlock<K>& block, int64_t row, float factor) {
+  const int64_t head_dim = block.geometry.head_dim;
+  float* out = block.out + row * head_dim;
+  for (int64_t d = 0; d < head_dim; d += K::kLanes) {
+    K::store(out + d, K::multiply(K::load(out + d), K::all(factor)));
+  }
+  block.row_sum[row] *= factor;
+}
+
 /// P of one row, and its running maximum and sum. O is rescaled only when the maximum grew.
 template <class K>
 void soften_row(const ForwardBlock<K>& block, const KeyBlock& on, int64_t row, Range all) {
@@ -155,13 +165,8 @@ void soften_row(const ForwardBlock<K>& block, const KeyBlock& on, int64_t row, R
   const float old_max = block.row_max[row];
   const float block_max = scale * maximum<K>(scores, columns);
   if (block_max > old_max) {
-    const float shrink = __builtin_exp2f(old_max - block_max);
     block.row_max[row] = block_max;
-    block.row_sum[row] *= shrink;
-    float* out = block.out + row * block.geometry.head_dim;
-    for (int64_t d = 0; d < block.geometry.head_dim; d += K::kLanes) {
-      K::store(out + d, K::multiply(K::load(out + d), K::all(shrink)));
-    }
+    if (block.row_sum[row] > 0) shrink_row(block, row, __builtin_exp2f(old_max - block_max));
   }
   block.row_sum[row] += exponentiate<K>(scores, weights, all, columns, scale, block.row_max[row]);
 }
