@@ -12,6 +12,8 @@ namespace {
 
 template <class K>
 constexpr int64_t kBackwardTiles = K::kBackwardRows / kTileRows;
+template <class K>
+constexpr int64_t kMaxKeyTiles = (K::backward_keys(16) + kTileRows - 1) / kTileRows;
 
 /// The scratch memory of one task. In float32, P takes the place of S and dS that of dP.
 template <class K>
@@ -29,6 +31,8 @@ struct BackwardScratch {
   uint32_t* weight_pairs;      // [kRows / kPair, pair_stride], P in pairs of rows
   uint32_t* grad_score_pairs;  // [kRows / kPair, pair_stride], dS in pairs of rows
   uint32_t* grad_scores;       // [kRows, row_stride], dS
+  uint32_t* q_pairs;           // of the block's rows, as are the three that follow
+  uint32_t* grad_out_pairs;    // [head_dim / w][kRows / kPair][w], panels of w columns
   uint32_t* q;                 // [kRows, head_dim / kPair]
   uint32_t* grad_out;          // [kRows, head_dim / kPair], and a vector of padding
 
@@ -44,15 +48,18 @@ struct BackwardScratch {
       row_stride = score_stride;
       weight_pairs = reinterpret_cast<uint32_t*>(scores);
       grad_score_pairs = grad_scores = reinterpret_cast<uint32_t*>(grad_weights);
-      q = rest;
+      q_pairs = rest;
     } else {
       row_stride = key_block / K::kPair + 16;
       weight_pairs = rest;
       grad_score_pairs = weight_pairs + kRows / K::kPair * pair_stride;
       grad_scores = grad_score_pairs + kRows / K::kPair * pair_stride;
-      q = grad_scores + kRows * row_stride;
+      q_pairs = grad_scores + kRows * row_stride;
     }
-    grad_out = q + kRows * head_dim / K::kPair;
+    const int64_t operand = kRows * head_dim / K::kPair;
+    grad_out_pairs = q_pairs + operand;
+    q = grad_out_pairs + operand;
+    grad_out = q + operand;
   }
 
   static size_t bytes(int64_t head_dim) {
@@ -62,7 +69,7 @@ struct BackwardScratch {
     if (K::kPair > 1) {
       dwords += 2 * kRows / K::kPair * stride + kRows * (key_block / K::kPair + 16);
     }
-    return 4 * (dwords + 2 * kRows * head_dim / K::kPair + K::kLanes);
+    return 4 * (dwords + 4 * kRows * head_dim / K::kPair + K::kLanes);
   }
 };
 
@@ -77,6 +84,7 @@ struct BackwardBlock {
   Range keys;
   Range rows;                     // begin is a multiple of kPair
   Range seen[kBackwardTiles<K>];  // keys, for each tile of six rows
+  Range seeing[kMaxKeyTiles<K>];  // rows of the block, from 0, for each tile of six keys
 
   int64_t tiles() const { return tiles_of(rows.end - rows.begin); }
 
@@ -85,6 +93,15 @@ struct BackwardBlock {
     return {max_of(all.begin, keys.begin), min_of(all.end, keys.end)};
   }
 };
+
+/// The rows of the block as left operand of S or dP, and in pairs as right operand of dK or dV.
+template <class K>
+void load_rows(const BackwardBlock<K>& block, Rows from, uint32_t* operand, uint32_t* pairs) {
+  const int64_t head_dim = block.geometry.head_dim, rows = block.rows.end - block.rows.begin;
+  copy_rows<K>(from, block.rows.begin, rows, head_dim, operand);
+  pack_row_pairs<K>({row_of<K>(from, block.rows.begin), from.stride}, rows, head_dim, 0, rows,
+                    K::kBackwardRows / K::kPair, pairs);
+}
 
 /// S = Q K^T and dP = dO V^T, of the tiles that hold a visible key.
 template <class K>
@@ -178,29 +195,37 @@ void soften_tile(const BackwardBlock<K>& block, int64_t tile) {
   }
 }
 
+template <class K>
+void find_rows_seeing(BackwardBlock<K>& block) {
+  const auto seen_by = [&](int64_t row) {
+    return keys_seen(block.geometry, block.head.visible, block.sinks, row, row);
+  };
+  const int64_t first = block.rows.begin, last = block.rows.end;
+  Range rows{first, first};
+  for (int64_t key = block.keys.begin; key < block.keys.end; key += kTileRows) {
+    while (rows.begin < last && seen_by(rows.begin).end <= key) ++rows.begin;
+    while (rows.end < last && seen_by(rows.end).begin < key + kTileRows) ++rows.end;
+    block.seeing[(key - block.keys.begin) / kTileRows] = {rows.begin - first, rows.end - first};
+  }
+}
+
 /// dV += P^T dO and dK += dS^T Q. The inner dimension of each tile of six keys is cut to the rows
 /// that see one of them.
 template <class K>
 void add_grad_keys(const BackwardBlock<K>& block, const uint32_t* left, const uint32_t* right,
                    float* grad) {
   const int64_t head_dim = block.geometry.head_dim;
-  const int64_t total_pairs = padded_rows(block.geometry.queries) / K::kPair;
-  const auto seen_by = [&](int64_t row) {
-    return keys_seen(block.geometry, block.head.visible, block.sinks, row, row);
-  };
+  const int64_t num_keys = block.keys.end - block.keys.begin;
   for (int64_t column = 0; column < head_dim; column += kPanelColumns<K>) {
     const int64_t width = panel_width<K>(head_dim, column);
-    Range rows{block.rows.begin, block.rows.begin};
-    for (int64_t key = block.keys.begin; key < block.keys.end; key += kTileRows) {
-      while (rows.begin < block.rows.end && seen_by(rows.begin).end <= key) ++rows.begin;
-      while (rows.end < block.rows.end && seen_by(rows.end).begin < key + kTileRows) ++rows.end;
+    for (int64_t first = 0; first < num_keys; first += kTileRows) {
+      const Range rows = block.seeing[first / kTileRows];
       if (is_empty(rows)) continue;
       const int64_t pair = rows.begin / K::kPair;
       const int64_t pairs = (rows.end + K::kPair - 1) / K::kPair - pair;
-      const int64_t first = key - block.keys.begin;
       const LeftOperand transposed{left, 1, block.scratch.pair_stride};
-      add_product<K>(transposed.at(first, pair - block.rows.begin / K::kPair),
-                     right + column * total_pairs + pair * width, pairs, width,
+      add_product<K>(transposed.at(first, pair),
+                     right + column * K::kBackwardRows / K::kPair + pair * width, pairs, width,
                      grad + first * head_dim + column, head_dim);
     }
   }
@@ -232,18 +257,18 @@ template <class K>
 void add_block(BackwardBlock<K>& block, const GradQuery& grad_q) {
   const BackwardScratch<K>& scratch = block.scratch;
   const int64_t head_dim = block.geometry.head_dim;
-  const int64_t rows = block.rows.end - block.rows.begin;
-  copy_rows<K>(block.head.q, block.rows.begin, rows, head_dim, scratch.q);
-  copy_rows<K>(block.head.grad_out, block.rows.begin, rows, head_dim, scratch.grad_out);
+  load_rows(block, block.head.q, scratch.q, scratch.q_pairs);
+  load_rows(block, block.head.grad_out, scratch.grad_out, scratch.grad_out_pairs);
   for (int64_t tile = 0; tile < block.tiles(); ++tile) {
     const int64_t first = block.rows.begin + tile * kTileRows;
     block.seen[tile] = block.keys_of(first, min_of(first + kTileRows, block.rows.end) - 1);
   }
+  find_rows_seeing(block);
   compute_scores(block);
   // A tile that sees none of these keys is zeroed where its neighbours' products reach it.
   for (int64_t tile = 0; tile < block.tiles(); ++tile) soften_tile(block, tile);
-  add_grad_keys(block, scratch.weight_pairs, block.head.grad_out_pairs, scratch.grad_v);
-  add_grad_keys(block, scratch.grad_score_pairs, block.head.q_pairs, scratch.grad_k);
+  add_grad_keys(block, scratch.weight_pairs, scratch.grad_out_pairs, scratch.grad_v);
+  add_grad_keys(block, scratch.grad_score_pairs, scratch.q_pairs, scratch.grad_k);
   add_grad_queries(block, grad_q.data + (block.rows.begin - grad_q.row_begin) * head_dim);
 }
 
@@ -275,7 +300,7 @@ void backward_task(const Geometry& geometry, const BackwardTask& task, void* mem
       const Range rows = rows_seeing(geometry, of.visible, sinks, keys);
       for (int64_t row = rows.begin; row < rows.end; row += K::kBackwardRows) {
         const Range block_rows{row, min_of(row + K::kBackwardRows, rows.end)};
-        BackwardBlock<K> block{geometry, task, of, scratch, sinks, keys, block_rows, {}};
+        BackwardBlock<K> block{geometry, task, of, scratch, sinks, keys, block_rows, {}, {}};
         add_block(block, task.grad_q[head]);
       }
     };

@@ -37,11 +37,11 @@ void pack_panels(Rows from, int64_t rows, int64_t head_dim, int64_t begin, int64
   }
 }
 
+/// Rows [begin, end) of `rows` rows, into panels of total_pairs dwords a column.
 template <class K>
-void pack_pairs(Rows from, int64_t rows, int64_t head_dim, int64_t begin, int64_t end,
-                uint32_t* pairs) {
+void pack_row_pairs(Rows from, int64_t rows, int64_t head_dim, int64_t begin, int64_t end,
+                    int64_t total_pairs, uint32_t* pairs) {
   alignas(64) static const typename K::Element zeros[kMaxHeadDim] = {};
-  const int64_t total_pairs = padded_rows(rows) / K::kPair;
   for (int64_t row = begin; row < end; row += K::kPair) {
     const auto* low = row < rows ? row_of<K>(from, row) : zeros;
     const auto* high = row + 1 < rows ? row_of<K>(from, row + 1) : zeros;
@@ -53,6 +53,12 @@ void pack_pairs(Rows from, int64_t rows, int64_t head_dim, int64_t begin, int64_
       }
     }
   }
+}
+
+template <class K>
+void pack_pairs(Rows from, int64_t rows, int64_t head_dim, int64_t begin, int64_t end,
+                uint32_t* pairs) {
+  pack_row_pairs<K>(from, rows, head_dim, begin, end, padded_rows(rows) / K::kPair, pairs);
 }
 
 /// Copies rows to contiguous operands [tiles * 6, head_dim]; the rows past `rows` become zero.
