@@ -318,6 +318,8 @@ void backward_task(const Geometry& geometry, const BackwardTask& task, void* mem
 template <class K>
 void row_dot_products(Rows a, Rows b, int64_t head_dim, int64_t begin, int64_t end, float* delta) {
   for (int64_t row = begin; row < end; ++row) {
+    prefetch_row<K>(a, row, head_dim);
+    prefetch_row<K>(b, row, head_dim);
     typename K::Vector sum = K::zero();
     for (int64_t d = 0; d < head_dim; d += K::kLanes) {
       sum = K::multiply_add(K::load(row_of<K>(a, row) + d), K::load(row_of<K>(b, row) + d), sum);
