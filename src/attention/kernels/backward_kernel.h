@@ -32,16 +32,17 @@ void compute_scores(const BackwardBlock<K>& block) {
       if (is_empty(seen) || seen.begin >= key + width || seen.end <= key) continue;
       const int64_t row = tile * kTileRows;
       const int64_t to = row * scratch.score_stride + key - block.keys.begin;
-      multiply_tile<K, K::kTileVectors, false>({scratch.q + row * pairs, pairs, 1},
-                                               block.task.k_panels + key * pairs, pairs,
-                                               scratch.scores + to, scratch.score_stride);
-      multiply_tile<K, K::kTileVectors, false>({scratch.grad_out + row * pairs, pairs, 1},
-                                               block.task.v_panels + key * pairs, pairs,
-                                               scratch.grad_weights + to, scratch.score_stride);
+      const int64_t columns = seen.end - key;
+      multiply_panel<K>({scratch.q + row * pairs, pairs, 1}, block.task.k_panels + key * pairs,
+                        pairs, columns, scratch.scores + to, scratch.score_stride);
+      multiply_panel<K>({scratch.grad_out + row * pairs, pairs, 1},
+                        block.task.v_panels + key * pairs, pairs, columns,
+                        scratch.grad_weights + to, scratch.score_stride);
     }
   }
 }
 
+/// The rows of the block that see a key, for each tile of six keys.
 template <class K>
 void find_rows_seeing(BackwardBlock<K>& block) {
   const auto seen_by = [&](int64_t row) {

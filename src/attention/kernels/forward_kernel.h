@@ -69,8 +69,8 @@ void compute_scores(const ForwardBlock<K>& block, const KeyBlock& on) {
       const Range seen = on.seen[tile];
       if (is_empty(seen) || seen.begin >= key + width || seen.end <= key) continue;
       float* to = block.scores + tile * kTileRows * kScoreStride<K> + key - on.keys.begin;
-      multiply_tile<K, K::kTileVectors, false>({block.q + tile * kTileRows * pairs, pairs, 1},
-                                               panel, pairs, to, kScoreStride<K>);
+      multiply_panel<K>({block.q + tile * kTileRows * pairs, pairs, 1}, panel, pairs,
+                        seen.end - key, to, kScoreStride<K>);
     }
   }
 }
