@@ -12,8 +12,8 @@
 namespace longspan {
 namespace {
 
-// For g query heads a key/value head, a head in work takes tokens * D * (6 + 8 g) bytes in bf16 and
-// (12 + 12 g) in float32, and the dQ shares of its further parts up to 4 g each: 490 MB for 100K
+// For g query heads a key/value head, a head in work takes tokens * D * (6 + 4 g) bytes in bf16 and
+// (12 + 4 g) in float32, and the dQ shares of its further parts up to 4 g each: 280 MB for 100K
 // tokens, D = 128 and g = 4 in bf16.
 constexpr int64_t kWorkspaceBytes = int64_t{512} << 20;
 
@@ -32,18 +32,17 @@ struct Backward {
   FlashGradients result;
   at::Tensor delta;  // [B, H, Tq] float32
   flash::Geometry geometry;
-  int64_t groups;        // query heads a key/value head
-  int64_t key_dwords;    // of one packed operand of one key/value head
-  int64_t query_dwords;  // of one packed operand of one query head
+  int64_t groups;      // query heads a key/value head
+  int64_t key_dwords;  // of one packed operand of one key/value head
 
-  int64_t packed_dwords_per_head() const { return 3 * key_dwords + 2 * groups * query_dwords; }
+  int64_t packed_dwords_per_head() const { return 3 * key_dwords; }
 };
 
 /// One key/value head of a wave.
 struct HeadWork {
   int64_t b;
   int64_t h;
-  uint32_t* packed;  // K panels, V panels, K pairs; then Q pairs and dO pairs of each query head
+  uint32_t* packed;  // K panels, V panels, K pairs
   std::vector<flash::BackwardHead> heads;
   std::vector<flash::KeyPart> parts;
   std::vector<flash::GradQuery> grad_q;  // [parts][groups]
@@ -57,11 +56,8 @@ HeadWork head_work(const Backward& bw, int64_t index, uint32_t* packed, int64_t 
     const int64_t head = work.b * bw.q.size(1) + h;
     const int64_t row = head * bw.geometry.queries;
     visible.push_back(flash::visible_of(bw.key_start, bw.sinks, head));
-    const uint32_t* q_pairs = packed + 3 * bw.key_dwords + 2 * g * bw.query_dwords;
     work.heads.push_back({.q = flash::rows_of(bw.q, work.b, h),
                           .grad_out = flash::rows_of(bw.grad_out, work.b, h),
-                          .q_pairs = q_pairs,
-                          .grad_out_pairs = q_pairs + bw.query_dwords,
                           .log_sum_exp = bw.forward.log_sum_exp.const_data_ptr<float>() + row,
                           .delta = bw.delta.const_data_ptr<float>() + row,
                           .visible = visible.back()});
@@ -81,20 +77,16 @@ void pack_keys(const Backward& bw, const HeadWork& work, int64_t begin) {
   bw.kernels.pack_pairs(k, keys, head_dim, begin, end, work.packed + 2 * bw.key_dwords);
 }
 
-void pack_queries(const Backward& bw, const HeadWork& work, int64_t group, int64_t begin) {
-  const int64_t queries = bw.geometry.queries, head_dim = bw.geometry.head_dim;
-  const int64_t end = flash::pack_end(begin, queries);
-  const flash::BackwardHead& head = work.heads[group];
-  uint32_t* to = work.packed + 3 * bw.key_dwords + 2 * group * bw.query_dwords;
-  bw.kernels.pack_pairs(head.q, queries, head_dim, begin, end, to);
-  bw.kernels.pack_pairs(head.grad_out, queries, head_dim, begin, end, to + bw.query_dwords);
-  const int64_t h = work.h * bw.groups + group;
+void compute_delta(const Backward& bw, const HeadWork& work, int64_t group, int64_t begin) {
+  const int64_t queries = bw.geometry.queries, h = work.h * bw.groups + group;
   float* delta = bw.delta.mutable_data_ptr<float>() + (work.b * bw.q.size(1) + h) * queries;
-  bw.kernels.row_dot_products(head.grad_out, flash::rows_of(bw.forward.out, work.b, h), head_dim,
-                              begin, std::min(end, queries), delta);
+  bw.kernels.row_dot_products(work.heads[group].grad_out, flash::rows_of(bw.forward.out, work.b, h),
+                              bw.geometry.head_dim, begin,
+                              std::min(begin + flash::kPackRows, queries), delta);
 }
 
-void pack(const Backward& bw, const std::vector<HeadWork>& wave) {
+/// What the parts share.
+void prepare(const Backward& bw, const std::vector<HeadWork>& wave) {
   const int64_t key_chunks = flash::pack_chunks(bw.geometry.keys);
   const int64_t query_chunks = flash::pack_chunks(bw.geometry.queries);
   const int64_t tasks_per_head = key_chunks + bw.groups * query_chunks;
@@ -106,8 +98,8 @@ void pack(const Backward& bw, const std::vector<HeadWork>& wave) {
       pack_keys(bw, work, piece * flash::kPackRows);
     } else {
       const int64_t query_piece = piece - key_chunks;
-      pack_queries(bw, work, query_piece / query_chunks,
-                   query_piece % query_chunks * flash::kPackRows);
+      compute_delta(bw, work, query_piece / query_chunks,
+                    query_piece % query_chunks * flash::kPackRows);
     }
   });
 }
@@ -192,8 +184,7 @@ FlashGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& q, c
               at::empty_like(forward.log_sum_exp),
               flash::geometry_of(q, k),
               q.size(1) / k.size(1),
-              flash::packed_dwords(kernels, k.size(2), k.size(3)),
-              flash::packed_dwords(kernels, q.size(2), q.size(3))};
+              flash::packed_dwords(kernels, k.size(2), k.size(3))};
   const int64_t packed_dwords = bw.packed_dwords_per_head();
   const int64_t grad_q_bytes = bw.groups * q.size(2) * q.size(3) * sizeof(float);
   const flash::Waves waves(q.size(0) * k.size(1), packed_dwords * 4 + grad_q_bytes,
@@ -208,7 +199,7 @@ FlashGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& q, c
           head_work(bw, head + i, flash::as<uint32_t>(packed) + i * packed_dwords, parts));
     }
     const c10::DataPtr grad_q = place_grad_queries(bw, wave);
-    pack(bw, wave);
+    prepare(bw, wave);
     run_parts(bw, wave);
     sum_parts(bw, wave);
   }

@@ -90,8 +90,6 @@ struct ForwardTask {
 struct BackwardHead {
   Rows q;
   Rows grad_out;
-  const uint32_t* q_pairs;
-  const uint32_t* grad_out_pairs;
   const float* log_sum_exp;  // [queries]
   const float* delta;        // [queries], the row sums of grad_out * out
   Visible visible;

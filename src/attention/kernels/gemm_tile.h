@@ -39,10 +39,11 @@ struct LeftOperand {
   }
 };
 
-/// C[6, lanes * kVectors] = A[6, pairs] * B[pairs, lanes * kVectors], added to C when kAdd. float32
-/// adds C last, as many short sums round less than one long sum; bf16 begins with C: the backward
-/// is 2 to 5 % faster. Inlined without kAdd: a call for each short sum over head_dim costs it 4 %.
-template <class K, int kVectors, bool kAdd>
+/// C[6, lanes * kVectors] = A[6, pairs] * B[pairs, lanes * kVectors], added to C when kAdd. B is
+/// the first vectors of a panel of kPanelVectors. float32 adds C last, as many short sums round
+/// less than one long sum; bf16 begins with C: the backward is 2 to 5 % faster. Inlined without
+/// kAdd: a call for each short sum over head_dim costs it 4 %.
+template <class K, int kVectors, bool kAdd, int kPanelVectors = kVectors>
 [[gnu::always_inline]] inline void multiply_tile(LeftOperand a, const uint32_t* b, int64_t pairs,
                                                  float* c, int64_t c_stride) {
   constexpr int64_t lanes = K::kLanes;
@@ -68,7 +69,7 @@ template <class K, int kVectors, bool kAdd>
       for (int n = 0; n < kVectors; ++n) sum[m][n] = K::add_product(sum[m][n], left, right[n]);
     }
     a.data += a.pair_stride;
-    b += lanes * kVectors;
+    b += lanes * kPanelVectors;
   }
 #pragma GCC unroll 6
   for (int m = 0; m < kTileRows; ++m) {
@@ -78,6 +79,19 @@ template <class K, int kVectors, bool kAdd>
       K::store(to, kEndsWithC ? K::add(K::load(to), sum[m][n]) : sum[m][n]);
     }
   }
+}
+
+/// C[6, columns] = A[6, pairs] * B[pairs, columns] for the first columns of a whole panel, or some
+/// more: of a panel that the diagonal crosses the rest is not scored.
+template <class K>
+[[gnu::always_inline]] inline void multiply_panel(LeftOperand a, const uint32_t* b, int64_t pairs,
+                                                  int64_t columns, float* c, int64_t c_stride) {
+  if constexpr (K::kTileVectors == 4) {
+    // Not one vector: its six sums would wait for each other as long as twelve take.
+    if (columns <= 2 * K::kLanes) return multiply_tile<K, 2, false, 4>(a, b, pairs, c, c_stride);
+    if (columns <= 3 * K::kLanes) return multiply_tile<K, 3, false, 4>(a, b, pairs, c, c_stride);
+  }
+  multiply_tile<K, K::kTileVectors, false>(a, b, pairs, c, c_stride);
 }
 
 /// The sum with kAdd, once for all its callers.
