@@ -115,13 +115,13 @@ Kept kept_by_layer(const RunShape& shape, const Tensors& t, Recompute recompute)
   return {0, bytes};
 }
 
-/// Packed operands and the shares of dQ of the heads in one wave.
+/// Packed keys and values and the shares of dQ of the heads in one wave.
 int64_t backward_workspace(const RunShape& shape, const Stage& stage) {
   const ModelConfig& c = shape.config;
   const int64_t groups = c.num_attention_heads / c.num_key_value_heads;
   const int64_t packed = stage.seq_len * c.head_dim * shape.element_bytes();
   const int64_t grad_q = groups * stage.seq_len * c.head_dim * 4;
-  const int64_t head = (3 + 2 * groups) * packed + grad_q;
+  const int64_t head = 3 * packed + grad_q;
   const int64_t heads = stage.batch_size * c.num_key_value_heads;
   const int64_t most = std::max<int64_t>(1, kBackwardWorkspaceBytes / head);
   const int64_t waves = (heads + most - 1) / most, in_wave = (heads + waves - 1) / waves;
