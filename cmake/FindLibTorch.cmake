@@ -1,5 +1,6 @@
-# LibTorch as LibTorch::LibTorch, looked for in Torch_ROOT, then CMAKE_PREFIX_PATH, then the torch
-# wheel of .venv or of the python3 on PATH (found, never imported). Change it in a fresh build folder.
+# LibTorch as LibTorch::LibTorch and, if it is one for CUDA, what plugins link as LibTorch::c10_cuda.
+# Looked for in Torch_ROOT, then CMAKE_PREFIX_PATH, then the torch wheel of .venv or of the python3 on
+# PATH (found, never imported). Change it in a fresh build folder.
 set(_hints ${Torch_ROOT} $ENV{Torch_ROOT})
 foreach(_prefix IN LISTS CMAKE_PREFIX_PATH Torch_DIR)
   list(APPEND _hints ${_prefix} ${_prefix}/../.. ${_prefix}/../../..)
@@ -20,7 +21,7 @@ if(LibTorch_INCLUDE_DIR)
   string(REGEX REPLACE "[^0-9;]" "" _version "${_version}")
   string(REPLACE ";" "." LibTorch_VERSION "${_version}")
 endif()
-foreach(_library torch_cpu c10)
+foreach(_library torch_cpu c10 c10_cuda)
   find_library(LibTorch_${_library}_LIBRARY ${_library} HINTS ${_root}/lib NO_DEFAULT_PATH)
 endforeach()
 
@@ -33,10 +34,12 @@ find_package_handle_standard_args(
     "run tools/setup.sh, which installs the torch wheel into .venv, or give -DCMAKE_PREFIX_PATH=<libtorch>")
 
 if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
-  foreach(_library torch_cpu c10)
-    add_library(LibTorch::${_library} SHARED IMPORTED)
-    set_target_properties(LibTorch::${_library} PROPERTIES IMPORTED_LOCATION
-                                                           ${LibTorch_${_library}_LIBRARY})
+  foreach(_library torch_cpu c10 c10_cuda)
+    if(LibTorch_${_library}_LIBRARY)
+      add_library(LibTorch::${_library} SHARED IMPORTED)
+      set_target_properties(LibTorch::${_library} PROPERTIES IMPORTED_LOCATION
+                                                             ${LibTorch_${_library}_LIBRARY})
+    endif()
   endforeach()
   add_library(LibTorch::LibTorch INTERFACE IMPORTED)
   target_include_directories(

@@ -100,6 +100,7 @@ Json provenance(const cxxopts::ParseResult& parsed, const OpenedModel& opened,
           {"dtype", parsed["dtype"].as<std::string>()},
           {"quantization", parsed["quantization"].as<std::string>()},
           {"tokenizer_fingerprint", tokenizer.fingerprint()},
+          {"device", opened.model->lm_head_weight().device().str()},
           {"threads", at::get_num_threads()},
           {"cpu", cpu_name()}};
 }

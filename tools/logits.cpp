@@ -56,9 +56,10 @@ int logits_command(int argc, char** argv) {
   OpenedModel opened = open_model(*parsed);
   std::vector<int64_t> ids =
       read_ids((*parsed)["ids"].as<std::string>(), opened.model->config().vocab_size);
-  at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0);                   // [1, T]
-  at::Tensor hidden = opened.model->hidden_states({input, {}, {}}).squeeze(0);  // [T, C]
-  at::Tensor logits = at::linear(hidden, opened.model->lm_head_weight()).to(at::kFloat);
+  const at::Tensor& head = opened.model->lm_head_weight();
+  at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0).to(head.device());  // [1, T]
+  at::Tensor hidden = opened.model->hidden_states({input, {}, {}}).squeeze(0);   // [T, C]
+  at::Tensor logits = at::linear(hidden, head).to(at::kCPU, at::kFloat);
   write_safetensors(out, {{"logits", logits.contiguous()}});
   log_info(fmt::format("{}: logits [{}, {}]", out, logits.size(0), logits.size(1)));
   return 0;

@@ -6,6 +6,7 @@
 #include "checkpoints/peft_adapter.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "tools/device.h"
 #include "tools/rope_option.h"
 
 namespace longspan {
@@ -76,8 +77,10 @@ void add_model_options(cxxopts::Options& options) {
       "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
       "DTYPE")("quantization", "of the projections' weights: none, nf4 or int8",
                cxxopts::value<std::string>()->default_value("none"),
-               "KIND")("threads", "processor threads (default: all)", cxxopts::value<int>(), "N")(
-      "h,help", "this help");
+               "KIND")("device", "cpu, cuda, or auto: cuda where it can be used",
+                       cxxopts::value<std::string>()->default_value("cpu"),
+                       "DEVICE")("threads", "processor threads (default: all)",
+                                 cxxopts::value<int>(), "N")("h,help", "this help");
   add_on_scaled_option(options);
   options.positional_help("MODEL");
 }
@@ -105,6 +108,7 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
     fail(ExitCode::kUsage, "no MODEL given, expected a model folder or a GGUF file; see -h");
   }
   set_threads(parsed);
+  const at::Device device = open_device(parsed["device"].as<std::string>());
   ImportOptions import{
       .dtype = parse_dtype(parsed["dtype"].as<std::string>()),
       .quantization = parse_quantization(parsed["quantization"].as<std::string>())};
@@ -122,6 +126,7 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
   opened.rope_before = rope_entry(base);
   opened.model = adapter ? import_adapted_model(*opened.source, *adapter, import)
                          : import_model(*opened.source, base, import);
+  if (!device.is_cpu()) move_to(*opened.model, device);
   if (parsed.count("rope")) {
     RopeExtension rope = extend_rope_by_option(opened.model->config(), parsed);
     opened.model->set_rope_scaling(rope.scaling, rope.max_position_embeddings);

@@ -11,7 +11,7 @@
 namespace longspan {
 
 /// Adds what eval, generate and logits share: the positional MODEL, --adapter, --rope,
-/// --on-scaled, --attention, --group-size, --dtype, --quantization, --threads and -h.
+/// --on-scaled, --attention, --group-size, --dtype, --quantization, --device, --threads and -h.
 void add_model_options(cxxopts::Options& options);
 
 /// A model ready to run, with what the options made of it.

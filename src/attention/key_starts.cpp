@@ -11,7 +11,7 @@ at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq
                       int64_t past) {
   at::Tensor starts = at::zeros({rows, seq_len}, at::kInt);
   if (context.document_ids.defined()) {
-    at::Tensor ids = context.document_ids.contiguous();
+    at::Tensor ids = context.document_ids.cpu().contiguous();
     starts = at::searchsorted(ids, ids, /*out_int32=*/true);
   }
   if (context.sliding_window == 0) return starts;

@@ -6,8 +6,10 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
 
 #include "src/attention/kernels/bf16_tensor.h"
+#include "src/attention/kernels/operators.h"
 #include "src/attention/kernels/rotary_bf16.h"
 
 namespace longspan {
@@ -17,11 +19,35 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// x [B, H, T, D] with contiguous rows; cos, sin [B or 1, 1, T, R / 2], contiguous and in the dtype
+// of x, of which R <= D dimensions turn; `inverse` turns back.
+using RotateHeads = at::Tensor(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                               bool inverse);
+
 constexpr int64_t kGrainTokens = 32;
 
-/// x [B, H, T, D] with contiguous rows; cos, sin [B or 1, 1, T, R / 2], of which
-/// R <= D dimensions turn. The result's memory is
-/// [B, T, H, D], as that of the projection which made x.
+at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                        bool inverse) {
+  static const auto op = find_operator<RotateHeads>("longspan::rotate_heads");
+  return op.call(with_contiguous_rows(x), cos, sin, inverse);
+}
+
+class Rotate : public torch::autograd::Function<Rotate> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
+                            const at::Tensor& sin) {
+    context->save_for_backward({cos, sin});
+    return rotate_heads(x, cos, sin, /*inverse=*/false);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    return {rotate_heads(gradients[0], saved[0], saved[1], /*inverse=*/true), at::Tensor(),
+            at::Tensor()};
+  }
+};
+
+/// The result's memory is [B, T, H, D], as that of the projection which made x.
 at::Tensor rotate_bf16(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                        bool inverse) {
   const int64_t batch = x.size(0), heads = x.size(1), tokens = x.size(2), size = x.size(3);
@@ -39,40 +65,41 @@ at::Tensor rotate_bf16(const at::Tensor& x, const at::Tensor& cos, const at::Ten
   return out.transpose(1, 2);
 }
 
-class Rotate : public torch::autograd::Function<Rotate> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
-                            const at::Tensor& sin) {
-    context->save_for_backward({cos, sin});
-    return rotate_bf16(with_contiguous_rows(x), cos, sin, /*inverse=*/false);
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const variable_list saved = context->get_saved_variables();
-    return {rotate_bf16(with_contiguous_rows(gradients[0]), saved[0], saved[1], /*inverse=*/true),
-            at::Tensor(), at::Tensor()};
-  }
-};
+at::Tensor rotate_plain(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                        bool inverse) {
+  const int64_t half = cos.size(-1), rest = x.size(-1) - 2 * half;
+  const at::Tensor value = exact(x), c = exact(cos), s = inverse ? -exact(sin) : exact(sin);
+  const at::Tensor low = value.narrow(-1, 0, half), high = value.narrow(-1, half, half);
+  return at::cat({low * c - high * s, high * c + low * s, value.narrow(-1, 2 * half, rest)}, -1)
+      .to(x.scalar_type());
+}
 
 }  // namespace
 
 Rotary::Rotary(const RopeFrequencies& frequencies, const at::Tensor& position_ids,
                at::ScalarType dtype) {
   // Angles in float32 and tables in the heads' dtype, as transformers has them.
-  at::Tensor inv_freq = at::tensor(frequencies.inv_freq, at::kDouble).to(at::kFloat);
+  at::Tensor inv_freq =
+      at::tensor(frequencies.inv_freq, at::kDouble).to(position_ids.device(), at::kFloat);
   at::Tensor angles = position_ids.to(at::kFloat).unsqueeze(-1) * inv_freq;  // [B, T, R / 2]
   cos_ = (angles.cos() * frequencies.attention_factor).to(dtype).unsqueeze(1).contiguous();
   sin_ = (angles.sin() * frequencies.attention_factor).to(dtype).unsqueeze(1).contiguous();
 }
 
 at::Tensor Rotary::rotate(const at::Tensor& x) const {
-  if (!cos_.defined()) return x;
-  if (runs_bf16_kernels(x) && runs_bf16_kernels(cos_)) return Rotate::apply(x, cos_, sin_);
-  int64_t half = cos_.size(-1), rest = x.size(-1) - 2 * half;
-  at::Tensor low = x.narrow(-1, 0, half), high = x.narrow(-1, half, half);
-  at::Tensor turned_low = low * cos_ - high * sin_, turned_high = high * cos_ + low * sin_;
-  if (rest == 0) return at::cat({turned_low, turned_high}, -1);
-  return at::cat({turned_low, turned_high, x.narrow(-1, 2 * half, rest)}, -1);
+  return cos_.defined() ? Rotate::apply(x, cos_, sin_) : x;
+}
+
+TORCH_LIBRARY_FRAGMENT(longspan, library) {
+  library.def("rotate_heads(Tensor x, Tensor cos, Tensor sin, bool inverse) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(longspan, CPU, library) {
+  library.impl("rotate_heads", [](const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                                  bool inverse) {
+    const bool vectorised = runs_bf16_kernels(x) && runs_bf16_kernels(cos);
+    return vectorised ? rotate_bf16(x, cos, sin, inverse) : rotate_plain(x, cos, sin, inverse);
+  });
 }
 
 }  // namespace longspan

@@ -1,5 +1,6 @@
 #include "src/model/causal_lm.h"
 
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 
 #include "src/model/decoder.h"
@@ -24,6 +25,16 @@ void CausalLm::set_rope_scaling(std::shared_ptr<const RopeScaling> scaling,
 
 void CausalLm::set_attention(std::shared_ptr<const AttentionPattern> attention) {
   attention_ = std::move(attention);
+}
+
+void move_to(CausalLm& model, at::Device device) {
+  at::NoGradGuard no_gradients;
+  model.visit_parameters("", [&](const std::string&, at::Tensor& parameter) {
+    parameter = parameter.to(device).requires_grad_(parameter.requires_grad());
+  });
+  model.visit_linears([&](const std::string&, std::unique_ptr<Linear>& linear) {
+    if (linear->quantized) linear->quantized = linear->quantized->to(device);
+  });
 }
 
 std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config) {

@@ -74,6 +74,9 @@ class CausalLm : public Module {
 /// types when there is none of that name.
 std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config);
 
+/// Takes all weights, quantised ones too, to another device.
+void move_to(CausalLm& model, at::Device device);
+
 /// Replaces the projections whose name ends with one of target_modules by LoraLinear and makes
 /// their A and B, and the parameters of modules_to_save, require gradients; all else is frozen.
 /// A target or module that matches nothing throws Error(kRecipe).

@@ -158,7 +158,7 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
   if (positions.defined()) {
     seq_len = positions.max().item<int64_t>() + 1;
   } else {
-    positions = at::arange(past, seq_len, at::kLong).unsqueeze(0);
+    positions = at::arange(past, seq_len, input.input_ids.options()).unsqueeze(0);
   }
   seq_len = std::max(seq_len, input.sequence_length);
   if (state && outgrows_short_factors(config_, state->rope_length, seq_len)) {

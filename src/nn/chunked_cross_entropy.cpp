@@ -1,6 +1,5 @@
 #include "src/nn/chunked_cross_entropy.h"
 
-#include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -15,6 +14,7 @@
 #include <algorithm>
 
 #include "src/attention/kernels/bf16_tensor.h"
+#include "src/attention/kernels/operators.h"
 #include "src/nn/kernels/cross_entropy_bf16.h"
 
 namespace longspan {
@@ -26,8 +26,8 @@ using torch::autograd::variable_list;
 
 constexpr int64_t kVocabularyBlock = 4096;
 
-/// Losses [n, float32] of logits [n, V], which with `gradient` become d losses / d logits:
-/// softmax - one_hot(label), in place. Rows with kIgnoreIndex have neither.
+/// Losses [n] of logits [n, V], in float32 (float64 in float64). With `gradient` the logits become
+/// d losses / d logits: softmax - one_hot(label), in place. Rows with kIgnoreIndex have neither.
 at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool gradient) {
   at::Tensor scored = labels.ne(kIgnoreIndex).unsqueeze(1), target = labels.clamp_min(0);
   TORCH_CHECK(target.lt(logits.size(1)).all().item<bool>(), "cross entropy: a label is beyond the ",
@@ -42,14 +42,14 @@ at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool
     return losses;
   }
   target = target.unsqueeze(1);
-  at::Tensor exact = logits.to(at::toOpMathType(logits.scalar_type()));
-  at::Tensor normalizer = at::logsumexp(exact, 1, /*keepdim=*/true);
-  at::Tensor losses = (normalizer - exact.gather(1, target)).mul_(scored).squeeze(1);
+  at::Tensor values = exact(logits);
+  at::Tensor normalizer = at::logsumexp(values, 1, /*keepdim=*/true);
+  at::Tensor losses = (normalizer - values.gather(1, target)).mul_(scored).squeeze(1);
   if (gradient) {
-    exact.sub_(normalizer).exp_().scatter_add_(1, target, at::full_like(normalizer, -1.0));
-    logits.copy_(exact.mul_(scored));
+    values.sub_(normalizer).exp_().scatter_add_(1, target, at::full_like(normalizer, -1.0));
+    logits.copy_(values.mul_(scored));
   }
-  return losses.to(at::kFloat);
+  return losses;
 }
 
 /// Calls visit(first row, logits [n, V] in the dtype of `hidden`) for chunks of rows; all share one
@@ -67,7 +67,7 @@ void visit_logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t ch
   }
 }
 
-/// sum [V, C] float32 += gradient [n, V]^T hidden [n, C], some rows of the sum at a time: the
+/// sum [V, C] += gradient [n, V]^T hidden [n, C], some rows of the sum at a time: the
 /// product, which comes in the dtype of `hidden`, stays in the cache.
 void add_weight_gradient(at::Tensor& sum, const at::Tensor& gradient, const at::Tensor& hidden) {
   for (int64_t begin = 0; begin < sum.size(0); begin += kVocabularyBlock) {
@@ -82,10 +82,11 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
                             const at::Tensor& weight, const at::Tensor& labels,
                             int64_t chunk_tokens) {
     bool train_hidden = hidden.requires_grad(), train_weight = weight.requires_grad();
-    at::Tensor sum = at::zeros({}, at::kDouble);
+    const auto exact_options = hidden.options().dtype(at::toOpMathType(hidden.scalar_type()));
+    at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kDouble));
     at::Tensor hidden_gradient, weight_gradient;
     if (train_hidden) hidden_gradient = at::empty_like(hidden);
-    if (train_weight) weight_gradient = at::zeros(weight.sizes(), at::kFloat);
+    if (train_weight) weight_gradient = at::zeros(weight.sizes(), exact_options);
     visit_logits(hidden, weight, chunk_tokens, [&](int64_t begin, at::Tensor& logits) {
       int64_t rows = logits.size(0);
       sum += cross_entropy_rows(logits, labels.narrow(0, begin, rows), train_hidden || train_weight)
@@ -98,7 +99,7 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
     });
     context->save_for_backward({hidden_gradient, weight_gradient});
     context->saved_data["dtype"] = static_cast<int64_t>(weight.scalar_type());
-    return sum.to(at::kFloat);
+    return sum.to(exact_options);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -124,7 +125,7 @@ at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor&
 at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                const at::Tensor& labels, int64_t chunk_tokens) {
   at::NoGradGuard no_gradients;
-  at::Tensor losses = at::zeros({hidden.size(0)}, at::kFloat);
+  at::Tensor losses = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));
   visit_logits(hidden, weight, chunk_tokens, [&](int64_t begin, at::Tensor& logits) {
     int64_t rows = logits.size(0);
     losses.narrow(0, begin, rows)

@@ -8,7 +8,8 @@ namespace longspan {
 
 constexpr int64_t kIgnoreIndex = -100;  // a label that is not scored, as in PyTorch
 
-/// Sum of the cross entropies of softmax(hidden weight^T) against labels, as a float32 scalar.
+/// Sum of the cross entropies of softmax(hidden weight^T) against labels, as a scalar in float32
+/// (float64 in float64).
 ///   hidden [N, C], weight [V, C], labels [N] int64 with kIgnoreIndex for unscored rows.
 /// Works on chunk_tokens rows at a time and makes the gradients in the forward pass, so that
 /// neither the logits [N, V] nor their gradient ever exist whole. Differentiable in hidden and,

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mul.h>
 
 #include <algorithm>
 
@@ -42,7 +43,10 @@ Int8Weight quantize_int8(const at::Tensor& weight) {
 
 at::Tensor dequantize(const Int8Weight& weight, at::Tensor out) {
   int64_t rows = weight.codes.size(0), columns = weight.codes.size(1);
-  if (!out.defined()) out = at::empty({rows, columns}, weight.dtype);
+  if (!out.defined()) {
+    out = at::empty({rows, columns}, weight.codes.options().dtype(weight.dtype));
+  }
+  if (!out.is_cpu()) return at::mul_out(out, weight.codes, weight.scales.unsqueeze(1));
   const auto* codes = weight.codes.const_data_ptr<int8_t>();
   const auto* scales = weight.scales.const_data_ptr<float>();
   bool vectorised = runs_bf16_kernels(out);

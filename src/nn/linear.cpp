@@ -21,8 +21,10 @@ at::Tensor Linear::dense_weight() const {
   thread_local at::Tensor scratch;  // flat, as long as the largest weight so far
   const auto shape = quantized->sizes();
   const int64_t count = shape[0] * shape[1];
-  if (!scratch.defined() || scratch.numel() < count || scratch.scalar_type() != dtype()) {
-    scratch = at::empty({count}, dtype());
+  const auto options = at::TensorOptions(quantized->device()).dtype(dtype());
+  if (!scratch.defined() || scratch.numel() < count || scratch.scalar_type() != dtype() ||
+      scratch.device() != quantized->device()) {
+    scratch = at::empty({count}, options);
   }
   return quantized->dequantize(scratch.narrow(0, 0, count).view(shape));
 }

@@ -3,13 +3,16 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/linspace.h>
+#include <torch/library.h>
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "src/attention/kernels/bf16_tensor.h"
+#include "src/attention/kernels/operators.h"
 #include "src/core/error.h"
 #include "src/nn/kernels/nf4_bf16.h"
 
@@ -98,6 +101,55 @@ void quantize_scales(const at::Tensor& scales, Nf4Weight& weight) {
   }
 }
 
+// `map` [256] are the values of scale_codes and `codebook` [16] those of codes, both in float32 on
+// the CPU; `out` is contiguous.
+using Dequantize = void(const at::Tensor& codes, const at::Tensor& scale_codes,
+                        const at::Tensor& nested_scale, double offset, const at::Tensor& map,
+                        const at::Tensor& codebook, at::Tensor out);
+
+void cpu_dequantize(const at::Tensor& codes, const at::Tensor& scale_codes,
+                    const at::Tensor& nested_scale, double offset, const at::Tensor& map,
+                    const at::Tensor& codebook, at::Tensor out) {
+  const auto* code = codes.const_data_ptr<uint8_t>();
+  const auto* scale_code = scale_codes.const_data_ptr<uint8_t>();
+  const auto* nested = nested_scale.const_data_ptr<float>();
+  const float *scale_values = map.const_data_ptr<float>(),
+              *values = codebook.const_data_ptr<float>();
+  const float mean = static_cast<float>(offset);
+  bool vectorised = runs_bf16_kernels(out);
+  at::Tensor dense = vectorised ? at::Tensor() : at::empty({out.numel()}, at::kFloat);
+  at::parallel_for(0, scale_codes.numel(), kGrainBlocks, [&](int64_t begin, int64_t end) {
+    constexpr int64_t kSlice = 64;
+    std::array<float, kSlice> scales;
+    for (int64_t first = begin; first < end; first += kSlice) {
+      int64_t count = std::min(kSlice, end - first);
+      for (int64_t i = 0; i < count; ++i) {
+        int64_t block = first + i;
+        scales[i] = scale_values[scale_code[block]] * nested[block / Nf4Weight::kScaleBlock] + mean;
+      }
+      const uint8_t* from = code + first * Nf4Weight::kBlock / 2;
+      if (vectorised) {
+        bf16::dequantize_nf4_blocks(from, scales.data(), values, count,
+                                    mutable_bf16_data(out) + first * Nf4Weight::kBlock);
+        continue;
+      }
+      float* to = dense.mutable_data_ptr<float>() + first * Nf4Weight::kBlock;
+      for (int64_t i = 0; i < count * Nf4Weight::kBlock; i += 2) {
+        float scale = scales[i / Nf4Weight::kBlock];
+        to[i] = values[from[i / 2] >> 4] * scale;
+        to[i + 1] = values[from[i / 2] & 15] * scale;
+      }
+    }
+  });
+  if (!vectorised) out.copy_(dense.view(out.sizes()));
+}
+
+/// The same memory, for as long as the program runs.
+template <size_t N>
+at::Tensor as_tensor(const std::array<float, N>& values) {
+  return at::from_blob(const_cast<float*>(values.data()), {static_cast<int64_t>(N)}, at::kFloat);
+}
+
 }  // namespace
 
 const std::array<float, 16>& nf4_codebook() {
@@ -163,40 +215,21 @@ Nf4Weight quantize_nf4(const at::Tensor& weight) {
 }
 
 at::Tensor dequantize(const Nf4Weight& weight, at::Tensor out) {
-  if (!out.defined()) out = at::empty({weight.rows, weight.columns}, weight.dtype);
-  const auto* codes = weight.codes.const_data_ptr<uint8_t>();
-  const auto* scale_codes = weight.scale_codes.const_data_ptr<uint8_t>();
-  const auto* nested = weight.nested_scale.const_data_ptr<float>();
-  const float* codebook = nf4_codebook().data();
-  const auto& map = dynamic_map();
-  bool vectorised = runs_bf16_kernels(out);
-  at::Tensor values = vectorised ? at::Tensor() : at::empty({out.numel()}, at::kFloat);
-  at::parallel_for(0, weight.scale_codes.numel(), kGrainBlocks, [&](int64_t begin, int64_t end) {
-    constexpr int64_t kSlice = 64;
-    std::array<float, kSlice> scales;
-    for (int64_t first = begin; first < end; first += kSlice) {
-      int64_t count = std::min(kSlice, end - first);
-      for (int64_t i = 0; i < count; ++i) {
-        int64_t block = first + i;
-        scales[i] =
-            map[scale_codes[block]] * nested[block / Nf4Weight::kScaleBlock] + weight.offset;
-      }
-      const uint8_t* from = codes + first * Nf4Weight::kBlock / 2;
-      if (vectorised) {
-        bf16::dequantize_nf4_blocks(from, scales.data(), codebook, count,
-                                    mutable_bf16_data(out) + first * Nf4Weight::kBlock);
-        continue;
-      }
-      float* to = values.mutable_data_ptr<float>() + first * Nf4Weight::kBlock;
-      for (int64_t i = 0; i < count * Nf4Weight::kBlock; i += 2) {
-        float scale = scales[i / Nf4Weight::kBlock];
-        to[i] = codebook[from[i / 2] >> 4] * scale;
-        to[i + 1] = codebook[from[i / 2] & 15] * scale;
-      }
-    }
-  });
-  if (!vectorised) out.copy_(values.view(out.sizes()));
+  static const auto op = find_operator<Dequantize>("longspan::dequantize_nf4");
+  static const at::Tensor map = as_tensor(dynamic_map()), codebook = as_tensor(nf4_codebook());
+  if (!out.defined()) {
+    out = at::empty({weight.rows, weight.columns}, weight.codes.options().dtype(weight.dtype));
+  }
+  op.call(weight.codes, weight.scale_codes, weight.nested_scale, weight.offset, map, codebook, out);
   return out;
 }
+
+TORCH_LIBRARY_FRAGMENT(longspan, library) {
+  library.def(
+      "dequantize_nf4(Tensor codes, Tensor scale_codes, Tensor nested_scale, float offset,"
+      " Tensor map, Tensor codebook, Tensor(a!) out) -> ()");
+}
+
+TORCH_LIBRARY_IMPL(longspan, CPU, library) { library.impl("dequantize_nf4", cpu_dequantize); }
 
 }  // namespace longspan

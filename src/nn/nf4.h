@@ -32,8 +32,8 @@ const std::array<float, 256>& unsigned_dynamic_map();
 /// Error(kModel).
 Nf4Weight quantize_nf4(const at::Tensor& weight);
 
-/// The weight again, [rows, columns] in its dtype. `out` when given must be contiguous of that
-/// shape and dtype: a scratch used again for every layer.
+/// The weight again, [rows, columns] in its dtype, on the device of its codes. `out` when given
+/// must be contiguous of that shape and dtype: a scratch used again for every layer.
 at::Tensor dequantize(const Nf4Weight& weight, at::Tensor out = {});
 
 }  // namespace longspan

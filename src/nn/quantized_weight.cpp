@@ -10,10 +10,18 @@ namespace {
 
 class Nf4Quantized : public QuantizedWeight {
  public:
-  explicit Nf4Quantized(const at::Tensor& weight) : weight_(quantize_nf4(weight)) {}
+  explicit Nf4Quantized(Nf4Weight weight) : weight_(std::move(weight)) {}
 
   std::array<int64_t, 2> sizes() const override { return {weight_.rows, weight_.columns}; }
   at::ScalarType dtype() const override { return weight_.dtype; }
+  at::Device device() const override { return weight_.codes.device(); }
+  std::shared_ptr<const QuantizedWeight> to(at::Device device) const override {
+    Nf4Weight moved = weight_;
+    for (at::Tensor* part : {&moved.codes, &moved.scale_codes, &moved.nested_scale}) {
+      *part = part->to(device);
+    }
+    return std::make_shared<Nf4Quantized>(std::move(moved));
+  }
   int64_t bytes() const override {
     return static_cast<int64_t>(weight_.codes.nbytes() + weight_.scale_codes.nbytes() +
                                 weight_.nested_scale.nbytes());
@@ -28,12 +36,17 @@ class Nf4Quantized : public QuantizedWeight {
 
 class Int8Quantized : public QuantizedWeight {
  public:
-  explicit Int8Quantized(const at::Tensor& weight) : weight_(quantize_int8(weight)) {}
+  explicit Int8Quantized(Int8Weight weight) : weight_(std::move(weight)) {}
 
   std::array<int64_t, 2> sizes() const override {
     return {weight_.codes.size(0), weight_.codes.size(1)};
   }
   at::ScalarType dtype() const override { return weight_.dtype; }
+  at::Device device() const override { return weight_.codes.device(); }
+  std::shared_ptr<const QuantizedWeight> to(at::Device device) const override {
+    return std::make_shared<Int8Quantized>(
+        Int8Weight{weight_.codes.to(device), weight_.scales.to(device), weight_.dtype});
+  }
   int64_t bytes() const override {
     return static_cast<int64_t>(weight_.codes.nbytes() + weight_.scales.nbytes());
   }
@@ -56,8 +69,8 @@ std::optional<Quantization> quantization_named(std::string_view name) {
 
 std::shared_ptr<const QuantizedWeight> quantize_weight(const at::Tensor& weight,
                                                        Quantization kind) {
-  if (kind == Quantization::kNf4) return std::make_shared<Nf4Quantized>(weight);
-  if (kind == Quantization::kInt8) return std::make_shared<Int8Quantized>(weight);
+  if (kind == Quantization::kNf4) return std::make_shared<Nf4Quantized>(quantize_nf4(weight));
+  if (kind == Quantization::kInt8) return std::make_shared<Int8Quantized>(quantize_int8(weight));
   fail(ExitCode::kFailure, "quantize_weight: nothing to quantise to; expected nf4 or int8");
 }
 

@@ -22,7 +22,9 @@ class QuantizedWeight {
 
   virtual std::array<int64_t, 2> sizes() const = 0;  // out_features, in_features
   virtual at::ScalarType dtype() const = 0;          // what it was and becomes again
-  virtual int64_t bytes() const = 0;                 // in memory
+  virtual at::Device device() const = 0;
+  virtual std::shared_ptr<const QuantizedWeight> to(at::Device device) const = 0;
+  virtual int64_t bytes() const = 0;  // in memory
   /// The weight again, dense, [out_features, in_features] in dtype(); the same bits every time.
   /// `out` when given must be contiguous of that shape and dtype: a scratch used again by the next.
   virtual at::Tensor dequantize(at::Tensor out = {}) const = 0;

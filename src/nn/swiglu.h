@@ -4,9 +4,9 @@
 
 namespace longspan {
 
-/// silu(gate) * up (Shazeer 2020), elementwise; gate and up have one shape. bfloat16 on a CPU with
-/// AVX-512 BF16 is one pass with float32 arithmetic, rounded once; all else is LibTorch's silu and
-/// mul. Differentiable once.
+/// silu(gate) * up (Shazeer 2020), elementwise; gate and up have one shape and dtype. Arithmetic is
+/// in float32 (float64 in float64), rounded once; bfloat16 on a CPU with AVX-512 BF16, and CUDA,
+/// are one pass. Differentiable once.
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 
 }  // namespace longspan

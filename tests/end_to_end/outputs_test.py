@@ -1,5 +1,6 @@
 """What is written and how it is checked: an interrupted `longspan merge` goes on, `verify` and `diff` find what is
-wrong, huggingface_hub and transformers read the model card and generation_config.json.
+wrong, huggingface_hub and transformers read the model card and generation_config.json, a device that is not there is
+said so.
 
     python outputs_test.py --longspan build/longspan
 """
@@ -25,7 +26,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-from program import checked, command_line, finish, run
+from program import checked, command_line, finish, refusal, run
 
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
@@ -165,6 +166,21 @@ def check_card(work):
     checked("generation_config.json, out", "transformers")
 
 
+def check_device(binary, work):
+    """Without a driver --device cuda says so, and auto is the CPU."""
+    if Path("/dev/nvidiactl").exists():
+        return
+    (work / "ids.json").write_text(json.dumps(list(range(3, 60))))
+    logits = lambda device: [binary, "logits", work / "base", "--ids", work / "ids.json", "--out",
+                             work / f"{device}.safetensors", "--device", device]
+    assert "no NVIDIA driver" in refusal(*logits("cuda"), code=2)
+    assert "expected cpu, cuda or auto" in refusal(*logits("gpu"), code=2)
+    run(*logits("cpu"))
+    assert "runs on the CPU" in finish(*logits("auto")).stderr
+    assert (work / "auto.safetensors").read_bytes() == (work / "cpu.safetensors").read_bytes()
+    print("--device cuda is refused without a driver, auto is the CPU")
+
+
 def main():
     binary = command_line().parse_args().longspan
     with tempfile.TemporaryDirectory() as temporary:
@@ -172,6 +188,7 @@ def main():
         check_verify(binary, work)
         check_diff(binary, work)
         check_card(work)
+        check_device(binary, work)
         check_resume(binary, work)
 
 

@@ -32,8 +32,9 @@ inline ValueAndGradients value_and_gradients(
 
 /// |actual - expected| / |expected| in the Euclidean norm.
 inline double relative_error(const at::Tensor& actual, const at::Tensor& expected) {
-  at::Tensor difference = actual.to(at::kDouble) - expected.to(at::kDouble);
-  return difference.norm().item<double>() / expected.to(at::kDouble).norm().item<double>();
+  at::Tensor exact = expected.to(at::kCPU, at::kDouble);
+  at::Tensor difference = actual.to(at::kCPU, at::kDouble) - exact;
+  return difference.norm().item<double>() / exact.norm().item<double>();
 }
 
 }  // namespace longspan

@@ -1,6 +1,5 @@
 #include "src/attention/kernels/causal_attention.h"
 
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -11,6 +10,7 @@
 
 #include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/flash_attention.h"
+#include "src/attention/kernels/operators.h"
 #include "src/attention/kernels/sdpa_attention.h"
 
 namespace longspan {
@@ -27,27 +27,14 @@ using Backward = std::tuple<at::Tensor, at::Tensor, at::Tensor>(
     const at::Tensor& key_start, const std::optional<at::Tensor>& sinks, const at::Tensor& out,
     const at::Tensor& log_sum_exp);
 
-const c10::TypedOperatorHandle<Forward>& forward_operator() {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longspan::causal_attention", "")
-                             .typed<Forward>();
-  return op;
-}
-
-const c10::TypedOperatorHandle<Backward>& backward_operator() {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("longspan::causal_attention_backward", "")
-                             .typed<Backward>();
-  return op;
-}
-
 std::optional<at::Tensor> if_defined(const at::Tensor& x) {
   return x.defined() ? std::optional(x) : std::nullopt;
 }
 
 KeptAttention run_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                           const at::Tensor& key_start, const std::optional<at::Tensor>& sinks) {
-  auto [out, log_sum_exp] = forward_operator().call(q, k, v, key_start, sinks);
+  static const auto op = find_operator<Forward>("longspan::causal_attention");
+  auto [out, log_sum_exp] = op.call(q, k, v, key_start, sinks);
   return {out, log_sum_exp};
 }
 
@@ -64,10 +51,10 @@ class FlashAttention : public torch::autograd::Function<FlashAttention> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    static const auto op = find_operator<Backward>("longspan::causal_attention_backward");
     const variable_list saved = context->get_saved_variables();
-    auto [q, k, v] =
-        backward_operator().call(with_contiguous_rows(grad_outputs[0]), saved[0], saved[1],
-                                 saved[2], saved[3], if_defined(saved[4]), saved[5], saved[6]);
+    auto [q, k, v] = op.call(with_contiguous_rows(grad_outputs[0]), saved[0], saved[1], saved[2],
+                             saved[3], if_defined(saved[4]), saved[5], saved[6]);
     return {q, k, v, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -123,11 +110,6 @@ void check_sinks(const at::Tensor& sinks, const at::Tensor& key_start) {
   }
 }
 
-bool has_kernel(const at::Tensor& q) {
-  if (q.is_cpu()) return flash_attention_supports(q);
-  return q.is_cuda() && forward_operator().hasKernelForDispatchKey(c10::DispatchKey::CUDA);
-}
-
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -137,7 +119,7 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   check_intervals(key_start, k.size(2));
   if (sinks.defined()) check_sinks(sinks, key_start);
   if (q.numel() == 0) return q.clone();
-  if (!has_kernel(q)) return sdpa_attention(q, k, v, key_start, sinks);
+  if (!flash_attention_supports(q)) return sdpa_attention(q, k, v, key_start, sinks);
   const at::Tensor rows_q = with_contiguous_rows(q), rows_k = with_contiguous_rows(k),
                    rows_v = with_contiguous_rows(v);
   if (!kept || at::GradMode::is_enabled()) {
@@ -147,7 +129,7 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return kept->out;
 }
 
-TORCH_LIBRARY(longspan, library) {
+TORCH_LIBRARY_FRAGMENT(longspan, library) {
   library.def(
       "causal_attention(Tensor q, Tensor k, Tensor v, Tensor key_start, Tensor? sinks)"
       " -> (Tensor out, Tensor log_sum_exp)");

@@ -27,10 +27,10 @@ struct KeptAttention {
 ///
 /// float32 and bfloat16 on a CPU with AVX2 or more run our own flash kernel (flash_attention.h):
 /// bfloat16 multiplies in bfloat16 where there is AVX-512 BF16, else in float32. All else (other
-/// dtypes, D not a multiple of 16 or above 256, LONGSPAN_CPU=none) runs LibTorch's
-/// scaled_dot_product_attention per interval, on CUDA too unless a plugin has registered a kernel
-/// for the operator longspan::causal_attention. Differentiable once in q, k and v. The flash kernel
-/// gives the same bits for the same number of threads. Shapes or an interval outside the keys throw
+/// dtypes, D not a multiple of 16 or above 256, LONGSPAN_CPU=none, CUDA) runs LibTorch's
+/// scaled_dot_product_attention per interval, which on CUDA is its flash attention where an
+/// interval begins with its own queries. Differentiable once in q, k and v. The flash kernel gives
+/// the same bits for the same number of threads. Shapes or an interval outside the keys throw
 /// c10::Error: they are the caller's mistake.
 ///
 /// With `kept` a call without gradient mode leaves its result there, and a call with gradient mode

@@ -3,11 +3,13 @@
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include "src/nn/lora_linear.h"
+#include "tests/support/gradcheck.h"
 
 namespace longspan {
 namespace {
@@ -77,6 +79,15 @@ TEST_F(Projection, GivesOutputsAndGradientsOfTheFormula) {
   loss_of(outputs).backward();
   auto own = take_gradients();
   for (size_t i = 0; i < right.size(); ++i) expect_near(own[i], right[i]);
+}
+
+TEST_F(Projection, HasTheGradientsOfItsDifferences) {
+  expect_gradients_as_by_differences(
+      [&](const std::vector<at::Tensor>& in) {
+        q_->lora_A = in[1], q_->lora_B = in[2], v_->lora_A = in[3], v_->lora_B = in[4];
+        return at::cat(project(in[0], linears()), -1);
+      },
+      {x_, q_->lora_A, q_->lora_B, v_->lora_A, v_->lora_B});
 }
 
 TEST_F(Projection, GivesGradientsOfOutputsThatAreUsed) {

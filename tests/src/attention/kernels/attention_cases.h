@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/randn.h>
@@ -23,6 +22,7 @@
 #include <vector>
 
 #include "src/attention/kernels/causal_attention.h"
+#include "tests/support/gradients.h"
 
 // Attention of random operands in many shapes, its results and gradients, and the plain reference.
 
@@ -169,12 +169,6 @@ class ForcedProcessor {
 inline Results run_sdpa(const Operands& operands) {
   const ForcedProcessor forced("none");
   return run(operands, attention);
-}
-
-inline double relative_error(const at::Tensor& value, const at::Tensor& reference) {
-  const at::Tensor difference = value.to(at::kDouble) - reference;
-  return at::linalg_vector_norm(difference).item<double>() /
-         at::linalg_vector_norm(reference).item<double>();
 }
 
 inline std::vector<Case> cases() {

@@ -1,5 +1,7 @@
 #include "src/attention/kernels/flash_attention.h"
 
+#include <ATen/ops/linalg_vector_norm.h>
+
 #include "src/core/processor.h"
 #include "tests/src/attention/kernels/attention_cases.h"
 

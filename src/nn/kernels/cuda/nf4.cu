@@ -1,0 +1,60 @@
+#include <torch/library.h>
+
+#include "src/attention/kernels/cuda/launch.h"
+#include "src/nn/nf4.h"
+
+namespace longspan::cuda {
+namespace {
+
+/// Passed by value: 1088 of the 4096 bytes that the parameters of a kernel may take.
+struct Tables {
+  float scale_values[256];
+  float values[16];
+};
+
+template <class T>
+__global__ void dequantize_kernel(const uint8_t* codes, const uint8_t* scale_codes,
+                                  const float* nested_scale, float offset, Tables tables,
+                                  int64_t count, T* out) {
+  // Parameters lie in constant memory, which serves threads that look up different entries one
+  // after another.
+  __shared__ Tables shared;
+  for (int i = threadIdx.x; i < 256; i += blockDim.x) {
+    shared.scale_values[i] = tables.scale_values[i];
+  }
+  if (threadIdx.x < 16) shared.values[threadIdx.x] = tables.values[threadIdx.x];
+  __syncthreads();
+  for (int64_t i = first_element(); i < count; i += element_step()) {
+    const int64_t block = 2 * i / Nf4Weight::kBlock;
+    // Rounded after the product as on the CPU: no fused multiply-add.
+    const float scale = __fadd_rn(__fmul_rn(shared.scale_values[scale_codes[block]],
+                                            nested_scale[block / Nf4Weight::kScaleBlock]),
+                                  offset);
+    out[2 * i] = static_cast<T>(shared.values[codes[i] >> 4] * scale);
+    out[2 * i + 1] = static_cast<T>(shared.values[codes[i] & 15] * scale);
+  }
+}
+
+void dequantize(const at::Tensor& codes, const at::Tensor& scale_codes,
+                const at::Tensor& nested_scale, double offset, const at::Tensor& map,
+                const at::Tensor& codebook, at::Tensor out) {
+  const c10::cuda::CUDAGuard guard(out.device());
+  if (codes.numel() == 0) return;
+  Tables tables;
+  std::copy_n(map.const_data_ptr<float>(), 256, tables.scale_values);
+  std::copy_n(codebook.const_data_ptr<float>(), 16, tables.values);
+  LONGSPAN_DISPATCH(out.scalar_type(), "dequantize_nf4", [&] {
+    dequantize_kernel<<<blocks_for(codes.numel()), kThreads, 0,
+                        c10::cuda::getCurrentCUDAStream()>>>(
+        codes.const_data_ptr<uint8_t>(), scale_codes.const_data_ptr<uint8_t>(),
+        nested_scale.const_data_ptr<float>(), static_cast<float>(offset), tables, codes.numel(),
+        out.mutable_data_ptr<scalar_t>());
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+  });
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(longspan, CUDA, library) { library.impl("dequantize_nf4", dequantize); }
+
+}  // namespace longspan::cuda

@@ -1,0 +1,30 @@
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <string_view>
+
+namespace longspan {
+namespace {
+
+/// The plugin itself needs no GPU to be loaded, only the CUDA runtime that every LibTorch for CUDA
+/// brings.
+TEST(CudaPlugin, HasAKernelForEachOperatorThatHasNoOtherOneOnCuda) {
+  if (std::string_view(LONGSPAN_CUDA_PLUGIN).empty()) GTEST_SKIP() << "cmake found no nvcc";
+  ASSERT_NE(dlopen(LONGSPAN_CUDA_PLUGIN, RTLD_NOW), nullptr) << dlerror();
+  auto& dispatcher = c10::Dispatcher::singleton();
+  int operators = 0;
+  for (const c10::OperatorName& name : dispatcher.getAllOpNames()) {
+    // On CUDA attention is LibTorch's.
+    if (!name.name.starts_with("longspan::") || name.name.starts_with("longspan::causal_attention"))
+      continue;
+    ++operators;
+    const auto op = dispatcher.findOp(name);
+    EXPECT_TRUE(op->hasKernelForDispatchKey(c10::DispatchKey::CPU)) << name.name;
+    EXPECT_TRUE(op->hasKernelForDispatchKey(c10::DispatchKey::CUDA)) << name.name;
+  }
+  EXPECT_EQ(operators, 6);
+}
+
+}  // namespace
+}  // namespace longspan
