@@ -13,6 +13,7 @@
 #include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/operators.h"
 #include "src/nn/kernels/elementwise_bf16.h"
+#include "src/nn/row_blocks.h"
 
 namespace longspan {
 
@@ -93,26 +94,41 @@ at::Tensor scale_of(const at::Tensor& weight, bool zero_centered) {
 
 std::tuple<at::Tensor, at::Tensor> plain_forward(const at::Tensor& x, const at::Tensor& weight,
                                                  double eps, bool zero_centered) {
-  const at::Tensor value = exact(x);
-  const at::Tensor inverse_rms = (value.square().mean({-1}, /*keepdim=*/true) + eps).rsqrt();
-  const at::Tensor y = value * inverse_rms * scale_of(weight, zero_centered);
-  return {y.to(x.scalar_type()), inverse_rms.flatten()};
+  const int64_t size = x.size(-1), rows = x.numel() / size;
+  const at::Tensor from = x.view({rows, size}), scale = scale_of(weight, zero_centered);
+  at::Tensor y = at::empty_like(x), inverse_rms = at::empty({rows, 1}, scale.options());
+  const at::Tensor to = y.view({rows, size});
+  for_each_row_block(rows, size, [&](int64_t first, int64_t count, int64_t) {
+    const at::Tensor value = exact(from.narrow(0, first, count));
+    const at::Tensor inverse = inverse_rms.narrow(0, first, count);
+    inverse.copy_((value.square().mean({-1}, /*keepdim=*/true) + eps).rsqrt());
+    to.narrow(0, first, count).copy_(value * inverse * scale);
+  });
+  return {y, inverse_rms.squeeze(1)};
 }
 
 std::tuple<at::Tensor, at::Tensor> plain_backward(const at::Tensor& grad, const at::Tensor& x,
                                                   const at::Tensor& weight,
                                                   const at::Tensor& inverse_rms, bool zero_centered,
                                                   bool wants_weight) {
-  const int64_t size = x.size(-1);
-  const at::Tensor inverse = inverse_rms.unsqueeze(1);
-  const at::Tensor exact_grad = exact(grad).view({-1, size});
-  const at::Tensor normed = exact(x).view({-1, size}) * inverse;
-  const at::Tensor grad_normed = exact_grad * scale_of(weight, zero_centered);
-  const at::Tensor along = (grad_normed * normed).mean({-1}, /*keepdim=*/true);
-  at::Tensor grad_x = ((grad_normed - normed * along) * inverse).to(x.scalar_type()).view_as(x);
-  at::Tensor grad_weight;
-  if (wants_weight) grad_weight = (exact_grad * normed).sum(0).to(weight.scalar_type());
-  return {grad_x, grad_weight};
+  const int64_t size = x.size(-1), rows = x.numel() / size;
+  const int64_t blocks = (rows + rows_of_block(size) - 1) / rows_of_block(size);
+  const at::Tensor from = x.view({rows, size}), grad_rows = grad.view({rows, size});
+  const at::Tensor scale = scale_of(weight, zero_centered);
+  at::Tensor grad_x = at::empty_like(x);
+  const at::Tensor to = grad_x.view({rows, size});
+  at::Tensor shares;  // of each block in the weight's gradient
+  if (wants_weight) shares = at::empty({blocks, size}, scale.options());
+  for_each_row_block(rows, size, [&](int64_t first, int64_t count, int64_t block) {
+    const at::Tensor inverse = inverse_rms.narrow(0, first, count).unsqueeze(1);
+    const at::Tensor exact_grad = exact(grad_rows.narrow(0, first, count));
+    const at::Tensor normed = exact(from.narrow(0, first, count)) * inverse;
+    const at::Tensor grad_normed = exact_grad * scale;
+    const at::Tensor along = (grad_normed * normed).mean({-1}, /*keepdim=*/true);
+    to.narrow(0, first, count).copy_((grad_normed - normed * along) * inverse);
+    if (shares.defined()) shares[block].copy_((exact_grad * normed).sum(0));
+  });
+  return {grad_x, shares.defined() ? shares.sum(0).to(weight.scalar_type()) : shares};
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/operators.h"
 #include "src/nn/kernels/elementwise_bf16.h"
+#include "src/nn/row_blocks.h"
 
 namespace longspan {
 
@@ -46,10 +47,15 @@ class SwiGlu : public torch::autograd::Function<SwiGlu> {
 };
 
 at::Tensor cpu_forward(const at::Tensor& gate, const at::Tensor& up) {
-  if (!runs_bf16_kernels(gate)) {
-    return (at::silu(exact(gate)) * exact(up)).to(gate.scalar_type());
-  }
   at::Tensor out = at::empty_like(gate);
+  if (!runs_bf16_kernels(gate)) {
+    const at::Tensor g = gate.view(-1), u = up.view(-1), to = out.view(-1);
+    for_each_row_block(gate.numel(), 1, [&](int64_t first, int64_t count, int64_t) {
+      const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count); };
+      part(to).copy_(at::silu(exact(part(g))) * exact(part(u)));
+    });
+    return out;
+  }
   at::parallel_for(0, gate.numel(), kGrain, [&](int64_t begin, int64_t end) {
     bf16::swiglu_forward(bf16_data(gate) + begin, bf16_data(up) + begin, end - begin,
                          mutable_bf16_data(out) + begin);
@@ -59,12 +65,18 @@ at::Tensor cpu_forward(const at::Tensor& gate, const at::Tensor& up) {
 
 std::tuple<at::Tensor, at::Tensor> cpu_backward(const at::Tensor& grad, const at::Tensor& gate,
                                                 const at::Tensor& up) {
-  if (!runs_bf16_kernels(gate)) {
-    const at::Tensor exact_grad = exact(grad), exact_gate = exact(gate);
-    return {at::silu_backward(exact_grad * exact(up), exact_gate).to(gate.scalar_type()),
-            (exact_grad * at::silu(exact_gate)).to(up.scalar_type())};
-  }
   at::Tensor grad_gate = at::empty_like(grad), grad_up = at::empty_like(grad);
+  if (!runs_bf16_kernels(gate)) {
+    const at::Tensor d = grad.view(-1), g = gate.view(-1), u = up.view(-1);
+    const at::Tensor to_gate = grad_gate.view(-1), to_up = grad_up.view(-1);
+    for_each_row_block(grad.numel(), 1, [&](int64_t first, int64_t count, int64_t) {
+      const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count); };
+      const at::Tensor exact_grad = exact(part(d)), exact_gate = exact(part(g));
+      part(to_gate).copy_(at::silu_backward(exact_grad * exact(part(u)), exact_gate));
+      part(to_up).copy_(exact_grad * at::silu(exact_gate));
+    });
+    return {grad_gate, grad_up};
+  }
   at::parallel_for(0, grad.numel(), kGrain, [&](int64_t begin, int64_t end) {
     bf16::swiglu_backward(bf16_data(grad) + begin, bf16_data(gate) + begin, bf16_data(up) + begin,
                           end - begin, mutable_bf16_data(grad_gate) + begin,
