@@ -190,6 +190,18 @@ void require_replaceable(const fs::path& folder, bool force) {
   }
 }
 
+void require_apart(const fs::path& in, const fs::path& out) {
+  std::error_code unknown;
+  const fs::path place = fs::canonical(out, unknown);
+  if (unknown) return;  // it is not there yet
+  fs::path above = fs::weakly_canonical(in, unknown);
+  for (; above != place; above = above.parent_path()) {
+    if (above == above.parent_path()) return;
+  }
+  fail(ExitCode::kUsage, "{}: is or holds {}, which would be lost; give another folder",
+       out.string(), in.string());
+}
+
 int64_t parse_shard_size(std::string_view text, std::string_view option) {
   struct Unit {
     std::string_view name;
