@@ -34,6 +34,7 @@ std::string split_name(const std::filesystem::path& path, int64_t number, int64_
 
 GgufReader::GgufReader(const std::filesystem::path& path) : place_(path.string()) {
   GgufHeader header = read_gguf_header(std::make_shared<MappedFile>(path), place_);
+  files_.push_back(path);
   metadata_ = std::move(header.metadata);
   tensors_ = std::move(header.tensors);
   if (int64_t count = integer(kSplitCount, 1); count > 1) read_split(path, count);
@@ -62,6 +63,7 @@ void GgufReader::read_split(const std::filesystem::path& path, int64_t count) {
            place, place_, count);
     }
     GgufHeader header = read_gguf_header(std::make_shared<MappedFile>(part(i)), place);
+    files_.push_back(part(i));
     if (header.metadata[kSplitNumber] != i || header.metadata[kSplitCount] != count) {
       fail(ExitCode::kModel, "{}: says {} {} and {} {}, expected {} and {}: it is of another model",
            place, kSplitNumber, header.metadata[kSplitNumber].dump(), kSplitCount,

@@ -20,6 +20,8 @@ class GgufReader {
   explicit GgufReader(const std::filesystem::path& path);
 
   const std::string& place() const { return place_; }
+  /// The file, or all parts of a split one.
+  const std::vector<std::filesystem::path>& files() const { return files_; }
   const std::map<std::string, Json>& metadata() const { return metadata_; }
   /// nullptr when the key is not there. The others below throw Error(kModel) on another type, and
   /// without a fallback on a missing key.
@@ -38,6 +40,7 @@ class GgufReader {
   void read_split(const std::filesystem::path& path, int64_t count);
 
   std::string place_;
+  std::vector<std::filesystem::path> files_;
   std::map<std::string, Json> metadata_;
   std::vector<GgufTensor> tensors_;
 };

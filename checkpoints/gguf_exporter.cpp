@@ -11,6 +11,7 @@
 #include "checkpoints/gguf_vocabulary.h"
 #include "checkpoints/gguf_writer.h"
 #include "checkpoints/tensor_names.h"
+#include "checkpoints/write_progress.h"
 
 namespace longspan {
 
@@ -134,19 +135,27 @@ void export_gguf(const ModelSource& source, const ModelConfig& config,
     plans.push_back({name, f32, {static_cast<int64_t>(values.size())}});
   }
   for (const auto& tensor : planned) plans.push_back(tensor.plan);
-  require_disk_space(path.parent_path().empty() ? "." : path.parent_path(),
-                     gguf_file_bytes(metadata, plans));
 
-  GgufWriter writer(path, metadata, plans);
-  for (auto& [name, values] : rope) {
+  Json made_from = {
+      {"source", source.stamps()}, {"type", file_type.name}, {"rope", Json::object()}};
+  for (const auto& [name, values] : rope) made_from["rope"][name] = values;
+  GgufWriter writer(path, metadata, plans, std::move(made_from));
+  const int64_t missing = gguf_file_bytes(metadata, plans) - writer.size_bytes();
+  require_disk_space(path.parent_path().empty() ? "." : path.parent_path(), missing);
+  while (writer.next() < rope.size()) {
+    auto& values = rope[writer.next()].values;
     writer.add(at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat));
   }
-  for (const auto& [name, plan] : planned) {
+  WriteProgress progress(missing);
+  while (writer.next() < plans.size()) {
+    const auto& [name, plan] = planned[writer.next() - rope.size()];
     at::Tensor tensor = read_tensor(source, config, *architecture, name);
     if (plan.type->name == "F16") {
       check_finite(tensor.to(at::kHalf), name, fmt::format("{} as F16", source.path().string()));
     }
     writer.add(tensor);
+    progress.written(plan.bytes());
+    progress.log_now_and_then(fmt::format("tensor {} of {}", writer.next(), plans.size()));
   }
   writer.commit();
 }

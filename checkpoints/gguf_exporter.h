@@ -9,8 +9,10 @@ namespace longspan {
 
 /// Writes `source` with `config` as one GGUF that llama.cpp loads: tensors under its names and in
 /// its row order, quantised as its llama-quantize does, with the keys of RoPE and tokenizer. One
-/// tensor is in memory at a time; the file appears whole or not at all; disk space is checked
-/// first. What llama.cpp cannot compute, and NaN or infinite weights, throw Error(kModel).
+/// tensor is in memory at a time. The file appears whole or not at all; interrupted, it goes on
+/// behind the last tensor that is safely on disk (see ResumableFile). The disk space of what is
+/// still to be written is checked first. What llama.cpp cannot compute, and NaN or infinite
+/// weights, throw Error(kModel).
 void export_gguf(const ModelSource& source, const ModelConfig& config,
                  const std::filesystem::path& path, const GgufFileType& file_type);
 

@@ -5,6 +5,7 @@
 #include "checkpoints/gguf_config.h"
 #include "checkpoints/gguf_tokenizer.h"
 #include "checkpoints/half_split_rows.h"
+#include "src/core/resumable_folder.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -46,6 +47,12 @@ std::vector<TensorInfo> GgufSource::tensors() const {
     infos.push_back({name, std::string(tensor.type->name), tensor.shape, tensor.bytes});
   }
   return infos;
+}
+
+Json GgufSource::stamps() const {
+  Json stamps = Json::array();
+  for (const auto& file : gguf_.files()) stamps.push_back(file_stamps(file));
+  return stamps;
 }
 
 at::Tensor GgufSource::tensor(const std::string& name) const {

@@ -22,6 +22,7 @@ class GgufSource : public ModelSource {
   std::vector<std::pair<std::string, std::string>> side_files() const override;
   std::vector<TensorInfo> tensors() const override;
   at::Tensor tensor(const std::string& name) const override;
+  Json stamps() const override;
 
  private:
   GgufReader gguf_;

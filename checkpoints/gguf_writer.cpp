@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/core/crc32c.h"
+
 namespace longspan {
 
 namespace {
@@ -39,6 +41,11 @@ std::string header_of(const GgufMetadata& metadata, const std::vector<GgufTensor
   }
   header.resize(static_cast<size_t>(padded(static_cast<int64_t>(header.size()))));
   return header;
+}
+
+Json with_header(Json made_from, const std::string& header) {
+  made_from["header_crc32c"] = crc32c(header.data(), header.size());
+  return made_from;
 }
 
 /// PyTorch's dtype of a type that is one; float for block types.
@@ -102,9 +109,23 @@ int64_t GgufTensorPlan::bytes() const {
 }
 
 GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
-                       std::vector<GgufTensorPlan> tensors)
-    : file_(path), tensors_(std::move(tensors)) {
-  file_.write(header_of(metadata, tensors_));
+                       std::vector<GgufTensorPlan> tensors, Json made_from)
+    : file_(path, with_header(std::move(made_from), header_of(metadata, tensors))),
+      tensors_(std::move(tensors)) {
+  const std::string header = header_of(metadata, tensors_);
+  if (file_.size_bytes() == 0) {
+    file_.write(header);
+    file_.end_part();
+    return;
+  }
+  auto end = static_cast<int64_t>(header.size());
+  while (end < file_.size_bytes() && next_ < tensors_.size()) {
+    end += padded(tensors_[next_++].bytes());
+  }
+  if (end != file_.size_bytes()) {
+    fail(ExitCode::kFailure, "{}.partial: is damaged; remove it and give the same command again",
+         path.string());
+  }
 }
 
 void GgufWriter::add(const at::Tensor& tensor) {
@@ -112,7 +133,7 @@ void GgufWriter::add(const at::Tensor& tensor) {
   const GgufTensorPlan& plan = tensors_.at(next_++);
   TORCH_CHECK(tensor.sizes() == at::IntArrayRef(plan.shape), "tensor '", plan.name,
               "' differs from the header");
-  if (tensor.numel() == 0) return;
+  if (tensor.numel() == 0) return file_.end_part();
   at::Tensor rows = tensor.reshape({-1, plan.shape.empty() ? 1 : plan.shape.back()});
   int64_t step = std::max<int64_t>(kElementsAtOnce / rows.size(1), 1);
   std::string blocks;
@@ -136,6 +157,7 @@ void GgufWriter::add(const at::Tensor& tensor) {
 void GgufWriter::pad() {
   int64_t missing = padded(file_.size_bytes()) - file_.size_bytes();
   file_.write(std::string(static_cast<size_t>(missing), 0));
+  file_.end_part();
 }
 
 void GgufWriter::commit() {

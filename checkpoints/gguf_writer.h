@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "checkpoints/gguf_blocks.h"
-#include "src/core/atomic_file.h"
+#include "src/core/resumable_file.h"
 
 namespace longspan {
 
@@ -43,12 +43,17 @@ struct GgufTensorPlan {
 
 /// Writes a GGUF of version 3 tensor by tensor, in the dtype of the plan; a tensor is converted a
 /// few rows at a time, so that little more than it is in memory. The file appears when commit() is
-/// called. Format: ggml docs/gguf.md.
+/// called; what an interrupted writer of the same plan and `made_from` wrote is gone on with.
+/// Format: ggml docs/gguf.md.
 class GgufWriter {
  public:
+  /// `made_from` is what decides the tensors' values; see ResumableFile.
   GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
-             std::vector<GgufTensorPlan> tensors);
+             std::vector<GgufTensorPlan> tensors, Json made_from);
 
+  /// The place in the plan of the tensor that add() expects; not 0 when it goes on.
+  size_t next() const { return next_; }
+  int64_t size_bytes() const { return file_.size_bytes(); }
   /// The next tensor of the plan, of any floating-point dtype.
   void add(const at::Tensor& tensor);
   void commit();
@@ -56,7 +61,7 @@ class GgufWriter {
  private:
   void pad();
 
-  AtomicFile file_;
+  ResumableFile file_;
   std::vector<GgufTensorPlan> tensors_;
   size_t next_ = 0;
 };

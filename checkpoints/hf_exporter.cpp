@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/tensor_names.h"
+#include "checkpoints/write_progress.h"
 #include "src/core/atomic_file.h"
-#include "src/core/log.h"
 #include "src/core/resumable_folder.h"
-#include "src/core/text.h"
 
 namespace longspan {
 
@@ -132,27 +130,6 @@ bool is_written(const fs::path& path, const std::vector<TensorInfo>& planned) {
   }
 }
 
-/// A line for each shard that was written, where there is more than one.
-class Progress {
- public:
-  Progress(size_t shards, int64_t bytes) : shards_(shards), bytes_(bytes) {}
-
-  void shard_written(size_t index, int64_t bytes) {
-    written_ += bytes;
-    if (shards_ == 1) return;
-    std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin_;
-    double rate = static_cast<double>(written_) / std::max(elapsed.count(), 1e-3);
-    log_info(fmt::format("shard {} of {}: {} of {} written, {}/s, ETA {}", index + 1, shards_,
-                         human_bytes(double(written_)), human_bytes(double(bytes_)),
-                         human_bytes(rate), human_duration(double(bytes_ - written_) / rate)));
-  }
-
- private:
-  size_t shards_;
-  int64_t bytes_, written_ = 0;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
-
 void write_shards(const fs::path& folder, const std::vector<std::vector<TensorInfo>>& shards,
                   const ModelSource& source, at::ScalarType dtype) {
   std::vector<size_t> missing;
@@ -164,10 +141,11 @@ void write_shards(const fs::path& folder, const std::vector<std::vector<TensorIn
   }
   constexpr int64_t kTokenizerAndHeaders = int64_t{32} << 20;
   require_disk_space(folder, bytes + kTokenizerAndHeaders);
-  Progress progress(shards.size(), bytes);
+  WriteProgress progress(bytes);
   for (size_t i : missing) {
     write_shard(folder / shard_name(i, shards.size()), shards[i], source, dtype);
-    progress.shard_written(i, bytes_of(shards[i]));
+    progress.written(bytes_of(shards[i]));
+    if (shards.size() > 1) progress.log(fmt::format("shard {} of {}", i + 1, shards.size()));
   }
 }
 
@@ -177,7 +155,7 @@ void export_hf(const ModelSource& source, const ModelConfig& config, const fs::p
                const ExportOptions& options) {
   auto shards = plan_shards(source, config, options);
   Json config_json = write_hf_config(config, options.dtype);
-  ResumableFolder out(folder, {{"source", file_stamps(source.path())},
+  ResumableFolder out(folder, {{"source", source.stamps()},
                                {"made_from", options.made_from},
                                {"config", config_json},
                                {"shard_bytes", options.shard_bytes}});
@@ -210,6 +188,18 @@ void require_replaceable(const fs::path& folder, bool force) {
          "another folder",
          folder.string());
   }
+}
+
+void require_apart(const fs::path& in, const fs::path& out) {
+  std::error_code unknown;
+  const fs::path place = fs::canonical(out, unknown);
+  if (unknown) return;  // it is not there yet
+  fs::path above = fs::weakly_canonical(in, unknown);
+  for (; above != place; above = above.parent_path()) {
+    if (above == above.parent_path()) return;
+  }
+  fail(ExitCode::kUsage, "{}: is or holds {}, which would be lost; give another folder",
+       out.string(), in.string());
 }
 
 int64_t parse_shard_size(std::string_view text, std::string_view option) {

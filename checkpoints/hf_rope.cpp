@@ -1,5 +1,6 @@
 #include "checkpoints/hf_rope.h"
 
+#include "src/core/text.h"
 #include "src/model/family.h"
 
 namespace longspan {
@@ -73,12 +74,7 @@ void read_local_rope(ModelConfig& config, Diagnostics& diagnostics) {
 /// Phi-3 knows LongRoPE only: the same frequencies as its factors, alike for all lengths.
 Json as_longrope(const ModelConfig& config) {
   const RopeScaling& scaling = *config.rope_scaling;
-  if (scaling.rope_type() == "dynamic") {
-    fail(ExitCode::kModel,
-         "rope: transformers reads no scaling but longrope in a {} model, which cannot state "
-         "'dynamic'; take another",
-         config.model_type);
-  }
+  require_statable_rope(config.model_type, scaling);
   RopeGeometry geometry = config.rope_geometry();
   RopeFrequencies scaled = scaling.frequencies(geometry, config.max_position_embeddings);
   std::vector<double> divisors = unscaled_inv_freq(geometry);
@@ -103,6 +99,17 @@ Json global_entry(const ModelConfig& config) {
 }
 
 }  // namespace
+
+void require_statable_rope(std::string_view model_type, const RopeScaling& scaling) {
+  if (!family_of(model_type).only_longrope || scaling.rope_type() != "dynamic") return;
+  auto statable = rope_types();
+  std::erase(statable, "dynamic");
+  fail(ExitCode::kModel,
+       "rope_type 'dynamic' changes with the length, which no config.json of a {} model can state "
+       "(transformers reads longrope alone there; others are written as its factors); expected one "
+       "of {}",
+       model_type, join(statable, ", "));
+}
 
 void read_hf_rope(ModelConfig& config, Diagnostics& diagnostics) {
   Fields root(config.source, diagnostics);

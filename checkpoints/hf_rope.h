@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "src/core/diagnostics.h"
 #include "src/model/model_config.h"
 
@@ -10,7 +12,11 @@ namespace longspan {
 /// map by layer type in families with a local RoPE. Styles that contradict each other are an error.
 void read_hf_rope(ModelConfig& config, Diagnostics& diagnostics);
 
-/// Writes both styles, in place of what `json` says.
+/// Throws Error(kModel) with the scalings there are when the config.json of this family has no way
+/// to state `scaling`: better before training than at the export.
+void require_statable_rope(std::string_view model_type, const RopeScaling& scaling);
+
+/// Writes both styles, in place of what `json` says. See require_statable_rope.
 void write_hf_rope(Json& json, const ModelConfig& config);
 
 }  // namespace longspan

@@ -35,6 +35,7 @@ class MergedSource : public ModelSource {
     return base_.side_files();
   }
   std::vector<TensorInfo> tensors() const override { return tensors_; }
+  Json stamps() const override { return base_.stamps(); }
 
   at::Tensor tensor(const std::string& name) const override {
     const TensorInfo& info = info_of(name);

@@ -7,10 +7,13 @@
 #include "checkpoints/hf_source.h"
 #include "checkpoints/hub_cache.h"
 #include "checkpoints/meta_source.h"
+#include "src/core/resumable_folder.h"
 
 namespace longspan {
 
 namespace fs = std::filesystem;
+
+Json ModelSource::stamps() const { return file_stamps(path()); }
 
 std::unique_ptr<ModelSource> open_model_source(const fs::path& path) {
   fs::path found = find_model(path);

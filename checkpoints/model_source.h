@@ -28,6 +28,8 @@ class ModelSource {
   /// In the stored dtype; quantised GGUF blocks come as float32. May be a read-only view of the
   /// file: clone() before writing to it.
   virtual at::Tensor tensor(const std::string& name) const = 0;
+  /// Equal before and after, the files that it reads have not been changed; see file_stamps.
+  virtual Json stamps() const;
 };
 
 /// Opens a folder, a .gguf file, one file of weights beside its config.json, or a hub id "ORG/NAME"

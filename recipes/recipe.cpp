@@ -1,5 +1,6 @@
 #include "recipes/recipe.h"
 
+#include "checkpoints/hf_rope.h"
 #include "recipes/override.h"
 #include "recipes/recipe_fields.h"
 #include "recipes/yaml.h"
@@ -132,6 +133,11 @@ void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base) {
     } catch (const Error& e) {
       diagnostics.error(path + ".rope", fmt::format("{}; its key is model.on_scaled", e.what()));
       continue;
+    }
+    try {
+      require_statable_rope(base.model_type, *rope.scaling);
+    } catch (const Error& e) {
+      diagnostics.error(path + ".rope", e.what());
     }
     if (stage.seq_len > rope.context_length) {
       diagnostics.error(

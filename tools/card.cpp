@@ -14,6 +14,12 @@ namespace {
 
 constexpr std::string_view kExample = "  longspan card runs/quickstart/merged";
 
+void require_folder(const fs::path& folder) {
+  if (!fs::is_directory(folder)) {
+    fail(ExitCode::kUsage, "{}: there is no such folder", folder.string());
+  }
+}
+
 /// A card that a person wrote is not replaced.
 void require_own_card(const fs::path& readme, bool force) {
   if (force || !fs::exists(readme)) return;
@@ -26,7 +32,10 @@ ModelCardSources sources_of(const fs::path& folder, const cxxopts::ParseResult& 
   if (parsed.count("base")) sources.base = parsed["base"].as<std::string>();
   fs::path run = parsed.count("run") ? fs::path(parsed["run"].as<std::string>())
                                      : fs::absolute(folder / "").parent_path().parent_path();
-  if (parsed.count("run")) sources.run = run;
+  if (parsed.count("run")) {
+    require_folder(run);
+    sources.run = run;
+  }
   if (fs::exists(folder / "adapter_config.json")) {
     sources.adapter = folder;
     return sources;
@@ -62,6 +71,7 @@ int card_command(int argc, char** argv) {
     fail(ExitCode::kUsage, "longspan card: expected DIR; see longspan card -h");
   }
   fs::path folder = (*parsed)["folder"].as<std::string>();
+  require_folder(folder);
   require_own_card(folder / "README.md", parsed->count("force") > 0);
   write_model_card(folder, sources_of(folder, *parsed));
   log_info(fmt::format("card: {}", (folder / "README.md").string()));

@@ -1,5 +1,7 @@
 #include "tools/checkpoint_view.h"
 
+#include <algorithm>
+
 #include "checkpoints/checkpoint_store.h"
 #include "checkpoints/peft_adapter.h"
 #include "checkpoints/tensor_file.h"
@@ -10,6 +12,12 @@ namespace longspan {
 namespace fs = std::filesystem;
 
 namespace {
+
+bool is_tensor_file(const fs::path& path) {
+  constexpr std::string_view kEndings[] = {".safetensors", ".bin", ".pt", ".pth"};
+  return std::find(std::begin(kEndings), std::end(kEndings), path.extension().string()) !=
+         std::end(kEndings);
+}
 
 void view_file(const fs::path& path, CheckpointView& view) {
   auto reader = std::make_shared<TensorFile>(path);
@@ -56,9 +64,8 @@ CheckpointView open_checkpoint_view(const fs::path& path) {
   if (fs::exists(view.path / "adapter_config.json")) {
     view.kind = "adapter";
     view_adapter(view.path, view);
-  } else if (path.extension() == ".safetensors" &&
-             !fs::exists(path.parent_path() / "config.json")) {
-    view.kind = "safetensors";
+  } else if (is_tensor_file(path) && !fs::exists(path.parent_path() / "config.json")) {
+    view.kind = path.extension().string().substr(1);
     view_file(path, view);
   } else {
     view_model(path, view);

@@ -13,7 +13,7 @@ namespace longspan {
 /// A checkpoint of any kind as diff sees it: tensors, config and tokenizer.
 struct CheckpointView {
   std::filesystem::path path;
-  std::string kind;  // "huggingface", "gguf", "adapter", "safetensors"
+  std::string kind;  // "huggingface", "gguf", "adapter", "safetensors", "bin"
   TensorSet tensors;
   Json config;                       // config.json; of an adapter {adapter_config, config}
   std::optional<ModelConfig> model;  // the config as read, where it is a model's

@@ -29,6 +29,7 @@ void convert_to_folder(const ModelSource& source, const ModelConfig& config, con
                        const cxxopts::ParseResult& parsed) {
   refuse_options(parsed, {"type"}, out, "a file (OUT with .gguf); --dtype is for a folder");
   require_replaceable(out, parsed.count("force") > 0);
+  require_apart(source.path(), out);
   ExportOptions write;
   write.shard_bytes = parse_shard_size(parsed["shard-size"].as<std::string>(), "--shard-size");
   write.dtype = parsed.count("dtype")

@@ -216,10 +216,11 @@ void print_tokenizer(const Json& tokenizer) {
 }  // namespace
 
 int diff_command(int argc, char** argv) {
-  cxxopts::Options options("longspan diff",
-                           "What differs between two checkpoints: models (folder, GGUF), adapters, "
-                           "run folders, .safetensors files.\nExit code: 0 equal, 1 they differ, "
-                           "others as everywhere.\n");
+  cxxopts::Options options(
+      "longspan diff",
+      "What differs between two checkpoints: models (folder, GGUF), adapters, "
+      "run folders, .safetensors and PyTorch files.\nExit code: 0 equal, 1 they differ, "
+      "others as everywhere.\n");
   options.add_options()("a", "one checkpoint", cxxopts::value<std::string>())(
       "b", "the other", cxxopts::value<std::string>())("json",
                                                        "print JSON, with every tensor that "

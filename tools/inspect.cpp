@@ -119,6 +119,10 @@ Json describe_adapter(const fs::path& path, bool list) {
                 {"modules_to_save", adapter.lora.modules_to_save}};
   if (checkpoint) {
     Json state = read_json_file(path / "state.json", ExitCode::kCheckpoint);
+    if (!state.is_object()) {
+      fail(ExitCode::kCheckpoint, "{}: is no map; the checkpoint is damaged, take an older one",
+           (path / "state.json").string());
+    }
     for (const char* key : {"step", "tokens"}) facts[key] = state.value(key, Json());
   }
   const std::string& base = adapter.base_model_name_or_path;
@@ -178,6 +182,9 @@ Json describe(const fs::path& named, bool list) {
       return describe_model(path, list);
     }
     fail(ExitCode::kModel, "{}: is no model folder, adapter, checkpoint or run", path.string());
+  }
+  if (!fs::is_regular_file(path)) {  // a pipe would wait for ever
+    fail(ExitCode::kData, "{}: is no regular file", path.string());
   }
   std::string bytes = first_bytes(path);
   if (bytes.starts_with("GGUF")) return describe_gguf(path, list);

@@ -27,8 +27,10 @@ cxxopts::Options command_line() {
   cxxopts::Options options(
       "longspan longrope-search",
       "Search LongRoPE's long_factor by the loss of long documents (Ding et al. 2024). What is\n"
-      "written can be given to --rope, and to rope of a recipe. Stopped, it goes on where it was\n"
-      "when it is run again.\n");
+      "written can be given to --rope, and to rope of a recipe. The paper's other variable, how "
+      "many\n"
+      "first tokens stay unscaled, is not searched: no config.json, GGUF or runtime can state it.\n"
+      "Stopped, it goes on where it was when it is run again.\n");
   options.add_options()("model", "model folder or GGUF file", cxxopts::value<std::string>())(
       "data", "token store of longspan prepare", cxxopts::value<std::string>(), "STORE")(
       "factor", "target length over the original one", cxxopts::value<double>(), "F")(

@@ -69,6 +69,8 @@ int merge_command(int argc, char** argv) {
 
   auto base = open_model_source((*parsed)["base"].as<std::string>());
   fs::path folder = adapter_folder((*parsed)["checkpoint"].as<std::string>());
+  require_apart(base->path(), out);
+  require_apart(folder, out);
   PeftAdapter adapter = read_peft_adapter(folder);
   ExportOptions write{.dtype = main_dtype(*base), .shard_bytes = shard_bytes};
   write.made_from["adapter"] = file_stamps(folder);

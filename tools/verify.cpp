@@ -173,6 +173,7 @@ int verify_command(int argc, char** argv) {
   set_threads(*parsed);
 
   std::vector<ComparedModel> models = read_models(*parsed);
+  for (const auto& model : models) open_model_source(model.model);  // better now than after minutes
   const ComparedModel& first = models.front();
   ComparisonOptions how;
   how.dtype = parse_dtype((*parsed)["dtype"].as<std::string>());

@@ -219,11 +219,16 @@ std::string introduction(const Facts& facts, const ModelCardSources& sources) {
 
 }  // namespace
 
-std::string model_card(const ModelCardSources& sources) {
+std::string model_card(const ModelCardSources& sources) try {
   Facts facts = gather(sources);
   return front_matter(facts, sources.merged.has_value()) + introduction(facts, sources) +
          context_section(facts) + training_section(facts) +
          results_sections(facts.results, facts.now ? facts.now->max_position_embeddings : 0);
+} catch (const Json::exception& e) {
+  fail(ExitCode::kCheckpoint,
+       "{}: its state.json, or metrics.jsonl or results of eval of its run, is damaged ({}); mend "
+       "or remove it",
+       sources.adapter.string(), e.what());
 }
 
 void write_model_card(const fs::path& folder, const ModelCardSources& sources) {

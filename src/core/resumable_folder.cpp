@@ -38,7 +38,7 @@ bool is_half_written(const fs::path& path) {
 }
 
 bool is_finished(const fs::path& path) {
-  return path.filename() != kMadeFrom && !is_half_written(path);
+  return !path.filename().string().starts_with('.') && !is_half_written(path);
 }
 
 /// The first keys in which two maps differ, as a person would name them.
@@ -129,6 +129,15 @@ void ResumableFolder::commit() {
   move_into_place(part_, place_);
   close(lock_);
   lock_ = -1;
+}
+
+void ResumableFolder::commit_file(const std::string& name) {
+  std::error_code status;
+  fs::rename(part_ / name, place_, status);
+  if (status) {
+    fail(ExitCode::kFailure, "{}: cannot move into place: {}", place_.string(), status.message());
+  }
+  discard();
 }
 
 Json file_stamps(const fs::path& path) {

@@ -9,7 +9,8 @@ namespace longspan {
 
 /// A folder that appears whole or not at all, and whose making goes on after an interruption. It is
 /// filled as `<name>.partial` beside its place. Files that are finished there (AtomicFile) outlive
-/// the process, and the next ResumableFolder made from the same things finds them.
+/// the process, and the next ResumableFolder made from the same things finds them; a name with a
+/// dot in front does not count as finished.
 class ResumableFolder {
  public:
   /// `made_from` is all that decides the content: inputs and options. What was begun from anything
@@ -23,6 +24,8 @@ class ResumableFolder {
   const std::filesystem::path& path() const { return part_; }
   /// Moves the folder into place, replacing an older one of that name.
   void commit();
+  /// Moves one of its files into place instead, replacing an older one, and removes the rest.
+  void commit_file(const std::string& name);
   /// Removes all that was made: it is not to be gone on with.
   void discard();
 

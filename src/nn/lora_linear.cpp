@@ -9,27 +9,22 @@
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
-#include <regex>
 
-#include "src/core/error.h"
+#include "src/core/full_match.h"
 
 namespace longspan {
 
 namespace {
 
-/// PEFT's get_pattern_key: the pattern is the whole name, or its end behind a dot.
+/// PEFT's get_pattern_key: the pattern is the whole name, or its end behind a dot. The groups are
+/// numbered as there.
 template <class T>
 void apply_pattern(const std::vector<std::pair<std::string, T>>& patterns,
                    const std::string& module, T& value) {
   for (const auto& [pattern, own] : patterns) {
-    try {
-      if (std::regex_match(module, std::regex("(?:.*\\.)?(?:" + pattern + ")"))) {
-        value = own;
-        return;
-      }
-    } catch (const std::regex_error& e) {
-      fail(ExitCode::kModel, "'{}' in rank_pattern or alpha_pattern is no regular expression: {}",
-           pattern, e.what());
+    if (full_match("(.*\\.)?(" + pattern + ")", module, "rank_pattern or alpha_pattern")) {
+      value = own;
+      return;
     }
   }
 }

@@ -62,6 +62,7 @@ TEST(Gguf, ReadsTheTensorsOfAllPartsOfASplitFile) {
   folder.write("m-00003-of-00003.gguf", split_part(2, 3, 3).bytes());
   GgufReader reader(first);
   EXPECT_EQ(reader.integer("key"), 7);
+  EXPECT_EQ(reader.files().size(), 3u);
   ASSERT_EQ(reader.tensors().size(), 3u);
   EXPECT_EQ(reader.tensor(*reader.find("t0")).item<float>(), 0);
   EXPECT_EQ(reader.tensor(*reader.find("t2")).item<float>(), 2);

@@ -152,6 +152,21 @@ TEST_F(ModelFolder, ReplacesModelsOnly) {
   EXPECT_THAT(refused(folder_.path(), true), HasSubstr("something other than a model"));
 }
 
+TEST_F(ModelFolder, IsNotReplacedByWhatIsReadFromIt) {
+  require_apart(base_, out_);  // which is not there
+  require_apart(base_, base_ / "inner");
+  fs::create_directories(out_);
+  require_apart(base_, out_);
+  fs::create_directory_symlink(base_, folder_.path() / "link");
+  for (const fs::path& in : {base_, base_ / "", base_ / "inner", base_ / "model.safetensors"}) {
+    for (const fs::path& out : {base_, base_ / ".", folder_.path() / "link", folder_.path()}) {
+      EXPECT_THAT(error_of([&] { require_apart(in, out); }, ExitCode::kUsage),
+                  HasSubstr("which would be lost"))
+          << in << " " << out;
+    }
+  }
+}
+
 TEST(ShardSize, IsReadWithItsUnit) {
   EXPECT_EQ(parse_shard_size("5GB", ""), 5'000'000'000);
   EXPECT_EQ(parse_shard_size("1.5KiB", ""), 1536);

@@ -1,7 +1,10 @@
-// export_hf that is interrupted and goes on.
+// export_hf and export_gguf that are interrupted and go on.
 
 #include <gmock/gmock.h>
 
+#include <fstream>
+
+#include "checkpoints/gguf_exporter.h"
 #include "checkpoints/hf_exporter.h"
 #include "src/core/text.h"
 #include "tests/checkpoints/model_folder.h"
@@ -137,6 +140,85 @@ TEST_F(ResumedExport, SaysHowFarItIs) {
   testing::internal::CaptureStderr();
   export_until(kNever);
   EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("shard 2 of "));
+}
+
+class ResumedGguf : public testing::Test {
+ protected:
+  ResumedGguf() {
+    write_model_folder(base_, *random_model(tiny_llama_config()));
+    tensors_ = static_cast<int>(open_model_source(base_)->tensors().size());
+  }
+
+  /// How many tensors were read.
+  int export_until(int fails_at, const char* type = "Q8_0") {
+    FailingSource source(base_, fails_at);
+    try {
+      ModelConfig config = read_hf_config(source.config_json(), "base");
+      export_gguf(source, config, out_, find_gguf_file_type(type, ""));
+    } catch (const Error& e) {
+      EXPECT_STREQ(e.what(), "interrupted");
+    }
+    return source.reads;
+  }
+  /// The bytes of an export without interruption, which is taken away again.
+  std::string whole(const char* type = "Q8_0") {
+    export_until(kNever, type);
+    std::string bytes = read_file(out_, ExitCode::kModel);
+    fs::remove(out_);
+    return bytes;
+  }
+
+  static constexpr int kNever = 1000;
+  TemporaryFolder folder_;
+  fs::path base_ = folder_.path() / "base", out_ = folder_.path() / "out.gguf",
+           partial_ = folder_.path() / "out.gguf.partial";
+  int tensors_ = 0;
+};
+
+TEST_F(ResumedGguf, ReadsOnlyWhatIsNotWrittenAndGivesTheSameBytes) {
+  std::string expected = whole();
+  EXPECT_EQ(export_until(5), 6);
+  EXPECT_EQ(export_until(7), 8);
+  EXPECT_FALSE(fs::exists(out_));
+  EXPECT_TRUE(fs::exists(partial_));
+  EXPECT_EQ(export_until(kNever), tensors_ - 12);
+  EXPECT_EQ(read_file(out_, ExitCode::kModel), expected);
+  EXPECT_FALSE(fs::exists(partial_));
+}
+
+TEST_F(ResumedGguf, DropsWhatWasWrittenBehindTheLastWholeTensor) {
+  std::string expected = whole();
+  export_until(5);
+  std::ofstream(partial_ / ".content", std::ios::app) << "half a tensor";
+  EXPECT_EQ(export_until(kNever), tensors_ - 5);
+  EXPECT_EQ(read_file(out_, ExitCode::kModel), expected);
+}
+
+TEST_F(ResumedGguf, BeginsAnewWhereLessIsThereThanWasKept) {
+  std::string expected = whole();
+  export_until(5);
+  fs::resize_file(partial_ / ".content", 100);
+  EXPECT_EQ(export_until(kNever), tensors_);
+  EXPECT_EQ(read_file(out_, ExitCode::kModel), expected);
+}
+
+TEST_F(ResumedGguf, BeginsAnewWithAnotherTypeOrInput) {
+  std::string expected = whole("F16");
+  export_until(5);
+  EXPECT_EQ(export_until(7, "F16"), 8);
+  fs::path weights = base_ / "model.safetensors";
+  fs::last_write_time(weights, fs::last_write_time(weights) + std::chrono::seconds(1));
+  EXPECT_EQ(export_until(kNever, "F16"), tensors_);
+  EXPECT_EQ(read_file(out_, ExitCode::kModel), expected);
+}
+
+TEST_F(ResumedGguf, ReplacesAnOlderFileOnlyWhenItIsWhole) {
+  std::string expected = whole();
+  std::ofstream(out_) << "older";
+  export_until(5);
+  EXPECT_EQ(read_file(out_, ExitCode::kModel), "older");
+  export_until(kNever);
+  EXPECT_EQ(read_file(out_, ExitCode::kModel), expected);
 }
 
 TEST(GenerationConfig, IsMadeWhereThereIsNone) {

@@ -5,8 +5,11 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -25,7 +28,7 @@ except ImportError as missing:
     sys.exit(77)
 
 from llama_cpp_model import PACKAGE, WHY_NOT, LlamaCppModel, can_quantize, llama_cpp_quantize
-from program import checked, command_line, refusal, run
+from program import checked, command_line, finish, refusal, run
 from smollm2 import gguf_path
 
 torch.set_num_threads(1)
@@ -159,6 +162,26 @@ def check_smollm2(binary, work):
         checked("GGUF out", PACKAGE, "llama", detail=f"{name}, SmolLM2-135M")
     assert abs(losses["Q8_0"] - losses["BF16"]) < 0.02, losses
     assert abs(losses["Q4_K_M"] - losses["BF16"]) < 0.15, losses
+
+
+def check_killed(binary, work):
+    """kill -9, twice, then the same command: the same file, and what was kept is not made again."""
+    expected = (work / "smollm2.Q4_K_M.gguf").read_bytes()
+    out, kept = work / "killed.gguf", work / "killed.gguf.partial" / "kept.json"
+    command = list(map(str, [binary, "convert", work / "SmolLM2", out, "--type", "Q4_K_M"]))
+    was = None
+    for _ in range(2):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not kept.exists() or kept.read_text() == was):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "convert was done before it could be killed"
+        was = kept.read_text()
+        assert not out.exists()
+    said = finish(*command).stderr
+    assert "goes on where it was interrupted" in said, said
+    assert out.read_bytes() == expected and not kept.parent.exists()
+    print(f"Q4_K_M: killed twice, the second time with {json.loads(was)['bytes'] / 1e6:.0f} MB kept; all bytes are equal")
 
 
 # Tiny models of each family ----------------------------------------------------------------------
@@ -397,6 +420,7 @@ def main():
         check_pre_tokenizers(binary, work)
         check_sentencepiece(binary, work)
         check_smollm2(binary, work)
+        check_killed(binary, work)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ said so.
 
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -152,6 +153,31 @@ def check_diff(binary, work):
     run(binary, "diff", base, work / "nowhere", code=5)
 
 
+def check_wrong_inputs(binary, work):
+    says = lambda code, *command: refusal(binary, *command, code=code, timeout=60)
+    os.mkfifo(work / "pipe")
+    assert "is no regular file" in says(4, "inspect", work / "pipe")
+    # Before the minutes that the reference takes.
+    error = says(5, "verify", work / "base", work / "nowhere", "--lengths", "256")
+    assert "nowhere: there is no such model" in error and "256 tokens" not in error, error
+    for command in (["card", work / "nowhere"], ["card", work / "adapter", "--force", "--run", work / "nowhere"]):
+        assert "nowhere: there is no such folder" in says(2, *command)
+    for out in (work / "base", work / "link"):
+        if not out.exists():
+            out.symlink_to(work / "base")
+        assert "would be lost" in says(2, "merge", work / "base", work / "adapter", out, "--force")
+        assert "would be lost" in says(2, "convert", work / "base" / "model.safetensors", out, "--force")
+    (work / "files").mkdir()
+    torch.save({"w": torch.ones(3)}, work / "files" / "a.bin")
+    save_file({"w": torch.ones(3)}, work / "files" / "b.safetensors")
+    assert "1 equal" in run(binary, "diff", work / "files" / "a.bin", work / "files" / "b.safetensors")
+    (work / "adapter" / "state.json").write_text("[]")
+    assert "is no map" in says(8, "inspect", work / "adapter")
+    (work / "adapter" / "state.json").write_text('{"step": "two"}')
+    assert "its state.json" in says(8, "card", work / "adapter", "--force")
+    print("wrong inputs: each is named at once")
+
+
 def check_card(work):
     merged = work / "run" / "merged"
     card = ModelCard.load(merged / "README.md")
@@ -190,6 +216,7 @@ def main():
         check_card(work)
         check_device(binary, work)
         check_resume(binary, work)
+        check_wrong_inputs(binary, work)
 
 
 if __name__ == "__main__":

@@ -298,6 +298,24 @@ TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
   }
 }
 
+TEST_F(RecipeFile, AScalingThatTheFamilyCannotStateIsRefused) {
+  ModelConfig base = base_of(32768);
+  Recipe dynamic = load(kSmallest, {"rope.rope_type=dynamic", "rope.factor=2"});
+  EXPECT_NO_THROW(check_recipe_against_model(dynamic, base));
+  base.model_type = "phi3";
+  EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest), base));
+  EXPECT_NO_THROW(check_recipe_against_model(
+      load(kSmallest, {"rope.rope_type=linear", "rope.factor=2"}), base));
+  try {
+    check_recipe_against_model(dynamic, base);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kRecipe);
+    EXPECT_THAT(e.what(), HasSubstr("stages.0.rope: rope_type 'dynamic'"));
+    EXPECT_THAT(e.what(), HasSubstr("expected one of default, linear, ntk, yarn, longrope"));
+  }
+}
+
 TEST_F(RecipeFile, OnScaledReachesEveryStage) {
   Recipe recipe = load(kStaged, {"model.on_scaled=compose"});
   for (const Stage& stage : recipe.stages) EXPECT_EQ(stage.on_scaled, OnScaled::kCompose);

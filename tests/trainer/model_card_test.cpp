@@ -119,6 +119,13 @@ TEST_F(ModelCard, LosesNoModelToADamagedState) {
   write_json_file(checkpoint_ / "state.json", {{"step", "two"}});
   add_model_card(run_, {.adapter = checkpoint_});
   EXPECT_FALSE(fs::exists(run_ / "README.md"));
+  try {
+    write_model_card(run_, {.adapter = checkpoint_});  // as the command card does
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kCheckpoint);
+    EXPECT_THAT(e.what(), HasSubstr("its state.json"));
+  }
   write_json_file(checkpoint_ / "state.json", {{"step", 2}});
   add_model_card(run_, {.adapter = checkpoint_});
   EXPECT_TRUE(fs::exists(run_ / "README.md"));
