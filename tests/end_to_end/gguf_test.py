@@ -167,20 +167,31 @@ def check_smollm2(binary, work):
 def check_killed(binary, work):
     """kill -9, twice, then the same command: the same file, and what was kept is not made again."""
     expected = (work / "smollm2.Q4_K_M.gguf").read_bytes()
-    out, kept = work / "killed.gguf", work / "killed.gguf.partial" / "kept.json"
+    out, partial = work / "killed.gguf", work / "killed.gguf.partial"
+    kept, content = partial / "kept.json", partial / ".content"
     command = list(map(str, [binary, "convert", work / "SmolLM2", out, "--type", "Q4_K_M"]))
     was = None
-    for _ in range(2):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while process.poll() is None and (not kept.exists() or kept.read_text() == was):
+
+    def wait_until(process, happened):
+        while process.poll() is None and not happened():
             time.sleep(0.001)
+
+    for _ in range(2):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        # What is written is kept once a second of wall time, which passes while the process stands still.
+        before = content.stat().st_size if content.exists() else 0
+        wait_until(process, lambda: content.exists() and content.stat().st_size > before)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.1)
+        process.send_signal(signal.SIGCONT)
+        wait_until(process, lambda: kept.exists() and kept.read_text() != was)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "convert was done before it could be killed"
         was = kept.read_text()
         assert not out.exists()
     said = finish(*command).stderr
     assert "goes on where it was interrupted" in said, said
-    assert out.read_bytes() == expected and not kept.parent.exists()
+    assert out.read_bytes() == expected and not partial.exists()
     print(f"Q4_K_M: killed twice, the second time with {json.loads(was)['bytes'] / 1e6:.0f} MB kept; all bytes are equal")
 
 
