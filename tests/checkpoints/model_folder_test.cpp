@@ -43,9 +43,8 @@ TEST_F(ModelFolder, GivesTheSameLogitsAfterExportAndImport) {
   export_to(out_, at::kFloat, 1 << 30);
   auto again = import_model(*open_model_source(out_), {.dtype = at::kFloat});
   EXPECT_TRUE(at::equal(logits_of(*again), logits_of(*model_)));
-  EXPECT_THAT(files_of(out_),
-              UnorderedElementsAre("config.json", "generation_config.json", "model.safetensors",
-                                   "tokenizer_config.json"));
+  EXPECT_THAT(files_of(out_), UnorderedElementsAre("config.json", "generation_config.json",
+                                                   "model.safetensors", "tokenizer_config.json"));
 }
 
 TEST_F(ModelFolder, GivesTheSameLogitsInShards) {
