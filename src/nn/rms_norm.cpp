@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -102,7 +103,8 @@ std::tuple<at::Tensor, at::Tensor> plain_forward(const at::Tensor& x, const at::
     const at::Tensor value = exact(from.narrow(0, first, count));
     const at::Tensor inverse = inverse_rms.narrow(0, first, count);
     inverse.copy_((value.square().mean({-1}, /*keepdim=*/true) + eps).rsqrt());
-    to.narrow(0, first, count).copy_(value * inverse * scale);
+    at::Tensor normed = to.narrow(0, first, count);
+    at::mul_out(normed, value * inverse, scale);
   });
   return {y, inverse_rms.squeeze(1)};
 }
@@ -125,7 +127,8 @@ std::tuple<at::Tensor, at::Tensor> plain_backward(const at::Tensor& grad, const 
     const at::Tensor normed = exact(from.narrow(0, first, count)) * inverse;
     const at::Tensor grad_normed = exact_grad * scale;
     const at::Tensor along = (grad_normed * normed).mean({-1}, /*keepdim=*/true);
-    to.narrow(0, first, count).copy_((grad_normed - normed * along) * inverse);
+    at::Tensor grad_rows_x = to.narrow(0, first, count);
+    at::mul_out(grad_rows_x, grad_normed - normed * along, inverse);
     if (shares.defined()) shares[block].copy_((exact_grad * normed).sum(0));
   });
   return {grad_x, shares.defined() ? shares.sum(0).to(weight.scalar_type()) : shares};

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -52,7 +53,8 @@ at::Tensor cpu_forward(const at::Tensor& gate, const at::Tensor& up) {
     const at::Tensor g = gate.view(-1), u = up.view(-1), to = out.view(-1);
     for_each_row_block(gate.numel(), 1, [&](int64_t first, int64_t count, int64_t) {
       const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count); };
-      part(to).copy_(at::silu(exact(part(g))) * exact(part(u)));
+      at::Tensor product = part(to);
+      at::mul_out(product, at::silu(exact(part(g))), exact(part(u)));
     });
     return out;
   }
@@ -73,7 +75,8 @@ std::tuple<at::Tensor, at::Tensor> cpu_backward(const at::Tensor& grad, const at
       const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count); };
       const at::Tensor exact_grad = exact(part(d)), exact_gate = exact(part(g));
       part(to_gate).copy_(at::silu_backward(exact_grad * exact(part(u)), exact_gate));
-      part(to_up).copy_(exact_grad * at::silu(exact_gate));
+      at::Tensor up_part = part(to_up);
+      at::mul_out(up_part, exact_grad, at::silu(exact_gate));
     });
     return {grad_gate, grad_up};
   }
