@@ -8,6 +8,7 @@
 
 #include "src/core/error.h"
 #include "src/core/text.h"
+#include "src/core/write_all.h"
 
 namespace longspan {
 
@@ -57,20 +58,7 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
 
 void AtomicFile::write(const void* bytes, size_t size) {
-  const char* at = static_cast<const char*>(bytes);
-  while (size > 0) {
-    ssize_t written = ::write(file_, at, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      fail(ExitCode::kFailure,
-           "{}: cannot write after {} bytes: {}; free some disk space or write "
-           "elsewhere",
-           path_.string(), size_, std::strerror(errno));
-    }
-    at += written;
-    size -= static_cast<size_t>(written);
-    size_ += written;
-  }
+  write_all(file_, bytes, size, size_, path_, "free some disk space or write elsewhere");
 }
 
 void AtomicFile::commit() {

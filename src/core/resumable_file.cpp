@@ -9,6 +9,7 @@
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/core/write_all.h"
 
 namespace longspan {
 
@@ -62,20 +63,8 @@ ResumableFile::~ResumableFile() {
 void ResumableFile::write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
 
 void ResumableFile::write(const void* bytes, size_t size) {
-  const char* at = static_cast<const char*>(bytes);
-  while (size > 0) {
-    ssize_t written = ::write(file_, at, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      fail(ExitCode::kFailure,
-           "{}: cannot write after {} bytes: {}; free some disk space, then give the same command "
-           "again",
-           place_.string(), size_, std::strerror(errno));
-    }
-    at += written;
-    size -= static_cast<size_t>(written);
-    size_ += written;
-  }
+  write_all(file_, bytes, size, size_, place_,
+            "free some disk space, then give the same command again");
 }
 
 void ResumableFile::end_part() {
