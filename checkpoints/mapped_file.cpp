@@ -76,10 +76,10 @@ void MappedFile::forget(int64_t offset, int64_t bytes) const {
 
 at::Tensor view_of(std::shared_ptr<const MappedFile> file, int64_t offset, at::IntArrayRef shape,
                    at::ScalarType dtype) {
-  void* bytes = const_cast<std::byte*>(file->data() + offset);
+  auto* bytes = const_cast<std::byte*>(file->data() + offset);
   if (reinterpret_cast<uintptr_t>(bytes) % c10::elementSize(dtype) != 0) {
     at::Tensor copy = at::empty(shape, dtype);
-    std::memcpy(copy.data_ptr(), bytes, copy.nbytes());
+    std::copy_n(bytes, copy.nbytes(), static_cast<std::byte*>(copy.data_ptr()));
     return copy;
   }
   auto size = static_cast<int64_t>(c10::elementSize(dtype)) * c10::multiply_integers(shape);

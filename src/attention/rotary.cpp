@@ -10,7 +10,7 @@
 
 #include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/operators.h"
-#include "src/attention/kernels/rotary_bf16.h"
+#include "src/attention/kernels/rotary_kernels.h"
 
 namespace longspan {
 
@@ -48,19 +48,25 @@ class Rotate : public torch::autograd::Function<Rotate> {
 };
 
 /// The result's memory is [B, T, H, D], as that of the projection which made x.
-at::Tensor rotate_bf16(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
-                       bool inverse) {
+at::Tensor rotate_by_kernel(rotation::RotateTokens rotate_tokens, const at::Tensor& x,
+                            const at::Tensor& cos, const at::Tensor& sin, bool inverse) {
   const int64_t batch = x.size(0), heads = x.size(1), tokens = x.size(2), size = x.size(3);
   const int64_t half = cos.size(3);
   at::Tensor out = at::empty({batch, tokens, heads, size}, x.options());
+  const rotation::Heads in{.x = x.const_data_ptr(),
+                           .batch_stride = x.stride(0),
+                           .head_stride = x.stride(1),
+                           .token_stride = x.stride(2),
+                           .cos = cos.const_data_ptr(),
+                           .sin = sin.const_data_ptr(),
+                           .table_batch_stride = cos.size(0) == 1 ? 0 : tokens * half,
+                           .heads = heads,
+                           .tokens = tokens,
+                           .half = half,
+                           .rest = size - 2 * half,
+                           .inverse = inverse};
   at::parallel_for(0, batch * tokens, kGrainTokens, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t b = i / tokens, t = i % tokens;
-      const int64_t table = ((cos.size(0) == 1 ? 0 : b) * tokens + t) * half;
-      bf16::rotate_heads(bf16_data(x) + b * x.stride(0) + t * x.stride(2), x.stride(1),
-                         bf16_data(cos) + table, bf16_data(sin) + table, heads, half,
-                         size - 2 * half, inverse, mutable_bf16_data(out) + i * heads * size);
-    }
+    rotate_tokens(in, begin, end, out.mutable_data_ptr());
   });
   return out.transpose(1, 2);
 }
@@ -97,8 +103,9 @@ TORCH_LIBRARY_FRAGMENT(longspan, library) {
 TORCH_LIBRARY_IMPL(longspan, CPU, library) {
   library.impl("rotate_heads", [](const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                                   bool inverse) {
-    const bool vectorised = runs_bf16_kernels(x) && runs_bf16_kernels(cos);
-    return vectorised ? rotate_bf16(x, cos, sin, inverse) : rotate_plain(x, cos, sin, inverse);
+    const auto* kernel = cos.scalar_type() == x.scalar_type() ? rotation::kernel_for(x) : nullptr;
+    return kernel ? rotate_by_kernel(*kernel, x, cos, sin, inverse)
+                  : rotate_plain(x, cos, sin, inverse);
   });
 }
 

@@ -87,7 +87,7 @@ std::string human_duration(double seconds) {
 }
 
 std::string read_file(const std::filesystem::path& path, ExitCode code) {
-  constexpr size_t kLargest = size_t{1} << 30, kBlock = size_t{1} << 20;
+  constexpr size_t kLargest = size_t{1} << 30, kBlock = size_t{1} << 16;
   std::error_code error;
   auto status = std::filesystem::status(path, error);
   bool piped = path.parent_path() == "/dev/fd";  // <(command); any other pipe may never have an end

@@ -4,17 +4,14 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mul.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <tuple>
 
-#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/operators.h"
-#include "src/nn/kernels/elementwise_bf16.h"
-#include "src/nn/row_blocks.h"
+#include "src/nn/kernels/elementwise.h"
 
 namespace longspan {
 
@@ -55,34 +52,41 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
   }
 };
 
-std::tuple<at::Tensor, at::Tensor> bf16_forward(const at::Tensor& x, const at::Tensor& weight,
-                                                double eps) {
-  const int64_t size = x.size(-1), rows = x.numel() / size;
+elementwise::NormRows rows_of(const at::Tensor& x, const at::Tensor& weight, bool zero_centered) {
+  return {x.const_data_ptr(), weight.const_data_ptr(), zero_centered ? 1.0f : 0.0f, x.size(-1)};
+}
+
+std::tuple<at::Tensor, at::Tensor> kernel_forward(const elementwise::Kernels& kernels,
+                                                  const at::Tensor& x, const at::Tensor& weight,
+                                                  double eps, bool zero_centered) {
+  const int64_t rows = x.numel() / x.size(-1);
   at::Tensor y = at::empty_like(x), inverse_rms = at::empty({rows}, x.options().dtype(at::kFloat));
+  const elementwise::NormRows in = rows_of(x, weight, zero_centered);
   at::parallel_for(0, rows, kGrainRows, [&](int64_t begin, int64_t end) {
-    bf16::rms_norm_forward(bf16_data(x) + begin * size, bf16_data(weight), end - begin, size,
-                           static_cast<float>(eps), mutable_bf16_data(y) + begin * size,
-                           inverse_rms.mutable_data_ptr<float>() + begin);
+    kernels.rms_norm_forward(in, static_cast<float>(eps), begin, end, y.mutable_data_ptr(),
+                             inverse_rms.mutable_data_ptr<float>());
   });
   return {y, inverse_rms};
 }
 
-std::tuple<at::Tensor, at::Tensor> bf16_backward(const at::Tensor& grad, const at::Tensor& x,
-                                                 const at::Tensor& weight,
-                                                 const at::Tensor& inverse_rms, bool wants_weight) {
+std::tuple<at::Tensor, at::Tensor> kernel_backward(const elementwise::Kernels& kernels,
+                                                   const at::Tensor& grad, const at::Tensor& x,
+                                                   const at::Tensor& weight,
+                                                   const at::Tensor& inverse_rms,
+                                                   bool zero_centered, bool wants_weight) {
   const int64_t size = x.size(-1), rows = x.numel() / size;
   at::Tensor grad_x = at::empty_like(x);
   at::Tensor grad_weight;  // a share of each thread, summed in their order
   if (wants_weight) {
     grad_weight = at::zeros({at::get_num_threads(), size}, x.options().dtype(at::kFloat));
   }
+  const elementwise::NormRows in = rows_of(x, weight, zero_centered);
   at::parallel_for(0, rows, kGrainRows, [&](int64_t begin, int64_t end) {
     float* share = grad_weight.defined()
                        ? grad_weight.mutable_data_ptr<float>() + at::get_thread_num() * size
                        : nullptr;
-    bf16::rms_norm_backward(bf16_data(grad) + begin * size, bf16_data(x) + begin * size,
-                            bf16_data(weight), inverse_rms.const_data_ptr<float>() + begin,
-                            end - begin, size, mutable_bf16_data(grad_x) + begin * size, share);
+    kernels.rms_norm_backward(grad.const_data_ptr(), in, inverse_rms.const_data_ptr<float>(), begin,
+                              end, grad_x.mutable_data_ptr(), share);
   });
   if (grad_weight.defined()) grad_weight = grad_weight.sum(0).to(weight.scalar_type());
   return {grad_x, grad_weight};
@@ -95,18 +99,10 @@ at::Tensor scale_of(const at::Tensor& weight, bool zero_centered) {
 
 std::tuple<at::Tensor, at::Tensor> plain_forward(const at::Tensor& x, const at::Tensor& weight,
                                                  double eps, bool zero_centered) {
-  const int64_t size = x.size(-1), rows = x.numel() / size;
-  const at::Tensor from = x.view({rows, size}), scale = scale_of(weight, zero_centered);
-  at::Tensor y = at::empty_like(x), inverse_rms = at::empty({rows, 1}, scale.options());
-  const at::Tensor to = y.view({rows, size});
-  for_each_row_block(rows, size, [&](int64_t first, int64_t count, int64_t) {
-    const at::Tensor value = exact(from.narrow(0, first, count));
-    const at::Tensor inverse = inverse_rms.narrow(0, first, count);
-    inverse.copy_((value.square().mean({-1}, /*keepdim=*/true) + eps).rsqrt());
-    at::Tensor normed = to.narrow(0, first, count);
-    at::mul_out(normed, value * inverse, scale);
-  });
-  return {y, inverse_rms.squeeze(1)};
+  const at::Tensor value = exact(x);
+  const at::Tensor inverse = (value.square().mean({-1}, /*keepdim=*/true) + eps).rsqrt();
+  const at::Tensor y = value * inverse * scale_of(weight, zero_centered);
+  return {y.to(x.scalar_type()), inverse.view({-1})};
 }
 
 std::tuple<at::Tensor, at::Tensor> plain_backward(const at::Tensor& grad, const at::Tensor& x,
@@ -114,24 +110,19 @@ std::tuple<at::Tensor, at::Tensor> plain_backward(const at::Tensor& grad, const 
                                                   const at::Tensor& inverse_rms, bool zero_centered,
                                                   bool wants_weight) {
   const int64_t size = x.size(-1), rows = x.numel() / size;
-  const int64_t blocks = (rows + rows_of_block(size) - 1) / rows_of_block(size);
-  const at::Tensor from = x.view({rows, size}), grad_rows = grad.view({rows, size});
-  const at::Tensor scale = scale_of(weight, zero_centered);
-  at::Tensor grad_x = at::empty_like(x);
-  const at::Tensor to = grad_x.view({rows, size});
-  at::Tensor shares;  // of each block in the weight's gradient
-  if (wants_weight) shares = at::empty({blocks, size}, scale.options());
-  for_each_row_block(rows, size, [&](int64_t first, int64_t count, int64_t block) {
-    const at::Tensor inverse = inverse_rms.narrow(0, first, count).unsqueeze(1);
-    const at::Tensor exact_grad = exact(grad_rows.narrow(0, first, count));
-    const at::Tensor normed = exact(from.narrow(0, first, count)) * inverse;
-    const at::Tensor grad_normed = exact_grad * scale;
-    const at::Tensor along = (grad_normed * normed).mean({-1}, /*keepdim=*/true);
-    at::Tensor grad_rows_x = to.narrow(0, first, count);
-    at::mul_out(grad_rows_x, grad_normed - normed * along, inverse);
-    if (shares.defined()) shares[block].copy_((exact_grad * normed).sum(0));
-  });
-  return {grad_x, shares.defined() ? shares.sum(0).to(weight.scalar_type()) : shares};
+  const at::Tensor inverse = inverse_rms.unsqueeze(1), exact_grad = exact(grad.view({rows, size}));
+  const at::Tensor normed = exact(x.view({rows, size})) * inverse;
+  const at::Tensor grad_normed = exact_grad * scale_of(weight, zero_centered);
+  const at::Tensor along = (grad_normed * normed).mean({-1}, /*keepdim=*/true);
+  at::Tensor grad_x = ((grad_normed - normed * along) * inverse).to(x.scalar_type()).view_as(x);
+  at::Tensor grad_weight;
+  if (wants_weight) grad_weight = (exact_grad * normed).sum(0).to(weight.scalar_type());
+  return {grad_x, grad_weight};
+}
+
+/// Null where the plain form does the work.
+const elementwise::Kernels* kernels_for(const at::Tensor& x, const at::Tensor& weight) {
+  return x.scalar_type() == weight.scalar_type() ? elementwise::kernels_for(x) : nullptr;
 }
 
 }  // namespace
@@ -150,17 +141,19 @@ TORCH_LIBRARY_FRAGMENT(longspan, library) {
 }
 
 TORCH_LIBRARY_IMPL(longspan, CPU, library) {
-  library.impl("rms_norm", [](const at::Tensor& x, const at::Tensor& weight, double eps,
-                              bool zero_centered) {
-    const bool vectorised = runs_bf16_kernels(x) && runs_bf16_kernels(weight) && !zero_centered;
-    return vectorised ? bf16_forward(x, weight, eps) : plain_forward(x, weight, eps, zero_centered);
-  });
+  library.impl("rms_norm",
+               [](const at::Tensor& x, const at::Tensor& weight, double eps, bool zero_centered) {
+                 const auto* kernels = kernels_for(x, weight);
+                 return kernels ? kernel_forward(*kernels, x, weight, eps, zero_centered)
+                                : plain_forward(x, weight, eps, zero_centered);
+               });
   library.impl("rms_norm_backward", [](const at::Tensor& grad, const at::Tensor& x,
                                        const at::Tensor& weight, const at::Tensor& inverse_rms,
                                        bool zero_centered, bool wants_weight) {
-    const bool vectorised = runs_bf16_kernels(x) && runs_bf16_kernels(weight) && !zero_centered;
-    return vectorised ? bf16_backward(grad, x, weight, inverse_rms, wants_weight)
-                      : plain_backward(grad, x, weight, inverse_rms, zero_centered, wants_weight);
+    const auto* kernels = kernels_for(x, weight);
+    return kernels ? kernel_backward(*kernels, grad, x, weight, inverse_rms, zero_centered,
+                                     wants_weight)
+                   : plain_backward(grad, x, weight, inverse_rms, zero_centered, wants_weight);
   });
 }
 

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mul.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -11,10 +10,8 @@
 
 #include <tuple>
 
-#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/operators.h"
-#include "src/nn/kernels/elementwise_bf16.h"
-#include "src/nn/row_blocks.h"
+#include "src/nn/kernels/elementwise.h"
 
 namespace longspan {
 
@@ -48,42 +45,28 @@ class SwiGlu : public torch::autograd::Function<SwiGlu> {
 };
 
 at::Tensor cpu_forward(const at::Tensor& gate, const at::Tensor& up) {
+  const auto* kernels = elementwise::kernels_for(gate);
+  if (kernels == nullptr) return (at::silu(exact(gate)) * exact(up)).to(gate.scalar_type());
   at::Tensor out = at::empty_like(gate);
-  if (!runs_bf16_kernels(gate)) {
-    const at::Tensor g = gate.view(-1), u = up.view(-1), to = out.view(-1);
-    for_each_row_block(gate.numel(), 1, [&](int64_t first, int64_t count, int64_t) {
-      const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count); };
-      at::Tensor product = part(to);
-      at::mul_out(product, at::silu(exact(part(g))), exact(part(u)));
-    });
-    return out;
-  }
   at::parallel_for(0, gate.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    bf16::swiglu_forward(bf16_data(gate) + begin, bf16_data(up) + begin, end - begin,
-                         mutable_bf16_data(out) + begin);
+    kernels->swiglu_forward(gate.const_data_ptr(), up.const_data_ptr(), begin, end,
+                            out.mutable_data_ptr());
   });
   return out;
 }
 
 std::tuple<at::Tensor, at::Tensor> cpu_backward(const at::Tensor& grad, const at::Tensor& gate,
                                                 const at::Tensor& up) {
-  at::Tensor grad_gate = at::empty_like(grad), grad_up = at::empty_like(grad);
-  if (!runs_bf16_kernels(gate)) {
-    const at::Tensor d = grad.view(-1), g = gate.view(-1), u = up.view(-1);
-    const at::Tensor to_gate = grad_gate.view(-1), to_up = grad_up.view(-1);
-    for_each_row_block(grad.numel(), 1, [&](int64_t first, int64_t count, int64_t) {
-      const auto part = [&](const at::Tensor& x) { return x.narrow(0, first, count); };
-      const at::Tensor exact_grad = exact(part(d)), exact_gate = exact(part(g));
-      part(to_gate).copy_(at::silu_backward(exact_grad * exact(part(u)), exact_gate));
-      at::Tensor up_part = part(to_up);
-      at::mul_out(up_part, exact_grad, at::silu(exact_gate));
-    });
-    return {grad_gate, grad_up};
+  const auto* kernels = elementwise::kernels_for(gate);
+  if (kernels == nullptr) {
+    const at::Tensor exact_grad = exact(grad), exact_gate = exact(gate);
+    return {at::silu_backward(exact_grad * exact(up), exact_gate).to(gate.scalar_type()),
+            (exact_grad * at::silu(exact_gate)).to(gate.scalar_type())};
   }
-  at::parallel_for(0, grad.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    bf16::swiglu_backward(bf16_data(grad) + begin, bf16_data(gate) + begin, bf16_data(up) + begin,
-                          end - begin, mutable_bf16_data(grad_gate) + begin,
-                          mutable_bf16_data(grad_up) + begin);
+  at::Tensor grad_gate = at::empty_like(grad), grad_up = at::empty_like(grad);
+  at::parallel_for(0, gate.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    kernels->swiglu_backward(grad.const_data_ptr(), gate.const_data_ptr(), up.const_data_ptr(),
+                             begin, end, grad_gate.mutable_data_ptr(), grad_up.mutable_data_ptr());
   });
   return {grad_gate, grad_up};
 }

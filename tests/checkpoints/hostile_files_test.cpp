@@ -65,6 +65,18 @@ TEST(HostileConfig, ARopeScalingWithoutAFactorTakesItFromTheLengths) {
   EXPECT_EQ(read_hf_config(config, "x").rope_scaling->factor(), 2.0);
 }
 
+// Found by config_fuzz: it was refused, and divided by until then.
+TEST(HostileConfig, EveryZerothLayerIsAnError) {
+  for (auto [family, key] : {std::pair{"smollm3", "no_rope_layer_interval"},
+                             {"gemma3_text", "sliding_window_pattern"}}) {
+    Json config = small_config();
+    config["model_type"] = family;
+    config[key] = 0;
+    EXPECT_THAT(error_of([&] { read_hf_config(config, "x"); }),
+                HasSubstr(std::string(key) + ": 0 is out of range"));
+  }
+}
+
 /// What is said of a folder whose index names this shard.
 std::string refused_shard(const std::string& name) {
   TemporaryFolder folder;

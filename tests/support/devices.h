@@ -3,9 +3,11 @@
 #include <ATen/Context.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 
 #include "src/core/cuda.h"
+#include "tests/support/processors.h"
 
 namespace longspan {
 
@@ -13,20 +15,29 @@ namespace longspan {
 /// is CUDA, and at::manual_seed makes it ask.
 inline const std::string cuda_missing = load_cuda(LONGSPAN_CUDA_PLUGIN);
 
-/// A test of an operator, on each device that has a kernel for it. Use INSTANTIATE_ON_DEVICES.
-class OnDevice : public ::testing::TestWithParam<at::DeviceType> {
+/// A test of an operator on "CUDA", and on the CPU with the kernel of each processor. Use
+/// INSTANTIATE_ON_DEVICES.
+class OnDevice : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (GetParam() != at::kCUDA) return;
-    if (!cuda_missing.empty()) GTEST_SKIP() << "not run on CUDA: " << cuda_missing;
-    if (!at::hasCUDA()) GTEST_SKIP() << "not run on CUDA: LibTorch sees no GPU";
+    if (device().is_cuda()) {
+      if (!cuda_missing.empty()) GTEST_SKIP() << "not run on CUDA: " << cuda_missing;
+      if (!at::hasCUDA()) GTEST_SKIP() << "not run on CUDA: LibTorch sees no GPU";
+      return;
+    }
+    if (auto reason = beyond_this_processor(GetParam()); !reason.empty()) GTEST_SKIP() << reason;
+    processor_.emplace(GetParam());
   }
 
-  static at::Device device() { return GetParam(); }
+  static at::Device device() { return std::string(GetParam()) == "CUDA" ? at::kCUDA : at::kCPU; }
+
+ private:
+  std::optional<ForcedProcessor> processor_;
 };
 
 }  // namespace longspan
 
-#define INSTANTIATE_ON_DEVICES(FIXTURE)                                              \
-  INSTANTIATE_TEST_SUITE_P(Devices, FIXTURE, ::testing::Values(at::kCPU, at::kCUDA), \
-                           [](const auto& name) { return c10::DeviceTypeName(name.param); })
+#define INSTANTIATE_ON_DEVICES(FIXTURE)                                                        \
+  INSTANTIATE_TEST_SUITE_P(Devices, FIXTURE,                                                   \
+                           ::testing::Values("none", "avx2", "avx512", "avx512_bf16", "CUDA"), \
+                           [](const auto& name) { return std::string(name.param); })

@@ -60,7 +60,7 @@ std::vector<std::string> differing_paths(const Json& a, const Json& b) {
       for (const auto& [key, value] : side->items()) flat_keys[key] = nullptr;
     }
     for (const auto& [key, unused] : flat_keys.items()) {
-      auto child = [&key](const Json& json) {
+      auto child = [&key = key](const Json& json) {  // clang 14 captures no binding itself
         if (json.is_object()) return json.contains(key) ? json.at(key) : Json();
         size_t index = std::stoul(key);
         return index < json.size() ? json.at(index) : Json();

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-// The vectors of the attention kernel on AVX2 with FMA: the names of vector_avx512.h, for its
+// The vectors of our kernels on AVX2 with FMA: the names of vector_avx512.h, for its
 // reasons in an unnamed namespace and only for files built for such a processor.
 
 namespace longspan::flash {
@@ -21,13 +21,15 @@ struct Avx2 {
   static Vector add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
   static Vector subtract(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
   static Vector multiply(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
+  static Vector divide(Vector a, Vector b) { return _mm256_div_ps(a, b); }
+  static Vector minimum(Vector a, Vector b) { return _mm256_min_ps(a, b); }
   static Vector maximum(Vector a, Vector b) { return _mm256_max_ps(a, b); }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
   static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm256_fmsub_ps(a, b, c); }
   static Vector round(Vector x) {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
-  /// x * 2^n of whole n; 0 where n < -126, whose results would be denormal.
+  /// x * 2^n of whole n <= 128; 0 where n < -126, whose results would be denormal.
   static Vector scale(Vector x, Vector n) {
     const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     const Vector power = _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));

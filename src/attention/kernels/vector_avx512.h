@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-// The vectors of the attention kernel on AVX-512 (F, BW, VL, DQ). vector_avx2.h has the same names.
+// The vectors of our kernels on AVX-512 (F, BW, VL, DQ). vector_avx2.h has the same names.
 //
 // In an unnamed namespace, and included only by files built for such a processor: a function which
 // the linker may share with other files would carry AVX-512 to processors without it. For the same
@@ -29,6 +29,8 @@ struct Avx512 {
   static Vector add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
   static Vector subtract(Vector a, Vector b) { return _mm512_sub_ps(a, b); }
   static Vector multiply(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
+  static Vector divide(Vector a, Vector b) { return _mm512_div_ps(a, b); }
+  static Vector minimum(Vector a, Vector b) { return _mm512_min_ps(a, b); }
   static Vector maximum(Vector a, Vector b) { return _mm512_max_ps(a, b); }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
   static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm512_fmsub_ps(a, b, c); }

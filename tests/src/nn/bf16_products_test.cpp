@@ -9,8 +9,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <vector>
+
+#include "tests/support/processors.h"
 
 namespace longspan {
 namespace {
@@ -19,9 +20,8 @@ class Bf16Products : public testing::Test {
  protected:
   Bf16Products() {
     at::manual_seed(1);
-    setenv("LONGSPAN_CPU", "none", 1);
+    const ForcedProcessor plain("none");
     use_float32_for_bf16_products();
-    unsetenv("LONGSPAN_CPU");
   }
 };
 

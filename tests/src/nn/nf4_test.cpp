@@ -49,7 +49,7 @@ TEST_P(Nf4On, DequantisesToTheBitsOfItsDefinition) {
   for (at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
     const Nf4Weight weight = some_weight(dtype);
     const at::Tensor dense = dequantize(on_device(weight, device()));
-    EXPECT_EQ(dense.device().type(), GetParam());
+    EXPECT_EQ(dense.device().type(), device().type());
     EXPECT_EQ(dense.scalar_type(), dtype);
     EXPECT_TRUE(dense.cpu().equal(plain(weight))) << dtype;
   }

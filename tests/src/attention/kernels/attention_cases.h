@@ -15,7 +15,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -23,6 +22,7 @@
 
 #include "src/attention/kernels/causal_attention.h"
 #include "tests/support/gradients.h"
+#include "tests/support/processors.h"
 
 // Attention of random operands in many shapes, its results and gradients, and the plain reference.
 
@@ -158,13 +158,6 @@ inline Results run(const Operands& operands, const Attention& attend) {
   out.backward(operands.grad_out);
   return {{out.detach(), q.grad(), k.grad(), v.grad()}, out.grad_fn()->name()};
 }
-
-/// LONGSPAN_CPU while it lives.
-class ForcedProcessor {
- public:
-  explicit ForcedProcessor(const char* name) { setenv("LONGSPAN_CPU", name, 1); }
-  ~ForcedProcessor() { unsetenv("LONGSPAN_CPU"); }
-};
 
 inline Results run_sdpa(const Operands& operands) {
   const ForcedProcessor forced("none");

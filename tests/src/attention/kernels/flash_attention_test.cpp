@@ -2,7 +2,6 @@
 
 #include <ATen/ops/linalg_vector_norm.h>
 
-#include "src/core/processor.h"
 #include "tests/src/attention/kernels/attention_cases.h"
 
 namespace longspan {
@@ -13,14 +12,8 @@ class FlashAttentionOn : public CausalAttention, public ::testing::WithParamInte
  protected:
   void SetUp() override {
     CausalAttention::SetUp();
-    setenv("LONGSPAN_CPU", GetParam().c_str(), 1);
-    try {
-      processor();
-    } catch (const std::exception& error) {
-      unsetenv("LONGSPAN_CPU");
-      GTEST_SKIP() << error.what();
-    }
-    unsetenv("LONGSPAN_CPU");
+    auto reason = beyond_this_processor(GetParam().c_str());
+    if (!reason.empty()) GTEST_SKIP() << reason;
   }
 
   /// Errors against float64 of the flash kernel and of SDPA, in every case and for each result.

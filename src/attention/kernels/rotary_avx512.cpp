@@ -1,0 +1,10 @@
+#include "src/attention/kernels/float_products.h"
+#include "src/attention/kernels/rotary_kernel.h"
+#include "src/attention/kernels/vector_avx512.h"
+
+namespace longspan::rotation {
+
+constexpr RotateTokens kAvx512Float = rotate_tokens<flash::FloatProducts<flash::Avx512, float>>;
+constexpr RotateTokens kAvx512Bf16 = rotate_tokens<flash::FloatProducts<flash::Avx512, uint16_t>>;
+
+}  // namespace longspan::rotation

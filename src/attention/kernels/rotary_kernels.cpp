@@ -1,0 +1,16 @@
+#include "src/attention/kernels/rotary_kernels.h"
+
+#include "src/attention/kernels/built_kernels.h"
+
+namespace longspan::rotation {
+
+const RotateTokens* kernel_for(const at::Tensor& x) {
+  constexpr BuiltKernels<RotateTokens> kBuilt{.avx2_float = &kAvx2Float,
+                                              .avx2_bf16 = &kAvx2Bf16,
+                                              .avx512_float = &kAvx512Float,
+                                              .avx512_bf16 = &kAvx512Bf16,
+                                              .avx512_bf16_native = &kAvx512Bf16Native};
+  return kBuilt.of(x);
+}
+
+}  // namespace longspan::rotation

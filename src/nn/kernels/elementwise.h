@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+
+namespace at {
+class Tensor;
+}
+
+namespace longspan::elementwise {
+
+/// Rows x of [rows, size], which become (weight + weight_offset) * x * inverse_rms.
+struct NormRows {
+  const void* x;
+  const void* weight;  // [size]
+  float weight_offset;
+  int64_t size;
+};
+
+/// The passes of a layer between its matrix products: plain pointers in, no tensors, no threads.
+/// Arrays are contiguous, of one type and any length, and each pass does their elements, or rows,
+/// [begin, end); arithmetic is in float32. One source (swiglu_kernel.h, rms_norm_kernel.h) is built
+/// for each processor.
+struct Kernels {
+  /// out[i] = silu(gate[i]) * up[i]
+  void (*swiglu_forward)(const void* gate, const void* up, int64_t begin, int64_t end, void* out);
+  /// The gradients of gate and up; grad_gate may be gate and grad_up may be up.
+  void (*swiglu_backward)(const void* grad, const void* gate, const void* up, int64_t begin,
+                          int64_t end, void* grad_gate, void* grad_up);
+
+  /// Writes inverse_rms [rows] too, for the backward.
+  void (*rms_norm_forward)(const NormRows& in, float eps, int64_t begin, int64_t end, void* y,
+                           float* inverse_rms);
+  /// Writes grad_x and adds to grad_weight [size], which may be null.
+  void (*rms_norm_backward)(const void* grad, const NormRows& in, const float* inverse_rms,
+                            int64_t begin, int64_t end, void* grad_x, float* grad_weight);
+};
+
+// By processor, and by the type of the tensors.
+extern const Kernels kAvx2Float;
+extern const Kernels kAvx2Bf16;
+extern const Kernels kAvx512Float;
+extern const Kernels kAvx512Bf16;
+extern const Kernels kAvx512Bf16Native;  // rounds to bf16 by the instruction for it
+
+/// The kernels for tensors like x on this processor; null when there are none.
+const Kernels* kernels_for(const at::Tensor& x);
+
+}  // namespace longspan::elementwise

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "src/nn/kernels/rms_norm_kernel.h"
+#include "src/nn/kernels/swiglu_kernel.h"
+
+namespace longspan::elementwise {
+namespace {
+
+/// The kernels on the vectors of K, all of it in the file that includes this.
+template <class K>
+constexpr Kernels kernels_of() {
+  return {.swiglu_forward = swiglu_forward<K>,
+          .swiglu_backward = swiglu_backward<K>,
+          .rms_norm_forward = rms_norm_forward<K>,
+          .rms_norm_backward = rms_norm_backward<K>};
+}
+
+}  // namespace
+}  // namespace longspan::elementwise

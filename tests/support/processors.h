@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdlib>
+#include <exception>
+#include <string>
+
+#include "src/core/processor.h"
+
+namespace longspan {
+
+/// LONGSPAN_CPU while it lives.
+class ForcedProcessor {
+ public:
+  explicit ForcedProcessor(const char* name) { setenv("LONGSPAN_CPU", name, 1); }
+  ~ForcedProcessor() { unsetenv("LONGSPAN_CPU"); }
+  ForcedProcessor(const ForcedProcessor&) = delete;
+  ForcedProcessor& operator=(const ForcedProcessor&) = delete;
+};
+
+/// Why this processor cannot be taken for that one, or nothing.
+inline std::string beyond_this_processor(const char* name) {
+  const ForcedProcessor forced(name);
+  try {
+    processor();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace longspan
