@@ -1,8 +1,8 @@
 #include "recipes/recipe_plan.h"
 
 #include "checkpoints/model_source.h"
+#include "src/core/process_memory.h"
 #include "src/core/text.h"
-#include "trainer/process_memory.h"
 
 namespace longspan {
 

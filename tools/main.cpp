@@ -11,6 +11,7 @@
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/nn/bf16_products.h"
+#include "src/nn/page_allocator.h"
 #include "tools/command.h"
 
 namespace longspan {
@@ -86,6 +87,7 @@ int main(int argc, char** argv) {
   std::signal(SIGBUS, longspan::on_bus_error);
   try {
     longspan::use_float32_for_bf16_products();
+    longspan::use_page_allocator();
     return longspan::run(argc, argv);
   } catch (const longspan::Error& e) {
     longspan::log_error(e.what());

@@ -9,6 +9,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/nn/page_allocator.h"
 #include "tools/open_store.h"
 #include "tools/recipe_arguments.h"
 #include "trainer/observers/metrics.h"
@@ -16,7 +17,6 @@
 #include "trainer/observers/stop_on_signal.h"
 #include "trainer/parameter_count.h"
 #include "trainer/plan_report.h"
-#include "trainer/process_memory.h"
 #include "trainer/trainer.h"
 #include "trainer/training_flops.h"
 
@@ -189,7 +189,7 @@ int run(const Recipe& recipe, const Inputs& inputs, const std::optional<fs::path
   resolved.write(write_yaml(resolved_recipe(recipe)));
   resolved.commit();
 
-  keep_freed_memory();
+  keep_freed_scratch();
   set_seed_and_threads(recipe.train);
   auto dtype = recipe.model.dtype == "float32" ? at::kFloat : at::kBFloat16;
   auto model = import_model(

@@ -8,10 +8,10 @@
 
 #include "checkpoints/mapped_weights.h"
 #include "src/core/error.h"
+#include "src/core/process_memory.h"
 #include "src/nn/activation_store.h"
 #include "trainer/learning_rate.h"
 #include "trainer/loss.h"
-#include "trainer/process_memory.h"
 
 namespace longspan {
 

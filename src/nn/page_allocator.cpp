@@ -1,13 +1,19 @@
 #include "src/nn/page_allocator.h"
 
 #include <c10/core/CPUAllocator.h>
+#include <c10/util/Exception.h>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
+
+#include "src/core/process_memory.h"
+#include "src/core/text.h"
 
 namespace longspan {
 
@@ -17,6 +23,11 @@ constexpr size_t kLeastBytes = size_t{1} << 20;  // smaller tensors stay in glib
 constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
 
 size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+bool machine_has(size_t bytes) {
+  const int64_t available = available_memory_bytes();
+  return available == 0 || bytes <= static_cast<size_t>(available + free_swap_bytes());
+}
 
 /// New pages at a multiple of kHugePage; null when there is no memory.
 char* map_pages(size_t bytes) {
@@ -35,7 +46,7 @@ char* map_pages(size_t bytes) {
 /// The pages of all tensors and those kept for the next.
 class Pages {
  public:
-  /// Null when there is no memory.
+  /// Throws c10::OutOfMemoryError.
   char* take(size_t bytes) {
     bytes = whole_pages(bytes);
     const std::lock_guard lock(mutex_);
@@ -43,12 +54,12 @@ class Pages {
     if (!data) {
       const size_t most = std::max<size_t>(peak_live_, live_bytes_ + bytes);
       give_back_until(most - live_bytes_ - bytes);
-      data = map_pages(bytes);
+      data = machine_has(bytes) ? map_pages(bytes) : nullptr;
       if (!data) {
         give_back_until(0);
-        data = map_pages(bytes);
+        data = machine_has(bytes) ? map_pages(bytes) : nullptr;
       }
-      if (!data) return nullptr;
+      if (!data) fail_for(bytes);
     }
     live_[data] = bytes;
     live_bytes_ += bytes;
@@ -93,6 +104,15 @@ class Pages {
     return found.data;
   }
 
+  [[noreturn]] void fail_for(size_t bytes) const {
+    const auto human = [](auto count) { return human_bytes(static_cast<double>(count)); };
+    C10_THROW_ERROR(
+        OutOfMemoryError,
+        fmt::format("a tensor of {} beside {} of others does not fit into the {} that the machine "
+                    "has left; give a shorter length or a smaller batch",
+                    human(bytes), human(live_bytes_), human(available_memory_bytes())));
+  }
+
   /// The longest freed go first.
   void give_back_until(size_t most) {
     auto it = freed_.begin();
@@ -118,10 +138,8 @@ Pages& pages() {
 class PageAllocator : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
-    c10::Allocator* small = c10::GetDefaultCPUAllocator();
-    if (bytes < kLeastBytes) return small->allocate(bytes);
+    if (bytes < kLeastBytes) return c10::GetDefaultCPUAllocator()->allocate(bytes);
     char* data = pages().take(bytes);
-    if (!data) return small->allocate(bytes);  // which says how much there was none of
     return {data, data, [](void* freed) { pages().put_back(static_cast<char*>(freed)); },
             c10::DeviceType::CPU};
   }
@@ -135,6 +153,11 @@ class PageAllocator : public c10::Allocator {
 void use_page_allocator() {
   static auto* allocator = new PageAllocator;
   c10::SetCPUAllocator(allocator, /*priority=*/1);
+}
+
+void keep_freed_scratch() {
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
 }
 
 PageUse page_use() { return pages().use(); }

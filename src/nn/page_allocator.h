@@ -12,9 +12,15 @@ namespace longspan {
 /// tensors and freed pages together would exceed the most that tensors ever had. So resident memory
 /// is what live tensors need at their peak and no more.
 ///
+/// A tensor that would need more than the machine has left (memory and swap) is a
+/// c10::OutOfMemoryError: the kernel would promise the pages, and kill the process that touches them.
+///
 /// For the life of the process, at once for tensors that are made from now on. Call it any number
 /// of times.
 void use_page_allocator();
+
+/// Lets the scratch of LibTorch's libraries stay in glibc's heap for what is needed next.
+void keep_freed_scratch();
 
 /// Of the page allocator, in bytes; all 0 before use_page_allocator().
 struct PageUse {

@@ -14,12 +14,12 @@
 #include <functional>
 
 #include "src/core/json.h"
+#include "src/core/process_memory.h"
 #include "src/core/text.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/timing.h"
 #include "trainer/eval/table.h"
-#include "trainer/process_memory.h"
 
 namespace longspan {
 

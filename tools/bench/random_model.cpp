@@ -11,9 +11,9 @@
 #include "checkpoints/hf_exporter.h"
 #include "checkpoints/peft_adapter.h"
 #include "src/core/log.h"
+#include "src/core/process_memory.h"
 #include "src/core/text.h"
 #include "tools/bench/bench.h"
-#include "trainer/process_memory.h"
 
 namespace longspan {
 

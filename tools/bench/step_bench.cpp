@@ -21,7 +21,6 @@
 #include "tools/bench/operator_profile.h"
 #include "tools/bench/timing.h"
 #include "trainer/eval/table.h"
-#include "trainer/process_memory.h"
 #include "trainer/trainer.h"
 #include "trainer/training_flops.h"
 
@@ -235,7 +234,8 @@ Json measure(const cxxopts::ParseResult& parsed) {
   auto loader =
       std::make_shared<const Loader>(std::make_shared<const TokenStore>(recipe.data.path), loading);
 
-  keep_freed_memory();
+  use_page_allocator();
+  keep_freed_scratch();
   set_seed_and_threads(recipe.train);
   auto model = import_model(
       *source, {.dtype = recipe.model.dtype == "float32" ? at::kFloat : at::kBFloat16,

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "src/core/process_memory.h"
+
 namespace longspan {
 namespace {
 
@@ -82,8 +84,10 @@ TEST_F(PageAllocator, KeepsWhatEachThreadWrote) {
   EXPECT_EQ(live(), 0);
 }
 
-TEST_F(PageAllocator, MoreThanThereIsIsLibTorchsError) {
-  EXPECT_THROW(bytes_of(int64_t{1} << 50), c10::Error);
+TEST_F(PageAllocator, MoreThanTheMachineHasIsAnErrorAndNotTheEndOfTheProcess) {
+  EXPECT_THROW(bytes_of(available_memory_bytes() + free_swap_bytes() + (kMiB << 10)),
+               c10::OutOfMemoryError);
+  EXPECT_THROW(bytes_of(int64_t{1} << 50), c10::OutOfMemoryError);
   EXPECT_EQ(live(), 0);
 }
 

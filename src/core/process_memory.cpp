@@ -1,12 +1,7 @@
-#include "trainer/process_memory.h"
-
-#include <malloc.h>
+#include "src/core/process_memory.h"
 
 #include <fstream>
-#include <limits>
 #include <string>
-
-#include "src/nn/page_allocator.h"
 
 namespace longspan {
 
@@ -25,11 +20,6 @@ int64_t kibibytes_of(const char* file, const std::string& key) {
 
 int64_t peak_memory_bytes() { return kibibytes_of("/proc/self/status", "VmHWM"); }
 int64_t available_memory_bytes() { return kibibytes_of("/proc/meminfo", "MemAvailable"); }
-
-void keep_freed_memory() {
-  use_page_allocator();
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-}
+int64_t free_swap_bytes() { return kibibytes_of("/proc/meminfo", "SwapFree"); }
 
 }  // namespace longspan
