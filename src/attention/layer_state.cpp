@@ -21,7 +21,7 @@ std::pair<at::Tensor, at::Tensor> LayerState::append(const at::Tensor& k, const 
   int64_t needed = length_ + k.size(2);
   int64_t capacity = keys_.defined() ? keys_.size(2) : 0;
   if (needed > capacity) {
-    capacity = std::max(needed, 2 * capacity);
+    capacity = std::max(needed, capacity + capacity / 2);
     keys_ = grown(keys_, k, length_, capacity);
     values_ = grown(values_, v, length_, capacity);
   }

@@ -8,7 +8,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/operators.h"
 #include "src/attention/kernels/rotary_kernels.h"
 
@@ -29,6 +28,11 @@ constexpr int64_t kGrainTokens = 32;
 at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                         bool inverse) {
   static const auto op = find_operator<RotateHeads>("longspan::rotate_heads");
+  TORCH_CHECK(cos.sizes() == sin.sizes() && cos.scalar_type() == sin.scalar_type() &&
+                  (cos.size(0) == 1 || cos.size(0) == x.size(0)) && cos.size(2) == x.size(2) &&
+                  2 * cos.size(3) <= x.size(3),
+              "Rotary: cos ", cos.sizes(), " and sin ", sin.sizes(), " do not suit heads ",
+              x.sizes());
   return op.call(with_contiguous_rows(x), cos, sin, inverse);
 }
 
@@ -53,18 +57,18 @@ at::Tensor rotate_by_kernel(rotation::RotateTokens rotate_tokens, const at::Tens
   const int64_t batch = x.size(0), heads = x.size(1), tokens = x.size(2), size = x.size(3);
   const int64_t half = cos.size(3);
   at::Tensor out = at::empty({batch, tokens, heads, size}, x.options());
-  const rotation::Heads in{.x = x.const_data_ptr(),
-                           .batch_stride = x.stride(0),
-                           .head_stride = x.stride(1),
-                           .token_stride = x.stride(2),
-                           .cos = cos.const_data_ptr(),
-                           .sin = sin.const_data_ptr(),
-                           .table_batch_stride = cos.size(0) == 1 ? 0 : tokens * half,
-                           .heads = heads,
-                           .tokens = tokens,
-                           .half = half,
-                           .rest = size - 2 * half,
-                           .inverse = inverse};
+  const rotation::HeadRows in{.x = x.const_data_ptr(),
+                              .batch_stride = x.stride(0),
+                              .head_stride = x.stride(1),
+                              .token_stride = x.stride(2),
+                              .cos = cos.const_data_ptr(),
+                              .sin = sin.const_data_ptr(),
+                              .table_batch_stride = cos.size(0) == 1 ? 0 : tokens * half,
+                              .heads = heads,
+                              .tokens = tokens,
+                              .half = half,
+                              .rest = size - 2 * half,
+                              .inverse = inverse};
   at::parallel_for(0, batch * tokens, kGrainTokens, [&](int64_t begin, int64_t end) {
     rotate_tokens(in, begin, end, out.mutable_data_ptr());
   });

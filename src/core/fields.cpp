@@ -7,21 +7,8 @@
 namespace longspan {
 
 namespace {
-
 const Json kEmptyMap = Json::object();
-
-template <class Number>
-void number_in_range(Fields& fields, std::string_view key, Number& value, Number low, Number high) {
-  Number given = value;
-  fields.optional(key, given);
-  if (given >= low && given <= high) {
-    value = given;
-  } else {
-    fields.error(key, fmt::format("{} is out of range; expected {} to {}", given, low, high));
-  }
 }
-
-}  // namespace
 
 Fields::Fields(const Json& map, Diagnostics& diagnostics, std::string path)
     : map_(&map), diagnostics_(&diagnostics), path_(std::move(path)) {
@@ -55,11 +42,17 @@ void Fields::choice(std::string_view key, std::string& value,
 }
 
 void Fields::in_range(std::string_view key, int64_t& value, int64_t low, int64_t high) {
-  number_in_range(*this, key, value, low, high);
+  optional(key, value);
+  if (value < low || value > high) {
+    error(key, fmt::format("{} is out of range; expected {} to {}", value, low, high));
+  }
 }
 
 void Fields::in_range(std::string_view key, double& value, double low, double high) {
-  number_in_range(*this, key, value, low, high);
+  optional(key, value);
+  if (!(value >= low && value <= high)) {
+    error(key, fmt::format("{} is out of range; expected {} to {}", value, low, high));
+  }
 }
 
 Fields Fields::child(std::string_view key) {

@@ -39,7 +39,7 @@ class Fields {
   }
   /// A string that must be one of `allowed`; the error lists them.
   void choice(std::string_view key, std::string& value, const std::vector<std::string>& allowed);
-  /// A number within [low, high]; one outside is an error and leaves `value` alone.
+  /// A number within [low, high].
   void in_range(std::string_view key, int64_t& value, int64_t low, int64_t high);
   void in_range(std::string_view key, double& value, double low, double high);
 

@@ -26,6 +26,7 @@ void read_gemma3(Fields& fields, ModelConfig& config) {
 
   int64_t pattern = 6;
   fields.in_range("sliding_window_pattern", pattern, 1, int64_t{1} << 31);
+  pattern = std::max<int64_t>(pattern, 1);
   int64_t window = read_sliding_window(fields, config, 4096);
   read_layer_types(fields, config, window,
                    [&](int64_t layer) { return (layer + 1) % pattern != 0; });

@@ -8,6 +8,7 @@ namespace {
 void read_nope_layers(Fields& fields, ModelConfig& config) {
   int64_t interval = 4;
   fields.in_range("no_rope_layer_interval", interval, 1, int64_t{1} << 31);
+  interval = std::max<int64_t>(interval, 1);
   std::vector<int64_t> uses_rope;
   fields.optional("no_rope_layers", uses_rope);
   auto& layers = config.decoder.layers;

@@ -24,9 +24,11 @@ constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
 
 size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
-bool machine_has(size_t bytes) {
+/// Memory and swap that the machine has left.
+size_t left_bytes() {
   const int64_t available = available_memory_bytes();
-  return available == 0 || bytes <= static_cast<size_t>(available + free_swap_bytes());
+  if (available == 0) return std::numeric_limits<size_t>::max();  // not known
+  return static_cast<size_t>(available + free_swap_bytes());
 }
 
 /// New pages at a multiple of kHugePage; null when there is no memory.
@@ -54,10 +56,10 @@ class Pages {
     if (!data) {
       const size_t most = std::max<size_t>(peak_live_, live_bytes_ + bytes);
       give_back_until(most - live_bytes_ - bytes);
-      data = machine_has(bytes) ? map_pages(bytes) : nullptr;
+      data = bytes <= left_bytes() ? map_pages(bytes) : nullptr;
       if (!data) {
         give_back_until(0);
-        data = machine_has(bytes) ? map_pages(bytes) : nullptr;
+        data = bytes <= left_bytes() ? map_pages(bytes) : nullptr;
       }
       if (!data) fail_for(bytes);
     }
@@ -105,12 +107,20 @@ class Pages {
   }
 
   [[noreturn]] void fail_for(size_t bytes) const {
-    const auto human = [](auto count) { return human_bytes(static_cast<double>(count)); };
-    C10_THROW_ERROR(
-        OutOfMemoryError,
-        fmt::format("a tensor of {} beside {} of others does not fit into the {} that the machine "
-                    "has left; give a shorter length or a smaller batch",
-                    human(bytes), human(live_bytes_), human(available_memory_bytes())));
+    const auto human = [](size_t count) { return human_bytes(static_cast<double>(count)); };
+    const size_t left = left_bytes();
+    std::string message =
+        fmt::format("a tensor of {} beside {} of others", human(bytes), human(live_bytes_));
+    if (bytes > left) {
+      message += fmt::format(
+          " where the machine has {} left; give it less at a time (a shorter length, a smaller "
+          "batch)",
+          human(left));
+    } else {
+      message +=
+          " is refused by the system; see ulimit -v, vm.overcommit_memory and vm.max_map_count";
+    }
+    C10_THROW_ERROR(OutOfMemoryError, message);
   }
 
   /// The longest freed go first.

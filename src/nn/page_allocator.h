@@ -12,8 +12,9 @@ namespace longspan {
 /// tensors and freed pages together would exceed the most that tensors ever had. So resident memory
 /// is what live tensors need at their peak and no more.
 ///
-/// A tensor that would need more than the machine has left (memory and swap) is a
-/// c10::OutOfMemoryError: the kernel would promise the pages, and kill the process that touches them.
+/// A tensor that needs more than the machine has left (memory and swap) is a c10::OutOfMemoryError:
+/// the kernel would promise the pages, and kill the process that touches them. What tensors were
+/// promised and have not touched is not counted, nor is the limit of a container.
 ///
 /// For the life of the process, at once for tensors that are made from now on. Call it any number
 /// of times.

@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "src/attention/kernels/operators.h"
@@ -30,6 +31,7 @@ using Backward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& grad, cons
                                                     bool zero_centered, bool wants_weight);
 
 constexpr int64_t kGrainRows = 32;
+constexpr int64_t kShares = 64;  // of the weight's gradient, whatever the number of threads
 
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
@@ -75,21 +77,21 @@ std::tuple<at::Tensor, at::Tensor> kernel_backward(const elementwise::Kernels& k
                                                    const at::Tensor& inverse_rms,
                                                    bool zero_centered, bool wants_weight) {
   const int64_t size = x.size(-1), rows = x.numel() / size;
-  at::Tensor grad_x = at::empty_like(x);
-  at::Tensor grad_weight;  // a share of each thread, summed in their order
-  if (wants_weight) {
-    grad_weight = at::zeros({at::get_num_threads(), size}, x.options().dtype(at::kFloat));
-  }
+  const int64_t share_rows = std::max<int64_t>((rows + kShares - 1) / kShares, 1);
+  const int64_t num_shares = (rows + share_rows - 1) / share_rows;
+  at::Tensor grad_x = at::empty_like(x), shares;
+  if (wants_weight) shares = at::zeros({num_shares, size}, x.options().dtype(at::kFloat));
   const elementwise::NormRows in = rows_of(x, weight, zero_centered);
-  at::parallel_for(0, rows, kGrainRows, [&](int64_t begin, int64_t end) {
-    float* share = grad_weight.defined()
-                       ? grad_weight.mutable_data_ptr<float>() + at::get_thread_num() * size
-                       : nullptr;
-    kernels.rms_norm_backward(grad.const_data_ptr(), in, inverse_rms.const_data_ptr<float>(), begin,
-                              end, grad_x.mutable_data_ptr(), share);
+  const int64_t grain = std::max<int64_t>(kGrainRows / share_rows, 1);
+  at::parallel_for(0, num_shares, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float* share = shares.defined() ? shares.mutable_data_ptr<float>() + i * size : nullptr;
+      kernels.rms_norm_backward(grad.const_data_ptr(), in, inverse_rms.const_data_ptr<float>(),
+                                i * share_rows, std::min(rows, (i + 1) * share_rows),
+                                grad_x.mutable_data_ptr(), share);
+    }
   });
-  if (grad_weight.defined()) grad_weight = grad_weight.sum(0).to(weight.scalar_type());
-  return {grad_x, grad_weight};
+  return {grad_x, shares.defined() ? shares.sum(0).to(weight.scalar_type()) : shares};
 }
 
 /// 1 + weight would lose bits in bfloat16.
@@ -128,6 +130,8 @@ const elementwise::Kernels* kernels_for(const at::Tensor& x, const at::Tensor& w
 }  // namespace
 
 at::Tensor RmsNorm::forward(const at::Tensor& x) const {
+  TORCH_CHECK(weight.dim() == 1 && weight.size(0) == x.size(-1), "RmsNorm: x ", x.sizes(),
+              " does not end in the ", weight.sizes(), " of the weight");
   return RmsNormFunction::apply(x.contiguous(), weight.contiguous(), eps_, zero_centered_);
 }
 

@@ -29,6 +29,11 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
     processor_.emplace(GetParam());
   }
 
+  /// Whether our own kernels take a tensor of this dtype here.
+  static bool has_kernels(at::ScalarType dtype) {
+    return std::string(GetParam()) != "none" && (dtype == at::kFloat || dtype == at::kBFloat16);
+  }
+
   static at::Device device() { return std::string(GetParam()) == "CUDA" ? at::kCUDA : at::kCPU; }
 
  private:

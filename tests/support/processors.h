@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <string>
 
 #include "src/core/processor.h"
@@ -11,10 +12,18 @@ namespace longspan {
 /// LONGSPAN_CPU while it lives.
 class ForcedProcessor {
  public:
-  explicit ForcedProcessor(const char* name) { setenv("LONGSPAN_CPU", name, 1); }
-  ~ForcedProcessor() { unsetenv("LONGSPAN_CPU"); }
+  explicit ForcedProcessor(const char* name) {
+    if (const char* before = std::getenv("LONGSPAN_CPU")) before_ = before;
+    setenv("LONGSPAN_CPU", name, 1);
+  }
+  ~ForcedProcessor() {
+    before_ ? setenv("LONGSPAN_CPU", before_->c_str(), 1) : unsetenv("LONGSPAN_CPU");
+  }
   ForcedProcessor(const ForcedProcessor&) = delete;
   ForcedProcessor& operator=(const ForcedProcessor&) = delete;
+
+ private:
+  std::optional<std::string> before_;
 };
 
 /// Why this processor cannot be taken for that one, or nothing.

@@ -19,9 +19,4 @@ inline uint16_t* mutable_bf16_data(const at::Tensor& x) {
   return reinterpret_cast<uint16_t*>(x.mutable_data_ptr<at::BFloat16>());
 }
 
-/// [.., D] with the elements of each row next to each other, as the kernels read them.
-inline at::Tensor with_contiguous_rows(const at::Tensor& x) {
-  return x.stride(-1) == 1 ? x : x.contiguous();
-}
-
 }  // namespace longspan

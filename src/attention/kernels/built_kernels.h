@@ -10,10 +10,10 @@ namespace longspan {
 template <class Kernels>
 struct BuiltKernels {
   const Kernels* avx2_float;
-  const Kernels* avx2_bf16;
+  const Kernels* avx2_float_of_bf16;
   const Kernels* avx512_float;
-  const Kernels* avx512_bf16;
-  const Kernels* avx512_bf16_native;  // by the instructions for bf16
+  const Kernels* avx512_float_of_bf16;
+  const Kernels* avx512_bf16;  // with the instructions for bf16
 
   /// Those for x on this processor; null where there are none, and LibTorch does the work.
   const Kernels* of(const at::Tensor& x) const {
@@ -23,11 +23,11 @@ struct BuiltKernels {
       case Processor::kNone:
         return nullptr;
       case Processor::kAvx2:
-        return bf16 ? avx2_bf16 : avx2_float;
+        return bf16 ? avx2_float_of_bf16 : avx2_float;
       case Processor::kAvx512:
-        return bf16 ? avx512_bf16 : avx512_float;
+        return bf16 ? avx512_float_of_bf16 : avx512_float;
       case Processor::kAvx512Bf16:
-        return bf16 ? avx512_bf16_native : avx512_float;
+        return bf16 ? avx512_bf16 : avx512_float;
     }
     return nullptr;
   }

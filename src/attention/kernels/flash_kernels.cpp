@@ -5,10 +5,10 @@ namespace longspan::flash {
 
 const Kernels* kernels_for(const at::Tensor& q) {
   constexpr BuiltKernels<Kernels> kBuilt{.avx2_float = &kAvx2Float,
-                                         .avx2_bf16 = &kAvx2FloatOfBf16,
+                                         .avx2_float_of_bf16 = &kAvx2FloatOfBf16,
                                          .avx512_float = &kAvx512Float,
-                                         .avx512_bf16 = &kAvx512FloatOfBf16,
-                                         .avx512_bf16_native = &kAvx512Bf16};
+                                         .avx512_float_of_bf16 = &kAvx512FloatOfBf16,
+                                         .avx512_bf16 = &kAvx512Bf16};
   return q.size(3) % 16 == 0 && q.size(3) <= kMaxHeadDim ? kBuilt.of(q) : nullptr;
 }
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-// Products of float32 for the attention kernel, on the vectors V of vector_avx512.h or
+// Products and exponentials of float32, on the vectors V of vector_avx512.h or
 // vector_avx2.h and for tensors of E (float, or uint16_t for bf16). bf16_products.h has the same
 // names. In an unnamed namespace for the reason that vector_avx512.h gives.
 
@@ -18,7 +18,7 @@ struct FloatProducts : V {
   static constexpr int64_t kBackwardRows = 192;  // a block of the backward
   static constexpr int64_t backward_keys(int64_t head_dim) { return head_dim <= 128 ? 384 : 192; }
 
-  /// 2^x for x <= 0 (and moderate x > 0): x = n + f with |f| <= 1/2, a polynomial of degree 6
+  /// 2^x for x <= 128, where it is infinite: x = n + f with |f| <= 1/2, a polynomial of degree 6
   /// through the Chebyshev nodes for 2^f (relative error 1e-8), and a scaling by 2^n.
   static Vector exp2(Vector x) {
     const Vector n = V::round(x);

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "src/attention/kernels/flash_kernels.h"
+#include "src/attention/kernels/logarithms.h"
 
 // The matrix product of the attention kernel: C[6, w] += A * B in float32, whose inner dimension
 // comes in dwords of K::kPair elements. A has free strides: a matrix stored in pairs along its rows
@@ -14,8 +15,6 @@
 namespace longspan::flash {
 namespace {
 
-constexpr float kLog2E = 1.44269504088896f;
-constexpr float kLn2 = 0.693147180559945f;
 constexpr int64_t kTileRows = 6;
 
 /// The columns of a tile, and of a panel of B.

@@ -18,4 +18,9 @@ c10::TypedOperatorHandle<Signature> find_operator(const char* name) {
 /// x in the dtype of its arithmetic: float32, or float64 when it is that.
 inline at::Tensor exact(const at::Tensor& x) { return x.to(at::toOpMathType(x.scalar_type())); }
 
+/// [.., D] with the elements of each row next to each other, as the kernels read them.
+inline at::Tensor with_contiguous_rows(const at::Tensor& x) {
+  return x.stride(-1) == 1 ? x : x.contiguous();
+}
+
 }  // namespace longspan

@@ -5,6 +5,7 @@
 namespace longspan::rotation {
 
 constexpr RotateTokens kAvx2Float = rotate_tokens<flash::FloatProducts<flash::Avx2, float>>;
-constexpr RotateTokens kAvx2Bf16 = rotate_tokens<flash::FloatProducts<flash::Avx2, uint16_t>>;
+constexpr RotateTokens kAvx2FloatOfBf16 =
+    rotate_tokens<flash::FloatProducts<flash::Avx2, uint16_t>>;
 
 }  // namespace longspan::rotation

@@ -5,6 +5,7 @@
 namespace longspan::rotation {
 
 constexpr RotateTokens kAvx512Float = rotate_tokens<flash::FloatProducts<flash::Avx512, float>>;
-constexpr RotateTokens kAvx512Bf16 = rotate_tokens<flash::FloatProducts<flash::Avx512, uint16_t>>;
+constexpr RotateTokens kAvx512FloatOfBf16 =
+    rotate_tokens<flash::FloatProducts<flash::Avx512, uint16_t>>;
 
 }  // namespace longspan::rotation

@@ -7,7 +7,7 @@ namespace longspan::rotation {
 namespace {
 
 template <class K>
-void rotate_tokens(const Heads& in, int64_t begin, int64_t end, void* out) {
+void rotate_tokens(const HeadRows& in, int64_t begin, int64_t end, void* out) {
   using E = typename K::Element;
   const int64_t size = 2 * in.half + in.rest;
   const auto sign = K::all(in.inverse ? -1.0f : 1.0f);

@@ -11,7 +11,7 @@ namespace longspan::rotation {
 /// Heads [B, H, T, 2 * half + rest], rows contiguous, of which dimension i turns with dimension
 /// i + half through the angles whose cos and sin are given, and the rest stays. Strides count
 /// elements.
-struct Heads {
+struct HeadRows {
   const void* x;
   int64_t batch_stride, head_stride, token_stride;
   const void *cos, *sin;       // [B or 1, T, half], contiguous
@@ -22,14 +22,14 @@ struct Heads {
 
 /// Rotates the tokens [begin, end) of all B * T into out [B, T, H, 2 * half + rest], in the type of
 /// x with float32 arithmetic. rotary_kernel.h is built for each processor.
-using RotateTokens = void (*)(const Heads& in, int64_t begin, int64_t end, void* out);
+using RotateTokens = void (*)(const HeadRows& in, int64_t begin, int64_t end, void* out);
 
 // By processor, and by the type of the tensors.
 extern const RotateTokens kAvx2Float;
-extern const RotateTokens kAvx2Bf16;
+extern const RotateTokens kAvx2FloatOfBf16;
 extern const RotateTokens kAvx512Float;
-extern const RotateTokens kAvx512Bf16;
-extern const RotateTokens kAvx512Bf16Native;  // rounds to bf16 by the instruction for it
+extern const RotateTokens kAvx512FloatOfBf16;
+extern const RotateTokens kAvx512Bf16;  // with the instructions for bf16
 
 /// The kernel for tensors like x on this processor; null when there is none.
 const RotateTokens* kernel_for(const at::Tensor& x);

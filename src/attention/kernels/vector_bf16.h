@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "src/attention/kernels/logarithms.h"
+
 // Vectors of 16 floats from and to bf16.
 //
 // Included by *_bf16.cpp only. All of it is in an unnamed namespace: a function which the linker
@@ -17,10 +19,7 @@
 namespace longspan::bf16 {
 namespace {
 
-constexpr float kLog2E = 1.44269504088896f;
-constexpr float kLn2 = 0.693147180559945f;
-
-/// 2^x for x <= 0 (and moderate x > 0): x = n + f with |f| <= 1/2, a polynomial of degree 4 through
+/// 2^x, infinite from x = 128 on: x = n + f with |f| <= 1/2, a polynomial of degree 4 through
 /// the Chebyshev nodes for 2^f (relative error 3.5e-6, far below bf16), and a scaling by 2^n.
 inline __m512 exp2_of(__m512 x) {
   const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -40,11 +39,6 @@ inline __m512i to_bf16(__m512 low, __m512 high) {
 
 inline __m256i to_bf16(__m512 values) {
   return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(values));
-}
-
-inline __m512 from_bf16(const uint16_t* values) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(values));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
 inline void store_bf16(uint16_t* to, __m512 values) {

@@ -6,10 +6,10 @@ namespace longspan::elementwise {
 
 const Kernels* kernels_for(const at::Tensor& x) {
   constexpr BuiltKernels<Kernels> kBuilt{.avx2_float = &kAvx2Float,
-                                         .avx2_bf16 = &kAvx2Bf16,
+                                         .avx2_float_of_bf16 = &kAvx2FloatOfBf16,
                                          .avx512_float = &kAvx512Float,
-                                         .avx512_bf16 = &kAvx512Bf16,
-                                         .avx512_bf16_native = &kAvx512Bf16Native};
+                                         .avx512_float_of_bf16 = &kAvx512FloatOfBf16,
+                                         .avx512_bf16 = &kAvx512Bf16};
   return kBuilt.of(x);
 }
 

@@ -23,7 +23,7 @@ struct NormRows {
 struct Kernels {
   /// out[i] = silu(gate[i]) * up[i]
   void (*swiglu_forward)(const void* gate, const void* up, int64_t begin, int64_t end, void* out);
-  /// The gradients of gate and up; grad_gate may be gate and grad_up may be up.
+  /// The gradients of gate and up.
   void (*swiglu_backward)(const void* grad, const void* gate, const void* up, int64_t begin,
                           int64_t end, void* grad_gate, void* grad_up);
 
@@ -37,10 +37,10 @@ struct Kernels {
 
 // By processor, and by the type of the tensors.
 extern const Kernels kAvx2Float;
-extern const Kernels kAvx2Bf16;
+extern const Kernels kAvx2FloatOfBf16;
 extern const Kernels kAvx512Float;
-extern const Kernels kAvx512Bf16;
-extern const Kernels kAvx512Bf16Native;  // rounds to bf16 by the instruction for it
+extern const Kernels kAvx512FloatOfBf16;
+extern const Kernels kAvx512Bf16;  // with the instructions for bf16
 
 /// The kernels for tensors like x on this processor; null when there are none.
 const Kernels* kernels_for(const at::Tensor& x);

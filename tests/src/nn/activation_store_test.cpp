@@ -165,7 +165,7 @@ TEST_F(OnDisk, LeavesThePageCacheAlone) {
   ASSERT_EQ(files.size(), 1u);
   EXPECT_LE(cached_bytes(files[0]), SpillFile::kBlockBytes);  // the last one
   for (size_t i = tickets.size(); i-- > 0;) store.take(tickets[i]);
-  EXPECT_LE(cached_bytes(files[0]), SpillFile::kBlockBytes);
+  EXPECT_LE(cached_bytes(files[0]), 2 * SpillFile::kBlockBytes);  // the kernel reads ahead
 }
 
 TEST_F(OnDisk, FreesATensorOnceItIsWritten) {

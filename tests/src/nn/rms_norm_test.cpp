@@ -1,10 +1,12 @@
 #include "src/nn/rms_norm.h"
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/rms_norm.h>
 #include <gtest/gtest.h>
 
+#include "src/nn/kernels/elementwise.h"
 #include "tests/support/devices.h"
 #include "tests/support/gradcheck.h"
 
@@ -45,11 +47,14 @@ TEST_P(RmsNormOn, RoundsOnceForwardAndBackward) {
     // An error of 2^-bits at most; 0.44 of it in the mean square of many numbers. In float32 the
     // sums round too.
     const double unit = std::ldexp(dtype == at::kFloat ? 5 : 1, -bits);
-    for (int64_t size : {8, 16, 40, 576}) {
+    for (int64_t size : {7, 8, 16, 41, 576}) {
       for (int64_t rows : {1, 7, 100}) {
         double many = (rows * size < 5000 ? 1.03 : 0.46) * unit,
                few = (size < 500 ? 1.03 : 0.57) * unit;
         Case c = random_case(device(), rows, size, dtype);
+        if (device().is_cpu()) {
+          EXPECT_EQ(elementwise::kernels_for(c.x) != nullptr, has_kernels(dtype)) << dtype;
+        }
         for (bool zero_centered : {false, true}) {
           auto exact =
               value_and_gradients(plain(zero_centered), {c.x, c.weight}, c.gradient, at::kDouble);
@@ -99,6 +104,27 @@ TEST_P(RmsNormOn, GivesTheSameBitsTwice) {
   EXPECT_TRUE(first.value.equal(second.value));
   EXPECT_TRUE(first.gradients[0].equal(second.gradients[0]));
   EXPECT_TRUE(first.gradients[1].equal(second.gradients[1]));
+}
+
+TEST_P(RmsNormOn, SumsManyRowsAlikeOnAnyNumberOfThreads) {
+  at::manual_seed(3);
+  const int threads = at::get_num_threads();
+  Case c = random_case(device(), 20'000, 40, at::kFloat);
+  auto exact = value_and_gradients(plain(false), {c.x, c.weight}, c.gradient, at::kDouble);
+  at::set_num_threads(1);
+  auto one = value_and_gradients(ours(false), {c.x, c.weight}, c.gradient, at::kFloat);
+  at::set_num_threads(threads);
+  auto all = value_and_gradients(ours(false), {c.x, c.weight}, c.gradient, at::kFloat);
+  EXPECT_LT(relative_error(one.gradients[1], exact.gradients[1]), 0x1p-20);
+  EXPECT_TRUE(one.gradients[1].equal(all.gradients[1]) || device().is_cuda());
+}
+
+TEST_P(RmsNormOn, TakesAWeightOfAnotherType) {
+  if (!device().is_cpu()) GTEST_SKIP() << "the CUDA kernel takes one dtype";
+  Case c = random_case(device(), 3, 40);
+  at::Tensor y = ours(false)({c.x, c.weight.to(at::kFloat)});
+  EXPECT_TRUE(y.equal(ours(false)({c.x, c.weight})));
+  EXPECT_THROW(ours(false)({c.x, c.weight.narrow(0, 0, 20)}), c10::Error);
 }
 
 TEST_P(RmsNormOn, TakesHeadsAndNothing) {

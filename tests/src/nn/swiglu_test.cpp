@@ -6,6 +6,7 @@
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
+#include "src/nn/kernels/elementwise.h"
 #include "tests/support/devices.h"
 #include "tests/support/gradcheck.h"
 
@@ -32,6 +33,9 @@ TEST_P(SwiGluOn, RoundsOnceForwardAndBackward) {
       double bound = (columns < 66 ? 1.03 : 0.46) * unit;
       at::Tensor gate = draw({3, 5, columns}, at::kFloat).mul_(4).to(dtype);
       at::Tensor up = draw({3, 5, columns}, dtype), gradient = draw({3, 5, columns}, dtype);
+      if (device().is_cpu()) {
+        EXPECT_EQ(elementwise::kernels_for(gate) != nullptr, has_kernels(dtype)) << dtype;
+      }
       auto exact = value_and_gradients(plain, {gate, up}, gradient, at::kDouble);
       auto actual = value_and_gradients(ours, {gate, up}, gradient, dtype);
       EXPECT_LT(relative_error(actual.value, exact.value), bound) << dtype << " " << columns;

@@ -3,6 +3,6 @@
 
 namespace longspan::elementwise {
 
-constexpr Kernels kAvx512Bf16Native = kernels_of<flash::Bf16Products>();
+constexpr Kernels kAvx512Bf16 = kernels_of<flash::Bf16Products>();
 
 }  // namespace longspan::elementwise

@@ -3,6 +3,6 @@
 
 namespace longspan::rotation {
 
-constexpr RotateTokens kAvx512Bf16Native = rotate_tokens<flash::Bf16Products>;
+constexpr RotateTokens kAvx512Bf16 = rotate_tokens<flash::Bf16Products>;
 
 }  // namespace longspan::rotation
