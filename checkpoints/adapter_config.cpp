@@ -116,8 +116,12 @@ LoraOptions read_adapter_config(const Json& json, const std::string& place,
   options.lora_alpha = 8;  // PEFT's default
   bool overridden = fields.has("rank_pattern") && !says_nothing(json["rank_pattern"]);
   int64_t largest = largest_rank(tensors, overridden);
-  fields.in_range("r", options.r, 1, largest);
-  fields.optional("lora_alpha", options.lora_alpha);
+  if (fields.has("r") || options.r <= largest) {
+    fields.in_range("r", options.r, 1, largest);
+  } else {
+    fields.error("r", fmt::format("is missing; the tensors have rank {}", largest));
+  }
+  fields.in_range("lora_alpha", options.lora_alpha, -1e9, 1e9);
   fields.optional("use_rslora", options.use_rslora);
   fields.optional("use_dora", options.use_dora);
   read_lora_patterns(fields, largest, options);

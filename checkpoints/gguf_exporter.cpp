@@ -12,6 +12,7 @@
 #include "checkpoints/gguf_writer.h"
 #include "checkpoints/tensor_names.h"
 #include "checkpoints/write_progress.h"
+#include "src/core/utf8.h"
 
 namespace longspan {
 
@@ -101,7 +102,9 @@ std::string name_of(const ModelSource& source, const ModelConfig& config) {
     from = said->get<std::string>();
   }
   if (!from.has_filename()) from = from.parent_path();
-  return from.extension() == ".gguf" ? from.stem().string() : from.filename().string();
+  const std::string name =
+      from.extension() == ".gguf" ? from.stem().string() : from.filename().string();
+  return name.substr(0, valid_utf8_prefix(name));
 }
 
 GgufMetadata general_metadata(const ModelSource& source, const ModelConfig& config,
@@ -124,6 +127,7 @@ void export_gguf(const ModelSource& source, const ModelConfig& config,
     fail(ExitCode::kModel, "{}: llama.cpp's architecture of a {} model is not known",
          source.path().string(), config.model_type);
   }
+  require_fitting_tensors(source, config);
   std::vector<Planned> planned = plan_tensors(source, config, *architecture, file_type);
   GgufMetadata metadata = general_metadata(source, config, *architecture, file_type);
   std::vector<GgufRopeTensor> rope = write_gguf_config(config, *architecture, metadata);

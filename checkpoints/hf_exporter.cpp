@@ -153,6 +153,7 @@ void write_shards(const fs::path& folder, const std::vector<std::vector<TensorIn
 
 void export_hf(const ModelSource& source, const ModelConfig& config, const fs::path& folder,
                const ExportOptions& options) {
+  require_fitting_tensors(source, config);
   auto shards = plan_shards(source, config, options);
   Json config_json = write_hf_config(config, options.dtype);
   ResumableFolder out(folder, {{"source", source.stamps()},
@@ -174,19 +175,43 @@ void export_hf(const ModelSource& source, const ModelConfig& config, const fs::p
   out.commit();
 }
 
+namespace {
+
+/// Whether models on the hub have a file of that name.
+bool is_of_a_model(const fs::directory_entry& entry) {
+  constexpr std::string_view kEndings[] = {".json", ".safetensors", ".bin", ".model", ".jinja"};
+  constexpr std::string_view kNames[] = {"README.md",  "LICENSE",   "LICENSE.txt",
+                                         "merges.txt", "vocab.txt", ".gitattributes"};
+  const std::string name = entry.path().filename().string();
+  const bool named = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  const bool ended = std::any_of(std::begin(kEndings), std::end(kEndings),
+                                 [&](std::string_view ending) { return name.ends_with(ending); });
+  return entry.is_regular_file() && name != "adapter_config.json" && (named || ended);
+}
+
+}  // namespace
+
 void require_replaceable(const fs::path& folder, bool force) {
-  if (!fs::exists(folder)) return;
+  const fs::file_status status = fs::symlink_status(folder);
+  if (!fs::exists(status)) return;
+  if (fs::is_symlink(status) && !fs::exists(folder)) {
+    fail(ExitCode::kUsage, "{}: is a link to nothing; remove it or give another folder",
+         folder.string());
+  }
   if (!force) {
     fail(ExitCode::kUsage, "{}: exists; --force replaces it", folder.string());
   }
-  bool replaceable = fs::is_directory(folder) &&
-                     (fs::is_empty(folder) || (fs::exists(folder / "config.json") &&
-                                               !fs::exists(folder / "adapter_config.json")));
-  if (!replaceable) {
+  std::string other = fs::is_directory(folder) ? "" : "a file";
+  if (other.empty()) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (!is_of_a_model(entry)) other = entry.path().filename().string();
+    }
+    if (!fs::is_empty(folder) && !fs::exists(folder / "config.json")) other = "no config.json";
+  }
+  if (!other.empty()) {
     fail(ExitCode::kUsage,
-         "{}: holds something other than a model and is not replaced; give "
-         "another folder",
-         folder.string());
+         "{}: holds something other than a model ({}) and is not replaced; give another folder",
+         folder.string(), other);
   }
 }
 

@@ -22,7 +22,8 @@ struct ExportOptions {
 /// in them follow max_position_embeddings, and a generation_config.json is made where there is
 /// none. One tensor is in memory at a time. The folder appears whole or not at all; interrupted, it
 /// goes on behind the last finished shard (see ResumableFolder). The disk space of what is still to
-/// be written is checked first. NaN or infinite weights throw Error(kModel).
+/// be written is checked first. NaN or infinite weights, and tensors that do not fit `config`,
+/// throw Error(kModel).
 void export_hf(const ModelSource& source, const ModelConfig& config,
                const std::filesystem::path& folder, const ExportOptions& options);
 

@@ -1,9 +1,11 @@
 #include <ATen/ops/aminmax.h>
+#include <ATen/ops/equal.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 
+#include "checkpoints/dtype.h"
 #include "checkpoints/mapped_file.h"
 #include "checkpoints/model_source.h"
 #include "checkpoints/tensor_names.h"
@@ -21,18 +23,47 @@ bool is_redundant(const std::string& name, const ModelConfig& config) {
 
 std::string shape_of(at::IntArrayRef shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
+bool is_of_integers(const TensorInfo& info) {
+  auto dtype = from_safetensors_dtype(info.dtype);
+  return dtype && !c10::isFloatingType(*dtype);
+}
+
+/// Whether a file has embeddings twice and not alike. Where config.json ties them transformers 5
+/// takes both then, and those before it one.
+bool has_another_head(const ModelSource& source, const std::vector<TensorInfo>& tensors) {
+  auto has = [&](const char* name) {
+    return std::any_of(tensors.begin(), tensors.end(),
+                       [&](const TensorInfo& info) { return info.name == name; });
+  };
+  if (!has(kLmHead) || !has(kEmbedTokens)) return false;
+  return !at::equal(source.tensor(kLmHead), source.tensor(kEmbedTokens));
+}
+
 /// Which tensor of the source each parameter takes; all that does not fit is one error.
 std::map<std::string, std::string> match_tensors(CausalLm& model, const ModelSource& source) {
+  const bool source_ties =
+      read_hf_config(source.config_json(), source.path().string()).tie_word_embeddings;
+  const auto tensors = source.tensors();
   std::map<std::string, std::vector<int64_t>> surplus;
-  for (const auto& info : source.tensors()) {
-    if (!is_redundant(info.name, model.config())) surplus[info.name] = info.shape;
-  }
   std::map<std::string, std::string> tensor_of;
   std::vector<std::string> wrong;
+  for (const auto& info : tensors) {
+    if (is_redundant(info.name, model.config())) continue;
+    surplus[info.name] = info.shape;
+    if (is_of_integers(info)) {
+      wrong.push_back(
+          fmt::format("'{}' is {}, expected a floating-point dtype", info.name, info.dtype));
+    }
+  }
+  if (source_ties && has_another_head(source, tensors)) {
+    wrong.push_back(fmt::format(
+        "'{}' differs from '{}', and config.json ties them; set its tie_word_embeddings to false",
+        kLmHead, kEmbedTokens));
+  }
   auto shapes = surplus;
   model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
     std::string from = name;
-    if (name == kLmHead && !shapes.contains(name)) from = kEmbedTokens;
+    if (name == kLmHead && !shapes.contains(name) && source_ties) from = kEmbedTokens;
     auto found = shapes.find(from);
     if (found == shapes.end()) {
       wrong.push_back(fmt::format("'{}' is missing", name));
@@ -83,6 +114,10 @@ void check_finite(const at::Tensor& tensor, const std::string& name, const std::
          "its training diverged",
          place, name);
   }
+}
+
+void require_fitting_tensors(const ModelSource& source, const ModelConfig& config) {
+  match_tensors(*make_causal_lm(config), source);
 }
 
 std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ModelConfig& config,

@@ -65,6 +65,10 @@ std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ImportOp
 std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ModelConfig& config,
                                        const ImportOptions& options);
 
+/// Throws Error(kModel) that lists the tensors which are missing, surplus, misshapen or of integers
+/// in a model of `config`, or which say that its embeddings are not tied when it does.
+void require_fitting_tensors(const ModelSource& source, const ModelConfig& config);
+
 /// Throws Error(kModel) naming place and tensor when a value is NaN or infinite.
 void check_finite(const at::Tensor& tensor, const std::string& name, const std::string& place);
 

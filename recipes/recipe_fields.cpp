@@ -103,7 +103,7 @@ Stage read_train(Fields fields, bool has_stages, TrainerOptions& options) {
     fields.error("recompute", "is now memory.recompute: none, selective, layer or auto");
   }
   fields.in_range("loss_chunk_tokens", options.loss_chunk_tokens, 1, 1 << 20);
-  fields.in_range("threads", options.threads, 0, 4096);
+  fields.in_range("threads", options.threads, 0, 1024);
   fields.finish();
   return stage;
 }

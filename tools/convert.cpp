@@ -1,6 +1,7 @@
 #include "checkpoints/dtype.h"
 #include "checkpoints/gguf_exporter.h"
 #include "checkpoints/hf_exporter.h"
+#include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/command.h"
@@ -81,7 +82,7 @@ int convert_command(int argc, char** argv) {
     fail(ExitCode::kUsage, "longspan convert: expected IN and OUT; see longspan convert -h");
   }
   fs::path in = (*parsed)["input"].as<std::string>();
-  fs::path out = (*parsed)["output"].as<std::string>();
+  fs::path out = without_trailing_slash((*parsed)["output"].as<std::string>());
   if (out.empty()) fail(ExitCode::kUsage, "longspan convert: OUT is empty; give a folder or file");
   std::error_code status;
   if (fs::equivalent(in, out, status)) {

@@ -241,7 +241,7 @@ int diff_command(int argc, char** argv) {
   if (parsed->count("json")) {
     Json result = {{"a", a.path.string()}, {"b", b.path.string()}, {"equal", equal},
                    {"tensors", tensors},   {"config", config},     {"tokenizer", tokenizer}};
-    fmt::print("{}\n", result.dump(2));
+    fmt::print("{}\n", json_text(result));
   } else {
     fmt::print("A          {} ({})\nB          {} ({})\n", a.path.string(), a.kind, b.path.string(),
                b.kind);

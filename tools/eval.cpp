@@ -141,7 +141,7 @@ int eval_command(int argc, char** argv) {
   for (const auto& task : tasks) result.tasks.push_back(task->run(subject, eval_options));
 
   auto comparisons = compare({result});
-  std::string json = result.write().dump(2) + "\n";
+  std::string json = json_text(result.write()) + "\n";
   if (parsed->count("out")) write_file((*parsed)["out"].as<std::string>(), json);
   if (parsed->count("html")) {
     write_file((*parsed)["html"].as<std::string>(), report_page({result}, comparisons));

@@ -84,6 +84,9 @@ int generate_command(int argc, char** argv) {
   if (!parsed) return 0;
   std::string text = read_prompt(*parsed);
   GenerateOptions generate_options = read_options(*parsed);
+  if (generate_options.max_new_tokens < 1) {
+    fail(ExitCode::kUsage, "--max-new-tokens: {} is not positive", generate_options.max_new_tokens);
+  }
 
   OpenedModel opened = open_model(*parsed);
   auto tokenizer = open_tokenizer(opened);

@@ -243,7 +243,7 @@ int inspect_command(int argc, char** argv) {
   }
   Json facts = describe((*parsed)["path"].as<std::string>(), parsed->count("tensors") > 0);
   if (parsed->count("json")) {
-    fmt::print("{}\n", facts.dump(2));
+    fmt::print("{}\n", json_text(facts));
   } else {
     print_text(facts, 0);
   }

@@ -104,13 +104,14 @@ int inspect_rope(const cxxopts::ParseResult& parsed) {
   RopeTable table = rope_table(*rope.scaling, geometry, length);
   std::string title = title_of(*rope.scaling, geometry, table);
   if (parsed.count("svg")) {
+    require_output_file(parsed["svg"].as<std::string>(), {path});
     AtomicFile file(parsed["svg"].as<std::string>());
     file.write(rope_chart_svg(table, title));
     file.commit();
     log_info(fmt::format("wrote {}", parsed["svg"].as<std::string>()));
   }
   if (parsed.count("json")) {
-    fmt::print("{}\n", facts_of(path, rope.scaling->config_entry(geometry), table).dump(2));
+    fmt::print("{}\n", json_text(facts_of(path, rope.scaling->config_entry(geometry), table)));
     return 0;
   }
   fmt::print("{}: {}\n", path, title);

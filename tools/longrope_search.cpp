@@ -5,6 +5,7 @@
 
 #include "checkpoints/model_source.h"
 #include "data/sha256.h"
+#include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/open_model.h"
@@ -154,6 +155,7 @@ Subject::Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions
     fail(ExitCode::kUsage, "--targets: {} is out of range; expected 1 to {}", targets_, length - 1);
   }
   std::string out = parsed["out"].as<std::string>();
+  require_output_file(out, {parsed["model"].as<std::string>(), parsed["data"].as<std::string>()});
   std::string state = parsed.count("state") ? parsed["state"].as<std::string>() : out + ".state";
   journal_ = std::make_unique<LossJournal>(state, identity(parsed, *source));
   model_ = import_model(*source, {.dtype = parse_dtype(parsed["dtype"].as<std::string>())});
@@ -219,7 +221,7 @@ void print(const std::vector<Row>& rows, const Json& rope, bool as_json) {
   if (as_json) {
     Json losses = Json::object();
     for (const auto& row : rows) losses[row.name] = row.loss;
-    fmt::print("{}\n", Json({{"rope", rope}, {"losses", losses}}).dump(2));
+    fmt::print("{}\n", json_text(Json({{"rope", rope}, {"losses", losses}})));
     return;
   }
   Table table{.title = "Loss on the documents of the search (nats a token)",

@@ -1,8 +1,10 @@
 #include <c10/util/Exception.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <span>
@@ -84,11 +86,16 @@ void on_bus_error(int) {
 int main(int argc, char** argv) {
   using longspan::ExitCode;
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // then a write says that the file is too large
   std::signal(SIGBUS, longspan::on_bus_error);
   try {
     longspan::use_float32_for_bf16_products();
     longspan::use_page_allocator();
-    return longspan::run(argc, argv);
+    const int code = longspan::run(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      longspan::fail(ExitCode::kFailure, "standard output: cannot write: {}", std::strerror(errno));
+    }
+    return code;
   } catch (const longspan::Error& e) {
     longspan::log_error(e.what());
     return static_cast<int>(e.code());

@@ -3,6 +3,7 @@
 #include "checkpoints/hf_exporter.h"
 #include "checkpoints/hub_cache.h"
 #include "checkpoints/merge_verification.h"
+#include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/resumable_folder.h"
 #include "src/core/text.h"
@@ -62,7 +63,7 @@ int merge_command(int argc, char** argv) {
     fail(ExitCode::kUsage,
          "longspan merge: expected BASE, CHECKPOINT and OUT; see longspan merge -h");
   }
-  fs::path out = (*parsed)["output"].as<std::string>();
+  fs::path out = without_trailing_slash((*parsed)["output"].as<std::string>());
   if (out.empty()) fail(ExitCode::kUsage, "longspan merge: OUT is empty; give a folder");
   require_replaceable(out, parsed->count("force") > 0);
   int64_t shard_bytes = parse_shard_size((*parsed)["shard-size"].as<std::string>(), "--shard-size");
@@ -71,6 +72,7 @@ int merge_command(int argc, char** argv) {
   fs::path folder = adapter_folder((*parsed)["checkpoint"].as<std::string>());
   require_apart(base->path(), out);
   require_apart(folder, out);
+  require_fitting_tensors(*base, read_hf_config(base->config_json(), base->path().string()));
   PeftAdapter adapter = read_peft_adapter(folder);
   ExportOptions write{.dtype = main_dtype(*base), .shard_bytes = shard_bytes};
   write.made_from["adapter"] = file_stamps(folder);

@@ -99,7 +99,11 @@ Quantization parse_quantization(const std::string& name) {
 void set_threads(const cxxopts::ParseResult& parsed) {
   if (!parsed.count("threads")) return;
   int threads = parsed["threads"].as<int>();
-  if (threads < 1) fail(ExitCode::kUsage, "--threads: {} is not positive", threads);
+  constexpr int kMostThreads = 1024;
+  if (threads < 1 || threads > kMostThreads) {
+    fail(ExitCode::kUsage, "--threads: {} is out of range; expected 1 to {}", threads,
+         kMostThreads);
+  }
   at::set_num_threads(threads);
 }
 

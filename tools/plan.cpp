@@ -116,6 +116,10 @@ int plan_command(int argc, char** argv) {
   if (!parsed) return 0;
 
   const Recipe recipe = load_recipe(*parsed);
+  for (const char* option : {"out", "save-rates"}) {
+    if (!parsed->count(option)) continue;
+    require_output_file((*parsed)[option].as<std::string>(), {recipe.file, recipe.model.path});
+  }
   const ModelConfig config = read_planned_config(recipe);
   check_recipe_against_model(recipe, config);
   set_seed_and_threads(recipe.train);
@@ -127,7 +131,7 @@ int plan_command(int argc, char** argv) {
   }
   if (parsed->count("save-rates")) {
     write_file((*parsed)["save-rates"].as<std::string>(),
-               write_rates(machine.rates).dump(2) + "\n");
+               json_text(write_rates(machine.rates)) + "\n");
   }
   const Answer found = answer(*parsed, recipe, shape, machine);
   if (parsed->count("out")) {
@@ -135,7 +139,7 @@ int plan_command(int argc, char** argv) {
     write_file((*parsed)["out"].as<std::string>(), plan_chart_svg(drawn));
   }
   if (parsed->count("json")) {
-    fmt::print("{}\n", to_json(found, machine.rates).dump(2));
+    fmt::print("{}\n", json_text(to_json(found, machine.rates)));
   } else {
     print(found);
   }

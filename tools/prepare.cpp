@@ -7,6 +7,7 @@
 #include "checkpoints/hf_exporter.h"
 #include "data/document_source.h"
 #include "data/token_store.h"
+#include "src/core/atomic_file.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -197,6 +198,9 @@ int prepare_command(int argc, char** argv) {
     fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
   }
   auto files = find_document_files((*parsed)["input"].as<std::vector<std::string>>());
+  std::vector<fs::path> inputs(files.begin(), files.end());
+  inputs.emplace_back((*parsed)["model"].as<std::string>());
+  require_output_file(out, inputs);
   auto model = open_text_model((*parsed)["model"].as<std::string>());
   auto eos = eos_to_add(*parsed, model);
 
@@ -217,7 +221,7 @@ int prepare_command(int argc, char** argv) {
   writer.commit();
   warn_about(*source);
   if (parsed->count("json")) {
-    fmt::print("{}\n", summary_json(out, tally, *source, eos, progress.seconds()).dump(2));
+    fmt::print("{}\n", json_text(summary_json(out, tally, *source, eos, progress.seconds())));
   } else {
     print_summary(out, tally, eos, progress.seconds());
   }

@@ -65,8 +65,11 @@ int report_command(int argc, char** argv) {
   std::string reference = (*parsed)["reference"].as<std::string>();
 
   std::vector<EvalResult> results;
+  std::vector<std::filesystem::path> files;
   for (const auto& argument : parsed->arguments()) {
-    if (argument.key() == "results") results.push_back(read_eval_result(argument.value()));
+    if (argument.key() != "results") continue;
+    results.push_back(read_eval_result(argument.value()));
+    files.emplace_back(argument.value());
   }
   if (results.empty()) {
     fail(ExitCode::kUsage, "longspan report: no result file given; see longspan report -h");
@@ -74,13 +77,14 @@ int report_command(int argc, char** argv) {
   check_reference(reference, results);
   auto comparisons = compare(results);
   if (parsed->count("html")) {
+    require_output_file((*parsed)["html"].as<std::string>(), files);
     AtomicFile page((*parsed)["html"].as<std::string>());
     page.write(report_page(results, comparisons, reference));
     page.commit();
     log_info(fmt::format("page: {}", (*parsed)["html"].as<std::string>()));
   }
   if (parsed->count("json")) {
-    fmt::print("{}\n", json_report(results, comparisons).dump(2));
+    fmt::print("{}\n", json_text(json_report(results, comparisons)));
   } else {
     fmt::print("{}", text_report(comparisons, reference));
   }

@@ -199,7 +199,7 @@ int verify_command(int argc, char** argv) {
   }
   report["equal"] = equal;
   if (parsed->count("json")) {
-    fmt::print("{}\n", report.dump(2));
+    fmt::print("{}\n", json_text(report));
   } else {
     print_text(report);
   }

@@ -43,6 +43,10 @@ void sync_path(const fs::path& path) {
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), part_(part_name(path_)) {
   make_parent(path_);
+  std::error_code unknown;
+  if (fs::exists(path_, unknown) && !fs::is_regular_file(path_)) {
+    fail(ExitCode::kFailure, "{}: is a folder or a device, and no file to replace", path_.string());
+  }
   file_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file_ < 0) {
     fail(ExitCode::kFailure, "{}: cannot write: {}", path_.string(), std::strerror(errno));
@@ -117,6 +121,21 @@ void move_into_place(const fs::path& part, const fs::path& place) {
 fs::path without_trailing_slash(fs::path path) {
   path = path.lexically_normal();
   return path.has_filename() ? path : path.parent_path();
+}
+
+void require_output_file(const fs::path& out, const std::vector<fs::path>& inputs) {
+  std::error_code unknown;
+  if (!fs::exists(out, unknown)) return;
+  if (!fs::is_regular_file(out)) {
+    fail(ExitCode::kUsage, "{}: is a folder or a device; give the name of a file", out.string());
+  }
+  for (const auto& input : inputs) {
+    const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
+    if (fs::equivalent(out, input, unknown) || fs::equivalent(folder, input, unknown)) {
+      fail(ExitCode::kUsage, "{}: is read here ({}), and would be lost; give another name",
+           out.string(), input.string());
+    }
+  }
 }
 
 void require_disk_space(const fs::path& folder, int64_t bytes) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace longspan {
 
@@ -50,8 +51,14 @@ class AtomicFolder {
 /// that name. Throws Error(kFailure), the older one being back in its place.
 void move_into_place(const std::filesystem::path& part, const std::filesystem::path& place);
 
-/// "a/b/" and "a/./b" -> "a/b", so that a name can be appended to.
+/// "a/b/", "a/./b" and "a/none/../b" -> "a/b", so that a name can be appended to, and what is said
+/// of the path is said of the place that is written.
 std::filesystem::path without_trailing_slash(std::filesystem::path path);
+
+/// Throws Error(kUsage) where writing the file `out` would replace a folder, a device, or one of
+/// `inputs` (files, or folders and what lies in them).
+void require_output_file(const std::filesystem::path& out,
+                         const std::vector<std::filesystem::path>& inputs);
 
 /// Throws Error(kFailure) with both figures when the disk that will hold `folder` has fewer than
 /// `bytes` free.

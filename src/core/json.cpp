@@ -120,9 +120,13 @@ Json read_json_file(const std::filesystem::path& path, ExitCode code) {
   return parse_json(read_file(path, code), path.string(), code);
 }
 
+std::string json_text(const Json& value) {
+  return value.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
 void write_json_file(const std::filesystem::path& path, const Json& value) {
   AtomicFile file(path);
-  file.write(value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  file.write(json_text(value) + "\n");
   file.commit();
 }
 

@@ -17,8 +17,10 @@ Json read_json_file(const std::filesystem::path& path, ExitCode code);
 /// Parses JSON from memory; `place` names it in errors.
 Json parse_json(std::string_view text, const std::string& place, ExitCode code);
 
-/// Writes `value` with an indent of 2 and a final newline, aside and renamed (see atomic_file.h).
-/// Bytes of a text that are not UTF-8 become U+FFFD.
+/// With an indent of 2. Bytes of a text that are not UTF-8 (paths have them) become U+FFFD.
+std::string json_text(const Json& value);
+
+/// Writes json_text and a final newline, aside and renamed (see atomic_file.h).
 void write_json_file(const std::filesystem::path& path, const Json& value);
 
 }  // namespace longspan

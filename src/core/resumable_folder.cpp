@@ -64,6 +64,10 @@ Json read_made_from(const fs::path& folder) {
 ResumableFolder::ResumableFolder(fs::path place, const Json& made_from)
     : place_(without_trailing_slash(std::move(place))), part_(partial_name(place_)) {
   std::error_code status;
+  if (fs::exists(part_, status) && !fs::is_directory(part_)) {
+    fail(ExitCode::kFailure, "{}: is a file, and where the folder is made; remove it",
+         part_.string());
+  }
   fs::create_directories(part_, status);
   if (status) {
     fail(ExitCode::kFailure, "{}: cannot create: {}", part_.string(), status.message());

@@ -17,9 +17,10 @@ namespace {
 
 void check(const std::vector<int64_t>& prompt, const GenerateOptions& options) {
   if (prompt.empty()) fail(ExitCode::kUsage, "generate: the prompt is empty, expected some text");
-  if (!(options.temperature >= 0)) {
-    fail(ExitCode::kUsage, "generate: temperature {} is not 0 (greedy) or positive",
-         options.temperature);
+  constexpr double kLeastTemperature = 1e-6;  // scores divided by less are infinite in float32
+  if (options.temperature != 0 && !(options.temperature >= kLeastTemperature)) {
+    fail(ExitCode::kUsage, "generate: temperature {} is not 0 (greedy) or at least {}",
+         options.temperature, kLeastTemperature);
   }
   if (!(options.top_p > 0 && options.top_p <= 1)) {
     fail(ExitCode::kUsage, "generate: top_p {} is not in (0, 1]", options.top_p);

@@ -109,6 +109,31 @@ TEST_F(ModelFolder, ListsTensorsThatDoNotFit) {
   write_json_file(base_ / "config.json", config);
   EXPECT_THAT(error_of([&] { import_model(*open_model_source(base_), {}); }),
               HasSubstr("'model.layers.2.self_attn.q_proj.weight' is missing"));
+  EXPECT_THAT(error_of([&] { export_to(out_, at::kFloat, 1 << 30); }), HasSubstr("is missing"));
+  EXPECT_FALSE(fs::exists(out_));
+}
+
+TEST_F(ModelFolder, RefusesAHeadThatItsConfigDeniesOrThatIsMissing) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  SafetensorsReader reader(base_ / "model.safetensors");
+  for (const auto& info : reader.tensors()) {
+    tensors.emplace_back(info.name, reader.tensor(info.name).clone());
+  }
+  tensors.emplace_back("lm_head.weight", model_->lm_head_weight() + 1);
+  auto refused = [&](bool tied) {
+    write_safetensors(base_ / "model.safetensors", tensors);
+    Json config = read_json_file(base_ / "config.json", ExitCode::kModel);
+    config["tie_word_embeddings"] = tied;
+    write_json_file(base_ / "config.json", config);
+    return error_of([&] { import_model(*open_model_source(base_), {}); });
+  };
+  EXPECT_THAT(refused(true), HasSubstr("set its tie_word_embeddings to false"));
+  EXPECT_EQ(refused(false), "no error");
+  tensors.back().second = at::ones_like(tensors.back().second, at::kLong);
+  EXPECT_THAT(refused(false), HasSubstr("'lm_head.weight' is I64"));
+  tensors.pop_back();
+  EXPECT_THAT(refused(false), HasSubstr("'lm_head.weight' is missing"));
+  EXPECT_EQ(refused(true), "no error");
 }
 
 TEST_F(ModelFolder, IgnoresASecondCopyOfTiedEmbeddings) {
@@ -149,6 +174,13 @@ TEST_F(ModelFolder, ReplacesModelsOnly) {
   };
   EXPECT_THAT(refused(base_, false), HasSubstr("--force replaces it"));
   EXPECT_THAT(refused(folder_.path(), true), HasSubstr("something other than a model"));
+  for (const char* other : {"NOTES.md", "checkpoint"}) {
+    fs::create_directory(base_ / other);
+    EXPECT_THAT(refused(base_, true), HasSubstr(other));
+    fs::remove(base_ / other);
+  }
+  fs::create_symlink("nothing", folder_.path() / "dangling");
+  EXPECT_THAT(refused(folder_.path() / "dangling", true), HasSubstr("link to nothing"));
 }
 
 TEST_F(ModelFolder, IsNotReplacedByWhatIsReadFromIt) {

@@ -175,6 +175,15 @@ def check_wrong_inputs(binary, work):
     assert "is no map" in says(8, "inspect", work / "adapter")
     (work / "adapter" / "state.json").write_text('{"step": "two"}')
     assert "its state.json" in says(8, "card", work / "adapter", "--force")
+    base = work / "base"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([binary, "inspect", base], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "standard output: cannot write" in done.stderr, done
+    assert "out of range; expected 1 to" in says(2, "verify", base, base, "--threads", 100000)
+    assert "exists; --force" in says(2, "convert", base, work / "none" / "..")
+    ids = work / "three.json"
+    ids.write_text("[1, 2, 3]")
+    assert "would be lost" in says(2, "logits", base, "--ids", ids, "--out", base / "model.safetensors")
     print("wrong inputs: each is named at once")
 
 

@@ -135,5 +135,32 @@ TEST(RequireDiskSpace, SaysWhatIsNeededAndWhatIsFree) {
   }
 }
 
+TEST_F(AtomicFileTest, TakesTheNameOfNoFolderDeviceOrInput) {
+  const fs::path in = temporary_.write("in", "x"), none = temporary_.path() / "none";
+  auto refused = [](const fs::path& out, const std::vector<fs::path>& inputs) {
+    try {
+      require_output_file(out, inputs);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refused(none, {in, temporary_.path()}), "");
+  EXPECT_EQ(refused(in, {none, none / "inner"}), "");
+  EXPECT_THAT(refused(in, {none, in}), HasSubstr("would be lost"));
+  EXPECT_THAT(refused(in, {temporary_.path()}), HasSubstr("would be lost"));
+  for (const fs::path& other : {temporary_.path(), fs::path("/dev/null")}) {
+    EXPECT_THAT(refused(other, {}), HasSubstr("a folder or a device"));
+    EXPECT_THROW(AtomicFile{other}, Error);
+  }
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST(WithoutTrailingSlash, NamesThePlaceThatIsWritten) {
+  EXPECT_EQ(without_trailing_slash("a/b/"), "a/b");
+  EXPECT_EQ(without_trailing_slash("a/none/../b"), "a/b");
+  EXPECT_EQ(without_trailing_slash("a/none/.."), "a");
+}
+
 }  // namespace
 }  // namespace longspan
