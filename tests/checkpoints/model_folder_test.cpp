@@ -129,7 +129,7 @@ TEST_F(ModelFolder, RefusesAHeadThatItsConfigDeniesOrThatIsMissing) {
   };
   EXPECT_THAT(refused(true), HasSubstr("set its tie_word_embeddings to false"));
   EXPECT_EQ(refused(false), "no error");
-  tensors.back().second = at::ones_like(tensors.back().second, at::kLong);
+  tensors.back().second = tensors.back().second.to(at::kLong);
   EXPECT_THAT(refused(false), HasSubstr("'lm_head.weight' is I64"));
   tensors.pop_back();
   EXPECT_THAT(refused(false), HasSubstr("'lm_head.weight' is missing"));
