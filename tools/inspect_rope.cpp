@@ -6,6 +6,7 @@
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/rope/rope_table.h"
+#include "tools/output_file.h"
 #include "tools/rope_option.h"
 #include "trainer/eval/rope_chart.h"
 #include "trainer/eval/table.h"
@@ -104,7 +105,7 @@ int inspect_rope(const cxxopts::ParseResult& parsed) {
   RopeTable table = rope_table(*rope.scaling, geometry, length);
   std::string title = title_of(*rope.scaling, geometry, table);
   if (parsed.count("svg")) {
-    require_output_file(parsed["svg"].as<std::string>(), {path});
+    require_output(parsed["svg"].as<std::string>(), {path});
     AtomicFile file(parsed["svg"].as<std::string>());
     file.write(rope_chart_svg(table, title));
     file.commit();

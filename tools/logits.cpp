@@ -3,10 +3,10 @@
 #include <ATen/ops/tensor.h>
 
 #include "checkpoints/safetensors.h"
-#include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/open_model.h"
+#include "tools/output_file.h"
 
 namespace longspan {
 
@@ -52,8 +52,7 @@ int logits_command(int argc, char** argv) {
     }
   }
   std::string out = (*parsed)["out"].as<std::string>();
-  require_output_file(out,
-                      {(*parsed)["ids"].as<std::string>(), (*parsed)["model"].as<std::string>()});
+  require_output(out, {(*parsed)["ids"].as<std::string>(), (*parsed)["model"].as<std::string>()});
 
   at::NoGradGuard no_gradients;
   OpenedModel opened = open_model(*parsed);

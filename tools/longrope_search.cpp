@@ -5,11 +5,11 @@
 
 #include "checkpoints/model_source.h"
 #include "data/sha256.h"
-#include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/open_model.h"
 #include "tools/open_store.h"
+#include "tools/output_file.h"
 #include "tools/rope_option.h"
 #include "trainer/eval/loss_journal.h"
 #include "trainer/eval/table.h"
@@ -155,7 +155,7 @@ Subject::Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions
     fail(ExitCode::kUsage, "--targets: {} is out of range; expected 1 to {}", targets_, length - 1);
   }
   std::string out = parsed["out"].as<std::string>();
-  require_output_file(out, {parsed["model"].as<std::string>(), parsed["data"].as<std::string>()});
+  require_output(out, {parsed["model"].as<std::string>(), parsed["data"].as<std::string>()});
   std::string state = parsed.count("state") ? parsed["state"].as<std::string>() : out + ".state";
   journal_ = std::make_unique<LossJournal>(state, identity(parsed, *source));
   model_ = import_model(*source, {.dtype = parse_dtype(parsed["dtype"].as<std::string>())});

@@ -6,6 +6,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "tools/output_file.h"
 #include "tools/recipe_arguments.h"
 #include "trainer/plan_chart.h"
 #include "trainer/plan_report.h"
@@ -118,7 +119,7 @@ int plan_command(int argc, char** argv) {
   const Recipe recipe = load_recipe(*parsed);
   for (const char* option : {"out", "save-rates"}) {
     if (!parsed->count(option)) continue;
-    require_output_file((*parsed)[option].as<std::string>(), {recipe.file, recipe.model.path});
+    require_output((*parsed)[option].as<std::string>(), {recipe.file, recipe.model.path});
   }
   const ModelConfig config = read_planned_config(recipe);
   check_recipe_against_model(recipe, config);

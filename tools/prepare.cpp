@@ -7,11 +7,11 @@
 #include "checkpoints/hf_exporter.h"
 #include "data/document_source.h"
 #include "data/token_store.h"
-#include "src/core/atomic_file.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/command.h"
+#include "tools/output_file.h"
 #include "tools/text_model.h"
 
 namespace longspan {
@@ -200,7 +200,7 @@ int prepare_command(int argc, char** argv) {
   auto files = find_document_files((*parsed)["input"].as<std::vector<std::string>>());
   std::vector<fs::path> inputs(files.begin(), files.end());
   inputs.emplace_back((*parsed)["model"].as<std::string>());
-  require_output_file(out, inputs);
+  require_output(out, inputs);
   auto model = open_text_model((*parsed)["model"].as<std::string>());
   auto eos = eos_to_add(*parsed, model);
 

@@ -3,6 +3,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "tools/command.h"
+#include "tools/output_file.h"
 #include "trainer/eval/report_page.h"
 
 namespace longspan {
@@ -77,7 +78,7 @@ int report_command(int argc, char** argv) {
   check_reference(reference, results);
   auto comparisons = compare(results);
   if (parsed->count("html")) {
-    require_output_file((*parsed)["html"].as<std::string>(), files);
+    require_output((*parsed)["html"].as<std::string>(), files);
     AtomicFile page((*parsed)["html"].as<std::string>());
     page.write(report_page(results, comparisons, reference));
     page.commit();

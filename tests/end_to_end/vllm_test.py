@@ -3,7 +3,8 @@ what it means to transformers.
 
     python vllm_test.py --longspan build/longspan
 
-vLLM need not be installed for this: its wheel unpacked and cbor2, pyzmq and aiohttp in PYTHONPATH do.
+vLLM need not be installed for this: its wheel unpacked and what it imports (cbor2, pyzmq, aiohttp, openai, openai-harmony,
+sniffio) in PYTHONPATH do.
 """
 
 import os

@@ -145,10 +145,9 @@ TEST_F(AtomicFileTest, TakesTheNameOfNoFolderDeviceOrInput) {
     }
     return std::string();
   };
-  EXPECT_EQ(refused(none, {in, temporary_.path()}), "");
+  EXPECT_EQ(refused(none, {in, none}), "");
   EXPECT_EQ(refused(in, {none, none / "inner"}), "");
   EXPECT_THAT(refused(in, {none, in}), HasSubstr("would be lost"));
-  EXPECT_THAT(refused(in, {temporary_.path()}), HasSubstr("would be lost"));
   for (const fs::path& other : {temporary_.path(), fs::path("/dev/null")}) {
     EXPECT_THAT(refused(other, {}), HasSubstr("a folder or a device"));
     EXPECT_THROW(AtomicFile{other}, Error);
