@@ -149,6 +149,18 @@ void write_shards(const fs::path& folder, const std::vector<std::vector<TensorIn
   }
 }
 
+/// Whether models on the hub have a file of that name.
+bool is_of_a_model(const fs::directory_entry& entry) {
+  constexpr std::string_view kEndings[] = {".json", ".safetensors", ".bin", ".model", ".jinja"};
+  constexpr std::string_view kNames[] = {"README.md",  "LICENSE",   "LICENSE.txt",
+                                         "merges.txt", "vocab.txt", ".gitattributes"};
+  const std::string name = entry.path().filename().string();
+  const bool named = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  const bool ended = std::any_of(std::begin(kEndings), std::end(kEndings),
+                                 [&](std::string_view ending) { return name.ends_with(ending); });
+  return entry.is_regular_file() && name != "adapter_config.json" && (named || ended);
+}
+
 }  // namespace
 
 void export_hf(const ModelSource& source, const ModelConfig& config, const fs::path& folder,
@@ -174,22 +186,6 @@ void export_hf(const ModelSource& source, const ModelConfig& config, const fs::p
   }
   out.commit();
 }
-
-namespace {
-
-/// Whether models on the hub have a file of that name.
-bool is_of_a_model(const fs::directory_entry& entry) {
-  constexpr std::string_view kEndings[] = {".json", ".safetensors", ".bin", ".model", ".jinja"};
-  constexpr std::string_view kNames[] = {"README.md",  "LICENSE",   "LICENSE.txt",
-                                         "merges.txt", "vocab.txt", ".gitattributes"};
-  const std::string name = entry.path().filename().string();
-  const bool named = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
-  const bool ended = std::any_of(std::begin(kEndings), std::end(kEndings),
-                                 [&](std::string_view ending) { return name.ends_with(ending); });
-  return entry.is_regular_file() && name != "adapter_config.json" && (named || ended);
-}
-
-}  // namespace
 
 void require_replaceable(const fs::path& folder, bool force) {
   const fs::file_status status = fs::symlink_status(folder);
