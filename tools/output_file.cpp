@@ -12,8 +12,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Whether a model has files whose names begin so: config.json, model-00001-of-00002.safetensors.
-bool is_of_a_model(const fs::path& file) {
+/// Whether a model is read from files of such a name: config.json,
+/// model-00001-of-00002.safetensors.
+bool is_read_from(const fs::path& file) {
   constexpr std::string_view kBeginnings[] = {
       "config.",       "generation_config.", "model",
       "pytorch_model", "consolidated.",      "params.",
@@ -27,14 +28,17 @@ bool is_of_a_model(const fs::path& file) {
 
 }  // namespace
 
-void require_output(const fs::path& out, std::vector<fs::path> inputs) {
-  const fs::path folder = out.has_parent_path() ? out.parent_path() : fs::path(".");
-  std::error_code unknown;
-  const bool in_a_model = std::any_of(inputs.begin(), inputs.end(), [&](const fs::path& input) {
-    return fs::equivalent(folder, input, unknown) && is_of_a_model(out);
-  });
-  if (in_a_model) inputs.push_back(out);
-  require_output_file(out, inputs);
+void require_output(const fs::path& out, const std::vector<fs::path>& inputs) {
+  // "none/../x" is nothing until the folder "none" is made for it, and x from then on.
+  for (const fs::path& place : {out, out.lexically_normal()}) {
+    const fs::path folder = place.has_parent_path() ? place.parent_path() : fs::path(".");
+    std::vector<fs::path> kept = inputs;
+    for (const fs::path& input : inputs) {
+      std::error_code unknown;
+      if (fs::equivalent(folder, input, unknown) && is_read_from(place)) kept.push_back(place);
+    }
+    require_output_file(place, kept);
+  }
 }
 
 }  // namespace longspan

@@ -7,6 +7,7 @@
 #include "checkpoints/hf_exporter.h"
 #include "data/document_source.h"
 #include "data/token_store.h"
+#include "src/core/atomic_file.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -193,7 +194,7 @@ int prepare_command(int argc, char** argv) {
            name);
     }
   }
-  const fs::path out = (*parsed)["out"].as<std::string>();
+  const fs::path out = without_trailing_slash((*parsed)["out"].as<std::string>());
   if (fs::exists(out) && !parsed->count("force")) {
     fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
   }

@@ -183,7 +183,9 @@ def check_wrong_inputs(binary, work):
     assert "exists; --force" in says(2, "convert", base, work / "none" / "..")
     ids = work / "three.json"
     ids.write_text("[1, 2, 3]")
-    assert "would be lost" in says(2, "logits", base, "--ids", ids, "--out", base / "model.safetensors")
+    for out in (base / "model.safetensors", work / "none" / ".." / "base" / "model.safetensors", ids):
+        assert "would be lost" in says(2, "logits", base, "--ids", ids, "--out", out)
+    assert "exists; give --force" in says(2, "prepare", ids, "--model", base, "--out", work / "none" / ".." / ids.name)
     print("wrong inputs: each is named at once")
 
 
