@@ -97,7 +97,7 @@ void load_lora(CausalLm& model, std::map<std::string, at::Tensor> parts) {
 
 ModelConfig adapted_config(const ModelSource& base, const PeftAdapter& adapter) {
   std::string place = base.path().string();
-  ModelConfig config = read_hf_config(base.config_json(), place);
+  ModelConfig config = read_hf_config(base);
   if (!adapter.config_json.is_null()) {
     ModelConfig extended = read_hf_config(adapter.config_json, "config.json of the adapter");
     config.rope_scaling = extended.rope_scaling;

@@ -85,6 +85,19 @@ std::vector<std::string> adapted_modules(const std::map<std::string, at::Tensor>
   return {modules.begin(), modules.end()};
 }
 
+/// PEFT leaves out, with a warning at most, what target_modules does not name.
+void require_targeted(const std::map<std::string, at::Tensor>& tensors, const LoraOptions& options,
+                      Fields& fields) {
+  for (const auto& [name, tensor] : tensors) {
+    const size_t end = name.find(".lora_");
+    if (end == name.npos || options.targets(std::string_view(name).substr(0, end))) continue;
+    return fields.error("target_modules",
+                        fmt::format("[{}] does not name the module of tensor '{}', which PEFT "
+                                    "would not load; add it or remove the tensor",
+                                    join(options.target_modules, ", "), name));
+  }
+}
+
 /// The largest rank that the tensors can have: LoRA's are made before the file's take their place,
 /// so a claim beyond them must not be believed. Where rank_pattern overrides r, r may be another.
 int64_t largest_rank(const std::map<std::string, at::Tensor>& tensors, bool overridden) {
@@ -130,6 +143,7 @@ LoraOptions read_adapter_config(const Json& json, const std::string& place,
   fields.optional("modules_to_save", options.modules_to_save);
   if (json.is_object() && json.contains("target_modules") && json["target_modules"].is_array()) {
     fields.optional("target_modules", options.target_modules);
+    require_targeted(tensors, options, fields);
   } else {
     options.target_modules = adapted_modules(tensors);
   }

@@ -52,6 +52,10 @@ ModelConfig read_hf_config(const Json& config_json, const std::string& place) {
   return config;
 }
 
+ModelConfig read_hf_config(const ModelSource& source) {
+  return read_hf_config(source.config_json(), source.path().string());
+}
+
 Json write_hf_config(const ModelConfig& config, at::ScalarType dtype) {
   Json json = config.source;
   if (!json.contains("architectures") || json.value("model_type", "") != config.model_type) {

@@ -41,8 +41,7 @@ bool has_another_head(const ModelSource& source, const std::vector<TensorInfo>& 
 
 /// Which tensor of the source each parameter takes; all that does not fit is one error.
 std::map<std::string, std::string> match_tensors(CausalLm& model, const ModelSource& source) {
-  const bool source_ties =
-      read_hf_config(source.config_json(), source.path().string()).tie_word_embeddings;
+  const bool source_ties = read_hf_config(source).tie_word_embeddings;
   const auto tensors = source.tensors();
   std::map<std::string, std::vector<int64_t>> surplus;
   std::map<std::string, std::string> tensor_of;
@@ -139,8 +138,7 @@ std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ModelCon
 }
 
 std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ImportOptions& options) {
-  return import_model(source, read_hf_config(source.config_json(), source.path().string()),
-                      options);
+  return import_model(source, read_hf_config(source), options);
 }
 
 }  // namespace longspan

@@ -1,5 +1,6 @@
 #include "checkpoints/mapped_weights.h"
 
+#include "checkpoints/dtype.h"
 #include "src/core/error.h"
 #include "src/core/text.h"
 
@@ -14,6 +15,16 @@ size_t layer_of(const std::string& name) {
 }
 
 }  // namespace
+
+bool can_be_mapped(const ModelSource& source, at::ScalarType dtype) {
+  for (const auto& info : source.tensors()) {
+    if (!info.name.starts_with("model.layers.0.") || info.shape.size() != 2) continue;
+    if (info.dtype != safetensors_dtype(dtype) || !mapped_bytes(source.tensor(info.name))) {
+      return false;
+    }
+  }
+  return true;
+}
 
 MappedWeights::MappedWeights(CausalLm& model)
     : layers_(static_cast<size_t>(model.config().num_hidden_layers)) {

@@ -5,10 +5,15 @@
 #include <vector>
 
 #include "checkpoints/mapped_file.h"
+#include "checkpoints/model_source.h"
 #include "src/model/causal_lm.h"
 #include "src/nn/weight_residency.h"
 
 namespace longspan {
+
+/// Whether the file holds the projections as `dtype` and as they are used, so that they need not be
+/// copied from it. Looks at the first layer; the others are like it.
+bool can_be_mapped(const ModelSource& source, at::ScalarType dtype);
 
 /// Frozen weights that stay in their file and are read layer by layer: while one layer is in use
 /// the next is read ahead by a thread, and the one before leaves memory. Forward goes up through

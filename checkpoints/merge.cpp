@@ -19,8 +19,7 @@ class MergedSource : public ModelSource {
       known.insert(info.name);
       add(std::move(info));
     }
-    const bool base_ties =
-        read_hf_config(base.config_json(), base.path().string()).tie_word_embeddings;
+    const bool base_ties = read_hf_config(base).tie_word_embeddings;
     if (!config_.tie_word_embeddings && !base_has_lm_head_ && base_ties) {
       TensorInfo head = info_of(kEmbedTokens);  // untied: begins as the base's
       head.name = kLmHead;

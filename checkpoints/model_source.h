@@ -44,6 +44,7 @@ at::ScalarType main_dtype(const ModelSource& source);
 /// rope_parameters) and writes both; missing, unsupported or contradictory keys throw Error(kModel)
 /// that lists them all.
 ModelConfig read_hf_config(const Json& config_json, const std::string& place);
+ModelConfig read_hf_config(const ModelSource& source);
 Json write_hf_config(const ModelConfig& config, at::ScalarType dtype);
 
 struct ImportOptions {

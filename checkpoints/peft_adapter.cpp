@@ -2,6 +2,7 @@
 
 #include "checkpoints/adapter_config.h"
 #include "checkpoints/hub_cache.h"
+#include "checkpoints/mapped_file.h"
 #include "checkpoints/tensor_file.h"
 #include "checkpoints/tensor_names.h"
 
@@ -86,6 +87,7 @@ PeftAdapter read_peft_adapter(const fs::path& path) {
   for (const auto& info : file.tensors()) {
     at::Tensor tensor = file.tensor(info.name);
     check_finite(tensor, info.name, weights.string());
+    if (auto bytes = mapped_bytes(tensor)) bytes->forget();
     if (!adapter.tensors.emplace(plain_name(info.name, weights.string()), tensor).second) {
       fail(ExitCode::kModel, "{}: tensor '{}' stands twice", weights.string(), info.name);
     }

@@ -6,6 +6,7 @@
 #include "recipes/yaml.h"
 #include "src/core/diagnostics.h"
 #include "src/core/text.h"
+#include "src/model/causal_lm.h"
 
 namespace longspan {
 
@@ -122,8 +123,31 @@ Json resume_identity(const Recipe& recipe) {
   return json;
 }
 
+namespace {
+
+void check_modules(const Recipe& recipe, const ModelConfig& base, Diagnostics& diagnostics) {
+  auto model = make_causal_lm(base);
+  for (const auto& [key, what] : unmatched_modules(*model, recipe.lora)) {
+    diagnostics.error("lora." + key, what);
+  }
+  if (recipe.model.quantization == "none") return;
+  std::string saved;
+  model->visit_linears([&](const std::string& name, std::unique_ptr<Linear>&) {
+    if (recipe.lora.saves(name) && saved.empty()) saved = name;
+  });
+  if (saved.empty()) return;
+  diagnostics.error(
+      "lora.modules_to_save",
+      fmt::format("'{}' is a projection, whose weight is frozen in {} (model.quantization); name "
+                  "it in target_modules, or take quantization: none",
+                  saved, recipe.model.quantization));
+}
+
+}  // namespace
+
 void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base) {
   Diagnostics diagnostics(recipe.file);
+  check_modules(recipe, base, diagnostics);
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
     std::string path = fmt::format("stages.{}", i);

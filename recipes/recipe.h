@@ -71,9 +71,9 @@ Json resolved_recipe(const Recipe& recipe);
 /// The part of the resolved recipe that must not change when a run is resumed.
 Json resume_identity(const Recipe& recipe);
 
-/// What can only be checked against the base model: a scaling on top of a scaling or that the
-/// family's config.json cannot state, sequences beyond the extended context. Throws one
-/// Error(kRecipe) with all of it.
+/// What can only be checked against the base model: names in `lora` that no module answers to, a
+/// scaling on top of a scaling or that the family's config.json cannot state, sequences beyond the
+/// extended context. Throws one Error(kRecipe) with all of it.
 void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base);
 
 }  // namespace longspan

@@ -1,5 +1,7 @@
 #include "recipes/recipe_plan.h"
 
+#include "checkpoints/dtype.h"
+#include "checkpoints/mapped_weights.h"
 #include "checkpoints/model_source.h"
 #include "src/core/process_memory.h"
 #include "src/core/text.h"
@@ -8,11 +10,46 @@ namespace longspan {
 
 namespace fs = std::filesystem;
 
+at::ScalarType dtype_of(const Recipe& recipe) {
+  return recipe.model.dtype == "float32" ? at::kFloat : at::kBFloat16;
+}
+
+namespace {
+
+/// As the model's file has its weights, or where that is not here as its config.json says.
+bool model_can_be_mapped(const Recipe& recipe, const ModelConfig& config) {
+  try {
+    return can_be_mapped(*open_model_source(recipe.model.path), dtype_of(recipe));
+  } catch (const Error&) {  // no file of weights
+    for (const char* key : {"dtype", "torch_dtype"}) {
+      const Json stated = config.source.value(key, Json());
+      if (stated.is_string()) return stated == torch_dtype(dtype_of(recipe));
+    }
+    return true;
+  }
+}
+
+}  // namespace
+
 RunShape run_shape(const Recipe& recipe, const ModelConfig& config) {
-  return run_shape(config, recipe.lora,
-                   recipe.model.dtype == "float32" ? at::kFloat : at::kBFloat16,
-                   *quantization_named(recipe.model.quantization), recipe.train.loss_chunk_tokens,
-                   recipe.train.threads);
+  RunShape shape = run_shape(config, recipe.lora, dtype_of(recipe),
+                             *quantization_named(recipe.model.quantization),
+                             recipe.train.loss_chunk_tokens, recipe.train.threads);
+  shape.can_be_mapped = model_can_be_mapped(recipe, config);
+  if (recipe.train.memory.weights != FrozenWeights::kMapped) return shape;
+  if (shape.quantization != Quantization::kNone) {
+    fail(ExitCode::kRecipe,
+         "{}: memory.weights: 'mapped' is for weights as their file holds them, and {} (model."
+         "quantization) is made in memory; expected resident or auto",
+         recipe.file, recipe.model.quantization);
+  }
+  if (!shape.can_be_mapped) {
+    fail(ExitCode::kRecipe,
+         "{}: memory.weights: 'mapped' needs weights that their file holds as {}; those of {} are "
+         "not: convert it first (longspan convert {} OUT --dtype {}), or leave memory.weights out",
+         recipe.file, recipe.model.dtype, recipe.model.path, recipe.model.path, recipe.model.dtype);
+  }
+  return shape;
 }
 
 fs::path offload_directory(const Recipe& recipe) {
@@ -36,7 +73,7 @@ ModelConfig read_planned_config(const Recipe& recipe) {
   if (fs::is_regular_file(config)) {
     return read_hf_config(read_json_file(config, ExitCode::kModel), config.string());
   }
-  return read_hf_config(open_model_source(path)->config_json(), path.string());
+  return read_hf_config(*open_model_source(path));
 }
 
 }  // namespace longspan

@@ -7,7 +7,11 @@
 
 namespace longspan {
 
-/// The recipe as plans see it.
+/// "float32" or "bfloat16", as model.dtype says.
+at::ScalarType dtype_of(const Recipe& recipe);
+
+/// The recipe as plans see it. Throws Error(kRecipe) when memory.weights is to be mapped and the
+/// model's file does not hold them in the recipe's dtype.
 RunShape run_shape(const Recipe& recipe, const ModelConfig& config);
 
 /// Where the recipe's activations go: memory.offload_dir, else output.dir.

@@ -89,7 +89,7 @@ int convert_command(int argc, char** argv) {
     fail(ExitCode::kUsage, "{}: is both IN and OUT; give another", out.string());
   }
   auto source = open_model_source(in);
-  ModelConfig config = read_hf_config(source->config_json(), in.string());
+  ModelConfig config = read_hf_config(*source);
   if (out.extension() == ".gguf" || out.extension() == ".GGUF") {
     convert_to_gguf(*source, config, out, *parsed);
   } else {

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cstdio>
+#include <set>
 
+#include "src/core/fields.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/open_model.h"
@@ -66,6 +68,38 @@ GenerateOptions read_options(const cxxopts::ParseResult& parsed) {
           .seed = parsed["seed"].as<uint64_t>()};
 }
 
+/// The tokens that generation_config.json ends a text with, as transformers does: those of an
+/// instruction-tuned model are often more than its config.json names.
+std::set<int64_t> stop_tokens_of(const ModelSource& source) {
+  std::set<int64_t> tokens;
+  for (const auto& [name, text] : source.side_files()) {
+    if (name != "generation_config.json") continue;
+    const std::string place = source.path().string() + "/" + name;
+    const Json json = parse_json(text, place, ExitCode::kModel);
+    Diagnostics diagnostics(place);
+    Fields fields(json, diagnostics);
+    Json eos;
+    fields.optional("eos_token_id", eos);
+    std::vector<int64_t> ids;
+    if (eos.is_array()) {
+      fields.optional("eos_token_id", ids);
+    } else if (!eos.is_null()) {
+      fields.optional("eos_token_id", ids.emplace_back());
+    }
+    diagnostics.throw_if_any(ExitCode::kModel);
+    tokens.insert(ids.begin(), ids.end());
+  }
+  return tokens;
+}
+
+void warn_beyond_context(int64_t prompt, int64_t new_tokens, const ModelConfig& config) {
+  if (new_tokens <= config.max_position_embeddings - prompt) return;
+  log_warning(fmt::format(
+      "a prompt of {} tokens and {} new ones go beyond the model's context of {}; its text is not "
+      "to be trusted there (--rope extends it, --max-new-tokens stops before)",
+      human_count(prompt), human_count(new_tokens), human_count(config.max_position_embeddings)));
+}
+
 }  // namespace
 
 int generate_command(int argc, char** argv) {
@@ -96,6 +130,10 @@ int generate_command(int argc, char** argv) {
     prompt.insert(prompt.begin(), *bos);
   }
 
+  const std::set<int64_t> stop_tokens = stop_tokens_of(*opened.source);
+  warn_beyond_context(static_cast<int64_t>(prompt.size()), generate_options.max_new_tokens,
+                      opened.model->config());
+
   using Clock = std::chrono::steady_clock;
   auto seconds_between = [](Clock::time_point a, Clock::time_point b) {
     return std::chrono::duration<double>(b - a).count();
@@ -104,6 +142,7 @@ int generate_command(int argc, char** argv) {
   auto begin = Clock::now(), first = begin;
   int64_t count = 0;
   generate(*opened.model, prompt, generate_options, [&](int64_t id) {
+    if (stop_tokens.contains(id)) return false;
     if (count++ == 0) first = Clock::now();
     stream.push(id);
     return std::ferror(stdout) == 0;

@@ -54,7 +54,7 @@ Json rope_facts(const ModelConfig& config) {
 Json describe_model(const fs::path& path, bool list) {
   auto opened = open_model_source(path);
   const ModelSource& source = *opened;
-  ModelConfig config = read_hf_config(source.config_json(), path.string());
+  ModelConfig config = read_hf_config(source);
   Json facts = {{"kind", "model folder"}, {"path", path.string()}};
   for (const char* key : {"model_type", "vocab_size", "hidden_size", "intermediate_size",
                           "num_hidden_layers", "num_attention_heads", "num_key_value_heads"}) {
@@ -127,7 +127,7 @@ Json describe_adapter(const fs::path& path, bool list) {
   }
   const std::string& base = adapter.base_model_name_or_path;
   if (!base.empty() && look_up_model(base)) {
-    ModelConfig config = read_hf_config(open_model_source(base)->config_json(), base);
+    ModelConfig config = read_hf_config(*open_model_source(base));
     facts["max_position_embeddings_before"] = config.max_position_embeddings;
     facts["rope_before"] = rope_facts(config);
   }

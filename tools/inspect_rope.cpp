@@ -18,7 +18,7 @@ namespace {
 /// The config of a model, or of the model that an adapter or checkpoint makes.
 ModelConfig config_of(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path / "adapter_config.json")) {
-    return read_hf_config(open_model_source(path)->config_json(), path.string());
+    return read_hf_config(*open_model_source(path));
   }
   PeftAdapter adapter = read_peft_adapter(path);
   if (adapter.config_json.is_null()) {

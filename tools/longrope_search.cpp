@@ -127,7 +127,7 @@ Subject::Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions
     attention_factor_ = parsed["attention-factor"].as<double>();
   }
   auto source = open_model_source(parsed["model"].as<std::string>());
-  base_ = read_hf_config(source->config_json(), source->path().string());
+  base_ = read_hf_config(*source);
   // Any longrope says which length the factors count from, and whether the model may be scaled.
   std::shared_ptr<const RopeScaling> probe = make_rope_scaling("longrope");
   OnScaled on_scaled = parse_on_scaled(parsed["on-scaled"].as<std::string>(), "--on-scaled");

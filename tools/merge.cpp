@@ -72,7 +72,7 @@ int merge_command(int argc, char** argv) {
   fs::path folder = adapter_folder((*parsed)["checkpoint"].as<std::string>());
   require_apart(base->path(), out);
   require_apart(folder, out);
-  require_fitting_tensors(*base, read_hf_config(base->config_json(), base->path().string()));
+  require_fitting_tensors(*base, read_hf_config(*base));
   PeftAdapter adapter = read_peft_adapter(folder);
   ExportOptions write{.dtype = main_dtype(*base), .shard_bytes = shard_bytes};
   write.made_from["adapter"] = file_stamps(folder);

@@ -126,7 +126,7 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
     model = base_of(*adapter, *found);
   }
   opened.source = open_model_source(model);
-  ModelConfig base = read_hf_config(opened.source->config_json(), opened.source->path().string());
+  ModelConfig base = read_hf_config(*opened.source);
   opened.rope_before = rope_entry(base);
   opened.model = adapter ? import_adapted_model(*opened.source, *adapter, import)
                          : import_model(*opened.source, base, import);

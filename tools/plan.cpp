@@ -88,8 +88,8 @@ void print(const Answer& found) {
   fmt::print("{}{}", text_table(memory_table(plan)), text_table(time_table(plan)));
   fmt::print("run      {}\n", human_duration(plan.run_seconds()));
   fmt::print("memory   {}\n", describe_memory(plan));
-  fmt::print("fits     {}: {} of {} available\n", plan.fits() ? "yes" : "no",
-             shown(plan.peak().total()), shown(plan.available_bytes));
+  fmt::print("fits     {}: {} of {} available, a tenth of which is left free\n",
+             plan.fits() ? "yes" : "no", shown(plan.peak().total()), shown(plan.available_bytes));
   for (const Remedy& remedy : found.remedies) {
     fmt::print("         with {}: {}\n", remedy.change, shown(remedy.bytes));
   }

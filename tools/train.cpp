@@ -55,8 +55,7 @@ std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
 Inputs open_inputs(const Recipe& recipe) {
   Inputs inputs;
   inputs.model = open_model_source(recipe.model.path);
-  inputs.config =
-      read_hf_config(inputs.model->config_json(), inputs.model->path().string() + "/config.json");
+  inputs.config = read_hf_config(*inputs.model);
   check_recipe_against_model(recipe, inputs.config);
   inputs.store = open_store(recipe.data.path, *inputs.model);
 
@@ -117,6 +116,9 @@ Plan plan_recipe(Recipe& recipe, const ModelConfig& config, bool resumes) {
   if (!plan.fits()) {
     require_fit(plan, remedies(shape, recipe.stages, asked, machine),
                 longest_context(shape, recipe.stages, asked, machine));
+    log_warning(
+        "the run needs all but a tenth of the memory that is available, or more; plans are "
+        "right within a tenth");
   }
   plan.memory.offload_dir = offload_directory(recipe);
   recipe.train.memory = plan.memory;
@@ -191,10 +193,9 @@ int run(const Recipe& recipe, const Inputs& inputs, const std::optional<fs::path
 
   keep_freed_scratch();
   set_seed_and_threads(recipe.train);
-  auto dtype = recipe.model.dtype == "float32" ? at::kFloat : at::kBFloat16;
   auto model = import_model(
       *inputs.model,
-      {.dtype = dtype, .quantization = quantization_named(recipe.model.quantization).value()});
+      {.dtype = dtype_of(recipe), .quantization = *quantization_named(recipe.model.quantization)});
   apply_lora(*model, recipe.lora);
 
   Trainer trainer(*model, recipe.stages, inputs.loaders, recipe.train);

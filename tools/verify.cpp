@@ -61,9 +61,8 @@ std::vector<ComparedModel> with_its_run(const ComparedModel& exported, const std
 /// Its own length, and a short one.
 std::vector<int64_t> default_lengths(const ComparedModel& reference) {
   auto source = open_model_source(reference.model);
-  ModelConfig config = reference.adapter
-                           ? adapted_config(*source, *reference.adapter)
-                           : read_hf_config(source->config_json(), reference.model.string());
+  ModelConfig config =
+      reference.adapter ? adapted_config(*source, *reference.adapter) : read_hf_config(*source);
   int64_t target = config.max_position_embeddings;
   if (target > kLongestByDefault) {
     double ratio = double(target) / double(kLongestByDefault);

@@ -99,6 +99,10 @@ MemoryOptions read_memory_options(Fields fields) {
                  "recompute: none leaves what is kept to autograd, so that nothing can "
                  "be offloaded; expected recompute: selective or layer");
   }
+  if (options.recompute == Recompute::kNone && options.mlp_chunk_tokens.value_or(0) > 0) {
+    fields.error("mlp_chunk_tokens",
+                 "recompute: none works on whole MLPs; expected recompute: selective or layer");
+  }
   fields.finish();
   return options;
 }

@@ -64,7 +64,7 @@ Facts gather(const ModelCardSources& sources) {
   facts.base = sources.base.empty() ? facts.adapter.base_model_name_or_path : sources.base;
   facts.name = name_of(sources.merged.value_or(sources.adapter));
   if (auto base = if_readable([&] { return open_model_source(facts.base); })) {
-    facts.before = read_hf_config((*base)->config_json(), facts.base);
+    facts.before = read_hf_config(**base);
     facts.now = adapted_config(**base, facts.adapter);
   } else if (!facts.adapter.config_json.is_null()) {
     facts.now = read_hf_config(facts.adapter.config_json, sources.adapter.string());

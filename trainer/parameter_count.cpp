@@ -1,7 +1,5 @@
 #include "trainer/parameter_count.h"
 
-#include <algorithm>
-
 #include "src/core/text.h"
 #include "src/model/causal_lm.h"
 
@@ -13,17 +11,13 @@ ParameterCount count_parameters(const ModelConfig& config, const LoraOptions& lo
   model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
     count.base += parameter.numel();
     std::string module = name.substr(0, name.rfind('.'));
-    bool saved = std::any_of(lora.modules_to_save.begin(), lora.modules_to_save.end(),
-                             [&](const auto& end) { return module.ends_with(end); });
-    if (!saved) return;
+    if (!lora.saves(module)) return;
     bool is_norm = module.ends_with("norm"), is_embedding = module.ends_with("embed_tokens");
     (is_norm ? count.norm : is_embedding ? count.embedding : count.other) += parameter.numel();
   });
   model->visit_linears([&](const std::string& name, std::unique_ptr<Linear>& linear) {
-    bool target = std::any_of(lora.target_modules.begin(), lora.target_modules.end(),
-                              [&](const auto& end) { return name.ends_with("." + end); });
-    if (!target) return;
-    count.lora += lora.r * (linear->in_features() + linear->out_features());
+    if (!lora.targets(name)) return;
+    count.lora += lora.for_module(name).r * (linear->in_features() + linear->out_features());
     if (lora.use_dora) count.lora += linear->out_features();
   });
   return count;

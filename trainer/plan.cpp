@@ -49,6 +49,12 @@ std::vector<T> choices(const std::optional<T>& given, std::vector<T> all) {
   return given ? std::vector<T>{*given} : std::move(all);
 }
 
+std::vector<FrozenWeights> places_of_weights(const RunShape& shape) {
+  const bool can_be_mapped = shape.can_be_mapped && shape.quantization == Quantization::kNone;
+  if (!can_be_mapped) return {FrozenWeights::kResident};
+  return {FrozenWeights::kResident, FrozenWeights::kMapped};
+}
+
 std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<Stage>& stages,
                                       const MemoryOptions& asked, const Machine& machine) {
   std::vector<MemoryOptions> all;
@@ -58,9 +64,8 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
       if (recompute == Recompute::kNone && offload != Offload::kNone) continue;
       for (int64_t chunk :
            choices(asked.mlp_chunk_tokens, {kMlpChunks[0], kMlpChunks[1], kMlpChunks[2]})) {
-        if (recompute == Recompute::kNone && chunk > 0 && !asked.mlp_chunk_tokens) continue;
-        for (FrozenWeights weights :
-             choices(asked.weights, {FrozenWeights::kResident, FrozenWeights::kMapped})) {
+        if (recompute == Recompute::kNone && chunk > 0) continue;
+        for (FrozenWeights weights : choices(asked.weights, places_of_weights(shape))) {
           MemoryOptions memory = asked;
           memory.recompute = recompute;
           memory.offload = offload;
@@ -76,6 +81,11 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
         }
       }
     }
+  }
+  if (all.empty()) {
+    fail(ExitCode::kRecipe,
+         "memory: with recompute: none nothing can be offloaded and no MLP is cut into chunks; "
+         "expected recompute: selective or layer");
   }
   return all;
 }
@@ -104,7 +114,15 @@ double Plan::run_seconds() const {
   return seconds;
 }
 
+bool Plan::keeps_within_bound() const {
+  return memory.offload != Offload::kRam ||
+         std::all_of(stages.begin(), stages.end(), [&](const auto& planned) {
+           return planned.memory.stored <= *memory.offload_ram;
+         });
+}
+
 bool Plan::fits(double part) const {
+  if (!keeps_within_bound()) return false;
   int64_t disk = 0;
   for (const auto& planned : stages) disk = std::max(disk, planned.memory.disk);
   const bool on_disk = available_disk_bytes == 0 || disk <= available_disk_bytes;
@@ -172,9 +190,12 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
   consider("model.quantization=nf4", in_nf4, stages, open);
   RunShape dense = shape;
   dense.quantization = Quantization::kNone;
+  dense.can_be_mapped = true;
   MemoryOptions mapped = open;
   mapped.weights = FrozenWeights::kMapped;
-  consider("model.quantization=none memory.weights=mapped", dense, stages, mapped);
+  consider(std::string("model.quantization=none memory.weights=mapped") +
+               (shape.can_be_mapped ? "" : " and the model converted to this dtype"),
+           dense, stages, mapped);
   consider("model.quantization=nf4 memory.optimizer_state_bits=8 and batch_size 1", in_nf4, one_row,
            in_8_bits);
   return found;
@@ -188,6 +209,12 @@ std::vector<Stage> with_length(std::vector<Stage> stages, int64_t tokens) {
 void require_fit(const Plan& plan, const std::vector<Remedy>& remedies, int64_t longest_context) {
   if (plan.fits(1.0)) return;
   const MemoryPlan& peak = plan.peak();
+  if (!plan.keeps_within_bound()) {
+    fail(ExitCode::kOutOfMemory,
+         "memory.offload_ram: {} of activations are kept, more than {}; raise it, or offload to "
+         "disk",
+         shown(peak.stored), shown(*plan.memory.offload_ram));
+  }
   std::string help = remedies.empty() ? fmt::format("the longest context that fits is {} tokens",
                                                     human_count(longest_context))
                                       : fmt::format("it fits with {} ({})", remedies.front().change,

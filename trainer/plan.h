@@ -22,7 +22,9 @@ struct Plan {
 
   const MemoryPlan& peak() const;  // of the stage that needs the most
   double run_seconds() const;
-  /// Whether `part` of the available memory is enough, and the disk.
+  /// Whether what is kept in RAM stays within offload_ram, where that is a bound.
+  bool keeps_within_bound() const;
+  /// Whether `part` of the available memory is enough, the disk, and the bound.
   bool fits(double part = 0.9) const;
 };
 

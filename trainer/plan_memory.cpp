@@ -179,6 +179,7 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
     // Two being written or one read ahead, and those taken by the block at work.
     if (plan.disk > 0) under_way = 3 * std::max(t.hidden(), t.queries());
   }
+  plan.stored = stored;
   plan.kept = stored + layers * kept.beside;
 
   const int64_t head_gradient = shape.trains_head ? t.head() * t.element : 0;

@@ -25,6 +25,7 @@ struct RunShape {
   at::ScalarType dtype = at::kBFloat16;
   Quantization quantization = Quantization::kNone;
   bool trains_embedding = false, trains_head = false;
+  bool can_be_mapped = true;  // the projections' weights, from the model's own file
   int64_t loss_chunk_tokens = 0;
   int64_t threads = 0;
 

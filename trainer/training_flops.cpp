@@ -1,5 +1,9 @@
 #include "trainer/training_flops.h"
 
+#include <algorithm>
+
+#include "src/attention/key_starts.h"
+
 namespace longspan {
 
 namespace {
@@ -20,10 +24,24 @@ struct LayerWeights {
   double total() const { return query_key_value + o_proj + gate_up + down_proj; }
 };
 
+/// Of one head in all layers: what the pattern scores, or the model's own window where that is
+/// less.
+double scored_pairs(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len) {
+  const int64_t all = attention.scored_pairs(seq_len);
+  const auto& layers = config.decoder.layers;
+  if (layers.empty()) return d(config.num_hidden_layers) * d(all);
+  double pairs = 0;
+  for (const LayerOptions& layer : layers) {
+    const int64_t window = layer.sliding_window;
+    pairs += d(window > 0 ? std::min(all, pairs_within_window(seq_len, window)) : all);
+  }
+  return pairs;
+}
+
 double attention_flops(const ModelConfig& config, const AttentionPattern& attention,
                        int64_t seq_len) {
-  return 4.0 * d(config.head_dim) * d(attention.scored_pairs(seq_len)) *
-         d(config.num_hidden_layers) * d(config.num_attention_heads);
+  return 4.0 * d(config.head_dim) * scored_pairs(config, attention, seq_len) *
+         d(config.num_attention_heads);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 namespace longspan {
 
 at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq_len,
@@ -18,6 +20,11 @@ at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq
   // transformers' sliding_window_overlay: key > query - window.
   int64_t first = past + 1 - context.sliding_window;
   return at::maximum(starts, at::arange(first, first + seq_len, starts.options()));
+}
+
+int64_t pairs_within_window(int64_t seq_len, int64_t window) {
+  int64_t short_rows = std::min(seq_len, window);
+  return short_rows * (short_rows + 1) / 2 + (seq_len - short_rows) * window;
 }
 
 }  // namespace longspan

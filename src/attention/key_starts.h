@@ -10,4 +10,7 @@ namespace longspan {
 at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq_len,
                       int64_t past = 0);
 
+/// Query-key pairs of one document of seq_len tokens whose queries see the last `window` keys.
+int64_t pairs_within_window(int64_t seq_len, int64_t window);
+
 }  // namespace longspan

@@ -35,7 +35,7 @@ int64_t pairs_within_groups(int64_t seq_len, int64_t group, int64_t first) {
 }  // namespace
 
 void ShiftedSparseAttention::read(Fields& fields) {
-  fields.in_range("group_size", group_size_, 0, int64_t{1} << 40);
+  fields.in_range("group_size", group_size_, 0, int64_t{1} << 30);
   fields.in_range("group_ratio", group_ratio_, 1e-6, 1.0);
   if (group_size_ == 1)
     fields.error("group_size", "1 leaves no half to shift by; expected 2 or more");

@@ -13,16 +13,6 @@
 
 namespace longspan {
 
-namespace {
-
-/// Pairs of one document whose queries see the last `window` tokens.
-int64_t pairs_within_window(int64_t seq_len, int64_t window) {
-  int64_t short_rows = std::min(seq_len, window);
-  return short_rows * (short_rows + 1) / 2 + (seq_len - short_rows) * window;
-}
-
-}  // namespace
-
 void SlidingWindowAttention::read(Fields& fields) {
   fields.in_range("window", window_, 1, int64_t{1} << 30);
   fields.in_range("sinks", sinks_, 0, int64_t{1} << 30);

@@ -7,6 +7,8 @@ namespace longspan {
 
 namespace {
 
+using Modules = std::vector<std::string>;
+
 void check_options(const LoraOptions& options) {
   if (options.r < 1)
     fail(ExitCode::kRecipe, "lora.r: {} is too small; expected 1 or more", options.r);
@@ -16,65 +18,81 @@ void check_options(const LoraOptions& options) {
   }
 }
 
-/// PEFT's rule for target_modules: the whole name, or its end behind a dot.
-bool is_target(const std::string& module, const std::string& target) {
-  return module == target || module.ends_with("." + target);
+std::string module_of(const std::string& parameter) {
+  return parameter.substr(0, parameter.rfind('.'));
 }
 
-void check_all_matched(const std::vector<std::string>& names, const std::vector<bool>& matched,
-                       const char* key, const std::vector<std::string>& known) {
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (matched[i]) continue;
-    fail(ExitCode::kRecipe,
-         "lora.{}: '{}' matches no module of the model; expected names such as {}", key, names[i],
-         join(known, ", "));
+bool is_of_lora(const std::string& parameter) { return parameter.find(".lora_") != parameter.npos; }
+
+/// The last part of each name, each once, in the model's order.
+Modules last_parts(const Modules& modules) {
+  Modules parts;
+  for (const auto& module : modules) {
+    const std::string part = module.substr(module.rfind('.') + 1);
+    if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
   }
+  return parts;
 }
 
-std::string last_part(const std::string& module) { return module.substr(module.rfind('.') + 1); }
+Modules projections_of(CausalLm& model) {
+  Modules modules;
+  model.visit_linears(
+      [&](const std::string& name, std::unique_ptr<Linear>&) { modules.push_back(name); });
+  return modules;
+}
 
-void add_known(std::vector<std::string>& known, const std::string& name) {
-  if (std::find(known.begin(), known.end(), name) == known.end()) known.push_back(name);
+Modules modules_of(CausalLm& model) {
+  Modules modules;
+  model.visit_parameters("", [&](const std::string& name, at::Tensor&) {
+    if (!is_of_lora(name)) modules.push_back(module_of(name));
+  });
+  return modules;
 }
 
 void adapt_projections(CausalLm& model, const LoraOptions& options) {
-  std::vector<bool> matched(options.target_modules.size());
-  std::vector<std::string> known;
   model.visit_linears([&](const std::string& name, std::unique_ptr<Linear>& linear) {
-    add_known(known, last_part(name));
-    for (size_t i = 0; i < options.target_modules.size(); ++i) {
-      if (!is_target(name, options.target_modules[i])) continue;
-      matched[i] = true;
-      auto adapted = std::make_unique<LoraLinear>(*linear, options.for_module(name));
-      adapted->lora_A.requires_grad_(true);
-      adapted->lora_B.requires_grad_(true);
-      if (options.use_dora) adapted->lora_magnitude_vector.requires_grad_(true);
-      linear = std::move(adapted);
-      break;
-    }
+    if (!options.targets(name)) return;
+    auto adapted = std::make_unique<LoraLinear>(*linear, options.for_module(name));
+    adapted->lora_A.requires_grad_(true);
+    adapted->lora_B.requires_grad_(true);
+    if (options.use_dora) adapted->lora_magnitude_vector.requires_grad_(true);
+    linear = std::move(adapted);
   });
-  check_all_matched(options.target_modules, matched, "target_modules", known);
 }
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> unmatched_modules(CausalLm& model,
+                                                                   const LoraOptions& options) {
+  std::vector<std::pair<std::string, std::string>> unmatched;
+  const auto look = [&](const char* key, const Modules& names, const Modules& modules,
+                        bool (*matches)(std::string_view, std::string_view)) {
+    for (const auto& name : names) {
+      if (std::any_of(modules.begin(), modules.end(),
+                      [&](const auto& module) { return matches(module, name); })) {
+        continue;
+      }
+      unmatched.emplace_back(
+          key, fmt::format("'{}' matches no module of the model; expected names such as {}", name,
+                           join(last_parts(modules), ", ")));
+    }
+  };
+  look("target_modules", options.target_modules, projections_of(model), is_target);
+  look("modules_to_save", options.modules_to_save, modules_of(model), is_saved);
+  return unmatched;
+}
+
 void apply_lora(CausalLm& model, const LoraOptions& options) {
   check_options(options);
+  for (const auto& [key, what] : unmatched_modules(model, options)) {
+    fail(ExitCode::kRecipe, "lora.{}: {}", key, what);
+  }
   adapt_projections(model, options);
-  std::vector<bool> matched(options.modules_to_save.size());
-  std::vector<std::string> known;
   model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
-    if (name.find(".lora_") != name.npos) return;
-    std::string module = name.substr(0, name.rfind('.'));
-    add_known(known, last_part(module));
-    for (size_t i = 0; i < options.modules_to_save.size(); ++i) {
-      if (!module.ends_with(options.modules_to_save[i])) continue;
-      matched[i] = true;
-      // A clone: the imported one may be a read-only view of the file.
-      if (!parameter.requires_grad()) parameter = parameter.clone().requires_grad_(true);
-    }
+    if (is_of_lora(name) || !options.saves(module_of(name))) return;
+    // A clone: the imported one may be a read-only view of the file.
+    if (!parameter.requires_grad()) parameter = parameter.clone().requires_grad_(true);
   });
-  check_all_matched(options.modules_to_save, matched, "modules_to_save", known);
 }
 
 }  // namespace longspan

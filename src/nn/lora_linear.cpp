@@ -8,6 +8,7 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "src/core/full_match.h"
@@ -32,6 +33,23 @@ void apply_pattern(const std::vector<std::pair<std::string, T>>& patterns,
 at::Tensor row_norms(const at::Tensor& v) { return at::linalg_vector_norm(v, 2, {1}); }
 
 }  // namespace
+
+bool is_target(std::string_view module, std::string_view target) {
+  if (!module.ends_with(target)) return false;
+  return module.size() == target.size() || module[module.size() - target.size() - 1] == '.';
+}
+
+bool is_saved(std::string_view module, std::string_view saved) { return module.ends_with(saved); }
+
+bool LoraOptions::targets(std::string_view module) const {
+  return std::any_of(target_modules.begin(), target_modules.end(),
+                     [&](const auto& target) { return is_target(module, target); });
+}
+
+bool LoraOptions::saves(std::string_view module) const {
+  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
+                     [&](const auto& saved) { return is_saved(module, saved); });
+}
 
 LoraOptions LoraOptions::for_module(const std::string& module) const {
   LoraOptions options = *this;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -8,8 +9,12 @@
 
 namespace longspan {
 
-/// PEFT's LoraConfig keys. modules_to_save are trained whole: a parameter belongs when the name of
-/// its module ends with one of them, as PEFT matches ("norm" means every RMSNorm).
+/// PEFT's rule for target_modules: the name of the module, or its end behind a dot.
+bool is_target(std::string_view module, std::string_view target);
+/// PEFT's rule for modules_to_save: any end of the module's name ("norm" means every RMSNorm).
+bool is_saved(std::string_view module, std::string_view saved);
+
+/// PEFT's LoraConfig keys. target_modules get LoRA, modules_to_save are trained whole.
 struct LoraOptions {
   int64_t r = 8;
   double lora_alpha = 16;
@@ -23,6 +28,8 @@ struct LoraOptions {
   std::vector<std::pair<std::string, int64_t>> rank_pattern{};
   std::vector<std::pair<std::string, double>> alpha_pattern{};
 
+  bool targets(std::string_view module) const;
+  bool saves(std::string_view module) const;
   /// These options with r and lora_alpha as the patterns make them for `module`.
   LoraOptions for_module(const std::string& module) const;
   /// lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora.

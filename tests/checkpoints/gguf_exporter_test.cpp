@@ -19,7 +19,7 @@ class Exported : public testing::Test {
     auto model = random_model(tiny_llama_config());
     write_model_folder(folder_.path() / "model", *model);
     source_ = std::make_unique<HfSource>(folder_.path() / "model");
-    config_ = read_hf_config(source_->config_json(), "model");
+    config_ = read_hf_config(*source_);
   }
   GgufSource exported(const char* type) {
     export_gguf(*source_, config_, out_, find_gguf_file_type(type, ""));
@@ -38,7 +38,7 @@ TEST_F(Exported, ComesBackWithEqualTensorsAndConfig) {
   for (const auto& info : source_->tensors()) {
     EXPECT_TRUE(at::equal(back.tensor(info.name), source_->tensor(info.name))) << info.name;
   }
-  ModelConfig config = read_hf_config(back.config_json(), "back");
+  ModelConfig config = read_hf_config(back);
   EXPECT_EQ(config.head_dim, config_.head_dim);
   EXPECT_EQ(config.num_key_value_heads, config_.num_key_value_heads);
   EXPECT_EQ(config.rms_norm_eps, config_.rms_norm_eps);
@@ -62,7 +62,7 @@ TEST_F(Exported, CarriesEachFixedRopeScaling) {
     config_.rope_scaling = read_rope_scaling(Fields(scaling, diagnostics));
     ASSERT_TRUE(diagnostics.empty());
     RopeFrequencies before = freqs(config_);
-    RopeFrequencies after = freqs(read_hf_config(exported("F32").config_json(), "back"));
+    RopeFrequencies after = freqs(read_hf_config(exported("F32")));
     EXPECT_NEAR(after.attention_factor, before.attention_factor, 1e-6) << text;
     for (size_t i = 0; i < before.inv_freq.size(); ++i) {
       EXPECT_NEAR(after.inv_freq[i], before.inv_freq[i], 1e-6 * before.inv_freq[i]) << text;
@@ -75,7 +75,7 @@ TEST_F(Exported, KeepsTheSlidingWindowThatLlamaCppLeavesOut) {
   json["model_type"] = "mistral";
   json["sliding_window"] = 16;
   config_ = read_hf_config(json, "mistral");
-  ModelConfig back = read_hf_config(exported("F32").config_json(), "back");
+  ModelConfig back = read_hf_config(exported("F32"));
   EXPECT_EQ(back.model_type, "mistral");
   EXPECT_EQ(back.layer(0).sliding_window, 16);
 }

@@ -25,7 +25,7 @@ class ModelFolder : public testing::Test {
 
   void export_to(const fs::path& place, at::ScalarType dtype, int64_t shard_bytes) {
     auto source = open_model_source(base_);
-    export_hf(*source, read_hf_config(source->config_json(), "base"), place, {dtype, shard_bytes});
+    export_hf(*source, read_hf_config(*source), place, {dtype, shard_bytes});
   }
   std::vector<std::string> files_of(const fs::path& folder) {
     std::vector<std::string> names;
@@ -69,7 +69,7 @@ TEST_F(ModelFolder, ExportsInTheDtypeAskedFor) {
 
 TEST_F(ModelFolder, ExportFollowsTheLengthInTheTokenizerConfig) {
   auto source = open_model_source(base_);
-  ModelConfig config = read_hf_config(source->config_json(), "base");
+  ModelConfig config = read_hf_config(*source);
   config.max_position_embeddings = 128;
   export_hf(*source, config, out_, {at::kFloat, 1 << 30});
   Json json = read_json_file(out_ / "tokenizer_config.json", ExitCode::kModel);

@@ -162,6 +162,9 @@ TEST_F(PeftAdapterFolder, RefusesWhatItCannotHonour) {
   EXPECT_EQ(changed("layers_to_transform", {0}), "no error");
   EXPECT_EQ(changed("bias", "all"), "no error");
   EXPECT_EQ(changed("target_modules", ".*proj"), "no error");
+  EXPECT_THAT(changed("target_modules", {"q_proj"}),
+              HasSubstr("target_modules: [q_proj] does not name the module of tensor "
+                        "'model.layers.0.self_attn.o_proj.lora_A.weight'"));
   EXPECT_THAT(changed("trainable_token_indices", {1, 2}),
               HasSubstr("trainable_token_indices: [1,2] is not supported"));
   EXPECT_THAT(changed("rank_pattern", {{"q_proj", 0}}), HasSubstr("'q_proj': 0 is no rank"));

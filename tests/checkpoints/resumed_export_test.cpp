@@ -51,7 +51,7 @@ class ResumedExport : public testing::Test {
   int export_until(int fails_at, ExportOptions options = {at::kBFloat16, 6000}) {
     FailingSource source(base_, fails_at);
     try {
-      export_hf(source, read_hf_config(source.config_json(), "base"), out_, options);
+      export_hf(source, read_hf_config(source), out_, options);
     } catch (const Error& e) {
       EXPECT_STREQ(e.what(), "interrupted");
     }
@@ -153,7 +153,7 @@ class ResumedGguf : public testing::Test {
   int export_until(int fails_at, const char* type = "Q8_0") {
     FailingSource source(base_, fails_at);
     try {
-      ModelConfig config = read_hf_config(source.config_json(), "base");
+      ModelConfig config = read_hf_config(source);
       export_gguf(source, config, out_, find_gguf_file_type(type, ""));
     } catch (const Error& e) {
       EXPECT_STREQ(e.what(), "interrupted");
@@ -241,7 +241,7 @@ TEST(GenerationConfig, FollowsTheContextWhereItWasTheWholeOne) {
     write_json_file(folder.path() / "base" / "generation_config.json",
                     {{"temperature", 0.6}, {"max_length", max_length}});
     auto source = open_model_source(folder.path() / "base");
-    ModelConfig config = read_hf_config(source->config_json(), "base");
+    ModelConfig config = read_hf_config(*source);
     config.max_position_embeddings = 128;
     fs::remove_all(folder.path() / "out");
     export_hf(*source, config, folder.path() / "out", {});

@@ -5,6 +5,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -113,6 +114,37 @@ class EvalTest(unittest.TestCase):
             "generate", self.base, "--prompt", prompt, "--max-new-tokens", "20", "--dtype", "float32")
         self.assertEqual(stdout.decode(), expected + "\n")
         checked("greedy generation", "transformers", detail="SmolLM2-135M")
+
+    def test_generation_ends_at_the_tokens_of_generation_config(self):
+        prompt = "The history of the lighthouse begins in a small town on the coast, where"
+        ids = self.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
+        with torch.no_grad():
+            free = self.model.generate(ids, max_new_tokens=20, do_sample=False)[0, ids.shape[1] :].tolist()
+        folder = self.folder / "stops"
+        shutil.copytree(self.base, folder)
+        config = folder / "generation_config.json"
+        config.write_text(json.dumps({"eos_token_id": [2, free[9]]}))
+        arguments = ["generate", folder, "--prompt", prompt, "--max-new-tokens", "20", "--dtype", "float32"]
+        stdout = self.run_longspan(*arguments)
+        expected = self.tokenizer.decode(free[: free.index(free[9])], skip_special_tokens=True)
+        self.assertEqual(stdout.decode(), expected + "\n")
+        config.write_text("{")
+        broken = longspan(*arguments)
+        self.assertEqual(broken.returncode, 5)
+        self.assertIn("generation_config.json", broken.stderr.decode())
+
+    def test_generation_beyond_the_context_is_warned_of(self):
+        arguments = ["generate", self.base, "--prompt", "The sea", "--temperature", "0", "--dtype", "float32"]
+        for new_tokens, warned in (("4", False), ("9000", True)):
+            process = subprocess.Popen(
+                [LONGSPAN, *map(str, arguments), "--max-new-tokens", new_tokens],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+            process.stdout.read(1)
+            process.stdout.close()  # it stops when nobody reads
+            said = process.stderr.read().decode()
+            process.stderr.close()
+            process.wait(timeout=600)
+            self.assertEqual("beyond the model's context of 8,192" in said, warned, said)
 
     def test_logits_equal_those_of_transformers(self):
         ids = self.tokenizer(essay(3), add_special_tokens=False).input_ids[:100]

@@ -6,7 +6,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longspan;
   try {
     GgufSource source(input_file("x.gguf", data, size));
-    read_hf_config(source.config_json(), "x");
+    read_hf_config(source);
     source.side_files();
     for (const auto& info : source.tensors()) source.tensor(info.name);
   } catch (const Error&) {

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "recipes/yaml.h"
+#include "tests/support/tiny_llama.h"
 
 namespace longspan {
 namespace {
@@ -53,7 +54,7 @@ stages:
 )";
 
 ModelConfig base_of(int64_t max_position_embeddings, const char* rope_type = "default") {
-  ModelConfig config;
+  ModelConfig config = tiny_llama_config();
   config.head_dim = 64;
   config.max_position_embeddings = max_position_embeddings;
   config.rope_scaling = make_rope_scaling(rope_type);
@@ -238,6 +239,8 @@ TEST_F(RecipeFile, WhatIsWrongWithMemoryIsSaidOnceEach) {
            {"memory.mlp_chunk_tokens=many", "expected a whole number"},
            {"memory.weight=mapped", "did you mean 'weights'"},
            {"memory={recompute: none, offload: disk}", "nothing can be offloaded"},
+           {"memory={recompute: none, mlp_chunk_tokens: 512}", "works on whole MLPs"},
+           {"attention={pattern: shifted_sparse, group_size: 4294967299}", "out of range"},
            {"train.recompute=true", "is now memory.recompute"},
            {"model.quantization=nf5", "expected one of none, nf4, int8"}}) {
     const std::string errors = error_of(kSmallest, {bad});
@@ -313,6 +316,37 @@ TEST_F(RecipeFile, AScalingThatTheFamilyCannotStateIsRefused) {
     EXPECT_EQ(e.code(), ExitCode::kRecipe);
     EXPECT_THAT(e.what(), HasSubstr("stages.0.rope: rope_type 'dynamic'"));
     EXPECT_THAT(e.what(), HasSubstr("expected one of default, linear, ntk, yarn, longrope"));
+  }
+}
+
+TEST_F(RecipeFile, NamesThatNoModuleAnswersToAreRefused) {
+  EXPECT_NO_THROW(check_recipe_against_model(
+      load(kSmallest, {"lora.target_modules=[mlp.up_proj, layers.1.self_attn.v_proj]"}),
+      base_of(32768)));
+  try {
+    check_recipe_against_model(
+        load(kSmallest, {"lora.target_modules=[q_proj, proj]", "lora.modules_to_save=[norms]"}),
+        base_of(32768));
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kRecipe);
+    EXPECT_THAT(e.what(), HasSubstr("lora.target_modules: 'proj' matches no module of the model; "
+                                    "expected names such as q_proj, k_proj"));
+    EXPECT_THAT(e.what(), HasSubstr("lora.modules_to_save: 'norms' matches no module"));
+  }
+}
+
+TEST_F(RecipeFile, AQuantisedProjectionIsNotTrainedWhole) {
+  const std::string saved = "lora.modules_to_save=[norm, v_proj]";
+  EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest, {saved}), base_of(32768)));
+  try {
+    check_recipe_against_model(load(kSmallest, {saved, "model.quantization=nf4"}), base_of(32768));
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(
+        e.what(),
+        HasSubstr("lora.modules_to_save: 'model.layers.0.self_attn.v_proj' is a projection, "
+                  "whose weight is frozen in nf4"));
   }
 }
 

@@ -11,7 +11,8 @@ namespace {
 TEST(ParameterCount, IsWhatTheOptimizerTrains) {
   LoraOptions lora{.r = 3,
                    .target_modules = {"q_proj", "down_proj"},
-                   .modules_to_save = {"embed_tokens", "norm"}};
+                   .modules_to_save = {"embed_tokens", "norm"},
+                   .rank_pattern = {{"down_proj", 5}}};
   ParameterCount count = count_parameters(tiny_llama_config(), lora);
   auto model = random_model(tiny_llama_config());
   apply_lora(*model, lora);
@@ -25,7 +26,7 @@ TEST(ParameterCount, IsWhatTheOptimizerTrains) {
   EXPECT_EQ(count.base, base);
   EXPECT_EQ(count.embedding, 61 * 36);
   EXPECT_EQ(count.norm, 5 * 36);
-  EXPECT_EQ(count.lora, 2 * 3 * ((36 + 72) + (40 + 36)));
+  EXPECT_EQ(count.lora, 2 * (3 * (36 + 72) + 5 * (40 + 36)));
 }
 
 TEST(ParameterCount, NamesTheKindsThatAreTrained) {

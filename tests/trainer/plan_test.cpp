@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "src/core/error.h"
 #include "trainer/plan_chart.h"
 #include "trainer/plan_report.h"
@@ -115,6 +117,48 @@ TEST(Plan, ARemedyMakesItFit) {
   ASSERT_FALSE(found.empty());
   EXPECT_THAT(found.front().change, HasSubstr("auto"));
   for (const Remedy& remedy : found) EXPECT_LE(remedy.bytes, 12 * kGiB);
+}
+
+TEST(Plan, MapsOnlyWhatTheFileHoldsInTheDtypeOfTheRun) {
+  RunShape dense = shape_of(Quantization::kNone);
+  const Machine machine = machine_with(8 * kGiB);
+  EXPECT_EQ(plan_run(dense, stages_of(8192), {}, machine).memory.weights, FrozenWeights::kMapped);
+  dense.can_be_mapped = false;
+  const Plan plan = plan_run(dense, stages_of(8192), {}, machine);
+  EXPECT_EQ(plan.memory.weights, FrozenWeights::kResident);
+  EXPECT_FALSE(plan.fits());
+  const auto found = remedies(dense, stages_of(8192), {}, machine);
+  const auto of_mapping = std::find_if(found.begin(), found.end(), [](const Remedy& remedy) {
+    return remedy.change.find("memory.weights=mapped") != std::string::npos;
+  });
+  ASSERT_NE(of_mapping, found.end());
+  EXPECT_THAT(of_mapping->change, HasSubstr("the model converted"));
+  EXPECT_EQ(plan_run(shape_of(), stages_of(8192), {}, machine_with(kGiB)).memory.weights,
+            FrozenWeights::kResident);  // NF4, of least memory
+}
+
+TEST(Plan, WhatIsKeptInRamStaysWithinItsBound) {
+  const MemoryOptions bounded{
+      .recompute = Recompute::kLayer, .offload = Offload::kRam, .offload_ram = kMiB};
+  const Plan plan = plan_on(1000 * kGiB, 8192, bounded);
+  EXPECT_FALSE(plan.fits());
+  try {
+    require_fit(plan, {}, 0);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kOutOfMemory);
+    EXPECT_THAT(e.what(), HasSubstr("memory.offload_ram: 2.0 GiB of activations are kept"));
+  }
+  MemoryOptions enough = bounded;
+  enough.offload_ram = 3 * kGiB;
+  EXPECT_TRUE(plan_on(1000 * kGiB, 8192, enough).fits());
+}
+
+TEST(Plan, RefusesOptionsThatExcludeOneAnother) {
+  const MemoryOptions chunks{.recompute = Recompute::kNone, .mlp_chunk_tokens = 512};
+  EXPECT_THROW(plan_on(1000 * kGiB, 8192, chunks), Error);
+  const MemoryOptions open{.mlp_chunk_tokens = 512};
+  EXPECT_NE(plan_on(1000 * kGiB, 8192, open).memory.recompute, Recompute::kNone);
 }
 
 TEST(Plan, IsRefusedWithFiguresAndHelp) {

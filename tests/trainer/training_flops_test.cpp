@@ -39,6 +39,22 @@ TEST(TrainingFlops, ShiftedSparseAttentionIsAQuarterOfFull) {
   EXPECT_EQ(shifted.linears_forward, full.linears_forward);
 }
 
+TEST(TrainingFlops, AModelsOwnWindowScoresNoMoreThanItsKeys) {
+  ModelConfig config = smollm2_135m();
+  const double full = step_flops(config, stage_of("full"), Recompute::kNone).attention_forward;
+  const double shifted =
+      step_flops(config, stage_of("shifted_sparse"), Recompute::kNone).attention_forward;
+  config.decoder.layers.resize(30);
+  for (int layer = 0; layer < 15; ++layer) config.decoder.layers[layer].sliding_window = 16;
+  // Of 16,384 queries 15 see less than 16 keys.
+  const double pairs = 16384.0 * 16385 / 2, windowed = 15 * 16 / 2 + (16384 - 15) * 16;
+  EXPECT_DOUBLE_EQ(step_flops(config, stage_of("full"), Recompute::kNone).attention_forward / full,
+                   (pairs + windowed) / (2 * pairs));
+  for (LayerOptions& layer : config.decoder.layers) layer.sliding_window = 16384;
+  EXPECT_EQ(step_flops(config, stage_of("shifted_sparse"), Recompute::kNone).attention_forward,
+            shifted);
+}
+
 TEST(TrainingFlops, ForwardPartsAndHalfTheHeadAreTheForwardPass) {
   const Stage stage = stage_of("full");
   const StepFlops flops = step_flops(smollm2_135m(), stage, Recompute::kNone);

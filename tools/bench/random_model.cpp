@@ -66,12 +66,9 @@ void write_random_adapter(const RandomSource& source, const fs::path& folder, in
   adapter.config_json = source.config_json();
   for (const auto& info : source.tensors()) {
     std::string module = info.name.substr(0, info.name.rfind('.'));
-    auto ends_with = [&](const std::string& end) { return module.ends_with(end); };
-    const auto& targets = adapter.lora.target_modules;
-    const auto& saved = adapter.lora.modules_to_save;
-    if (std::any_of(saved.begin(), saved.end(), ends_with)) {
+    if (adapter.lora.saves(module)) {
       adapter.tensors[info.name] = source.tensor(info.name).mul(1.01);
-    } else if (std::any_of(targets.begin(), targets.end(), ends_with)) {
+    } else if (adapter.lora.targets(module)) {
       adapter.tensors[module + ".lora_A.weight"] =
           at::empty({r, info.shape[1]}, at::kFloat).normal_(0, 0.02);
       adapter.tensors[module + ".lora_B.weight"] =

@@ -221,8 +221,7 @@ Json measure(const cxxopts::ParseResult& parsed) {
   const auto start = std::chrono::steady_clock::now();
   const AtomicFolder scratch(fs::temp_directory_path() / "longspan-bench-step");  // never committed
   auto source = open_model_source(parsed["model"].as<std::string>());
-  const ModelConfig config =
-      read_hf_config(source->config_json(), source->path().string() + "/config.json");
+  const ModelConfig config = read_hf_config(*source);
   Recipe recipe = make_recipe(parsed, config, scratch.path());
   std::string& offload_dir = recipe.train.memory.offload_dir;
   if (offload_dir.empty()) offload_dir = scratch.path().string();

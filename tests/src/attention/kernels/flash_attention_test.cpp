@@ -42,7 +42,9 @@ class FlashAttentionOn : public CausalAttention, public ::testing::WithParamInte
 
 TEST_P(FlashAttentionOn, IsAsAccurateAsSdpaInBfloat16) {
   compare(at::kBFloat16, [](double flash, double sdpa) {
-    EXPECT_LE(flash, 1.5 * sdpa);
+    // Measured: never larger where products are of float32; with AVX-512 BF16 1.035 x at most, in
+    // the gradient of the one query of "decoding".
+    EXPECT_LE(flash, 1.1 * sdpa);
     EXPECT_LE(flash, 0.006);
   });
 }
