@@ -120,11 +120,13 @@ std::unique_ptr<CausalLm> import_adapted_model(const ModelSource& base, const Pe
   PeftAdapter merged = adapter;
   LoraOptions lora = adapter.lora;
   lora.target_modules.clear();
-  if (config.tie_word_embeddings) {
-    std::erase_if(lora.modules_to_save, [](const auto& name) { return name.ends_with("lm_head"); });
-  }
+  lora.modules_to_save.clear();
   std::map<std::string, at::Tensor> apart;
   for (const auto& [name, tensor] : adapter.tensors) {
+    const bool tied_head = name == kLmHead && config.tie_word_embeddings;
+    if (!lora_part(name) && name.ends_with(".weight") && !tied_head) {
+      lora.modules_to_save.push_back(name.substr(0, name.rfind('.')));
+    }
     if (!stays_apart(name, projections)) continue;
     apart[name] = tensor;
     merged.tensors.erase(name);

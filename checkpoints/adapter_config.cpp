@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "src/core/full_match.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -85,16 +86,58 @@ std::vector<std::string> adapted_modules(const std::map<std::string, at::Tensor>
   return {modules.begin(), modules.end()};
 }
 
-/// PEFT leaves out, with a warning at most, what target_modules does not name.
-void require_targeted(const std::map<std::string, at::Tensor>& tensors, const LoraOptions& options,
-                      Fields& fields) {
+/// target_modules or exclude_modules: a regular expression for the whole name, or a list of names.
+bool names_module(const Json& names, const std::string& module, const std::string& key) {
+  if (names.is_string()) return full_match(names.get<std::string>(), module, key);
+  if (!names.is_array()) return false;
+  return std::any_of(names.begin(), names.end(), [&](const Json& name) {
+    return name.is_string() && is_target(module, name.get<std::string>());
+  });
+}
+
+/// layers_to_transform, one number or a list, and the name of the list of layers in
+/// layers_pattern ("layers"), if any.
+bool is_of_transformed_layer(const Json& json, const std::string& module,
+                             const std::string& place) {
+  const Json layers = json.value("layers_to_transform", Json());
+  if (says_nothing(layers) || !json["target_modules"].is_array()) return true;
+  const Json given = json.value("layers_pattern", Json());
+  Json patterns = given.is_array() ? given : Json::array({given});
+  if (says_nothing(given)) patterns = Json::array({"[^.]*"});
+  for (const Json& layer : layers.is_array() ? layers : Json::array({layers})) {
+    for (const Json& pattern : patterns) {
+      if (!layer.is_number_integer() || !pattern.is_string()) continue;
+      const std::string of_layer =
+          fmt::format(".*\\.{}\\.{}\\..*", pattern.get<std::string>(), layer.get<int64_t>());
+      if (full_match(of_layer, module, place + ": layers_pattern")) return true;
+    }
+  }
+  return false;
+}
+
+/// PEFT leaves out, with a warning at most, the tensors of modules that its config does not name
+/// (peft.tuners.tuners_utils.check_target_module_exists).
+void require_targeted(const Json& json, const std::map<std::string, at::Tensor>& tensors,
+                      const std::string& place, Fields& fields) {
+  const Json targets = json.value("target_modules", Json());
+  const Json excluded = json.value("exclude_modules", Json());
+  if (says_nothing(targets)) return;
   for (const auto& [name, tensor] : tensors) {
     const size_t end = name.find(".lora_");
-    if (end == name.npos || options.targets(std::string_view(name).substr(0, end))) continue;
-    return fields.error("target_modules",
-                        fmt::format("[{}] does not name the module of tensor '{}', which PEFT "
-                                    "would not load; add it or remove the tensor",
-                                    join(options.target_modules, ", "), name));
+    if (end == name.npos) continue;
+    const std::string module = name.substr(0, end);
+    const char* key = "target_modules";
+    if (targets == "all-linear" || names_module(targets, module, place + ": target_modules")) {
+      key = "layers_to_transform";
+      if (is_of_transformed_layer(json, module, place)) key = "exclude_modules";
+    }
+    if (key == std::string_view("exclude_modules") &&
+        !names_module(excluded, module, place + ": exclude_modules")) {
+      continue;
+    }
+    return fields.error(key, fmt::format("{} leaves out the module of tensor '{}', which PEFT "
+                                         "would not load; mend the key or remove the tensor",
+                                         json[key].dump(), name));
   }
 }
 
@@ -143,10 +186,10 @@ LoraOptions read_adapter_config(const Json& json, const std::string& place,
   fields.optional("modules_to_save", options.modules_to_save);
   if (json.is_object() && json.contains("target_modules") && json["target_modules"].is_array()) {
     fields.optional("target_modules", options.target_modules);
-    require_targeted(tensors, options, fields);
   } else {
     options.target_modules = adapted_modules(tensors);
   }
+  if (json.is_object()) require_targeted(json, tensors, place, fields);
   diagnostics.throw_if_any(ExitCode::kModel);
   return options;
 }

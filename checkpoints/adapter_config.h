@@ -5,10 +5,9 @@
 
 namespace longspan {
 
-/// PEFT's adapter_config.json into LoraOptions. Which modules are adapted the tensors say, so
-/// target_modules as a regular expression or "all-linear", layers_to_transform and their like are
-/// not asked; a list must name every module that has a tensor. A key whose effect we do not compute
-/// throws Error(kModel) that names it.
+/// PEFT's adapter_config.json into LoraOptions. Which modules are adapted the tensors say;
+/// target_modules, layers_to_transform and exclude_modules must not leave one of them out. A key
+/// whose effect we do not compute throws Error(kModel) that names it.
 LoraOptions read_adapter_config(const Json& json, const std::string& place,
                                 const std::map<std::string, at::Tensor>& tensors);
 

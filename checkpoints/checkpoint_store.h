@@ -24,4 +24,8 @@ class CheckpointStore {
   std::filesystem::path folder_;
 };
 
+/// The adapter that a folder stands for: itself where it has an adapter_config.json, of a run
+/// folder its newest checkpoint, else nothing.
+std::optional<std::filesystem::path> find_adapter(const std::filesystem::path& folder);
+
 }  // namespace longspan

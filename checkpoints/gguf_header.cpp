@@ -163,8 +163,8 @@ GgufTensor read_tensor(Cursor& cursor, const std::string& file) {
   tensor.type = find_ggml_type(type);
   if (!tensor.type) {
     fail(ExitCode::kModel,
-         "{}: ggml type {} cannot be read; expected F32, F16, BF16, Q4_0, Q4_1, "
-         "Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K",
+         "{}: ggml type {} cannot be read; expected F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, "
+         "Q2_K to Q6_K, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0 or MXFP4",
          place, type);
   }
   int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();

@@ -19,15 +19,13 @@ namespace {
 constexpr std::string_view kExample =
     "  longspan merge models/smollm2 runs/quickstart runs/quickstart/merged";
 
-/// An adapter folder (or the hub id of one) as it is; of a run folder its newest checkpoint.
 fs::path adapter_folder(const fs::path& given) {
-  fs::path checkpoint = find_model(given);
-  if (fs::exists(checkpoint / "adapter_config.json")) return checkpoint;
-  if (auto newest = CheckpointStore(checkpoint / "checkpoints").newest()) return *newest;
+  fs::path folder = find_model(given);
+  if (auto adapter = find_adapter(folder)) return *adapter;
   fail(ExitCode::kModel,
        "{}: is neither an adapter folder (adapter_config.json) nor a run with "
        "checkpoints",
-       checkpoint.string());
+       folder.string());
 }
 
 /// Reads back what was written; see verify_merge.
@@ -51,8 +49,10 @@ int merge_command(int argc, char** argv) {
   options.add_options()("base", "model folder or GGUF file", cxxopts::value<std::string>())(
       "checkpoint", "adapter folder, or a run folder (its newest checkpoint)",
       cxxopts::value<std::string>())("output", "folder to write", cxxopts::value<std::string>())(
-      "shard-size", "largest file of weights", cxxopts::value<std::string>()->default_value("5GB"),
-      "SIZE")("force", "replace the model in OUT")(
+      "dtype", "float32, bfloat16 or float16 (default: the base's)", cxxopts::value<std::string>(),
+      "DTYPE")("shard-size", "largest file of weights",
+               cxxopts::value<std::string>()->default_value("5GB"),
+               "SIZE")("force", "replace the model in OUT")(
       "no-verify", "do not read back and compare with base + adapter, value by value")("h,help",
                                                                                        "this help");
   options.parse_positional({"base", "checkpoint", "output"});
@@ -74,7 +74,11 @@ int merge_command(int argc, char** argv) {
   require_apart(folder, out);
   require_fitting_tensors(*base, read_hf_config(*base));
   PeftAdapter adapter = read_peft_adapter(folder);
-  ExportOptions write{.dtype = main_dtype(*base), .shard_bytes = shard_bytes};
+  ExportOptions write{
+      .dtype = parsed->count("dtype")
+                   ? parse_torch_dtype((*parsed)["dtype"].as<std::string>(), "--dtype")
+                   : main_dtype(*base),
+      .shard_bytes = shard_bytes};
   write.made_from["adapter"] = file_stamps(folder);
   write.before_appearing = [&](const fs::path& written) {
     if (parsed->count("no-verify") == 0) verify(*base, adapter, written);

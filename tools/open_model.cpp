@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "checkpoints/checkpoint_store.h"
 #include "checkpoints/hub_cache.h"
 #include "checkpoints/peft_adapter.h"
 #include "src/core/log.h"
@@ -49,10 +50,6 @@ std::optional<int64_t> template_bos(const Json& processor) {
   return std::nullopt;
 }
 
-bool is_adapter(const std::filesystem::path& path) {
-  return std::filesystem::exists(path / "adapter_config.json");
-}
-
 /// The model that the adapter says it was trained on: a path, or a hub id in the local cache.
 std::filesystem::path base_of(const PeftAdapter& adapter, const std::filesystem::path& folder) {
   const std::string& base = adapter.base_model_name_or_path;
@@ -66,7 +63,8 @@ std::filesystem::path base_of(const PeftAdapter& adapter, const std::filesystem:
 }  // namespace
 
 void add_model_options(cxxopts::Options& options) {
-  options.add_options()("model", "model folder, adapter folder, GGUF file or hub id ORG/NAME",
+  options.add_options()("model",
+                        "model folder, adapter or run folder, GGUF file or hub id ORG/NAME",
                         cxxopts::value<std::string>())(
       "adapter", "PEFT adapter folder to put on it", cxxopts::value<std::string>(), "DIR")(
       "rope", "RoPE scaling, e.g. '{rope_type: yarn, factor: 2.0}', or a JSON file with one",
@@ -121,9 +119,11 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
   std::optional<PeftAdapter> adapter;
   if (parsed.count("adapter")) {
     adapter = read_peft_adapter(parsed["adapter"].as<std::string>());
-  } else if (auto found = look_up_model(model); found && is_adapter(*found)) {
-    adapter = read_peft_adapter(*found);
-    model = base_of(*adapter, *found);
+  } else if (auto found = look_up_model(model)) {
+    if (auto folder = find_adapter(*found)) {
+      adapter = read_peft_adapter(*folder);
+      model = base_of(*adapter, *folder);
+    }
   }
   opened.source = open_model_source(model);
   ModelConfig base = read_hf_config(*opened.source);

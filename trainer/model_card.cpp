@@ -217,12 +217,32 @@ std::string introduction(const Facts& facts, const ModelCardSources& sources) {
                      what);
 }
 
+/// PEFT ignores the config.json beside an adapter, where its RoPE is.
+std::string usage_section(const Facts& facts) {
+  if (facts.adapter.config_json.is_null() || facts.base.empty()) return "";
+  return fmt::format(R"(
+## Use
+
+PEFT takes the base model's RoPE unless it is given this folder's `config.json`:
+
+```python
+config = AutoConfig.from_pretrained("this folder")
+base = AutoModelForCausalLM.from_pretrained("{}", config=config)
+model = PeftModel.from_pretrained(base, "this folder")
+```
+
+or merge the two: `longspan merge BASE "this folder" OUT`.
+)",
+                     facts.base);
+}
+
 }  // namespace
 
 std::string model_card(const ModelCardSources& sources) try {
   Facts facts = gather(sources);
   return front_matter(facts, sources.merged.has_value()) + introduction(facts, sources) +
-         context_section(facts) + training_section(facts) +
+         context_section(facts) + (sources.merged ? "" : usage_section(facts)) +
+         training_section(facts) +
          results_sections(facts.results, facts.now ? facts.now->max_position_embeddings : 0);
 } catch (const Json::exception& e) {
   fail(ExitCode::kCheckpoint,

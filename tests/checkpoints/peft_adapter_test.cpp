@@ -5,6 +5,7 @@
 #include <ATen/ops/randn.h>
 #include <gmock/gmock.h>
 
+#include "checkpoints/adapter_config.h"
 #include "checkpoints/hf_exporter.h"
 #include "tests/checkpoints/model_folder.h"
 #include "tests/checkpoints/temporary_folder.h"
@@ -159,12 +160,8 @@ TEST_F(PeftAdapterFolder, RefusesWhatItCannotHonour) {
   };
   EXPECT_EQ(changed("layers_pattern", nullptr), "no error");
   EXPECT_EQ(changed("an_unknown_key", 7), "no error");
-  EXPECT_EQ(changed("layers_to_transform", {0}), "no error");
   EXPECT_EQ(changed("bias", "all"), "no error");
   EXPECT_EQ(changed("target_modules", ".*proj"), "no error");
-  EXPECT_THAT(changed("target_modules", {"q_proj"}),
-              HasSubstr("target_modules: [q_proj] does not name the module of tensor "
-                        "'model.layers.0.self_attn.o_proj.lora_A.weight'"));
   EXPECT_THAT(changed("trainable_token_indices", {1, 2}),
               HasSubstr("trainable_token_indices: [1,2] is not supported"));
   EXPECT_THAT(changed("rank_pattern", {{"q_proj", 0}}), HasSubstr("'q_proj': 0 is no rank"));
@@ -174,6 +171,33 @@ TEST_F(PeftAdapterFolder, RefusesWhatItCannotHonour) {
   EXPECT_THAT(changed("peft_type", "IA3"), HasSubstr("'IA3' is not known"));
   EXPECT_THAT(changed("r", 0), HasSubstr("out of range"));
   EXPECT_THAT(error_of([&] { read_peft_adapter(base_); }), HasSubstr("has no adapter_config.json"));
+}
+
+TEST_F(PeftAdapterFolder, RefusesTensorsThatPeftWouldNotLoad) {
+  PeftAdapter adapter = through_disk(trained());
+  const Json json = read_json_file(adapter_ / "adapter_config.json", ExitCode::kModel);
+  const auto read = [&](const Json& changes) {
+    Json changed = json;
+    changed.update(changes);
+    return error_of([&] { read_adapter_config(changed, "a", adapter.tensors); });
+  };
+  for (const Json& harmless :
+       {Json{{"target_modules", ".*\\.[qo]_proj"}}, Json{{"target_modules", "all-linear"}},
+        Json{{"target_modules", {"self_attn.q_proj", "self_attn.o_proj"}}},
+        Json{{"layers_to_transform", {0, 1}}}, Json{{"layers_to_transform", Json::array()}},
+        Json{{"layers_to_transform", {0, 1}}, {"layers_pattern", "layers"}},
+        Json{{"exclude_modules", {"v_proj"}}}}) {
+    EXPECT_EQ(read(harmless), "no error") << harmless;
+  }
+  const std::string of_o_proj =
+      "the module of tensor 'model.layers.0.self_attn.o_proj.lora_A.weight'";
+  EXPECT_THAT(read({{"target_modules", {"q_proj"}}}), HasSubstr(of_o_proj));
+  EXPECT_THAT(read({{"target_modules", ".*q_proj"}}), HasSubstr(of_o_proj));
+  EXPECT_THAT(read({{"exclude_modules", ".*\\.o_proj"}}), HasSubstr("exclude_modules: "));
+  EXPECT_THAT(read({{"exclude_modules", {"o_proj"}}}), HasSubstr(of_o_proj));
+  EXPECT_THAT(read({{"layers_to_transform", 1}}), HasSubstr("layers_to_transform: 1 leaves out"));
+  EXPECT_THAT(read({{"layers_to_transform", {0, 1}}, {"layers_pattern", "blocks"}}),
+              HasSubstr("layers_to_transform: "));
 }
 
 TEST_F(PeftAdapterFolder, TakesRankAndAlphaOfEachModule) {

@@ -166,6 +166,7 @@ def check_kinds(binary, work):
         "biases of lora": {"target_modules": ATTENTION, "lora_bias": True},
         "lm_head and embeddings saved": {
             "target_modules": ATTENTION, "modules_to_save": ["lm_head", "embed_tokens"]},
+        "a whole MLP saved": {"target_modules": ATTENTION, "modules_to_save": ["mlp"]},
         "lora on embeddings and lm_head": {
             "target_modules": ["q_proj", "embed_tokens", "lm_head"]},
     }
@@ -184,10 +185,22 @@ def check_kinds(binary, work):
 def check_refusals(binary, base, adapter, work):
     config = json.loads((adapter / "adapter_config.json").read_text())
     for key, value in {"trainable_token_indices": [1, 2], "init_lora_weights": "pissa",
-                       "peft_type": "IA3", "target_parameters": ["experts.gate_up_proj"]}.items():
+                       "peft_type": "IA3", "target_parameters": ["experts.gate_up_proj"],
+                       # PEFT leaves tensors out that these do not name.
+                       "target_modules": ".*q_proj", "exclude_modules": ["up_proj"],
+                       "layers_to_transform": [1]}.items():
         (adapter / "adapter_config.json").write_text(json.dumps(config | {key: value}))
         assert key in refusal(binary, "merge", base, adapter, work / "refused", code=5), key
     (adapter / "adapter_config.json").write_text(json.dumps(config))
+
+
+def check_dtype(binary, base, adapter, work):
+    for dtype in ("float32", "float16"):
+        run(binary, "merge", base, adapter, work / dtype, "--dtype", dtype)
+    whole, half = (load_file(work / dtype / "model.safetensors") for dtype in ("float32", "float16"))
+    assert whole.keys() == half.keys()
+    for name, tensor in half.items():
+        assert tensor.dtype == torch.float16 and torch.equal(tensor, whole[name].half()), name
 
 
 def check_longlora(binary, work, base, tied):
@@ -295,6 +308,7 @@ def main():
 
         check_kinds(binary, work)
         check_refusals(binary, work / "untied", work / "b", work)
+        check_dtype(binary, work / "untied", work / "b", work)
         check_longlora(binary, work, work / "untied", tied=False)
         check_longlora(binary, work, work / "tied", tied=True)
 

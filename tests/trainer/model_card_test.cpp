@@ -137,6 +137,8 @@ TEST_F(ModelCard, NamesAHubModelAndItsAdapter) {
       card.starts_with("---\nbase_model: some-org/some-model\nbase_model_relation: adapter\n"
                        "library_name: peft\n"));
   EXPECT_THAT(card, HasSubstr("# run (step-000002)"));
+  EXPECT_THAT(card, HasSubstr("from_pretrained(\"some-org/some-model\", config=config)"));
+  EXPECT_THAT(merged_card(), Not(HasSubstr("from_pretrained")));
 }
 
 TEST_F(ModelCard, TakesTheLicenseFromTheBasesCard) {
