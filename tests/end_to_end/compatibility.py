@@ -112,6 +112,10 @@ def page(checks, skipped):
         without_family(checks),
         "## The cases",
         table(["family", "what", "cases"], rows),
+        "## Where the programs differ from one another",
+        "A text that begins with a space, in a SentencePiece vocabulary: SentencePiece and llama.cpp put one more before "
+        "it, transformers 5's LlamaTokenizer does not. A folder is read as transformers reads it and a GGUF as llama.cpp "
+        "does, so that `convert` between the two changes the ids of such a text and `diff` says so.",
     ]
     if skipped:
         parts += ["## Skipped where this was made", table(["test", "why"], [list(item) for item in skipped.items()])]
