@@ -6,9 +6,9 @@
 #include <ATen/ops/mul.h>
 
 #include <algorithm>
+#include <cstddef>
 
-#include "src/attention/kernels/bf16_tensor.h"
-#include "src/nn/kernels/int8_bf16.h"
+#include "src/nn/kernels/elementwise.h"
 
 namespace longspan {
 
@@ -46,24 +46,17 @@ at::Tensor dequantize(const Int8Weight& weight, at::Tensor out) {
   if (!out.defined()) {
     out = at::empty({rows, columns}, weight.codes.options().dtype(weight.dtype));
   }
-  if (!out.is_cpu()) return at::mul_out(out, weight.codes, weight.scales.unsqueeze(1));
+  const elementwise::Kernels* kernels = elementwise::kernels_for(out);
+  if (!kernels) return at::mul_out(out, weight.codes, weight.scales.unsqueeze(1));
   const auto* codes = weight.codes.const_data_ptr<int8_t>();
   const auto* scales = weight.scales.const_data_ptr<float>();
-  bool vectorised = runs_bf16_kernels(out);
-  at::Tensor values = vectorised ? at::Tensor() : at::empty({rows, columns}, at::kFloat);
+  auto* to = static_cast<std::byte*>(out.mutable_data_ptr());
+  const int64_t row_bytes = columns * static_cast<int64_t>(out.element_size());
   at::parallel_for(0, rows, rows_of(kGrainElements, columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      const int8_t* from = codes + row * columns;
-      if (vectorised) {
-        bf16::dequantize_int8_row(from, scales[row], columns,
-                                  mutable_bf16_data(out) + row * columns);
-        continue;
-      }
-      float* to = values.mutable_data_ptr<float>() + row * columns;
-      for (int64_t i = 0; i < columns; ++i) to[i] = static_cast<float>(from[i]) * scales[row];
+      kernels->dequantize_int8(codes + row * columns, scales[row], columns, to + row * row_bytes);
     }
   });
-  if (!vectorised) out.copy_(values);
   return out;
 }
 

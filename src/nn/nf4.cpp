@@ -1,5 +1,6 @@
 #include "src/nn/nf4.h"
 
+#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
@@ -9,12 +10,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <vector>
 
-#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/operators.h"
 #include "src/core/error.h"
-#include "src/nn/kernels/nf4_bf16.h"
+#include "src/nn/kernels/elementwise.h"
 
 namespace longspan {
 
@@ -101,6 +102,22 @@ void quantize_scales(const at::Tensor& scales, Nf4Weight& weight) {
   }
 }
 
+/// As elementwise::Kernels::dequantize_nf4, where no kernel of ours is.
+template <class E>
+void look_up(const uint8_t* codes, const float* scales, const float* codebook, int64_t blocks,
+             E* out) {
+  for (int64_t block = 0; block < blocks; ++block) {
+    std::array<E, 16> values;
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<E>(codebook[i] * scales[block]);
+    }
+    for (int64_t i = 0; i < Nf4Weight::kBlock / 2; ++i, ++codes) {
+      *out++ = values[*codes >> 4];
+      *out++ = values[*codes & 15];
+    }
+  }
+}
+
 // `map` [256] are the values of scale_codes and `codebook` [16] those of codes, both in float32 on
 // the CPU; `out` is contiguous.
 using Dequantize = void(const at::Tensor& codes, const at::Tensor& scale_codes,
@@ -116,8 +133,9 @@ void cpu_dequantize(const at::Tensor& codes, const at::Tensor& scale_codes,
   const float *scale_values = map.const_data_ptr<float>(),
               *values = codebook.const_data_ptr<float>();
   const float mean = static_cast<float>(offset);
-  bool vectorised = runs_bf16_kernels(out);
-  at::Tensor dense = vectorised ? at::Tensor() : at::empty({out.numel()}, at::kFloat);
+  const elementwise::Kernels* kernels = elementwise::kernels_for(out);
+  auto* to = static_cast<std::byte*>(out.mutable_data_ptr());
+  const int64_t block_bytes = Nf4Weight::kBlock * static_cast<int64_t>(out.element_size());
   at::parallel_for(0, scale_codes.numel(), kGrainBlocks, [&](int64_t begin, int64_t end) {
     constexpr int64_t kSlice = 64;
     std::array<float, kSlice> scales;
@@ -128,20 +146,17 @@ void cpu_dequantize(const at::Tensor& codes, const at::Tensor& scale_codes,
         scales[i] = scale_values[scale_code[block]] * nested[block / Nf4Weight::kScaleBlock] + mean;
       }
       const uint8_t* from = code + first * Nf4Weight::kBlock / 2;
-      if (vectorised) {
-        bf16::dequantize_nf4_blocks(from, scales.data(), values, count,
-                                    mutable_bf16_data(out) + first * Nf4Weight::kBlock);
-        continue;
-      }
-      float* to = dense.mutable_data_ptr<float>() + first * Nf4Weight::kBlock;
-      for (int64_t i = 0; i < count * Nf4Weight::kBlock; i += 2) {
-        float scale = scales[i / Nf4Weight::kBlock];
-        to[i] = values[from[i / 2] >> 4] * scale;
-        to[i + 1] = values[from[i / 2] & 15] * scale;
+      std::byte* blocks = to + first * block_bytes;
+      if (kernels) {
+        kernels->dequantize_nf4(from, scales.data(), values, count, blocks);
+      } else {
+        AT_DISPATCH_FLOATING_TYPES_AND2(
+            at::kBFloat16, at::kHalf, out.scalar_type(), "dequantize_nf4", [&] {
+              look_up(from, scales.data(), values, count, reinterpret_cast<scalar_t*>(blocks));
+            });
       }
     }
   });
-  if (!vectorised) out.copy_(dense.view(out.sizes()));
 }
 
 /// The same memory, for as long as the program runs.

@@ -53,6 +53,10 @@ struct Avx2 {
     const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bf16));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
   }
+  static Vector load(const int8_t* from) {
+    const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight));
+  }
   /// To nearest even; NaN stays NaN.
   static void store(uint16_t* bf16, Vector x) {
     const __m256i bits = _mm256_castps_si256(x);

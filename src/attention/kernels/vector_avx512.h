@@ -48,6 +48,10 @@ struct Avx512 {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bf16));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
   }
+  static Vector load(const int8_t* from) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(sixteen));
+  }
   /// To nearest even, as vcvtneps2bf16 does but for denormals; NaN stays NaN.
   static void store(uint16_t* bf16, Vector x) {
     const __m512i bits = _mm512_castps_si512(x);

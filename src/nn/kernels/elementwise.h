@@ -16,9 +16,10 @@ struct NormRows {
   int64_t size;
 };
 
-/// The passes of a layer between its matrix products: plain pointers in, no tensors, no threads.
-/// Arrays are contiguous, of one type and any length, and each pass does their elements, or rows,
-/// [begin, end); arithmetic is in float32. One source (swiglu_kernel.h, rms_norm_kernel.h) is built
+/// The passes of a layer between its matrix products, and those that make quantised weights dense:
+/// plain pointers in, no tensors, no threads. Arrays are contiguous, of one type and any length,
+/// and each pass does their elements, or rows, [begin, end); arithmetic is in float32 and rounded
+/// once. One source each (swiglu_kernel.h, rms_norm_kernel.h, nf4_kernel.h, int8_kernel.h) is built
 /// for each processor.
 struct Kernels {
   /// out[i] = silu(gate[i]) * up[i]
@@ -33,6 +34,13 @@ struct Kernels {
   /// Writes grad_x and adds to grad_weight [size], which may be null.
   void (*rms_norm_backward)(const void* grad, const NormRows& in, const float* inverse_rms,
                             int64_t begin, int64_t end, void* grad_x, float* grad_weight);
+
+  /// Blocks of 64 NF4 codes (32 bytes each) with their scales: out = codebook[code] * scale, the
+  /// even element from the high half of a byte.
+  void (*dequantize_nf4)(const uint8_t* codes, const float* scales, const float* codebook,
+                         int64_t blocks, void* out);
+  /// out[i] = codes[i] * scale
+  void (*dequantize_int8)(const int8_t* codes, float scale, int64_t count, void* out);
 };
 
 // By processor, and by the type of the tensors.

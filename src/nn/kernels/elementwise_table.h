@@ -1,5 +1,7 @@
 #pragma once
 
+#include "src/nn/kernels/int8_kernel.h"
+#include "src/nn/kernels/nf4_kernel.h"
 #include "src/nn/kernels/rms_norm_kernel.h"
 #include "src/nn/kernels/swiglu_kernel.h"
 
@@ -12,7 +14,9 @@ constexpr Kernels kernels_of() {
   return {.swiglu_forward = swiglu_forward<K>,
           .swiglu_backward = swiglu_backward<K>,
           .rms_norm_forward = rms_norm_forward<K>,
-          .rms_norm_backward = rms_norm_backward<K>};
+          .rms_norm_backward = rms_norm_backward<K>,
+          .dequantize_nf4 = dequantize_nf4<K>,
+          .dequantize_int8 = dequantize_int8<K>};
 }
 
 }  // namespace

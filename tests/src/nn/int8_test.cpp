@@ -8,6 +8,8 @@
 
 #include <cmath>
 
+#include "tests/support/devices.h"
+
 namespace longspan {
 namespace {
 
@@ -34,12 +36,23 @@ TEST(Int8, ComesBackWithinItsBound) {
   }
 }
 
-TEST(Int8, IsAtMostOneRoundingFromTheProductInBfloat16) {
+class Int8On : public OnDevice {};
+
+TEST_P(Int8On, IsTheProductInFloat32RoundedOnce) {
   at::manual_seed(12);
-  Int8Weight quantized = quantize_int8(at::randn({5, 77}).to(at::kBFloat16));
-  at::Tensor exact = quantized.codes.to(at::kFloat) * quantized.scales.unsqueeze(1);
-  EXPECT_TRUE(dequantize(quantized).equal(exact.to(at::kBFloat16)));
+  for (at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (int64_t columns : {1, 16, 77}) {
+      Int8Weight quantized = quantize_int8(at::randn({5, columns}));
+      quantized.dtype = dtype;
+      const at::Tensor exact = quantized.codes.to(at::kFloat) * quantized.scales.unsqueeze(1);
+      quantized.codes = quantized.codes.to(device());
+      quantized.scales = quantized.scales.to(device());
+      EXPECT_TRUE(dequantize(quantized).cpu().equal(exact.to(dtype))) << dtype << " " << columns;
+    }
+  }
 }
+
+INSTANTIATE_ON_DEVICES(Int8On);
 
 }  // namespace
 }  // namespace longspan
