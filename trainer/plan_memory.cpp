@@ -148,10 +148,10 @@ int64_t mlp_backward(const RunShape& shape, const Tensors& t, int64_t chunk_toke
 }
 
 int64_t loss_working(const RunShape& shape, const Tensors& t) {
-  // The last residual, normed, and its gradient; one chunk of logits, outside the bfloat16 kernel a
+  // The last residual, normed, and its gradient; one chunk of logits, without a kernel of ours a
   // second one in float32.
   const int64_t logits = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
-  const bool in_place = shape.dtype == at::kBFloat16 && has_avx512_bf16();
+  const bool in_place = processor() != Processor::kNone;
   int64_t bytes = 3 * t.hidden() + logits * (t.element + (in_place ? 0 : 4));
   if (shape.trains_head) {
     bytes +=

@@ -12,10 +12,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cstddef>
 
-#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/operators.h"
-#include "src/nn/kernels/cross_entropy_bf16.h"
+#include "src/nn/kernels/elementwise.h"
 
 namespace longspan {
 
@@ -32,12 +32,14 @@ at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool
   at::Tensor scored = labels.ne(kIgnoreIndex).unsqueeze(1), target = labels.clamp_min(0);
   TORCH_CHECK(target.lt(logits.size(1)).all().item<bool>(), "cross entropy: a label is beyond the ",
               logits.size(1), " logits");
-  if (runs_bf16_kernels(logits)) {
+  if (const auto* kernels = elementwise::kernels_for(logits)) {
+    auto* first = static_cast<std::byte*>(logits.mutable_data_ptr());
+    const int64_t size = logits.size(1);
     at::Tensor losses = at::empty(labels.sizes(), logits.options().dtype(at::kFloat));
     at::parallel_for(0, logits.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-      bf16::cross_entropy_rows(mutable_bf16_data(logits) + begin * logits.size(1),
-                               labels.const_data_ptr<int64_t>() + begin, end - begin,
-                               logits.size(1), gradient, losses.mutable_data_ptr<float>() + begin);
+      kernels->cross_entropy_rows(first + begin * size * logits.element_size(),
+                                  labels.const_data_ptr<int64_t>() + begin, end - begin, size,
+                                  gradient, losses.mutable_data_ptr<float>() + begin);
     });
     return losses;
   }

@@ -20,6 +20,7 @@ struct AllLanes {
   static void store(E* to, typename K::Vector x) {
     K::store(to, x);
   }
+  static auto keep(typename K::Vector x) { return x; }
 };
 
 /// The first lanes: the others are zero, and neither read nor written.
@@ -39,6 +40,8 @@ struct FirstLanes {
     K::store(lanes, x);
     __builtin_memcpy(to, lanes, static_cast<size_t>(count) * sizeof(E));
   }
+  /// x with zero in the other lanes.
+  auto keep(typename K::Vector x) const { return K::keep(K::lanes(0, count), x); }
 };
 
 /// work(index of its first element, its lanes) for each vector of [begin, end).

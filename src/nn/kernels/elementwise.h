@@ -16,11 +16,11 @@ struct NormRows {
   int64_t size;
 };
 
-/// The passes of a layer between its matrix products, and those that make quantised weights dense:
+/// The passes of a model between its matrix products, and those that make quantised weights dense:
 /// plain pointers in, no tensors, no threads. Arrays are contiguous, of one type and any length,
 /// and each pass does their elements, or rows, [begin, end); arithmetic is in float32 and rounded
-/// once. One source each (swiglu_kernel.h, rms_norm_kernel.h, nf4_kernel.h, int8_kernel.h) is built
-/// for each processor.
+/// once. One source each (swiglu_kernel.h, rms_norm_kernel.h, cross_entropy_kernel.h, nf4_kernel.h,
+/// int8_kernel.h) is built for each processor.
 struct Kernels {
   /// out[i] = silu(gate[i]) * up[i]
   void (*swiglu_forward)(const void* gate, const void* up, int64_t begin, int64_t end, void* out);
@@ -34,6 +34,12 @@ struct Kernels {
   /// Writes grad_x and adds to grad_weight [size], which may be null.
   void (*rms_norm_backward)(const void* grad, const NormRows& in, const float* inverse_rms,
                             int64_t begin, int64_t end, void* grad_x, float* grad_weight);
+
+  /// losses[row] = log(sum_v e^logits[row][v]) - logits[row][label], 0 in rows whose label is
+  /// negative; logits [rows, size]. With `gradient` the logits become their own gradient, softmax -
+  /// one_hot(label); 0 in rows whose label is negative. No label may exceed size - 1.
+  void (*cross_entropy_rows)(void* logits, const int64_t* labels, int64_t rows, int64_t size,
+                             bool gradient, float* losses);
 
   /// Blocks of 64 NF4 codes (32 bytes each) with their scales: out = codebook[code] * scale, the
   /// even element from the high half of a byte.

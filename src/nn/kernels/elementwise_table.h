@@ -1,5 +1,6 @@
 #pragma once
 
+#include "src/nn/kernels/cross_entropy_kernel.h"
 #include "src/nn/kernels/int8_kernel.h"
 #include "src/nn/kernels/nf4_kernel.h"
 #include "src/nn/kernels/rms_norm_kernel.h"
@@ -15,6 +16,7 @@ constexpr Kernels kernels_of() {
           .swiglu_backward = swiglu_backward<K>,
           .rms_norm_forward = rms_norm_forward<K>,
           .rms_norm_backward = rms_norm_backward<K>,
+          .cross_entropy_rows = cross_entropy_rows<K>,
           .dequantize_nf4 = dequantize_nf4<K>,
           .dequantize_int8 = dequantize_int8<K>};
 }
