@@ -29,7 +29,7 @@ bool for_each_block(int64_t bytes, Act act) {
 }  // namespace
 
 ActivationStore::ActivationStore(ActivationStoreOptions options)
-    : options_(std::move(options)), file_(options_.directory, options_.expected_disk_bytes) {}
+    : options_(std::move(options)), file_(options_.directory, /*expected_bytes=*/0) {}
 
 ActivationStore::~ActivationStore() {
   {

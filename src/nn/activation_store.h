@@ -22,7 +22,6 @@ namespace longspan {
 struct ActivationStoreOptions {
   int64_t ram_bytes = std::numeric_limits<int64_t>::max();  // of kept tensors; the rest go to disk
   std::filesystem::path directory = {};                     // of the file on disk; empty: RAM only
-  int64_t expected_disk_bytes = 0;  // checked against the free space first; 0: not known
 };
 
 /// Keeps tensors between forward and backward: in RAM up to a bound, beyond it in a file on disk

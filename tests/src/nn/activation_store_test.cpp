@@ -277,20 +277,6 @@ TEST_F(OnDisk, AFullDiskIsAnErrorThatLosesNothing) {
   expect_same(take_in_the_end(store, store.put(fits)), fits);
 }
 
-TEST_F(OnDisk, SaysWhenTheDiskIsTooSmallBeforeItWrites) {
-  ActivationStoreOptions huge = options();
-  huge.expected_disk_bytes = int64_t{1} << 60;
-  ActivationStore store(huge);
-  at::Tensor tensor = random_bytes(100);
-  const auto ticket = store.put(tensor);
-  const auto put_until_it_fails = [&] {
-    for (int i = 0; i < 4; ++i) store.put(tensor);  // the third waits for one of two to be written
-  };
-  EXPECT_THAT(message_of(put_until_it_fails, ExitCode::kFailure), HasSubstr("needs"));
-  EXPECT_THAT(unnamed_files(folder_.path()), testing::IsEmpty());
-  expect_same(take_in_the_end(store, ticket), tensor);
-}
-
 TEST(ActivationStore, AFolderThatCannotBeMadeIsNamed) {
   ActivationStore store({.ram_bytes = 0, .directory = "/proc/none"});
   const auto puts = [&] {
