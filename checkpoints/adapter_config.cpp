@@ -95,22 +95,29 @@ bool names_module(const Json& names, const std::string& module, const std::strin
   });
 }
 
-/// layers_to_transform, one number or a list, and the name of the list of layers in
-/// layers_pattern ("layers"), if any.
+bool is_number(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+}
+
+/// layers_to_transform, one number or a list, against the last "NAME.N." in the module's name; NAME
+/// must be one of layers_pattern, if any.
 bool is_of_transformed_layer(const Json& json, const std::string& module,
                              const std::string& place) {
   const Json layers = json.value("layers_to_transform", Json());
   if (says_nothing(layers) || !json["target_modules"].is_array()) return true;
-  const Json given = json.value("layers_pattern", Json());
-  Json patterns = given.is_array() ? given : Json::array({given});
-  if (says_nothing(given)) patterns = Json::array({"[^.]*"});
-  for (const Json& layer : layers.is_array() ? layers : Json::array({layers})) {
-    for (const Json& pattern : patterns) {
-      if (!layer.is_number_integer() || !pattern.is_string()) continue;
-      const std::string of_layer =
-          fmt::format(".*\\.{}\\.{}\\..*", pattern.get<std::string>(), layer.get<int64_t>());
-      if (full_match(of_layer, module, place + ": layers_pattern")) return true;
-    }
+  const Json named = json.value("layers_pattern", Json());
+  const Json patterns = says_nothing(named) || named.is_array() ? named : Json::array({named});
+  const std::vector<std::string> parts = split(module, '.');
+  for (size_t i = parts.size() - 1; i-- > 2;) {
+    const auto names_this = [&](const Json& pattern) {
+      return pattern.is_string() &&
+             full_match(pattern.get<std::string>(), parts[i - 1], place + ": layers_pattern");
+    };
+    const bool named_here =
+        says_nothing(patterns) || std::any_of(patterns.begin(), patterns.end(), names_this);
+    if (!is_number(parts[i]) || !named_here) continue;
+    const auto is_this = [&](const Json& layer) { return layer.dump() == parts[i]; };
+    return layers.is_array() ? std::any_of(layers.begin(), layers.end(), is_this) : is_this(layers);
   }
   return false;
 }

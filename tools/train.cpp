@@ -146,8 +146,8 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, const Plan& plan) {
         i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
-        step_flops(config, stage, *plan.memory.recompute).total() / 1e12,
-        human_count(packing.sequences), human_count(packing.full_passages)));
+        step_flops(config, stage, plan.memory).total() / 1e12, human_count(packing.sequences),
+        human_count(packing.full_passages)));
     first += stage.steps;
   }
   log_info(fmt::format("memory   about {}; {}", describe_peak(plan.peak()), describe_memory(plan)));

@@ -1,5 +1,6 @@
 #include "trainer/memory_options.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -87,6 +88,7 @@ Json number_or_auto(const std::optional<int64_t>& value) { return value ? Json(*
 MemoryOptions read_memory_options(Fields fields) {
   MemoryOptions options;
   read_name(fields, "recompute", kRecomputeNames, options.recompute);
+  read_count(fields, "recompute_num_layers", int64_t{1} << 20, options.recompute_num_layers);
   read_name(fields, "offload", kOffloadNames, options.offload);
   fields.optional("offload_dir", options.offload_dir);
   read_bytes(fields, "offload_ram", options.offload_ram);
@@ -109,12 +111,18 @@ MemoryOptions read_memory_options(Fields fields) {
 
 Json write_memory_options(const MemoryOptions& options) {
   return {{"recompute", name_of(options.recompute, kRecomputeNames)},
+          {"recompute_num_layers", number_or_auto(options.recompute_num_layers)},
           {"offload", name_of(options.offload, kOffloadNames)},
           {"offload_dir", options.offload_dir},
           {"offload_ram", number_or_auto(options.offload_ram)},
           {"mlp_chunk_tokens", number_or_auto(options.mlp_chunk_tokens)},
           {"weights", name_of(options.weights, kWeightsNames)},
           {"optimizer_state_bits", number_or_auto(options.optimizer_state_bits)}};
+}
+
+int64_t recomputed_layers(const MemoryOptions& options, int64_t layers) {
+  if (options.recompute == Recompute::kNone) return 0;
+  return std::min(layers, options.recompute_num_layers.value_or(layers));
 }
 
 MemoryOptions default_memory_options() {
@@ -130,6 +138,7 @@ MemoryOptions merge_memory_options(MemoryOptions options, const MemoryOptions& c
   const auto take = [](auto& value, const auto& other) {
     if (!value) value = other;
   };
+  if (!options.recompute) take(options.recompute_num_layers, chosen.recompute_num_layers);
   take(options.recompute, chosen.recompute);
   take(options.offload, chosen.offload);
   take(options.offload_ram, chosen.offload_ram);

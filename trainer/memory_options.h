@@ -18,6 +18,9 @@ enum class FrozenWeights { kResident, kMapped };
 struct MemoryOptions {
   /// "none", "selective" or "layer": what each decoder layer keeps for its backward.
   std::optional<Recompute> recompute = {};
+  /// Of how many layers, the first ones; the others keep everything. Without a value of its own,
+  /// all where `recompute` is given.
+  std::optional<int64_t> recompute_num_layers = {};
   /// Where what is kept goes: "none", it stays where it was made; "ram", into at most offload_ram
   /// bytes; "disk", beyond offload_ram into a file in offload_dir.
   std::optional<Offload> offload = {};
@@ -34,6 +37,9 @@ MemoryOptions read_memory_options(Fields fields);
 
 /// What read_memory_options reads back as the same.
 Json write_memory_options(const MemoryOptions& options);
+
+/// How many of a model's `layers` compute something again.
+int64_t recomputed_layers(const MemoryOptions& options, int64_t layers);
 
 /// What "auto" is where nobody plans: recompute selective, nothing offloaded, resident weights,
 /// whole MLPs, optimizer states of 32 bits.

@@ -49,6 +49,29 @@ std::vector<T> choices(const std::optional<T>& given, std::vector<T> all) {
   return given ? std::vector<T>{*given} : std::move(all);
 }
 
+/// `memory` with the fewest layers recomputed with which half of what is available is enough;
+/// nothing when that is all of them.
+std::optional<MemoryOptions> recomputing_less(const RunShape& shape,
+                                              const std::vector<Stage>& stages,
+                                              MemoryOptions memory, int64_t available) {
+  const int64_t layers = shape.config.num_hidden_layers;
+  const auto fits = [&](int64_t count) {
+    memory.recompute_num_layers = count;
+    return std::all_of(stages.begin(), stages.end(), [&](const Stage& stage) {
+      return static_cast<double>(plan_memory(shape, stage, memory).total()) <=
+             kUsableForAll * static_cast<double>(available);
+    });
+  };
+  int64_t least = 1, most = layers;
+  while (least < most) {
+    const int64_t middle = (least + most) / 2;
+    fits(middle) ? most = middle : least = middle + 1;
+  }
+  if (least == layers) return std::nullopt;
+  memory.recompute_num_layers = least;
+  return memory;
+}
+
 std::vector<FrozenWeights> places_of_weights(const RunShape& shape) {
   const bool can_be_mapped = shape.can_be_mapped && shape.quantization == Quantization::kNone;
   if (!can_be_mapped) return {FrozenWeights::kResident};
@@ -77,7 +100,13 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
                                                            : room_for_kept(shape, stages, memory,
                                                                            machine.available_bytes);
           }
+          memory.recompute_num_layers = recomputed_layers(memory, shape.config.num_hidden_layers);
           all.push_back(memory);
+          const bool may_mix = !asked.recompute && !asked.recompute_num_layers &&
+                               recompute == Recompute::kSelective && offload == Offload::kNone;
+          if (!may_mix) continue;
+          auto mixed = recomputing_less(shape, stages, memory, machine.available_bytes);
+          if (mixed) all.push_back(*mixed);
         }
       }
     }
@@ -90,9 +119,11 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
   return all;
 }
 
-bool fits_as_choice(const Plan& plan, const MemoryOptions& asked) {
-  const bool keeps_all = plan.memory.recompute == Recompute::kNone && !asked.recompute;
-  return plan.fits(kUsable) && (!keeps_all || plan.available_bytes == 0 ||
+bool fits_as_choice(const Plan& plan, const RunShape& shape, const MemoryOptions& asked) {
+  const int64_t layers = shape.config.num_hidden_layers;
+  const bool keeps_more = recomputed_layers(plan.memory, layers) < layers && !asked.recompute &&
+                          !asked.recompute_num_layers;
+  return plan.fits(kUsable) && (!keeps_more || plan.available_bytes == 0 ||
                                 static_cast<double>(plan.peak().total()) <=
                                     kUsableForAll * static_cast<double>(plan.available_bytes));
 }
@@ -134,7 +165,7 @@ Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const Mem
               const Machine& machine) {
   // A knob that does not matter must not be turned: half a percent is no difference in time.
   const auto order = [&](const Plan& plan) {
-    const bool fits = fits_as_choice(plan, asked);
+    const bool fits = fits_as_choice(plan, shape, asked);
     const int64_t bytes = plan.peak().total();
     const bool plain = plan.memory.weights == FrozenWeights::kResident;
     return std::tuple(!fits, fits ? plan.run_seconds() * (plain ? 1 : 1.005) : 0.0,

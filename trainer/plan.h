@@ -37,8 +37,8 @@ struct Machine {
 /// Plans the stages. Of the combinations that `asked` leaves open the fastest that fits is chosen,
 /// of equally fast ones that of least memory, and the one of least memory when none fits. What
 /// changes the numbers of a run is never chosen: optimizer_state_bits stay 32 unless given. A
-/// tenth of the available memory is left free, and where nothing need be computed again
-/// (recompute: none) half of it.
+/// tenth of the available memory is left free; as many layers keep everything as half of it has
+/// room for.
 Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
               const Machine& machine);
 

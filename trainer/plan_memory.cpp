@@ -171,8 +171,10 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   plan.weights = weight_bytes(shape, *memory.weights);
   plan.trained = trained_bytes(shape, stage, memory);
 
+  const int64_t recomputed = recomputed_layers(memory, layers);
   const Kept kept = kept_by_layer(shape, t, recompute);
-  int64_t stored = layers * kept.stored, under_way = 0;
+  const Kept whole = kept_by_layer(shape, t, Recompute::kNone);
+  int64_t stored = recomputed * kept.stored, under_way = 0;
   if (memory.offload == Offload::kDisk) {
     plan.disk = std::max<int64_t>(0, stored - *memory.offload_ram);
     stored -= plan.disk;
@@ -180,7 +182,7 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
     if (plan.disk > 0) under_way = 3 * std::max(t.hidden(), t.queries());
   }
   plan.stored = stored;
-  plan.kept = stored + layers * kept.beside;
+  plan.kept = stored + recomputed * kept.beside + (layers - recomputed) * whole.beside;
 
   const int64_t head_gradient = shape.trains_head ? t.head() * t.element : 0;
   // The rotation's tables, ids and positions; what kLayer makes again of the layer at work.

@@ -59,6 +59,9 @@ std::vector<std::pair<std::string, double>> parts_of(const TimePlan& step) {
 std::string describe_memory(const Plan& plan) {
   const Json memory = write_memory_options(plan.memory);
   std::string text = "recompute " + memory["recompute"].get<std::string>();
+  if (plan.memory.recompute_num_layers && plan.memory.recompute != Recompute::kNone) {
+    text += fmt::format(" in {} layers", *plan.memory.recompute_num_layers);
+  }
   if (*plan.memory.mlp_chunk_tokens > 0) {
     text += fmt::format(", MLP in chunks of {} tokens", human_count(*plan.memory.mlp_chunk_tokens));
   }

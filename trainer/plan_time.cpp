@@ -68,8 +68,7 @@ double head_bytes(const RunShape& shape, const Stage& stage) {
 
 TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOptions& memory,
                    const MemoryPlan& planned, const KernelRates& rates) {
-  const Recompute recompute = *memory.recompute;
-  const StepFlops flops = step_flops(shape.config, stage, recompute, shape.trains_head);
+  const StepFlops flops = step_flops(shape.config, stage, memory, shape.trains_head);
   const double bandwidth = 1e9 * rates.elementwise_gb_per_second;
   TimePlan time;
   time.linears_forward = 1e-9 * flops.linears_forward / rates.linear_gflops;
@@ -82,7 +81,8 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
 
   const Traffic traffic = elementwise_features(shape);
   const double tokens = d(stage.tokens_per_step()), layers = d(shape.config.num_hidden_layers);
-  const double times_recomputed = recompute == Recompute::kNone ? 0 : 1;
+  const double times_recomputed =
+      d(recomputed_layers(memory, shape.config.num_hidden_layers)) / layers;
   const double features =
       traffic.forward + times_recomputed * traffic.recomputed + traffic.backward;
   const double passes =

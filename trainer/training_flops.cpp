@@ -53,7 +53,7 @@ double forward_flops(const ModelConfig& config, const AttentionPattern& attentio
   return d(rows) * (2.0 * weights * d(seq_len) + attention_flops(config, attention, seq_len));
 }
 
-StepFlops step_flops(const ModelConfig& config, const Stage& stage, Recompute recompute,
+StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
                      bool trains_head) {
   const LayerWeights weights(config);
   const double a_weight = 2.0 * d(config.num_hidden_layers) * d(stage.tokens_per_step());
@@ -62,12 +62,12 @@ StepFlops step_flops(const ModelConfig& config, const Stage& stage, Recompute re
   flops.attention_forward = d(stage.batch_size * stage.gradient_accumulation_steps) *
                             attention_flops(config, *stage.attention, stage.seq_len);
   flops.attention_backward = 2.5 * flops.attention_forward;
-  if (recompute != Recompute::kNone) {
-    flops.linears_recomputed = a_weight * (weights.query_key_value + weights.gate_up);
-  }
-  if (recompute == Recompute::kLayer) {
-    flops.linears_recomputed += a_weight * (weights.query_key_value + weights.o_proj);
-    flops.attention_recomputed = flops.attention_forward;
+  const double part =
+      d(recomputed_layers(memory, config.num_hidden_layers)) / d(config.num_hidden_layers);
+  flops.linears_recomputed = part * a_weight * (weights.query_key_value + weights.gate_up);
+  if (memory.recompute == Recompute::kLayer) {
+    flops.linears_recomputed += part * a_weight * (weights.query_key_value + weights.o_proj);
+    flops.attention_recomputed = part * flops.attention_forward;
   }
   flops.head = 2.0 * (trains_head ? 3 : 2) * d(config.vocab_size) * d(config.hidden_size) *
                d(stage.tokens_per_step());

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "src/model/model_config.h"
-#include "src/nn/recompute.h"
+#include "trainer/memory_options.h"
 #include "trainer/stage.h"
 
 namespace longspan {
@@ -24,7 +24,7 @@ struct StepFlops {
            attention_recomputed + attention_backward + head;
   }
 };
-StepFlops step_flops(const ModelConfig& config, const Stage& stage, Recompute recompute,
+StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
                      bool trains_head = false);
 
 }  // namespace longspan

@@ -221,7 +221,8 @@ at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& x,
                      const RecomputeOptions& options, size_t layer) {
   WeightUse use(options, layer);
   const bool records = at::GradMode::is_enabled();
-  if (!records || options.what == Recompute::kNone) {
+  const bool keeps_all = options.what == Recompute::kNone || layer >= options.num_layers;
+  if (!records || keeps_all) {
     at::Tensor y = x;
     for (const auto& block : blocks) {
       y = records ? y + through(block, y, nullptr) : forward(block, y, nullptr);

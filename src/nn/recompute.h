@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -36,6 +37,8 @@ enum class Recompute {
 
 struct RecomputeOptions {
   Recompute what = Recompute::kNone;
+  /// Of the first so many layers; the others, whose backward comes first, keep all.
+  size_t num_layers = std::numeric_limits<size_t>::max();
   std::shared_ptr<ActivationStore> store =
       {};  // where kept tensors go; null: they stay as they are
   std::shared_ptr<WeightResidency> residency =

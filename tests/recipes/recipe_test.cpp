@@ -202,14 +202,15 @@ TEST_F(RecipeFile, RankAndAlphaPatternsAreInTheOrderThatPeftReadsThemIn) {
 
 TEST_F(RecipeFile, EveryChoiceOfMemoryIsAutoUntilItIsGiven) {
   const MemoryOptions none = load(kSmallest).train.memory;
-  EXPECT_FALSE(none.recompute || none.offload || none.offload_ram || none.mlp_chunk_tokens ||
-               none.weights || none.optimizer_state_bits);
+  EXPECT_FALSE(none.recompute || none.recompute_num_layers || none.offload || none.offload_ram ||
+               none.mlp_chunk_tokens || none.weights || none.optimizer_state_bits);
   const MemoryOptions given =
-      load(kSmallest,
-           {"memory={recompute: layer, offload: disk, offload_dir: /tmp/a, offload_ram: 4GB, "
-            "mlp_chunk_tokens: 2048, weights: mapped, optimizer_state_bits: 8}"})
+      load(kSmallest, {"memory={recompute: layer, recompute_num_layers: 12, offload: disk, "
+                       "offload_dir: /tmp/a, offload_ram: 4GB, "
+                       "mlp_chunk_tokens: 2048, weights: mapped, optimizer_state_bits: 8}"})
           .train.memory;
   EXPECT_EQ(given.recompute, Recompute::kLayer);
+  EXPECT_EQ(given.recompute_num_layers, 12);
   EXPECT_EQ(given.offload, Offload::kDisk);
   EXPECT_EQ(given.offload_dir, "/tmp/a");
   EXPECT_EQ(given.offload_ram, 4'000'000'000);

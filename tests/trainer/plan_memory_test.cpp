@@ -45,6 +45,13 @@ TEST(PlanMemory, KeepsMoreTheLessIsComputedAgain) {
             planned(1000, with(Recompute::kNone)).kept);
 }
 
+TEST(PlanMemory, ALayerThatRecomputesNothingKeepsAll) {
+  MemoryOptions mixed = with(Recompute::kSelective);
+  mixed.recompute_num_layers = 1;
+  EXPECT_EQ(2 * planned(1000, mixed).kept, planned(1000, with(Recompute::kSelective)).kept +
+                                               planned(1000, with(Recompute::kNone)).kept);
+}
+
 TEST(PlanMemory, WhatIsKeptGrowsWithTheSequenceAndWeightsDoNot) {
   EXPECT_EQ(planned(8192).kept, 2 * planned(4096).kept);
   EXPECT_EQ(planned(8192).weights, planned(4096).weights);

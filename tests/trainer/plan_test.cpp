@@ -69,6 +69,22 @@ TEST(Plan, GivesUpTimeOnlyForMemory) {
   }
 }
 
+TEST(Plan, KeepsInSomeLayersWhatHasRoom) {
+  const Plan plan = plan_on(120 * kGiB, 32768);
+  EXPECT_EQ(plan.memory.recompute, Recompute::kSelective);
+  ASSERT_TRUE(plan.memory.recompute_num_layers);
+  EXPECT_GT(*plan.memory.recompute_num_layers, 0);
+  EXPECT_LT(*plan.memory.recompute_num_layers, 32);
+  EXPECT_LE(plan.peak().total(), 60 * kGiB);
+  MemoryOptions one_less = plan.memory;
+  --*one_less.recompute_num_layers;
+  EXPECT_GT(plan_on(120 * kGiB, 32768, one_less).peak().total(), 60 * kGiB);
+  const MemoryOptions asked{.recompute = Recompute::kSelective};
+  const Plan all = plan_on(120 * kGiB, 32768, asked);
+  EXPECT_EQ(all.memory.recompute_num_layers, 32);
+  EXPECT_GT(all.run_seconds(), plan.run_seconds());
+}
+
 TEST(Plan, SevenBillionAt100KFitIn22GiBWithTheDisk) {
   Plan plan = plan_on(22 * kGiB, 98304);
   EXPECT_TRUE(plan.fits());

@@ -32,50 +32,62 @@ Stage stage_of(const char* pattern) {
 }
 
 TEST(TrainingFlops, ShiftedSparseAttentionIsAQuarterOfFull) {
-  const StepFlops full = step_flops(smollm2_135m(), stage_of("full"), Recompute::kSelective);
+  const StepFlops full =
+      step_flops(smollm2_135m(), stage_of("full"), {.recompute = Recompute::kSelective});
   const StepFlops shifted =
-      step_flops(smollm2_135m(), stage_of("shifted_sparse"), Recompute::kSelective);
+      step_flops(smollm2_135m(), stage_of("shifted_sparse"), {.recompute = Recompute::kSelective});
   EXPECT_NEAR(shifted.attention_forward / full.attention_forward, 0.234, 0.001);  // 15 / 64
   EXPECT_EQ(shifted.linears_forward, full.linears_forward);
 }
 
 TEST(TrainingFlops, AModelsOwnWindowScoresNoMoreThanItsKeys) {
   ModelConfig config = smollm2_135m();
-  const double full = step_flops(config, stage_of("full"), Recompute::kNone).attention_forward;
+  const double full =
+      step_flops(config, stage_of("full"), {.recompute = Recompute::kNone}).attention_forward;
   const double shifted =
-      step_flops(config, stage_of("shifted_sparse"), Recompute::kNone).attention_forward;
+      step_flops(config, stage_of("shifted_sparse"), {.recompute = Recompute::kNone})
+          .attention_forward;
   config.decoder.layers.resize(30);
   for (int layer = 0; layer < 15; ++layer) config.decoder.layers[layer].sliding_window = 16;
   // Of 16,384 queries 15 see less than 16 keys.
   const double pairs = 16384.0 * 16385 / 2, windowed = 15 * 16 / 2 + (16384 - 15) * 16;
-  EXPECT_DOUBLE_EQ(step_flops(config, stage_of("full"), Recompute::kNone).attention_forward / full,
-                   (pairs + windowed) / (2 * pairs));
+  EXPECT_DOUBLE_EQ(
+      step_flops(config, stage_of("full"), {.recompute = Recompute::kNone}).attention_forward /
+          full,
+      (pairs + windowed) / (2 * pairs));
   for (LayerOptions& layer : config.decoder.layers) layer.sliding_window = 16384;
-  EXPECT_EQ(step_flops(config, stage_of("shifted_sparse"), Recompute::kNone).attention_forward,
+  EXPECT_EQ(step_flops(config, stage_of("shifted_sparse"), {.recompute = Recompute::kNone})
+                .attention_forward,
             shifted);
 }
 
 TEST(TrainingFlops, ForwardPartsAndHalfTheHeadAreTheForwardPass) {
   const Stage stage = stage_of("full");
-  const StepFlops flops = step_flops(smollm2_135m(), stage, Recompute::kNone);
+  const StepFlops flops = step_flops(smollm2_135m(), stage, {.recompute = Recompute::kNone});
   const double forward = forward_flops(smollm2_135m(), *stage.attention, stage.seq_len, 1);
   EXPECT_DOUBLE_EQ(flops.linears_forward + flops.attention_forward + flops.head / 2, forward);
   EXPECT_EQ(flops.linears_recomputed + flops.attention_recomputed, 0);
 }
 
 TEST(TrainingFlops, SelectiveRecomputesNoAttentionAndNoLastLinear) {
-  const StepFlops selective = step_flops(smollm2_135m(), stage_of("full"), Recompute::kSelective);
+  const StepFlops selective =
+      step_flops(smollm2_135m(), stage_of("full"), {.recompute = Recompute::kSelective});
   EXPECT_EQ(selective.attention_recomputed, 0);
   // q, k, v, gate and up of a layer's 3,538,944 weights.
   EXPECT_NEAR(selective.linears_recomputed / selective.linears_forward, 2322432.0 / 3538944, 1e-9);
-  const StepFlops layer = step_flops(smollm2_135m(), stage_of("full"), Recompute::kLayer);
+  const MemoryOptions of_ten{.recompute = Recompute::kSelective, .recompute_num_layers = 10};
+  EXPECT_DOUBLE_EQ(step_flops(smollm2_135m(), stage_of("full"), of_ten).linears_recomputed,
+                   selective.linears_recomputed / 3);
+  const StepFlops layer =
+      step_flops(smollm2_135m(), stage_of("full"), {.recompute = Recompute::kLayer});
   EXPECT_EQ(layer.attention_recomputed, layer.attention_forward);
 }
 
 TEST(TrainingFlops, ATrainedHeadCostsAThirdProduct) {
   const Stage stage = stage_of("full");
-  EXPECT_DOUBLE_EQ(step_flops(smollm2_135m(), stage, Recompute::kNone, /*trains_head=*/true).head,
-                   1.5 * step_flops(smollm2_135m(), stage, Recompute::kNone).head);
+  EXPECT_DOUBLE_EQ(
+      step_flops(smollm2_135m(), stage, {.recompute = Recompute::kNone}, /*trains_head=*/true).head,
+      1.5 * step_flops(smollm2_135m(), stage, {.recompute = Recompute::kNone}).head);
 }
 
 }  // namespace

@@ -135,8 +135,8 @@ Recipe make_recipe(const cxxopts::ParseResult& parsed, const ModelConfig& config
 /// Of a step, without what is only computed again. The backward of attention makes the scores a
 /// second time: 5 products, of which 4 count.
 double useful_flops(const CausalLm& model, const Stage& stage) {
-  const StepFlops flops =
-      step_flops(model.config(), stage, Recompute::kNone, model.lm_head_weight().requires_grad());
+  const StepFlops flops = step_flops(model.config(), stage, {.recompute = Recompute::kNone},
+                                     model.lm_head_weight().requires_grad());
   return flops.total() - flops.attention_backward / 5;
 }
 

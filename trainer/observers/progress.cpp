@@ -13,7 +13,7 @@ namespace longspan {
 namespace {
 
 double flops_of(Trainer& trainer, const Stage& stage) {
-  return step_flops(trainer.model().config(), stage, *trainer.options().memory.recompute).total();
+  return step_flops(trainer.model().config(), stage, trainer.options().memory).total();
 }
 
 /// The arithmetic left after `step` finished updates: a stage with full attention or longer
