@@ -95,6 +95,7 @@ ReferenceModel::ReferenceModel(const ComparedModel& model, const ComparisonOptio
     : model_(model), options_(options), stored_(stored_precision(model)) {
   auto loaded = load(model, options.dtype);
   vocab_size_ = loaded->config().vocab_size;
+  max_position_embeddings_ = loaded->config().max_position_embeddings;
   exact_ = logits_of(*loaded, options, model.label());
 }
 
@@ -125,6 +126,12 @@ Json ReferenceModel::compare(const ComparedModel& other) {
     result["problem"] = fmt::format("vocabulary of {}, the reference has {}",
                                     model->config().vocab_size, vocab_size_);
     return result;
+  }
+  if (model->config().max_position_embeddings != max_position_embeddings_) {
+    result["equal"] = false;
+    result["problem"] =
+        fmt::format("context of {} tokens, the reference has {} (max_position_embeddings)",
+                    model->config().max_position_embeddings, max_position_embeddings_);
   }
   bool coarser = mantissa_bits(stored_.dtype) < mantissa_bits(stored.dtype);
   if (coarser && stored.quantized.empty()) round_weights(*model, stored_.dtype);

@@ -40,8 +40,8 @@ class ReferenceModel {
   ReferenceModel(const ComparedModel& model, const ComparisonOptions& options);
 
   /// {"model", "stored_as", "quantized", "tolerance", "equal", "rows": [{"length",
-  /// "equally_rounded", "as_stored"}]}, or "problem" in place of rows; the differences as
-  /// LogitDifference names them.
+  /// "equally_rounded", "as_stored"}]}, the differences as LogitDifference names them; "problem" for
+  /// another context, and in place of rows for another vocabulary.
   Json compare(const ComparedModel& other);
 
  private:
@@ -50,7 +50,7 @@ class ReferenceModel {
   const ComparedModel& model_;
   const ComparisonOptions& options_;
   StoredPrecision stored_;
-  int64_t vocab_size_ = 0;
+  int64_t vocab_size_ = 0, max_position_embeddings_ = 0;
   std::vector<at::Tensor> exact_;  // [last, V] of each length
   std::map<at::ScalarType, std::vector<at::Tensor>> rounded_;
 };

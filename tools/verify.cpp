@@ -106,10 +106,8 @@ void print_text(const Json& report) {
     bool equal = model["equal"].get<bool>();
     fmt::print("\n{}  {} ({})\n", equal ? "equal    " : "DIFFERENT",
                model["model"].get<std::string>(), model["stored_as"].get<std::string>());
-    if (model.contains("problem")) {
-      fmt::print("{}\n", model["problem"].get<std::string>());
-      continue;
-    }
+    if (model.contains("problem")) fmt::print("{}\n", model["problem"].get<std::string>());
+    if (!model.contains("rows")) continue;
     Table table{"",
                 {"to the reference", "tokens", "max abs", "relative", "argmax", "KL", "max KL"}};
     auto add_rows = [&](const std::string& name, const char* key) {

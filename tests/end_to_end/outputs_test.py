@@ -128,6 +128,13 @@ def check_verify(binary, work):
     save_file(tensors, merged / "model.safetensors", {"format": "pt"})
     print("verify refuses a merge that lost the adapter of one projection")
 
+    config = (merged / "config.json").read_text()
+    (merged / "config.json").write_text(json.dumps(json.loads(config) | {"max_position_embeddings": 256}))
+    text = run(binary, "verify", work / "run", "--lengths", "256", code=5)
+    assert "context of 256 tokens, the reference has 512" in text, text
+    (merged / "config.json").write_text(config)
+    print("verify refuses a config.json of another context")
+
 
 def check_diff(binary, work):
     base, merged = work / "base", work / "run" / "merged"
