@@ -8,7 +8,6 @@
 #include <optional>
 #include <tuple>
 
-#include "src/attention/kernels/bf16_tensor.h"
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/operators.h"
 #include "src/attention/kernels/sdpa_attention.h"
