@@ -6,9 +6,9 @@
 
 namespace longspan {
 
-/// The tokenizer of a Hugging Face folder in the form of a tokenizer.json: its own, or else one made
-/// from tokenizer.model (SentencePiece) with what tokenizer_config.json, special_tokens_map.json
-/// and added_tokens.json say; null when there is neither.
+/// The tokenizer of a Hugging Face folder in the form of a tokenizer.json: its own, or else one
+/// made from tokenizer.model (SentencePiece) with what tokenizer_config.json,
+/// special_tokens_map.json and added_tokens.json say; null when there is neither.
 ///
 /// - A folder with `tokenizer_class: LlamaTokenizer` is cut by the rules of that class, as
 ///   AutoTokenizer of transformers 5.23 does whatever normalizer the tokenizer.json has: a blank

@@ -13,11 +13,11 @@ struct MergeVerification {
 
 /// Reads a merged model back, tensor by tensor, and compares every value with this file's own
 /// computation from base and adapter, which shares nothing with merged_source: W + scale B A (and
-/// DoRA's norms) in float64, with the scale that r and lora_alpha give. A value may differ from the rounded result
-/// only where the exact one lies so near the middle of two that float32 arithmetic decides; saved
-/// modules, copied tensors, names and config.json must be equal. So a lost or doubled adapter, a
-/// wrong scale, exchanged layers or factors, a lost saved module, a damaged file: each throws
-/// Error(kModel) naming the tensors. A few rows at a time are in memory.
+/// DoRA's norms) in float64, with the scale that r and lora_alpha give. A value may differ from the
+/// rounded result only where the exact one lies so near the middle of two that float32 arithmetic
+/// decides; saved modules, copied tensors, names and config.json must be equal. So a lost or
+/// doubled adapter, a wrong scale, exchanged layers or factors, a lost saved module, a damaged
+/// file: each throws Error(kModel) naming the tensors. A few rows at a time are in memory.
 MergeVerification verify_merge(const ModelSource& base, const PeftAdapter& adapter,
                                const ModelSource& written);
 

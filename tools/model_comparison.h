@@ -40,8 +40,8 @@ class ReferenceModel {
   ReferenceModel(const ComparedModel& model, const ComparisonOptions& options);
 
   /// {"model", "stored_as", "quantized", "tolerance", "equal", "rows": [{"length",
-  /// "equally_rounded", "as_stored"}]}, the differences as LogitDifference names them; "problem" for
-  /// another context, and in place of rows for another vocabulary.
+  /// "equally_rounded", "as_stored"}]}, the differences as LogitDifference names them; "problem"
+  /// for another context, and in place of rows for another vocabulary.
   Json compare(const ComparedModel& other);
 
  private:

@@ -54,8 +54,7 @@ TEST(RopeChart, RingsPairsThatMeetUnseenAngles) {
   ASSERT_GT(ntk.unseen_angles(), 0);
   EXPECT_EQ(occurrences(rope_chart_svg(ntk, ""), "class=\"unseen\""),
             static_cast<size_t>(ntk.unseen_angles()) + 1);
-  EXPECT_THAT(rope_chart_svg(table_of("linear", 4, 32768), ""),
-              Not(HasSubstr("class=\"unseen\"")));
+  EXPECT_THAT(rope_chart_svg(table_of("linear", 4, 32768), ""), Not(HasSubstr("class=\"unseen\"")));
 }
 
 }  // namespace
