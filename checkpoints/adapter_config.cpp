@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "checkpoints/adapted_tensor.h"
 #include "src/core/full_match.h"
 #include "src/core/text.h"
 
@@ -78,10 +79,8 @@ void read_pattern(Fields& fields, const char* key, double largest,
 std::vector<std::string> adapted_modules(const std::map<std::string, at::Tensor>& tensors) {
   std::set<std::string> modules;
   for (const auto& [name, tensor] : tensors) {
-    size_t end = name.find(".lora_");
-    if (end == name.npos) continue;
-    std::string module = name.substr(0, end);
-    modules.insert(module.substr(module.rfind('.') + 1));
+    auto part = lora_part(name);
+    if (part) modules.insert(part->module.substr(part->module.rfind('.') + 1));
   }
   return {modules.begin(), modules.end()};
 }
@@ -122,26 +121,25 @@ bool is_of_transformed_layer(const Json& json, const std::string& module,
   return false;
 }
 
-/// PEFT leaves out, with a warning at most, the tensors of modules that its config does not name
+/// The key by which PEFT leaves the module out, or null
 /// (peft.tuners.tuners_utils.check_target_module_exists).
+const char* key_leaving_out(const Json& json, const std::string& module, const std::string& place) {
+  const auto names = [&](const char* key) {
+    return names_module(json.value(key, Json()), module, fmt::format("{}: {}", place, key));
+  };
+  if (json["target_modules"] != "all-linear" && !names("target_modules")) return "target_modules";
+  if (!is_of_transformed_layer(json, module, place)) return "layers_to_transform";
+  return names("exclude_modules") ? "exclude_modules" : nullptr;
+}
+
+/// PEFT says nothing, or warns, where it leaves out a tensor of the file.
 void require_targeted(const Json& json, const std::map<std::string, at::Tensor>& tensors,
                       const std::string& place, Fields& fields) {
-  const Json targets = json.value("target_modules", Json());
-  const Json excluded = json.value("exclude_modules", Json());
-  if (says_nothing(targets)) return;
+  if (says_nothing(json.value("target_modules", Json()))) return;
   for (const auto& [name, tensor] : tensors) {
-    const size_t end = name.find(".lora_");
-    if (end == name.npos) continue;
-    const std::string module = name.substr(0, end);
-    const char* key = "target_modules";
-    if (targets == "all-linear" || names_module(targets, module, place + ": target_modules")) {
-      key = "layers_to_transform";
-      if (is_of_transformed_layer(json, module, place)) key = "exclude_modules";
-    }
-    if (key == std::string_view("exclude_modules") &&
-        !names_module(excluded, module, place + ": exclude_modules")) {
-      continue;
-    }
+    const auto part = lora_part(name);
+    const char* key = part ? key_leaving_out(json, part->module, place) : nullptr;
+    if (!key) continue;
     return fields.error(key, fmt::format("{} leaves out the module of tensor '{}', which PEFT "
                                          "would not load; mend the key or remove the tensor",
                                          json[key].dump(), name));

@@ -1,4 +1,5 @@
 #include "checkpoints/dtype.h"
+#include "checkpoints/eos_token_ids.h"
 #include "checkpoints/hf_rope.h"
 #include "checkpoints/model_source.h"
 #include "src/model/family.h"
@@ -25,16 +26,23 @@ void read_special_tokens(Fields& fields, ModelConfig& config) {
   };
   config.bos_token_id = token("bos_token_id");
   config.pad_token_id = token("pad_token_id");
-  Json eos;
-  fields.optional("eos_token_id", eos);
-  if (eos.is_array()) {
-    fields.optional("eos_token_id", config.eos_token_ids);
-  } else if (auto id = token("eos_token_id")) {
-    config.eos_token_ids = {*id};
-  }
+  config.eos_token_ids = read_eos_token_ids(fields);
 }
 
 }  // namespace
+
+std::vector<int64_t> read_eos_token_ids(Fields& fields) {
+  constexpr const char* kKey = "eos_token_id";
+  Json eos;
+  fields.optional(kKey, eos);
+  std::vector<int64_t> ids;
+  if (eos.is_array()) {
+    fields.optional(kKey, ids);
+  } else if (fields.has(kKey)) {
+    fields.optional(kKey, ids.emplace_back());
+  }
+  return ids;
+}
 
 ModelConfig read_hf_config(const Json& config_json, const std::string& place) {
   Diagnostics diagnostics(place);

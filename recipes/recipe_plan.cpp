@@ -2,7 +2,6 @@
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/mapped_weights.h"
-#include "checkpoints/model_source.h"
 #include "src/core/process_memory.h"
 #include "src/core/text.h"
 
@@ -16,26 +15,22 @@ at::ScalarType dtype_of(const Recipe& recipe) {
 
 namespace {
 
-/// As the model's file has its weights, or where that is not here as its config.json says.
-bool model_can_be_mapped(const Recipe& recipe, const ModelConfig& config) {
-  try {
-    return can_be_mapped(*open_model_source(recipe.model.path), dtype_of(recipe));
-  } catch (const Error&) {  // no file of weights
-    for (const char* key : {"dtype", "torch_dtype"}) {
-      const Json stated = config.source.value(key, Json());
-      if (stated.is_string()) return stated == torch_dtype(dtype_of(recipe));
-    }
-    return true;
+bool states_dtype(const ModelConfig& config, at::ScalarType dtype) {
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    const Json stated = config.source.value(key, Json());
+    if (stated.is_string()) return stated == torch_dtype(dtype);
   }
+  return true;
 }
 
 }  // namespace
 
-RunShape run_shape(const Recipe& recipe, const ModelConfig& config) {
-  RunShape shape = run_shape(config, recipe.lora, dtype_of(recipe),
-                             *quantization_named(recipe.model.quantization),
-                             recipe.train.loss_chunk_tokens, recipe.train.threads);
-  shape.can_be_mapped = model_can_be_mapped(recipe, config);
+RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelSource* model) {
+  const at::ScalarType dtype = dtype_of(recipe);
+  RunShape shape =
+      run_shape(config, recipe.lora, dtype, *quantization_named(recipe.model.quantization),
+                recipe.train.loss_chunk_tokens, recipe.train.threads);
+  shape.can_be_mapped = model ? can_be_mapped(*model, dtype) : states_dtype(config, dtype);
   if (recipe.train.memory.weights != FrozenWeights::kMapped) return shape;
   if (shape.quantization != Quantization::kNone) {
     fail(ExitCode::kRecipe,
@@ -65,6 +60,14 @@ Machine this_machine(const Recipe& recipe, const KernelRates& rates) {
   return {.rates = rates,
           .available_bytes = available_memory_bytes(),
           .available_disk_bytes = error ? 0 : static_cast<int64_t>(space.available)};
+}
+
+std::unique_ptr<ModelSource> open_planned_model(const Recipe& recipe) {
+  try {
+    return open_model_source(recipe.model.path);
+  } catch (const Error&) {
+    return nullptr;
+  }
 }
 
 ModelConfig read_planned_config(const Recipe& recipe) {

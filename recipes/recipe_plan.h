@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "checkpoints/model_source.h"
 #include "recipes/recipe.h"
 #include "trainer/plan.h"
 
@@ -10,15 +11,19 @@ namespace longspan {
 /// "float32" or "bfloat16", as model.dtype says.
 at::ScalarType dtype_of(const Recipe& recipe);
 
-/// The recipe as plans see it. Throws Error(kRecipe) when memory.weights is to be mapped and the
+/// The recipe as plans see it. `model` is its model where that is here, else null: then config.json
+/// says what the weights are. Throws Error(kRecipe) when memory.weights is to be mapped and the
 /// model's file does not hold them in the recipe's dtype.
-RunShape run_shape(const Recipe& recipe, const ModelConfig& config);
+RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelSource* model);
 
 /// Where the recipe's activations go: memory.offload_dir, else output.dir.
 std::filesystem::path offload_directory(const Recipe& recipe);
 
 /// What is free now: RAM, and disk where the activations would go.
 Machine this_machine(const Recipe& recipe, const KernelRates& rates);
+
+/// The recipe's model, or null where not all of it is on this machine.
+std::unique_ptr<ModelSource> open_planned_model(const Recipe& recipe);
 
 /// The config.json of the recipe's model. Unlike training, a plan is content with a folder that
 /// holds nothing else, or with the path of the file.

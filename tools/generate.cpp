@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <set>
 
-#include "src/core/fields.h"
+#include "checkpoints/eos_token_ids.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/open_model.h"
@@ -78,14 +78,7 @@ std::set<int64_t> stop_tokens_of(const ModelSource& source) {
     const Json json = parse_json(text, place, ExitCode::kModel);
     Diagnostics diagnostics(place);
     Fields fields(json, diagnostics);
-    Json eos;
-    fields.optional("eos_token_id", eos);
-    std::vector<int64_t> ids;
-    if (eos.is_array()) {
-      fields.optional("eos_token_id", ids);
-    } else if (!eos.is_null()) {
-      fields.optional("eos_token_id", ids.emplace_back());
-    }
+    const std::vector<int64_t> ids = read_eos_token_ids(fields);
     diagnostics.throw_if_any(ExitCode::kModel);
     tokens.insert(ids.begin(), ids.end());
   }

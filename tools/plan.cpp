@@ -124,7 +124,7 @@ int plan_command(int argc, char** argv) {
   const ModelConfig config = read_planned_config(recipe);
   check_recipe_against_model(recipe, config);
   set_seed_and_threads(recipe.train);
-  const RunShape shape = run_shape(recipe, config);
+  const RunShape shape = run_shape(recipe, config, open_planned_model(recipe).get());
   Machine machine = this_machine(recipe, rates_for(*parsed, recipe, shape));
   if (parsed->count("available")) {
     machine.available_bytes =

@@ -108,8 +108,8 @@ MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
   return merge_memory_options(asked, load_recipe(resolved, {}).train.memory);
 }
 
-Plan plan_recipe(Recipe& recipe, const ModelConfig& config, bool resumes) {
-  const RunShape shape = run_shape(recipe, config);
+Plan plan_recipe(Recipe& recipe, const Inputs& inputs, bool resumes) {
+  const RunShape shape = run_shape(recipe, inputs.config, inputs.model.get());
   const Machine machine = this_machine(recipe, KernelRates());
   const MemoryOptions asked = memory_asked(recipe, resumes);
   Plan plan = plan_run(shape, recipe.stages, asked, machine);
@@ -235,7 +235,7 @@ int train_command(int argc, char** argv) {
   bool resumes = parsed->count("resume") > 0, dry_run = parsed->count("dry-run") > 0;
   if (!resumes && !dry_run) refuse_second_run(recipe);
   Inputs inputs = open_inputs(recipe);
-  const Plan plan = plan_recipe(recipe, inputs.config, resumes);
+  const Plan plan = plan_recipe(recipe, inputs, resumes);
   const fs::path folder = recipe.output_dir;
   if (!dry_run) {
     fs::create_directories(folder);

@@ -49,6 +49,10 @@ std::vector<T> choices(const std::optional<T>& given, std::vector<T> all) {
   return given ? std::vector<T>{*given} : std::move(all);
 }
 
+bool leaves_half(const MemoryPlan& memory, int64_t available) {
+  return static_cast<double>(memory.total()) <= kUsableForAll * static_cast<double>(available);
+}
+
 /// `memory` with the fewest layers recomputed with which half of what is available is enough;
 /// nothing when that is all of them.
 std::optional<MemoryOptions> recomputing_less(const RunShape& shape,
@@ -58,14 +62,17 @@ std::optional<MemoryOptions> recomputing_less(const RunShape& shape,
   const auto fits = [&](int64_t count) {
     memory.recompute_num_layers = count;
     return std::all_of(stages.begin(), stages.end(), [&](const Stage& stage) {
-      return static_cast<double>(plan_memory(shape, stage, memory).total()) <=
-             kUsableForAll * static_cast<double>(available);
+      return leaves_half(plan_memory(shape, stage, memory), available);
     });
   };
   int64_t least = 1, most = layers;
   while (least < most) {
     const int64_t middle = (least + most) / 2;
-    fits(middle) ? most = middle : least = middle + 1;
+    if (fits(middle)) {
+      most = middle;
+    } else {
+      least = middle + 1;
+    }
   }
   if (least == layers) return std::nullopt;
   memory.recompute_num_layers = least;
@@ -124,8 +131,7 @@ bool fits_as_choice(const Plan& plan, const RunShape& shape, const MemoryOptions
   const bool keeps_more = recomputed_layers(plan.memory, layers) < layers && !asked.recompute &&
                           !asked.recompute_num_layers;
   return plan.fits(kUsable) && (!keeps_more || plan.available_bytes == 0 ||
-                                static_cast<double>(plan.peak().total()) <=
-                                    kUsableForAll * static_cast<double>(plan.available_bytes));
+                                leaves_half(plan.peak(), plan.available_bytes));
 }
 
 }  // namespace

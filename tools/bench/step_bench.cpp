@@ -12,7 +12,7 @@
 #include "data/document_source.h"
 #include "data/token_store.h"
 #include "data/tokenizer.h"
-#include "recipes/recipe.h"
+#include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -237,7 +237,7 @@ Json measure(const cxxopts::ParseResult& parsed) {
   keep_freed_scratch();
   set_seed_and_threads(recipe.train);
   auto model = import_model(
-      *source, {.dtype = recipe.model.dtype == "float32" ? at::kFloat : at::kBFloat16,
+      *source, {.dtype = dtype_of(recipe),
                 .quantization = quantization_named(recipe.model.quantization).value()});
   apply_lora(*model, recipe.lora);
   Trainer trainer(*model, recipe.stages, {loader}, recipe.train);
