@@ -120,7 +120,7 @@ def check_verify(binary, work):
     name = "model.layers.1.self_attn.o_proj.weight"
     tensors, base = load_file(merged / "model.safetensors"), load_file(work / "base" / "model.safetensors")
     save_file({**tensors, name: base[name]}, merged / "model.safetensors", {"format": "pt"})
-    text = run(binary, "verify", work / "run", "--lengths", "256", code=5)
+    text = run(binary, "verify", work / "run", "--lengths", "256", code=1)
     assert "DIFFERENT" in text, text
     difference = json.loads(run(binary, "diff", work / "base", merged, "--json", code=1))
     listed = [t["name"] for t in difference["tensors"]["tensors"]]
@@ -130,7 +130,7 @@ def check_verify(binary, work):
 
     config = (merged / "config.json").read_text()
     (merged / "config.json").write_text(json.dumps(json.loads(config) | {"max_position_embeddings": 256}))
-    text = run(binary, "verify", work / "run", "--lengths", "256", code=5)
+    text = run(binary, "verify", work / "run", "--lengths", "256", code=1)
     assert "context of 256 tokens, the reference has 512" in text, text
     (merged / "config.json").write_text(config)
     print("verify refuses a config.json of another context")
@@ -187,6 +187,8 @@ def check_wrong_inputs(binary, work):
         done = subprocess.run([binary, "inspect", base], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1 and "standard output: cannot write" in done.stderr, done
     assert "out of range; expected 1 to" in says(2, "verify", base, base, "--threads", 100000)
+    for wrong in (["--threads", "many"], ["--threads=many"]):
+        assert "--threads: Argument" in says(2, "verify", base, base, *wrong)
     assert "exists; --force" in says(2, "convert", base, work / "none" / "..")
     ids = work / "three.json"
     ids.write_text("[1, 2, 3]")
