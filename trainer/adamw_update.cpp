@@ -11,11 +11,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <vector>
 
-#include "src/attention/kernels/bf16_tensor.h"
-#include "src/nn/kernels/adamw_bf16.h"
+#include "src/nn/kernels/elementwise.h"
 #include "src/nn/nf4.h"
 
 namespace longspan {
@@ -25,23 +23,18 @@ namespace {
 static_assert(AdamWMoments::kBlock == BlockwiseMoment::kBlock);
 constexpr int64_t kGrain = int64_t{1} << 16;  // elements; whole blocks of 256
 
-bool runs_kernel(const at::Tensor& gradient) {
-  return has_avx512_bf16() && gradient.is_cpu() && gradient.is_contiguous() &&
-         (gradient.scalar_type() == at::kFloat || gradient.scalar_type() == at::kBFloat16);
+/// Those for this gradient; null where LibTorch does the work.
+const elementwise::Kernels* kernels_for(const at::Tensor& gradient) {
+  return gradient.is_contiguous() ? elementwise::kernels_for(gradient) : nullptr;
 }
 
-/// act(first element, elements, gradient's pointer at the first), in parallel.
+/// act(begin, end) for chunks of `size` elements, in parallel.
 template <class Act>
-void for_each_chunk(const at::Tensor& gradient, Act act) {
-  const int64_t size = gradient.numel(), chunks = (size + kGrain - 1) / kGrain;
-  at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t first = begin * kGrain; first < std::min(size, end * kGrain); first += kGrain) {
-      const int64_t count = std::min(kGrain, size - first);
-      if (gradient.scalar_type() == at::kBFloat16) {
-        act(first, count, bf16_data(gradient) + first);
-      } else {
-        act(first, count, gradient.const_data_ptr<float>() + first);
-      }
+void for_each_chunk(int64_t size, Act act) {
+  const int64_t chunks = (size + kGrain - 1) / kGrain;
+  at::parallel_for(0, chunks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t chunk = first; chunk < last; ++chunk) {
+      act(chunk * kGrain, std::min(size, (chunk + 1) * kGrain));
     }
   });
 }
@@ -57,80 +50,84 @@ AdamWCoefficients coefficients(const AdamWStep& s) {
           .gradient_scale = static_cast<float>(s.gradient_scale)};
 }
 
-using Bounds = std::array<float, 257>;
+using Bounds = std::array<float, 255>;
 
 /// Half way between neighbours; a value on a bound takes the lower code.
 Bounds bounds_of(const std::array<float, 256>& map) {
   Bounds bounds{};
-  bounds.front() = -std::numeric_limits<float>::infinity();
-  for (size_t i = 1; i < map.size(); ++i) bounds[i] = (map[i - 1] + map[i]) / 2;
-  bounds.back() = std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < bounds.size(); ++i) bounds[i] = (map[i] + map[i + 1]) / 2;
   return bounds;
 }
 
-BlockwiseMoment first_moment(const AdamWMoments& moments, int64_t first) {
+BlockwiseMoment first_moment(const AdamWMoments& moments) {
   static const Bounds bounds = bounds_of(dynamic_map());
-  return {moments.exp_avg.mutable_data_ptr<uint8_t>() + first,
-          moments.exp_avg_absmax.mutable_data_ptr<float>() + first / AdamWMoments::kBlock,
-          dynamic_map().data(), bounds.data(), /*has_sign=*/true};
+  return {moments.exp_avg.mutable_data_ptr<uint8_t>(),
+          moments.exp_avg_absmax.mutable_data_ptr<float>(), dynamic_map().data(), bounds.data()};
 }
 
-BlockwiseMoment second_moment(const AdamWMoments& moments, int64_t first) {
+BlockwiseMoment second_moment(const AdamWMoments& moments) {
   static const Bounds bounds = [] {
     Bounds half_way = bounds_of(unsigned_dynamic_map());
-    half_way[1] = 0;  // so that what is above 0 stays there
+    half_way[0] = 0;  // so that what is above 0 stays there
     return half_way;
   }();
-  return {moments.exp_avg_sq.mutable_data_ptr<uint8_t>() + first,
-          moments.exp_avg_sq_absmax.mutable_data_ptr<float>() + first / AdamWMoments::kBlock,
-          unsigned_dynamic_map().data(), bounds.data(), /*has_sign=*/false};
+  return {moments.exp_avg_sq.mutable_data_ptr<uint8_t>(),
+          moments.exp_avg_sq_absmax.mutable_data_ptr<float>(), unsigned_dynamic_map().data(),
+          bounds.data()};
 }
 
-void encode(const float* values, int64_t count, float largest, const BlockwiseMoment& moment) {
+void encode(const float* values, int64_t begin, int64_t end, float largest,
+            const BlockwiseMoment& moment) {
   const float inverse = 1.0f / std::max(largest, 1e-38f);
-  for (int64_t i = 0; i < count; ++i) {
-    const float* above = std::lower_bound(moment.bounds, moment.bounds + 257, values[i] * inverse);
-    moment.codes[i] = static_cast<uint8_t>(above - moment.bounds - 1);
+  for (int64_t i = begin; i < end; ++i) {
+    const float* above =
+        std::lower_bound(moment.bounds, moment.bounds + 255, values[i - begin] * inverse);
+    moment.codes[i] = static_cast<uint8_t>(above - moment.bounds);
   }
-  *moment.absmax = largest;
+  moment.absmax[begin / AdamWMoments::kBlock] = largest;
 }
 
-/// The pass of bf16::adamw_update over one block, for any processor.
-void update_block(const AdamWCoefficients& c, const float* gradient, int64_t count,
-                  const BlockwiseMoment& exp_avg, const BlockwiseMoment& exp_avg_sq,
-                  float* master) {
+/// What the kernel does to one block, [begin, end), for any processor.
+void update_block(const AdamWCoefficients& c, const float* gradient, const BlockwiseMoment& exp_avg,
+                  const BlockwiseMoment& exp_avg_sq, float* master, int64_t begin, int64_t end) {
   std::array<float, AdamWMoments::kBlock> m, v;
+  const float m_scale = exp_avg.absmax[begin / AdamWMoments::kBlock];
+  const float v_scale = exp_avg_sq.absmax[begin / AdamWMoments::kBlock];
   float m_largest = 0, v_largest = 0;
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = begin; i < end; ++i) {
     const float g = gradient[i] * c.gradient_scale;
-    m[i] = exp_avg.map[exp_avg.codes[i]] * *exp_avg.absmax;
-    v[i] = exp_avg_sq.map[exp_avg_sq.codes[i]] * *exp_avg_sq.absmax;
-    m[i] += (1 - c.beta1) * (g - m[i]);
-    v[i] = c.beta2 * v[i] + (1 - c.beta2) * g * g;
-    const float denominator = std::sqrt(v[i]) / c.bias_correction2_sqrt + c.eps;
-    master[i] = master[i] * c.decay - c.step_size * m[i] / denominator;
-    m_largest = std::max(m_largest, std::abs(m[i]));
-    v_largest = std::max(v_largest, v[i]);
+    float& m_i = m[i - begin] = exp_avg.map[exp_avg.codes[i]] * m_scale;
+    float& v_i = v[i - begin] = exp_avg_sq.map[exp_avg_sq.codes[i]] * v_scale;
+    m_i += (1 - c.beta1) * (g - m_i);
+    v_i = c.beta2 * v_i + (1 - c.beta2) * g * g;
+    const float denominator = std::sqrt(v_i) / c.bias_correction2_sqrt + c.eps;
+    master[i] = master[i] * c.decay - c.step_size * m_i / denominator;
+    m_largest = std::max(m_largest, std::abs(m_i));
+    v_largest = std::max(v_largest, v_i);
   }
-  encode(m.data(), count, m_largest, exp_avg);
-  encode(v.data(), count, v_largest, exp_avg_sq);
+  encode(m.data(), begin, end, m_largest, exp_avg);
+  encode(v.data(), begin, end, v_largest, exp_avg_sq);
 }
 
-void update_in_one_pass(const AdamWStep& step, const at::Tensor& gradient,
-                        const AdamWMoments& moments, const at::Tensor& master,
-                        uint16_t* parameter) {
+void update_in_one_pass(const elementwise::Kernels& kernels, const AdamWStep& step,
+                        const at::Tensor& gradient, const AdamWMoments& moments,
+                        const at::Tensor& master, const at::Tensor& parameter) {
   const AdamWCoefficients c = coefficients(step);
-  auto* weight = master.mutable_data_ptr<float>();
-  for_each_chunk(gradient, [&](int64_t first, int64_t count, const auto* g) {
-    uint16_t* rounded = parameter == nullptr ? nullptr : parameter + first;
-    if (moments.in_8bit()) {
-      bf16::adamw_update(c, g, count, first_moment(moments, first), second_moment(moments, first),
-                         weight + first, rounded);
-    } else {
-      bf16::adamw_update(c, g, count, moments.exp_avg.mutable_data_ptr<float>() + first,
-                         moments.exp_avg_sq.mutable_data_ptr<float>() + first, weight + first,
-                         rounded);
-    }
+  const bool same = parameter.is_alias_of(master);
+  const AdamWWeight weight{
+      gradient.const_data_ptr(), master.mutable_data_ptr<float>(),
+      same ? nullptr : reinterpret_cast<uint16_t*>(parameter.mutable_data_ptr<at::BFloat16>())};
+  if (moments.in_8bit()) {
+    const BlockwiseMoment exp_avg = first_moment(moments), exp_avg_sq = second_moment(moments);
+    for_each_chunk(gradient.numel(), [&](int64_t begin, int64_t end) {
+      kernels.adamw_update_8bit(c, weight, exp_avg, exp_avg_sq, begin, end);
+    });
+    return;
+  }
+  auto* exp_avg = moments.exp_avg.mutable_data_ptr<float>();
+  auto* exp_avg_sq = moments.exp_avg_sq.mutable_data_ptr<float>();
+  for_each_chunk(gradient.numel(), [&](int64_t begin, int64_t end) {
+    kernels.adamw_update(c, weight, exp_avg, exp_avg_sq, begin, end);
   });
 }
 
@@ -145,12 +142,11 @@ void update_on_any_processor(const AdamWStep& step, const at::Tensor& gradient,
     return;
   }
   const AdamWCoefficients c = coefficients(step);
-  auto* weight = master.mutable_data_ptr<float>();
-  for_each_chunk(g, [&](int64_t first, int64_t count, const auto*) {
-    for (int64_t i = first; i < first + count; i += AdamWMoments::kBlock) {
-      update_block(c, g.const_data_ptr<float>() + i,
-                   std::min(AdamWMoments::kBlock, first + count - i), first_moment(moments, i),
-                   second_moment(moments, i), weight + i);
+  const BlockwiseMoment exp_avg = first_moment(moments), exp_avg_sq = second_moment(moments);
+  for_each_chunk(g.numel(), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += AdamWMoments::kBlock) {
+      update_block(c, g.const_data_ptr<float>(), exp_avg, exp_avg_sq,
+                   master.mutable_data_ptr<float>(), i, std::min(end, i + AdamWMoments::kBlock));
     }
   });
 }
@@ -174,10 +170,11 @@ AdamWMoments zero_moments(const at::Tensor& weight, int64_t state_bits) {
 void adamw_update(const AdamWStep& step, const at::Tensor& gradient, const AdamWMoments& moments,
                   const at::Tensor& master, const at::Tensor& parameter) {
   const bool same = parameter.is_alias_of(master);
-  const bool writes_bf16 = runs_bf16_kernels(parameter) && parameter.is_contiguous();
-  if (runs_kernel(gradient) && (same || writes_bf16)) {
-    update_in_one_pass(step, gradient, moments, master,
-                       same ? nullptr : mutable_bf16_data(parameter));
+  const bool in_bf16 =
+      parameter.is_cpu() && parameter.scalar_type() == at::kBFloat16 && parameter.is_contiguous();
+  const elementwise::Kernels* kernels = kernels_for(gradient);
+  if (kernels != nullptr && (same || in_bf16)) {
+    update_in_one_pass(*kernels, step, gradient, moments, master, parameter);
     return;
   }
   update_on_any_processor(step, gradient, moments, master);
@@ -185,14 +182,15 @@ void adamw_update(const AdamWStep& step, const at::Tensor& gradient, const AdamW
 }
 
 double sum_of_squares(const at::Tensor& gradient) {
-  if (!runs_kernel(gradient)) {
+  const elementwise::Kernels* kernels = kernels_for(gradient);
+  if (kernels == nullptr) {
     const double norm =
         at::linalg_vector_norm(gradient, 2, std::nullopt, false, at::kDouble).item<double>();
     return norm * norm;
   }
   std::vector<double> sums((gradient.numel() + kGrain - 1) / kGrain);
-  for_each_chunk(gradient, [&](int64_t first, int64_t count, const auto* g) {
-    sums[first / kGrain] = bf16::sum_of_squares(g, count);
+  for_each_chunk(gradient.numel(), [&](int64_t begin, int64_t end) {
+    sums[begin / kGrain] = kernels->sum_of_squares(gradient.const_data_ptr(), begin, end);
   });
   double sum = 0;
   for (double chunk : sums) sum += chunk;

@@ -9,12 +9,17 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
+#include <tuple>
 
 #include "checkpoints/safetensors.h"
+#include "src/nn/kernels/elementwise.h"
 #include "src/nn/nf4.h"
+#include "tests/support/processors.h"
 
 namespace longspan {
 namespace {
@@ -27,7 +32,7 @@ struct Weight {
   AdamWMoments moments;
 };
 
-/// `dtype` decides the path: the one pass takes bfloat16 (and float32), no other processor's does.
+/// `dtype` decides the path: the kernels write bfloat16 (and float32), for others LibTorch works.
 Weight weight_of(int64_t size, at::ScalarType dtype, int64_t state_bits) {
   at::manual_seed(size);
   at::Tensor start = at::randn({size});
@@ -44,17 +49,36 @@ at::Tensor dynamic_map_tensor(const std::array<float, 256>& map) {
   return values;
 }
 
-class BothPaths : public testing::TestWithParam<int64_t> {};
+/// The kernels of each processor against the path for any.
+class BothPaths : public testing::TestWithParam<std::tuple<const char*, int64_t>> {
+ protected:
+  void SetUp() override {
+    const char* processor = std::get<0>(GetParam());
+    if (auto reason = beyond_this_processor(processor); !reason.empty()) GTEST_SKIP() << reason;
+    processor_.emplace(processor);
+    ASSERT_NE(elementwise::kernels_for(at::zeros({1})), nullptr);
+  }
+  static int64_t size() { return std::get<1>(GetParam()); }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, BothPaths, testing::Values(1, 255, 4096, 65536 + 300));
+ private:
+  std::optional<ForcedProcessor> processor_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Processors, BothPaths,
+                         testing::Combine(testing::Values("avx2", "avx512", "avx512_bf16"),
+                                          testing::Values(1, 255, 4096, 65536 + 300)),
+                         [](const auto& info) {
+                           return fmt::format("{}_{}", std::get<0>(info.param),
+                                              std::get<1>(info.param));
+                         });
 
 TEST_P(BothPaths, AgreeIn32Bits) {
   for (at::ScalarType gradient_dtype : {at::kBFloat16, at::kFloat}) {
-    Weight one_pass = weight_of(GetParam(), at::kBFloat16, 32);
-    Weight any_processor = weight_of(GetParam(), at::kHalf, 32);
+    Weight one_pass = weight_of(size(), at::kBFloat16, 32);
+    Weight any_processor = weight_of(size(), at::kHalf, 32);
     AdamWStep step = kStep;
     for (step.step = 1; step.step <= 5; ++step.step) {
-      at::Tensor gradient = at::randn({GetParam()}).to(gradient_dtype);
+      at::Tensor gradient = at::randn({size()}).to(gradient_dtype);
       step.gradient_scale = 1.0 / static_cast<double>(step.step);
       for (const Weight& w : {one_pass, any_processor}) {
         adamw_update(step, gradient, w.moments, w.master, w.parameter);
@@ -70,12 +94,12 @@ TEST_P(BothPaths, AgreeIn32Bits) {
 }
 
 TEST_P(BothPaths, AgreeIn8Bits) {
-  Weight one_pass = weight_of(GetParam(), at::kBFloat16, 8);
-  Weight any_processor = weight_of(GetParam(), at::kHalf, 8);
-  EXPECT_EQ(one_pass.moments.in_8bit(), GetParam() >= 4096);
+  Weight one_pass = weight_of(size(), at::kBFloat16, 8);
+  Weight any_processor = weight_of(size(), at::kHalf, 8);
+  EXPECT_EQ(one_pass.moments.in_8bit(), size() >= 4096);
   AdamWStep step = kStep;
   for (step.step = 1; step.step <= 3; ++step.step) {
-    at::Tensor gradient = at::randn({GetParam()}).to(at::kBFloat16);
+    at::Tensor gradient = at::randn({size()}).to(at::kBFloat16);
     for (const Weight& w : {one_pass, any_processor}) {
       adamw_update(step, gradient, w.moments, w.master, w.parameter);
     }
@@ -85,7 +109,7 @@ TEST_P(BothPaths, AgreeIn8Bits) {
   const auto differing = [](const at::Tensor& a, const at::Tensor& b) {
     return a.ne(b).sum().item<int64_t>();
   };
-  const int64_t few = 1 + GetParam() / 1000;
+  const int64_t few = 1 + size() / 1000;
   EXPECT_LE(differing(one_pass.moments.exp_avg, any_processor.moments.exp_avg), few);
   EXPECT_LE(differing(one_pass.moments.exp_avg_sq, any_processor.moments.exp_avg_sq), few);
 }
@@ -124,10 +148,16 @@ TEST(AdamWUpdate, SumsSquaresInFloat64) {
   at::Tensor gradient = at::zeros({70001});
   gradient[0] = 1e4;
   gradient.narrow(0, 1, 70000).fill_(1.0 / 128);  // lost in float32 beside 10^8
-  // To the last places: without a kernel of ours it is the square of a norm.
-  EXPECT_DOUBLE_EQ(sum_of_squares(gradient), 1e8 + 70000.0 / 16384);
-  EXPECT_DOUBLE_EQ(sum_of_squares(gradient.narrow(0, 1, 70000).to(at::kBFloat16)), 70000.0 / 16384);
-  EXPECT_NEAR(sum_of_squares(gradient.to(at::kDouble)), 1e8 + 70000.0 / 16384, 1e-6);
+  for (const char* processor : {"none", "avx2", "avx512", "avx512_bf16"}) {
+    if (!beyond_this_processor(processor).empty()) continue;
+    const ForcedProcessor forced(processor);
+    // To the last places: without a kernel of ours it is the square of a norm.
+    EXPECT_DOUBLE_EQ(sum_of_squares(gradient), 1e8 + 70000.0 / 16384) << processor;
+    EXPECT_DOUBLE_EQ(sum_of_squares(gradient.narrow(0, 1, 70000).to(at::kBFloat16)),
+                     70000.0 / 16384)
+        << processor;
+    EXPECT_NEAR(sum_of_squares(gradient.to(at::kDouble)), 1e8 + 70000.0 / 16384, 1e-6);
+  }
 }
 
 at::Tensor golden(const std::string& name) {

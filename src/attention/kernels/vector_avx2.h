@@ -26,6 +26,7 @@ struct Avx2 {
   static Vector maximum(Vector a, Vector b) { return _mm256_max_ps(a, b); }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
   static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm256_fmsub_ps(a, b, c); }
+  static Vector square_root(Vector x) { return _mm256_sqrt_ps(x); }
   static Vector round(Vector x) {
     return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
@@ -86,6 +87,25 @@ struct Avx2 {
 
   static Vector broadcast(const uint32_t* dword) {
     return _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(*dword)));
+  }
+
+  /// table[index], of 256 values.
+  static Vector look_up(const float* table, const uint8_t* index) {
+    const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index));
+    return _mm256_i32gather_ps(table, _mm256_cvtepu8_epi32(eight), 4);
+  }
+  /// How many of 255 ascending bounds are below x, by halves; none below NaN.
+  static void count_below(const float* bounds, Vector x, uint8_t* counts) {
+    __m256i count = _mm256_setzero_si256();
+    for (int half = 128; half > 0; half /= 2) {
+      const __m256i last = _mm256_add_epi32(count, _mm256_set1_epi32(half - 1));
+      const Vector below = _mm256_cmp_ps(_mm256_i32gather_ps(bounds, last, 4), x, _CMP_LT_OQ);
+      count = _mm256_add_epi32(
+          count, _mm256_and_si256(_mm256_castps_si256(below), _mm256_set1_epi32(half)));
+    }
+    const __m128i words =
+        _mm_packus_epi32(_mm256_castsi256_si128(count), _mm256_extracti128_si256(count, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(counts), _mm_packus_epi16(words, words));
   }
 
   /// Transposes 8 x 8 dwords, in three rounds of interleaving: dwords, qwords, halves.

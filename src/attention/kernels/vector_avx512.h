@@ -34,6 +34,7 @@ struct Avx512 {
   static Vector maximum(Vector a, Vector b) { return _mm512_max_ps(a, b); }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
   static Vector multiply_subtract(Vector a, Vector b, Vector c) { return _mm512_fmsub_ps(a, b, c); }
+  static Vector square_root(Vector x) { return _mm512_sqrt_ps(x); }
   static Vector round(Vector x) {
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
@@ -77,6 +78,22 @@ struct Avx512 {
 
   static Vector broadcast(const uint32_t* dword) {
     return _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(*dword)));
+  }
+
+  /// table[index], of 256 values.
+  static Vector look_up(const float* table, const uint8_t* index) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
+    return _mm512_i32gather_ps(_mm512_cvtepu8_epi32(sixteen), table, 4);
+  }
+  /// How many of 255 ascending bounds are below x, by halves; none below NaN.
+  static void count_below(const float* bounds, Vector x, uint8_t* counts) {
+    __m512i count = _mm512_setzero_si512();
+    for (int half = 128; half > 0; half /= 2) {
+      const __m512i last = _mm512_add_epi32(count, _mm512_set1_epi32(half - 1));
+      const Mask below = _mm512_cmp_ps_mask(_mm512_i32gather_ps(last, bounds, 4), x, _CMP_LT_OQ);
+      count = _mm512_mask_add_epi32(count, below, count, _mm512_set1_epi32(half));
+    }
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(counts), _mm512_cvtepi32_epi8(count));
   }
 
   /// Transposes 16 x 16 dwords, in four rounds of interleaving: dwords, qwords, and twice lanes.

@@ -45,20 +45,5 @@ inline void store_bf16(uint16_t* to, __m512 values) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), to_bf16(values));
 }
 
-/// The first `count` of 16 lanes.
-inline __mmask16 first_lanes(int64_t count) {
-  return static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << count) - 1u);
-}
-
-/// The lanes outside the mask are zero, and not read.
-inline __m512 from_bf16(const uint16_t* values, __mmask16 lanes) {
-  const __m256i bits = _mm256_maskz_loadu_epi16(lanes, values);
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-
-inline void store_bf16(uint16_t* to, __m512 values, __mmask16 lanes) {
-  _mm256_mask_storeu_epi16(to, lanes, to_bf16(values));
-}
-
 }  // namespace
 }  // namespace longspan::bf16

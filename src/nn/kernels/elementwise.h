@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "src/nn/kernels/adamw.h"
+
 namespace at {
 class Tensor;
 }
@@ -16,11 +18,12 @@ struct NormRows {
   int64_t size;
 };
 
-/// The passes of a model between its matrix products, and those that make quantised weights dense:
-/// plain pointers in, no tensors, no threads. Arrays are contiguous, of one type and any length,
-/// and each pass does their elements, or rows, [begin, end); arithmetic is in float32 and rounded
-/// once. One source each (swiglu_kernel.h, rms_norm_kernel.h, cross_entropy_kernel.h, nf4_kernel.h,
-/// int8_kernel.h) is built for each processor.
+/// The passes of a model between its matrix products, those that make quantised weights dense, and
+/// the update of AdamW: plain pointers in, no tensors, no threads. Arrays are contiguous, of one
+/// type and any length, and each pass does their elements, or rows, [begin, end); arithmetic is in
+/// float32 and rounded once. One source each (swiglu_kernel.h, rms_norm_kernel.h,
+/// cross_entropy_kernel.h, nf4_kernel.h, int8_kernel.h, adamw_kernel.h) is built for each
+/// processor.
 struct Kernels {
   /// out[i] = silu(gate[i]) * up[i]
   void (*swiglu_forward)(const void* gate, const void* up, int64_t begin, int64_t end, void* out);
@@ -47,6 +50,15 @@ struct Kernels {
                          int64_t blocks, void* out);
   /// out[i] = codes[i] * scale
   void (*dequantize_int8)(const int8_t* codes, float scale, int64_t count, void* out);
+
+  void (*adamw_update)(const AdamWCoefficients& coefficients, const AdamWWeight& weight,
+                       float* exp_avg, float* exp_avg_sq, int64_t begin, int64_t end);
+  /// `begin` is that of a block; the last block need not be full.
+  void (*adamw_update_8bit)(const AdamWCoefficients& coefficients, const AdamWWeight& weight,
+                            const BlockwiseMoment& exp_avg, const BlockwiseMoment& exp_avg_sq,
+                            int64_t begin, int64_t end);
+  /// In float64.
+  double (*sum_of_squares)(const void* x, int64_t begin, int64_t end);
 };
 
 // By processor, and by the type of the tensors.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "src/nn/kernels/adamw_kernel.h"
 #include "src/nn/kernels/cross_entropy_kernel.h"
 #include "src/nn/kernels/int8_kernel.h"
 #include "src/nn/kernels/nf4_kernel.h"
@@ -18,7 +19,10 @@ constexpr Kernels kernels_of() {
           .rms_norm_backward = rms_norm_backward<K>,
           .cross_entropy_rows = cross_entropy_rows<K>,
           .dequantize_nf4 = dequantize_nf4<K>,
-          .dequantize_int8 = dequantize_int8<K>};
+          .dequantize_int8 = dequantize_int8<K>,
+          .adamw_update = adamw_update<K>,
+          .adamw_update_8bit = adamw_update_8bit<K>,
+          .sum_of_squares = sum_of_squares<K>};
 }
 
 }  // namespace
