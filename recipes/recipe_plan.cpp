@@ -1,5 +1,7 @@
 #include "recipes/recipe_plan.h"
 
+#include <algorithm>
+
 #include "checkpoints/dtype.h"
 #include "checkpoints/mapped_weights.h"
 #include "src/core/process_memory.h"
@@ -14,6 +16,15 @@ at::ScalarType dtype_of(const Recipe& recipe) {
 }
 
 namespace {
+
+/// In `folder`, or in the nearest one above that is there; 0: not known.
+int64_t free_disk_bytes(fs::path folder) {
+  folder = fs::absolute(folder);
+  std::error_code error;
+  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
+  const fs::space_info space = fs::space(folder, error);
+  return error ? 0 : static_cast<int64_t>(space.available);
+}
 
 bool states_dtype(const ModelConfig& config, at::ScalarType dtype) {
   for (const char* key : {"dtype", "torch_dtype"}) {
@@ -53,13 +64,33 @@ fs::path offload_directory(const Recipe& recipe) {
 }
 
 Machine this_machine(const Recipe& recipe, const KernelRates& rates) {
-  fs::path folder = fs::absolute(offload_directory(recipe));
-  std::error_code error;
-  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
-  const fs::space_info space = fs::space(folder, error);
   return {.rates = rates,
           .available_bytes = available_memory_bytes(),
-          .available_disk_bytes = error ? 0 : static_cast<int64_t>(space.available)};
+          .available_disk_bytes = free_disk_bytes(offload_directory(recipe))};
+}
+
+std::string CheckpointSpace::to_string() const {
+  const auto shown = [](int64_t size) { return human_bytes(static_cast<double>(size)); };
+  return fmt::format("{} each, {} at once, {}{} of {} of disk", shown(bytes), at_once,
+                     shown(total()), activations > 0 ? " with the activations" : "",
+                     shown(available));
+}
+
+CheckpointSpace checkpoint_space(const Recipe& recipe, const RunShape& shape, const Plan& plan) {
+  // The adapter and the masters in float32, and the moments.
+  const int64_t moments = plan.memory.optimizer_state_bits == 8 ? 2 : 8;
+  const bool in_one_place = recipe.train.memory.offload_dir.empty();
+  const CheckpointingOptions& options = recipe.checkpoint;
+  CheckpointSpace space{.bytes = shape.parameters.trainable() * (4 + 4 + moments),
+                        .at_once = options.keep_last + 1,
+                        .activations = in_one_place ? plan.peak().disk : 0,
+                        .available = free_disk_bytes(recipe.output_dir)};
+  if (options.every_minutes > 0) return space;
+  int64_t steps = 0;
+  for (const Stage& stage : recipe.stages) steps += stage.steps;
+  const int64_t every = options.every_steps > 0 ? options.every_steps : steps;
+  space.at_once = std::min(space.at_once, (steps + every - 1) / every);
+  return space;
 }
 
 std::unique_ptr<ModelSource> open_planned_model(const Recipe& recipe) {

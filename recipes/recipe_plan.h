@@ -22,6 +22,21 @@ std::filesystem::path offload_directory(const Recipe& recipe);
 /// What is free now: RAM, and disk where the activations would go.
 Machine this_machine(const Recipe& recipe, const KernelRates& rates);
 
+/// The disk that a run's checkpoints take: `at_once` is checkpoint.keep_last and the one being
+/// written, or fewer where the run saves fewer.
+struct CheckpointSpace {
+  int64_t bytes = 0;  // of each
+  int64_t at_once = 0;
+  int64_t activations = 0;  // that the plan offloads to output.dir too
+  int64_t available = 0;    // free there; 0: not known
+
+  int64_t total() const { return bytes * at_once + activations; }
+  bool fits() const { return available == 0 || total() <= available; }
+  /// "2.7 GiB each, 3 at once, 8.1 GiB of 57 GiB of disk".
+  std::string to_string() const;
+};
+CheckpointSpace checkpoint_space(const Recipe& recipe, const RunShape& shape, const Plan& plan);
+
 /// The recipe's model, or null where not all of it is on this machine.
 std::unique_ptr<ModelSource> open_planned_model(const Recipe& recipe);
 

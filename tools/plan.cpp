@@ -49,18 +49,18 @@ void write_file(const fs::path& path, const std::string& text) {
 /// What there is to say of one recipe on one machine.
 struct Answer {
   Plan plan;
-  std::vector<Plan> sweep;  // of --length
-  std::vector<Remedy> remedies;
-  int64_t longest_context;
+  std::vector<Plan> sweep = {};  // of --length
+  std::vector<Remedy> remedies = {};
+  int64_t longest_context = 0;
+  CheckpointSpace checkpoints = {};
 };
 
 Answer answer(const cxxopts::ParseResult& parsed, const Recipe& recipe, const RunShape& shape,
               const Machine& machine) {
   const MemoryOptions& asked = recipe.train.memory;
-  Answer found{plan_run(shape, recipe.stages, asked, machine),
-               {},
-               {},
-               longest_context(shape, recipe.stages, asked, machine)};
+  Answer found{.plan = plan_run(shape, recipe.stages, asked, machine),
+               .longest_context = longest_context(shape, recipe.stages, asked, machine)};
+  found.checkpoints = checkpoint_space(recipe, shape, found.plan);
   if (!found.plan.fits()) found.remedies = remedies(shape, recipe.stages, asked, machine);
   if (!parsed.count("length")) return found;
   for (int64_t length : parse_lengths(parsed["length"].as<std::string>(), "--length")) {
@@ -72,6 +72,9 @@ Answer answer(const cxxopts::ParseResult& parsed, const Recipe& recipe, const Ru
 Json to_json(const Answer& found, const KernelRates& rates) {
   Json json = plan_json(found.plan);
   json["longest_context"] = found.longest_context;
+  json["checkpoints"] = {{"bytes", found.checkpoints.bytes},
+                         {"at_once", found.checkpoints.at_once},
+                         {"available_disk_bytes", found.checkpoints.available}};
   json["rates"] = write_rates(rates);
   json["remedies"] = Json::array();
   for (const Remedy& remedy : found.remedies) {
@@ -93,6 +96,8 @@ void print(const Answer& found) {
   for (const Remedy& remedy : found.remedies) {
     fmt::print("         with {}: {}\n", remedy.change, shown(remedy.bytes));
   }
+  fmt::print("saved    checkpoints of {}{}\n", found.checkpoints.to_string(),
+             found.checkpoints.fits() ? "" : ", which is too little");
   fmt::print("longest  {} tokens fit in memory\n", human_count(found.longest_context));
   if (!found.sweep.empty()) fmt::print("{}", text_table(sweep_table(found.sweep)));
 }

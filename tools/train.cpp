@@ -120,6 +120,13 @@ Plan plan_recipe(Recipe& recipe, const Inputs& inputs, bool resumes) {
         "the run needs all but a tenth of the memory that is available, or more; plans are "
         "right within a tenth");
   }
+  const CheckpointSpace checkpoints = checkpoint_space(recipe, shape, plan);
+  if (!checkpoints.fits()) {
+    log_warning(
+        fmt::format("{}: has no room for checkpoints of {}; lower checkpoint.keep_last or "
+                    "take another output.dir",
+                    recipe.output_dir, checkpoints.to_string()));
+  }
   plan.memory.offload_dir = offload_directory(recipe);
   recipe.train.memory = plan.memory;
   return plan;
