@@ -40,7 +40,7 @@ struct DataOptions {
 ///   train: {steps, seq_len, batch_size, gradient_accumulation_steps, max_grad_norm, seed,
 ///           loss_chunk_tokens, threads}
 ///   memory: {recompute, recompute_num_layers, offload, offload_dir, offload_ram,
-///            mlp_chunk_tokens, weights, optimizer_state_bits}
+///            chunk_tokens, weights, optimizer_state_bits}
 ///   stages: [{steps, seq_len, batch_size, gradient_accumulation_steps, rope, attention}, ...]
 ///   optimizer: {lr, betas, eps, weight_decay}    lr_schedule: {type, warmup_steps, min_lr_ratio}
 ///   validation: {path, every_steps, sequences, seq_len}

@@ -92,7 +92,7 @@ MemoryOptions read_memory_options(Fields fields) {
   read_name(fields, "offload", kOffloadNames, options.offload);
   fields.optional("offload_dir", options.offload_dir);
   read_bytes(fields, "offload_ram", options.offload_ram);
-  read_count(fields, "mlp_chunk_tokens", int64_t{1} << 26, options.mlp_chunk_tokens);
+  read_count(fields, "chunk_tokens", int64_t{1} << 26, options.chunk_tokens);
   read_name(fields, "weights", kWeightsNames, options.weights);
   read_state_bits(fields, options.optimizer_state_bits);
   if (options.recompute == Recompute::kNone &&
@@ -101,9 +101,10 @@ MemoryOptions read_memory_options(Fields fields) {
                  "recompute: none leaves what is kept to autograd, so that nothing can "
                  "be offloaded; expected recompute: selective or layer");
   }
-  if (options.recompute == Recompute::kNone && options.mlp_chunk_tokens.value_or(0) > 0) {
-    fields.error("mlp_chunk_tokens",
-                 "recompute: none works on whole MLPs; expected recompute: selective or layer");
+  if (options.recompute == Recompute::kNone && options.chunk_tokens.value_or(0) > 0) {
+    fields.error(
+        "chunk_tokens",
+        "recompute: none works on all tokens at once; expected recompute: selective or layer");
   }
   fields.finish();
   return options;
@@ -115,7 +116,7 @@ Json write_memory_options(const MemoryOptions& options) {
           {"offload", name_of(options.offload, kOffloadNames)},
           {"offload_dir", options.offload_dir},
           {"offload_ram", number_or_auto(options.offload_ram)},
-          {"mlp_chunk_tokens", number_or_auto(options.mlp_chunk_tokens)},
+          {"chunk_tokens", number_or_auto(options.chunk_tokens)},
           {"weights", name_of(options.weights, kWeightsNames)},
           {"optimizer_state_bits", number_or_auto(options.optimizer_state_bits)}};
 }
@@ -129,7 +130,7 @@ MemoryOptions default_memory_options() {
   return {.recompute = Recompute::kSelective,
           .offload = Offload::kNone,
           .offload_ram = 0,
-          .mlp_chunk_tokens = 0,
+          .chunk_tokens = 0,
           .weights = FrozenWeights::kResident,
           .optimizer_state_bits = 32};
 }
@@ -142,7 +143,7 @@ MemoryOptions merge_memory_options(MemoryOptions options, const MemoryOptions& c
   take(options.recompute, chosen.recompute);
   take(options.offload, chosen.offload);
   take(options.offload_ram, chosen.offload_ram);
-  take(options.mlp_chunk_tokens, chosen.mlp_chunk_tokens);
+  take(options.chunk_tokens, chosen.chunk_tokens);
   take(options.weights, chosen.weights);
   take(options.optimizer_state_bits, chosen.optimizer_state_bits);
   if (options.offload_dir.empty()) options.offload_dir = chosen.offload_dir;

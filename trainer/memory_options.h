@@ -24,9 +24,10 @@ struct MemoryOptions {
   /// Where what is kept goes: "none", it stays where it was made; "ram", into at most offload_ram
   /// bytes; "disk", beyond offload_ram into a file in offload_dir.
   std::optional<Offload> offload = {};
-  std::string offload_dir = {};                  // "": the run's output.dir
-  std::optional<int64_t> offload_ram = {};       // bytes; in recipes also "4GB" or "512MiB"
-  std::optional<int64_t> mlp_chunk_tokens = {};  // that an MLP works on at once; 0: all
+  std::string offload_dir = {};             // "": the run's output.dir
+  std::optional<int64_t> offload_ram = {};  // bytes; in recipes also "4GB" or "512MiB"
+  /// That an MLP, and the projections of q, k and v, work on at once; 0: all.
+  std::optional<int64_t> chunk_tokens = {};
   /// "resident", or "mapped": read from the model's files layer by layer, at each use.
   std::optional<FrozenWeights> weights = {};
   std::optional<int64_t> optimizer_state_bits = {};  // 32, or 8 as bitsandbytes' AdamW8bit
@@ -42,7 +43,7 @@ Json write_memory_options(const MemoryOptions& options);
 int64_t recomputed_layers(const MemoryOptions& options, int64_t layers);
 
 /// What "auto" is where nobody plans: recompute selective, nothing offloaded, resident weights,
-/// whole MLPs, optimizer states of 32 bits.
+/// all tokens at once, optimizer states of 32 bits.
 MemoryOptions default_memory_options();
 
 /// `options` where they say something, else `chosen`.

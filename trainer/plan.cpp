@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kContextStep = 1024;
 constexpr int64_t kLongestContext = int64_t{1} << 24;
-constexpr int64_t kMlpChunks[] = {0, 8192, 2048};
+constexpr int64_t kChunks[] = {0, 8192, 2048};
 // Of what is available: a plan is right within a tenth, and what saves time only leaves room for
 // others.
 constexpr double kUsable = 0.9, kUsableForAll = 0.5;
@@ -92,14 +92,13 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
        choices(asked.recompute, {Recompute::kNone, Recompute::kSelective, Recompute::kLayer})) {
     for (Offload offload : choices(asked.offload, {Offload::kNone, Offload::kDisk})) {
       if (recompute == Recompute::kNone && offload != Offload::kNone) continue;
-      for (int64_t chunk :
-           choices(asked.mlp_chunk_tokens, {kMlpChunks[0], kMlpChunks[1], kMlpChunks[2]})) {
+      for (int64_t chunk : choices(asked.chunk_tokens, {kChunks[0], kChunks[1], kChunks[2]})) {
         if (recompute == Recompute::kNone && chunk > 0) continue;
         for (FrozenWeights weights : choices(asked.weights, places_of_weights(shape))) {
           MemoryOptions memory = asked;
           memory.recompute = recompute;
           memory.offload = offload;
-          memory.mlp_chunk_tokens = chunk;
+          memory.chunk_tokens = chunk;
           memory.weights = weights;
           memory.optimizer_state_bits = asked.optimizer_state_bits.value_or(32);
           if (!asked.offload_ram) {
@@ -120,7 +119,7 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
   }
   if (all.empty()) {
     fail(ExitCode::kRecipe,
-         "memory: with recompute: none nothing can be offloaded and no MLP is cut into chunks; "
+         "memory: with recompute: none nothing can be offloaded and nothing is cut into chunks; "
          "expected recompute: selective or layer");
   }
   return all;
@@ -175,7 +174,7 @@ Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const Mem
     const int64_t bytes = plan.peak().total();
     const bool plain = plan.memory.weights == FrozenWeights::kResident;
     return std::tuple(!fits, fits ? plan.run_seconds() * (plain ? 1 : 1.005) : 0.0,
-                      fits ? *plan.memory.mlp_chunk_tokens != 0 : false, bytes);
+                      fits ? *plan.memory.chunk_tokens != 0 : false, bytes);
   };
   std::optional<Plan> best;
   for (const MemoryOptions& memory : candidates(shape, stages, asked, machine)) {

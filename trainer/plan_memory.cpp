@@ -20,7 +20,10 @@ constexpr int64_t kVocabularyBlock = 4096;
 struct Tensors {
   const ModelConfig& c;
   int64_t element, tokens;
+  int64_t chunk = 0;  // MemoryOptions::chunk_tokens
 
+  bool chunked() const { return chunk > 0 && chunk < tokens; }
+  Tensors part() const { return {c, element, chunked() ? chunk : tokens}; }
   int64_t features(int64_t count) const { return tokens * count * element; }
   int64_t hidden() const { return features(c.hidden_size); }
   int64_t queries() const { return features(c.num_attention_heads * c.head_dim); }
@@ -109,7 +112,8 @@ Kept kept_by_layer(const RunShape& shape, const Tensors& t, Recompute recompute)
   // output, its intervals and log-sum-exp, gate and up, and where LoRA needs them their product.
   int64_t bytes = 2 * t.hidden() + 2 * t.queries() + 2 * t.keys() + 2 * t.intermediate() +
                   2 * t.of_each_query();
-  if (adapts(shape, "q_proj", "v_proj") || adapts(shape, "k_proj", "qkv_proj")) bytes += t.hidden();
+  const bool adapts_in = adapts(shape, "q_proj", "v_proj") || adapts(shape, "k_proj", "qkv_proj");
+  if (adapts_in && !t.chunked()) bytes += t.hidden();
   if (adapts(shape, "gate_proj", "up_proj")) bytes += t.hidden();
   if (adapts(shape, "down_proj", "")) bytes += t.intermediate();
   return {0, bytes};
@@ -131,19 +135,19 @@ int64_t backward_workspace(const RunShape& shape, const Stage& stage) {
 }
 
 int64_t attention_backward(const RunShape& shape, const Stage& stage, const Tensors& t) {
-  // Its gradients coming in and the norm's output; q k v and their gradients, that of the output;
-  // intervals and the dot products of rows.
-  return 2 * t.hidden() + 3 * t.queries() + 4 * t.keys() + 2 * t.of_each_query() +
-         t.features(rank_columns(shape)) + backward_workspace(shape, stage);
+  // Its gradients coming in; q k v and their gradients, that of the output; intervals and the dot
+  // products of rows; the norm's output and what LoRA makes of it.
+  const Tensors part = t.part();
+  return t.hidden() + 3 * t.queries() + 4 * t.keys() + 2 * t.of_each_query() + part.hidden() +
+         part.features(rank_columns(shape)) + backward_workspace(shape, stage);
 }
 
-int64_t mlp_backward(const RunShape& shape, const Tensors& t, int64_t chunk_tokens) {
-  const bool chunked = chunk_tokens > 0 && chunk_tokens < t.tokens;
-  const Tensors part{t.c, t.element, chunked ? chunk_tokens : t.tokens};
+int64_t mlp_backward(const RunShape& shape, const Tensors& t) {
+  const Tensors part = t.part();
   // gate, up, their product, and the gradients of the three.
   int64_t bytes = t.hidden() + 6 * part.intermediate();
   if (adapts(shape, "gate_proj", "up_proj")) bytes += part.hidden();
-  if (chunked) bytes += t.hidden() + 2 * part.hidden();
+  if (t.chunked()) bytes += t.hidden() + 2 * part.hidden();
   return bytes;
 }
 
@@ -163,7 +167,8 @@ int64_t loss_working(const RunShape& shape, const Tensors& t) {
 }  // namespace
 
 MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOptions& memory) {
-  const Tensors t{shape.config, shape.element_bytes(), stage.batch_size * stage.seq_len};
+  const Tensors t{shape.config, shape.element_bytes(), stage.batch_size * stage.seq_len,
+                  *memory.chunk_tokens};
   const int64_t layers = shape.config.num_hidden_layers;
   const Recompute recompute = *memory.recompute;
   MemoryPlan plan;
@@ -190,7 +195,7 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
                    product_scratch(shape);
   if (recompute == Recompute::kLayer) always += t.hidden() + t.queries() + t.of_each_query();
   plan.attention = always + attention_backward(shape, stage, t);
-  plan.mlp = always + mlp_backward(shape, t, *memory.mlp_chunk_tokens);
+  plan.mlp = always + mlp_backward(shape, t);
   plan.loss = t.features(shape.config.head_dim) + loss_working(shape, t);
   plan.update = shape.parameters.trainable() * t.element +
                 (shape.trains_embedding ? t.head() * t.element : 0);

@@ -62,8 +62,9 @@ std::string describe_memory(const Plan& plan) {
   if (plan.memory.recompute_num_layers && plan.memory.recompute != Recompute::kNone) {
     text += fmt::format(" in {} layers", *plan.memory.recompute_num_layers);
   }
-  if (*plan.memory.mlp_chunk_tokens > 0) {
-    text += fmt::format(", MLP in chunks of {} tokens", human_count(*plan.memory.mlp_chunk_tokens));
+  if (*plan.memory.chunk_tokens > 0) {
+    text += fmt::format(", MLP and q, k, v in chunks of {} tokens",
+                        human_count(*plan.memory.chunk_tokens));
   }
   if (plan.memory.offload == Offload::kDisk) {
     int64_t disk = 0;
@@ -91,7 +92,7 @@ Table memory_table(const Plan& plan) {
   }
   table.rows.push_back({"total"});
   table.rows.push_back({"reached in"});
-  table.rows.push_back({"file on disk"});
+  table.rows.push_back({"activations on disk"});
   for (const auto& planned : plan.stages) {
     size_t row = 0;
     for (const auto& [name, bytes] : parts_of(planned.memory)) {
@@ -118,8 +119,9 @@ Table time_table(const Plan& plan) {
       table.rows[row++].push_back(seconds_shown(seconds));
     }
     table.rows[row++].push_back(seconds_shown(step.total()));
+    const double tokens_per_second = static_cast<double>(stage.tokens_per_step()) / step.total();
     table.rows[row++].push_back(
-        fmt::format("{:.0f}", static_cast<double>(stage.tokens_per_step()) / step.total()));
+        fmt::format("{:.{}f}", tokens_per_second, tokens_per_second < 10 ? 2 : 0));
     table.rows[row++].push_back(human_count(stage.steps));
   }
   return table;

@@ -8,7 +8,7 @@
 
 namespace longspan {
 
-/// "recompute selective, MLP in chunks of 8,192 tokens, 40 GiB offloaded to runs/a".
+/// "recompute selective, MLP and q, k, v in chunks of 8,192 tokens, 40 GiB offloaded to runs/a".
 std::string describe_memory(const Plan& plan);
 /// "2.4 GiB (weights 257 MiB, trained 35 MiB, kept 1.1 GiB, at work 0.8 GiB, program 190 MiB)".
 std::string describe_peak(const MemoryPlan& memory);

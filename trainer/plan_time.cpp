@@ -87,8 +87,8 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
       traffic.forward + times_recomputed * traffic.recomputed + traffic.backward;
   const double passes =
       d(stage.gradient_accumulation_steps) *
-      (*memory.mlp_chunk_tokens > 0
-           ? std::max(1.0, d(stage.batch_size * stage.seq_len) / d(*memory.mlp_chunk_tokens))
+      (*memory.chunk_tokens > 0
+           ? std::max(1.0, d(stage.batch_size * stage.seq_len) / d(*memory.chunk_tokens))
            : 1);
   time.elementwise = (tokens * layers * features * d(shape.element_bytes()) +
                       passes * (2 + times_recomputed) * dequantized_bytes(shape)) /

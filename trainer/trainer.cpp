@@ -50,7 +50,7 @@ ActivationOptions activation_options(const MemoryOptions& memory, CausalLm& mode
   options.recompute.what = *memory.recompute;
   options.recompute.num_layers =
       static_cast<size_t>(recomputed_layers(memory, model.config().num_hidden_layers));
-  options.mlp_chunk_tokens = *memory.mlp_chunk_tokens;
+  options.chunk_tokens = *memory.chunk_tokens;
   if (memory.offload != Offload::kNone) {
     std::string directory = memory.offload == Offload::kDisk ? memory.offload_dir : "";
     options.recompute.store = std::make_shared<ActivationStore>(

@@ -34,7 +34,8 @@ struct ModelState {
 
 struct ActivationOptions {
   RecomputeOptions recompute = {};
-  int64_t mlp_chunk_tokens = 0;  // that the MLP works on at once, with recompute; 0: all
+  /// That an MLP and the projections of q, k and v work on at once, with recompute; 0: all.
+  int64_t chunk_tokens = 0;
 };
 
 /// A decoder-only language model.

@@ -11,6 +11,7 @@
 
 #include "src/model/mlp.h"
 #include "src/model/self_attention.h"
+#include "src/nn/chunked_projection.h"
 
 namespace longspan {
 
@@ -31,15 +32,21 @@ class Decoder::Layer : public Module {
   const LayerOptions& options() const { return options_; }
 
   /// Attention and MLP. `attend` is what the pass adds to SelfAttention: its pattern and context.
-  using Attend = std::function<at::Tensor(const SelfAttention&, const at::Tensor&, KeptAttention*)>;
-  std::vector<ResidualBlock> blocks(Attend attend, int64_t mlp_chunk_tokens) {
+  using Attend =
+      std::function<at::Tensor(const SelfAttention&, std::vector<at::Tensor>, KeptAttention*)>;
+  std::vector<ResidualBlock> blocks(Attend attend, int64_t chunk_tokens) {
     ResidualBlock attention, mlp;
-    mlp.chunk_tokens = mlp_chunk_tokens;
-    if (mlp_chunk_tokens > 0) mlp.trained = trained();
+    mlp.chunk_tokens = chunk_tokens;
+    if (chunk_tokens > 0) mlp.trained = trained();
+    auto attended = [this, attend = std::move(attend), chunk_tokens](auto& x, auto* kept) {
+      return attend(self_attn_,
+                    project_normed(x, *input_layernorm_, self_attn_.in_projections(), chunk_tokens),
+                    kept);
+    };
     if (pre_feedforward_layernorm_) {
-      attention.body = [this, attend = std::move(attend)](auto& x, auto* kept) {
-        at::Tensor attended = attend(self_attn_, input_layernorm_->forward(x), kept);
-        return post_attention_layernorm_->forward(self_attn_.o_proj().forward(attended));
+      attention.body = [this, attended = std::move(attended)](auto& x, auto* kept) {
+        at::Tensor out = self_attn_.o_proj().forward(attended(x, kept));
+        return post_attention_layernorm_->forward(out);
       };
       mlp.body = [this](auto& x, auto*) {
         at::Tensor gated = mlp_.gated(pre_feedforward_layernorm_->forward(x));
@@ -47,9 +54,7 @@ class Decoder::Layer : public Module {
       };
       return {attention, mlp};
     }
-    attention.body = [this, attend = std::move(attend)](auto& x, auto* kept) {
-      return attend(self_attn_, input_layernorm_->forward(x), kept);
-    };
+    attention.body = std::move(attended);
     attention.linear = &self_attn_.o_proj();
     mlp.body = [this](auto& x, auto*) { return mlp_.gated(post_attention_layernorm_->forward(x)); };
     mlp.linear = &mlp_.down_proj();
@@ -176,10 +181,12 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
     auto attend = [pattern = attention_, rotary = rotations.of(options),
                    documents = input.document_ids, cache = state ? &state->layers[i] : nullptr,
                    window = options.sliding_window](const SelfAttention& attention,
-                                                    const at::Tensor& hidden, KeptAttention* kept) {
-      return attention.attend(hidden, *pattern, {*rotary, documents, cache, window, kept});
+                                                    std::vector<at::Tensor> projected,
+                                                    KeptAttention* kept) {
+      return attention.attend(std::move(projected), *pattern,
+                              {*rotary, documents, cache, window, kept});
     };
-    x = run_layer(layers_[i]->blocks(std::move(attend), activations_.mlp_chunk_tokens), x,
+    x = run_layer(layers_[i]->blocks(std::move(attend), activations_.chunk_tokens), x,
                   activations_.recompute, i);
   }
   return norm_.forward(x);

@@ -44,18 +44,18 @@ SelfAttention::SelfAttention(const ModelConfig& c)
   }
 }
 
-Heads SelfAttention::project(const at::Tensor& x) const {
-  auto heads_of = [&](const at::Tensor& y) { return y.unflatten(-1, {-1, head_dim_}); };
-  at::Tensor q, k, v;  // [B, T, heads, D]
+std::vector<const Linear*> SelfAttention::in_projections() const {
+  if (qkv_proj_) return {qkv_proj_.get()};
+  return {q_proj_.get(), k_proj_.get(), v_proj_.get()};
+}
+
+Heads SelfAttention::heads(std::vector<at::Tensor> projected) const {
+  for (at::Tensor& y : projected) y = y.unflatten(-1, {-1, head_dim_});  // [B, T, heads, D]
   if (qkv_proj_) {
-    auto parts = heads_of(qkv_proj_->forward(x))
-                     .split_with_sizes(
-                         {num_attention_heads_, num_key_value_heads_, num_key_value_heads_}, 2);
-    q = parts[0], k = parts[1], v = parts[2];
-  } else {
-    auto parts = longspan::project(x, {q_proj_.get(), k_proj_.get(), v_proj_.get()});
-    q = heads_of(parts[0]), k = heads_of(parts[1]), v = heads_of(parts[2]);
+    projected = projected[0].split_with_sizes(
+        {num_attention_heads_, num_key_value_heads_, num_key_value_heads_}, 2);
   }
+  at::Tensor q = projected[0], k = projected[1], v = projected[2];
   if (q_norm_) {
     q = q_norm_->forward(q);
     k = k_norm_->forward(k);
@@ -64,9 +64,9 @@ Heads SelfAttention::project(const at::Tensor& x) const {
   return {q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)};
 }
 
-at::Tensor SelfAttention::attend(const at::Tensor& x, const AttentionPattern& pattern,
+at::Tensor SelfAttention::attend(std::vector<at::Tensor> projected, const AttentionPattern& pattern,
                                  const AttentionContext& context) const {
-  return pattern.attend(project(x), context).transpose(1, 2).flatten(2);
+  return pattern.attend(heads(std::move(projected)), context).transpose(1, 2).flatten(2);
 }
 
 void SelfAttention::visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit) {

@@ -13,15 +13,18 @@ class SelfAttention : public Module {
  public:
   explicit SelfAttention(const ModelConfig& config);
 
-  /// x [B, T, C] -> the heads' outputs [B, T, H * D], which o_proj() takes to [B, T, C].
-  at::Tensor attend(const at::Tensor& x, const AttentionPattern& pattern,
+  /// Of q, k and v, or one of all three.
+  std::vector<const Linear*> in_projections() const;
+  /// What in_projections() make of x [B, T, C] -> the heads' outputs [B, T, H * D], which o_proj()
+  /// takes to [B, T, C].
+  at::Tensor attend(std::vector<at::Tensor> projected, const AttentionPattern& pattern,
                     const AttentionContext& context) const;
   const Linear& o_proj() const { return *o_proj_; }
   void visit_parameters(const std::string& prefix, const ParameterVisitor& visit) override;
   void visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit);
 
  private:
-  Heads project(const at::Tensor& x) const;
+  Heads heads(std::vector<at::Tensor> projected) const;
 
   std::unique_ptr<Linear> qkv_proj_, q_proj_, k_proj_, v_proj_, o_proj_;  // the first, or the three
   std::unique_ptr<RmsNorm> q_norm_, k_norm_;                              // both or none

@@ -8,10 +8,9 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
-#include <algorithm>
-
 #include "src/nn/activation_store.h"
 #include "src/nn/linear.h"
+#include "src/nn/token_chunks.h"
 #include "src/nn/weight_residency.h"
 
 namespace longspan {
@@ -44,15 +43,6 @@ at::Tensor through(const ResidualBlock& block, const at::Tensor& x, KeptAttentio
   return block.linear ? block.linear->forward(y) : y;
 }
 
-/// The chunks of the block's tokens, in order.
-void each_chunk(const ResidualBlock& block, int64_t tokens,
-                const std::function<void(int64_t begin, int64_t count)>& run) {
-  const int64_t most = block.chunk_tokens > 0 ? block.chunk_tokens : tokens;
-  for (int64_t begin = 0; begin < tokens; begin += most) {
-    run(begin, std::min(most, tokens - begin));
-  }
-}
-
 bool is_one_chunk(const ResidualBlock& block, const at::Tensor& x) {
   return block.chunk_tokens <= 0 || block.chunk_tokens >= x.size(1);
 }
@@ -65,7 +55,7 @@ at::Tensor forward(const ResidualBlock& block, const at::Tensor& x, KeptAttentio
     return block.linear ? y.add_(x) : x + y;
   }
   at::Tensor y = at::empty_like(x);
-  each_chunk(block, x.size(1), [&](int64_t begin, int64_t count) {
+  each_chunk(x.size(1), block.chunk_tokens, [&](int64_t begin, int64_t count) {
     at::Tensor part = x.narrow(1, begin, count);
     at::Tensor out = y.narrow(1, begin, count);
     at::add_out(out, part, through(block, part, kept));
@@ -90,35 +80,6 @@ at::Tensor body_backward(const ResidualBlock& block, const at::Tensor& x, const 
   return wants_x ? input.grad() : at::Tensor();
 }
 
-/// Sums the parameters' gradients of several backward passes in float32: bfloat16 would lose what
-/// many chunks add.
-class GradientSums {
- public:
-  explicit GradientSums(const std::vector<at::Tensor>& parameters)
-      : parameters_(parameters), sums_(parameters.size()) {
-    collect();
-  }
-  /// Takes the gradients that are there.
-  void collect() {
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      at::Tensor& gradient = parameters_[i].mutable_grad();
-      if (!gradient.defined()) continue;
-      sums_[i] = sums_[i].defined() ? sums_[i].add_(gradient) : gradient.to(at::kFloat);
-      gradient.reset();
-    }
-  }
-  void give_back() {
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      if (sums_[i].defined()) {
-        parameters_[i].mutable_grad() = sums_[i].to(parameters_[i].scalar_type());
-      }
-    }
-  }
-
- private:
-  std::vector<at::Tensor> parameters_, sums_;
-};
-
 /// The gradient of x for that of y = x + linear(body(x)).
 at::Tensor backward(const ResidualBlock& block, const at::Tensor& x, const at::Tensor& grad_y,
                     KeptAttention* kept, bool wants_x) {
@@ -129,7 +90,7 @@ at::Tensor backward(const ResidualBlock& block, const at::Tensor& x, const at::T
   }
   at::Tensor grad_x = wants_x ? at::empty_like(x) : at::Tensor();
   GradientSums sums(block.trained);
-  each_chunk(block, x.size(1), [&](int64_t begin, int64_t count) {
+  each_chunk(x.size(1), block.chunk_tokens, [&](int64_t begin, int64_t count) {
     at::Tensor part = grad_y.narrow(1, begin, count);
     at::Tensor grad = body_backward(block, x.narrow(1, begin, count), part, kept, wants_x);
     sums.collect();

@@ -51,10 +51,12 @@ TEST_P(GoldenFamily, GivesTheLogitsOfTransformers) {
 }
 
 TEST_P(GoldenFamily, GivesTheLossAndEveryGradient) {
-  for (bool recompute : {false, true}) {
+  for (const ActivationOptions& activations :
+       {ActivationOptions{},
+        {.recompute = {.what = Recompute::kSelective}},
+        {.recompute = {.what = Recompute::kSelective}, .chunk_tokens = 20}}) {
     auto model = this->model();
-    model->set_activations(
-        {.recompute = {.what = recompute ? Recompute::kSelective : Recompute::kNone}});
+    model->set_activations(activations);
     model->visit_parameters("", [](const std::string&, at::Tensor& parameter) {
       parameter = parameter.clone().requires_grad_(true);
     });

@@ -47,9 +47,11 @@ TEST_P(GoldenLlama, GivesTheLogitsOfTransformersAndPeft) {
 }
 
 TEST_P(GoldenLlama, GivesTheirLossAndEveryGradient) {
-  for (bool recompute : {false, true}) {
-    model_->set_activations(
-        {.recompute = {.what = recompute ? Recompute::kSelective : Recompute::kNone}});
+  for (const ActivationOptions& activations :
+       {ActivationOptions{},
+        {.recompute = {.what = Recompute::kSelective}},
+        {.recompute = {.what = Recompute::kSelective}, .chunk_tokens = 20}}) {
+    model_->set_activations(activations);
     at::Tensor hidden = model_->hidden_states({input_ids_, {}, {}});
     at::Tensor labels = input_ids_.roll(-1, 1);
     labels.select(1, labels.size(1) - 1).fill_(kIgnoreIndex);

@@ -70,12 +70,14 @@ TEST(PlanMemory, TheDiskTakesWhatIsBeyondTheBound) {
   EXPECT_EQ(planned(1000, memory).disk, 0);
 }
 
-TEST(PlanMemory, ChunksShrinkTheMlpAlone) {
+TEST(PlanMemory, ChunksShrinkTheMlpAndWhatIsProjected) {
   MemoryOptions memory = default_memory_options();
-  memory.mlp_chunk_tokens = 1024;
+  memory.chunk_tokens = 1024;
   EXPECT_LT(planned(65536, memory).mlp, planned(65536).mlp);
-  EXPECT_EQ(planned(65536, memory).attention, planned(65536).attention);
+  const int64_t normed = (65536 - 1024) * 36 * 2;  // the norm's output but for one chunk
+  EXPECT_LE(planned(65536, memory).attention, planned(65536).attention - normed);
   EXPECT_EQ(planned(1024, memory).mlp, planned(1024).mlp);
+  EXPECT_EQ(planned(1024, memory).attention, planned(1024).attention);
 }
 
 TEST(PlanMemory, OptimizerStatesTakeTheirBits) {

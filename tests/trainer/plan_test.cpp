@@ -50,7 +50,7 @@ TEST(Plan, WithRoomKeepsEverything) {
   Plan plan = plan_on(1000 * kGiB, 8192);
   EXPECT_EQ(plan.memory.recompute, Recompute::kNone);
   EXPECT_EQ(plan.memory.offload, Offload::kNone);
-  EXPECT_EQ(plan.memory.mlp_chunk_tokens, 0);
+  EXPECT_EQ(plan.memory.chunk_tokens, 0);
   EXPECT_EQ(plan.memory.weights, FrozenWeights::kResident);
   EXPECT_EQ(plan.memory.optimizer_state_bits, 32);
   EXPECT_TRUE(plan.fits());
@@ -95,14 +95,14 @@ TEST(Plan, SevenBillionAt100KFitIn22GiBWithTheDisk) {
 TEST(Plan, ChunksTheMlpWhereItIsWhatDoesNotFit) {
   Plan plan = plan_on(18 * kGiB, 98304);
   EXPECT_TRUE(plan.fits());
-  EXPECT_GT(*plan.memory.mlp_chunk_tokens, 0);
+  EXPECT_GT(*plan.memory.chunk_tokens, 0);
 }
 
 TEST(Plan, NeverChangesWhatIsGiven) {
-  MemoryOptions asked{.recompute = Recompute::kLayer, .mlp_chunk_tokens = 512};
+  MemoryOptions asked{.recompute = Recompute::kLayer, .chunk_tokens = 512};
   Plan plan = plan_on(1000 * kGiB, 8192, asked);
   EXPECT_EQ(plan.memory.recompute, Recompute::kLayer);
-  EXPECT_EQ(plan.memory.mlp_chunk_tokens, 512);
+  EXPECT_EQ(plan.memory.chunk_tokens, 512);
 }
 
 TEST(Plan, WithoutDiskOffloadsNothing) {
@@ -171,9 +171,9 @@ TEST(Plan, WhatIsKeptInRamStaysWithinItsBound) {
 }
 
 TEST(Plan, RefusesOptionsThatExcludeOneAnother) {
-  const MemoryOptions chunks{.recompute = Recompute::kNone, .mlp_chunk_tokens = 512};
+  const MemoryOptions chunks{.recompute = Recompute::kNone, .chunk_tokens = 512};
   EXPECT_THROW(plan_on(1000 * kGiB, 8192, chunks), Error);
-  const MemoryOptions open{.mlp_chunk_tokens = 512};
+  const MemoryOptions open{.chunk_tokens = 512};
   EXPECT_NE(plan_on(1000 * kGiB, 8192, open).memory.recompute, Recompute::kNone);
 }
 
