@@ -48,6 +48,7 @@ class TextStream {
   void finish() {
     write(pending_.size());
     std::fputc('\n', stdout);
+    std::fflush(stdout);
   }
 
  private:

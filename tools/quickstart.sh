@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to a language model with twice the context, measured: SmolLM2-135M-Instruct from 8,192
-# to 16,384 tokens, at most 15 minutes on 2 cores with AVX-512 BF16 once tools/setup.sh is done.
+# to 16,384 tokens, at most 15 minutes on 2 cores with AVX-512 BF16 once tools/setup.sh is done, 47 on
+# 2 with AVX2 only.
 #
 #   tools/quickstart.sh                  on the long manuals of Debian's vim-runtime
 #   tools/quickstart.sh FOLDER|FILE...   on your own long .txt and .md documents (80 KB and up)

@@ -150,7 +150,8 @@ int verify_command(int argc, char** argv) {
       "Reload what was exported and compare its logits with the first: base + newest checkpoint of "
       "a run folder,\nor the first of several models (folder, GGUF, adapter). A model stored in "
       "bfloat16 is compared with the\nreference rounded to bfloat16 on another way, so that what "
-      "remains is error, not rounding.\nExit code: 0 equal, 1 one is different, 5 one cannot be read.\n");
+      "remains is error, not rounding.\nExit code: 0 equal, 1 one is different, 5 one cannot be "
+      "read.\n");
   options.add_options()("paths", "run folder, or models",
                         cxxopts::value<std::vector<std::string>>())(
       "base", "base of the adapters (default: what they name)", cxxopts::value<std::string>(),
