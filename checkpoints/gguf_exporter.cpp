@@ -12,6 +12,7 @@
 #include "checkpoints/gguf_writer.h"
 #include "checkpoints/tensor_names.h"
 #include "checkpoints/write_progress.h"
+#include "src/core/disk_space.h"
 #include "src/core/utf8.h"
 
 namespace longspan {

@@ -7,6 +7,7 @@
 #include "checkpoints/tensor_names.h"
 #include "checkpoints/write_progress.h"
 #include "src/core/atomic_file.h"
+#include "src/core/disk_space.h"
 #include "src/core/resumable_folder.h"
 
 namespace longspan {

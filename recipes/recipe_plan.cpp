@@ -4,6 +4,7 @@
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/mapped_weights.h"
+#include "src/core/disk_space.h"
 #include "src/core/process_memory.h"
 #include "src/core/text.h"
 
@@ -16,15 +17,6 @@ at::ScalarType dtype_of(const Recipe& recipe) {
 }
 
 namespace {
-
-/// In `folder`, or in the nearest one above that is there; 0: not known.
-int64_t free_disk_bytes(fs::path folder) {
-  folder = fs::absolute(folder);
-  std::error_code error;
-  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
-  const fs::space_info space = fs::space(folder, error);
-  return error ? 0 : static_cast<int64_t>(space.available);
-}
 
 bool states_dtype(const ModelConfig& config, at::ScalarType dtype) {
   for (const char* key : {"dtype", "torch_dtype"}) {
@@ -66,14 +58,14 @@ fs::path offload_directory(const Recipe& recipe) {
 Machine this_machine(const Recipe& recipe, const KernelRates& rates) {
   return {.rates = rates,
           .available_bytes = available_memory_bytes(),
-          .available_disk_bytes = free_disk_bytes(offload_directory(recipe))};
+          .available_disk_bytes = free_disk_bytes(offload_directory(recipe)).value_or(0)};
 }
 
 std::string CheckpointSpace::to_string() const {
   const auto shown = [](int64_t size) { return human_bytes(static_cast<double>(size)); };
   return fmt::format("{} each, {} at once, {}{} of {} of disk", shown(bytes), at_once,
                      shown(total()), activations > 0 ? " with the activations" : "",
-                     shown(available));
+                     available ? shown(*available) : "an unknown size");
 }
 
 CheckpointSpace checkpoint_space(const Recipe& recipe, const RunShape& shape, const Plan& plan) {

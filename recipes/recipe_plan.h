@@ -27,11 +27,11 @@ Machine this_machine(const Recipe& recipe, const KernelRates& rates);
 struct CheckpointSpace {
   int64_t bytes = 0;  // of each
   int64_t at_once = 0;
-  int64_t activations = 0;  // that the plan offloads to output.dir too
-  int64_t available = 0;    // free there; 0: not known
+  int64_t activations = 0;           // that the plan offloads to output.dir too
+  std::optional<int64_t> available;  // free there, where that is known
 
   int64_t total() const { return bytes * at_once + activations; }
-  bool fits() const { return available == 0 || total() <= available; }
+  bool fits() const { return !available || total() <= *available; }
   /// "2.7 GiB each, 3 at once, 8.1 GiB of 57 GiB of disk".
   std::string to_string() const;
 };

@@ -4,6 +4,7 @@
 #include "checkpoints/hf_exporter.h"
 #include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
+#include "src/core/disk_space.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/output_file.h"
@@ -21,13 +22,6 @@ namespace {
 constexpr std::string_view kExample =
     "  longspan plan recipes/smollm2-135m-32k.yaml --length 8K,32K,128K --out plan.svg\n"
     "  longspan plan recipes/llama2-7b-100k.yaml model.path=Llama-2-7b-hf/config.json --json";
-
-/// The nearest folder that is there, to measure the disk in.
-fs::path existing_folder(fs::path folder) {
-  folder = fs::absolute(folder);
-  while (!fs::is_directory(folder) && folder.has_relative_path()) folder = folder.parent_path();
-  return folder;
-}
 
 KernelRates rates_for(const cxxopts::ParseResult& parsed, const Recipe& recipe,
                       const RunShape& shape) {
@@ -74,7 +68,7 @@ Json to_json(const Answer& found, const KernelRates& rates) {
   json["longest_context"] = found.longest_context;
   json["checkpoints"] = {{"bytes", found.checkpoints.bytes},
                          {"at_once", found.checkpoints.at_once},
-                         {"available_disk_bytes", found.checkpoints.available}};
+                         {"available_disk_bytes", found.checkpoints.available.value_or(0)}};
   json["rates"] = write_rates(rates);
   json["remedies"] = Json::array();
   for (const Remedy& remedy : found.remedies) {

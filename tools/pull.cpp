@@ -5,6 +5,7 @@
 #include <set>
 
 #include "src/core/atomic_file.h"
+#include "src/core/disk_space.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/command.h"

@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "src/core/error.h"
-#include "src/core/text.h"
 #include "src/core/write_all.h"
 
 namespace longspan {
@@ -134,17 +133,6 @@ void require_output_file(const fs::path& out, const std::vector<fs::path>& input
       fail(ExitCode::kUsage, "{}: is read here, and would be lost; give another name",
            out.string());
     }
-  }
-}
-
-void require_disk_space(const fs::path& folder, int64_t bytes) {
-  fs::path existing = fs::absolute(folder);
-  while (!fs::exists(existing)) existing = existing.parent_path();
-  std::error_code status;
-  auto space = fs::space(existing, status);
-  if (!status && space.available < static_cast<uintmax_t>(bytes)) {
-    fail(ExitCode::kFailure, "{}: needs {} of disk, {} are free; free some or write elsewhere",
-         folder.string(), human_bytes(double(bytes)), human_bytes(double(space.available)));
   }
 }
 

@@ -60,8 +60,4 @@ std::filesystem::path without_trailing_slash(std::filesystem::path path);
 void require_output_file(const std::filesystem::path& out,
                          const std::vector<std::filesystem::path>& inputs);
 
-/// Throws Error(kFailure) with both figures when the disk that will hold `folder` has fewer than
-/// `bytes` free.
-void require_disk_space(const std::filesystem::path& folder, int64_t bytes);
-
 }  // namespace longspan

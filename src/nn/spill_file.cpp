@@ -9,8 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "src/core/atomic_file.h"
 #include "src/core/crc32c.h"
+#include "src/core/disk_space.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 

@@ -124,17 +124,6 @@ TEST_F(AtomicFolderTest, AFailedCommitKeepsWhatWasThere) {
   EXPECT_TRUE(fs::exists(folder_ / "model" / "old"));
 }
 
-TEST(RequireDiskSpace, SaysWhatIsNeededAndWhatIsFree) {
-  EXPECT_NO_THROW(require_disk_space("/tmp/not/there/yet", 1));
-  try {
-    require_disk_space("/tmp/not/there/yet", int64_t{1} << 60);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kFailure);
-    EXPECT_THAT(e.what(), HasSubstr("/tmp/not/there/yet: needs"));
-  }
-}
-
 TEST_F(AtomicFileTest, TakesTheNameOfNoFolderDeviceOrInput) {
   const fs::path in = temporary_.write("in", "x"), none = temporary_.path() / "none";
   auto refused = [](const fs::path& out, const std::vector<fs::path>& inputs) {

@@ -1,0 +1,34 @@
+#include "src/core/disk_space.h"
+
+#include "src/core/error.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+fs::path existing_folder(const fs::path& folder) {
+  fs::path existing = fs::absolute(folder);
+  std::error_code unknown;
+  while (!fs::is_directory(existing, unknown) && existing.has_relative_path()) {
+    existing = existing.parent_path();
+  }
+  return existing;
+}
+
+std::optional<int64_t> free_disk_bytes(const fs::path& folder) {
+  std::error_code unknown;
+  const fs::space_info space = fs::space(existing_folder(folder), unknown);
+  if (unknown) return std::nullopt;
+  return static_cast<int64_t>(space.available);
+}
+
+void require_disk_space(const fs::path& folder, int64_t bytes) {
+  const std::optional<int64_t> free = free_disk_bytes(folder);
+  if (free && *free < bytes) {
+    fail(ExitCode::kFailure, "{}: needs {} of disk, {} are free; free some or write elsewhere",
+         folder.string(), human_bytes(double(bytes)), human_bytes(double(*free)));
+  }
+}
+
+}  // namespace longspan
