@@ -12,7 +12,7 @@
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
-#include "src/nn/bf16_products.h"
+#include "src/nn/float32_for_bf16.h"
 #include "src/nn/page_allocator.h"
 #include "tools/command.h"
 

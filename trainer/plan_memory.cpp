@@ -4,7 +4,7 @@
 
 #include "src/attention/kernels/backward_plan.h"
 #include "src/core/processor.h"
-#include "src/nn/bf16_products.h"
+#include "src/nn/float32_for_bf16.h"
 
 namespace longspan {
 

@@ -6,7 +6,7 @@
 
 #include "src/core/error.h"
 #include "src/core/log.h"
-#include "src/nn/bf16_products.h"
+#include "src/nn/float32_for_bf16.h"
 #include "tools/bench/bench.h"
 
 namespace longspan {

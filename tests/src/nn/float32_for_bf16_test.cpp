@@ -1,4 +1,4 @@
-#include "src/nn/bf16_products.h"
+#include "src/nn/float32_for_bf16.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
@@ -16,9 +16,9 @@
 namespace longspan {
 namespace {
 
-class Bf16Products : public testing::Test {
+class Float32ForBf16 : public testing::Test {
  protected:
-  Bf16Products() {
+  Float32ForBf16() {
     at::manual_seed(1);
     const ForcedProcessor plain("none");
     use_float32_for_bf16_products();
@@ -38,9 +38,9 @@ void expect_rounded_once(const at::Tensor& y, const at::Tensor& expected) {
 }
 
 // Rows over a block and not a multiple of one, a long inner dimension, few rows, transposed views.
-TEST_F(Bf16Products, AreExactToOneRounding) {
+TEST_F(Float32ForBf16, AreExactToOneRounding) {
   for (const auto& [n, k, m] : std::vector<std::array<int64_t, 3>>{
-           {5, 3, 7}, {2500, 30, 20}, {8, 5000, 16}, {1, 64, 32}, {1, 4096, 3}}) {
+           {5, 3, 7}, {2500, 30, 20}, {8, 5000, 16}, {1, 64, 32}, {1, 4096, 3}, {1, 4096, 5000}}) {
     const at::Tensor a = random({n, k}), b = random({k, m}), transposed = random({m, k}).t();
     expect_rounded_once(at::mm(a, b), at::mm(exact(a), exact(b)));
     expect_rounded_once(at::mm(a, transposed), at::mm(exact(a), exact(transposed)));
@@ -50,7 +50,7 @@ TEST_F(Bf16Products, AreExactToOneRounding) {
   }
 }
 
-TEST_F(Bf16Products, AddToWhatIsThere) {
+TEST_F(Float32ForBf16, AddToWhatIsThere) {
   for (int64_t k : {30, 5000}) {
     const at::Tensor a = random({9, k}), b = random({k, 4}), bias = random({4});
     at::Tensor c = random({9, 4});
@@ -61,7 +61,7 @@ TEST_F(Bf16Products, AddToWhatIsThere) {
   }
 }
 
-TEST_F(Bf16Products, ServeAutograd) {
+TEST_F(Float32ForBf16, ServeAutograd) {
   at::Tensor x = random({3, 70, 40}).requires_grad_(true),
              w = random({24, 40}).requires_grad_(true);
   const at::Tensor grad = random({3, 70, 24});
@@ -71,11 +71,12 @@ TEST_F(Bf16Products, ServeAutograd) {
   expect_rounded_once(w.grad(), at::mm(rows.t(), exact(x.detach()).view({-1, 40})));
 }
 
-TEST_F(Bf16Products, LeaveOtherDtypesAlone) {
+TEST_F(Float32ForBf16, LeaveOtherDtypesAlone) {
   const at::Tensor a = at::randn({8, 8}, at::kDouble), b = at::randn({8, 8}, at::kDouble);
   EXPECT_EQ(at::mm(a, b).scalar_type(), at::kDouble);
   EXPECT_THROW(at::mm(a, at::randn({7, 8}, at::kDouble)), c10::Error);
   EXPECT_THROW(at::mm(random({8, 8}), random({7, 8})), c10::Error);
+  EXPECT_THROW(at::mm(random({8, 5000}), random({6000, 16})), c10::Error);
 }
 
 }  // namespace

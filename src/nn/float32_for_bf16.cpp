@@ -1,4 +1,4 @@
-#include "src/nn/bf16_products.h"
+#include "src/nn/float32_for_bf16.h"
 
 #include <ATen/ops/addmm_cpu_dispatch.h>
 #include <ATen/ops/empty.h>
@@ -16,14 +16,21 @@ namespace {
 
 // Rows of a, columns of b and a long inner dimension are taken so many at a time.
 constexpr int64_t kRows = 1024, kColumns = 2048, kInner = 2048;
-// Fewer rows are bound by reading b, which LibTorch's loops do once.
+// Fewer rows are bound by reading b, which LibTorch's loops do once, unless the product is deep.
 constexpr int64_t kLeastRows = 4;
 
 bool has_bf16_products() { return processor() >= Processor::kAvx512; }
 
+/// Whether the inner dimension is the longest, as for gradients of weights.
+bool is_deep(const at::Tensor& a, const at::Tensor& b) {
+  return a.size(1) > std::max({kInner, a.size(0), b.size(1)});
+}
+
+/// Operands that do not fit are left to LibTorch, which names the mistake.
 bool multiplies_in_float32(const at::Tensor& a, const at::Tensor& b) {
-  return a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 &&
-         std::min(a.numel(), b.numel()) > 0 && (a.size(0) >= kLeastRows || a.size(1) > kInner);
+  return a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 && a.dim() == 2 &&
+         b.dim() == 2 && a.size(1) == b.size(0) && std::min(a.numel(), b.numel()) > 0 &&
+         (a.size(0) >= kLeastRows || is_deep(a, b));
 }
 
 at::Tensor in_float32(const at::Tensor& x) { return x.to(at::kFloat); }
@@ -42,11 +49,6 @@ struct Product {
   }
 };
 
-/// Whether the inner dimension is the longest, as for gradients of weights.
-bool is_deep(const Product& p) {
-  return p.a.size(1) > std::max({kInner, p.a.size(0), p.b.size(1)});
-}
-
 at::Tensor sum_over_inner_blocks(const Product& p) {
   at::Tensor sum;
   for (int64_t begin = 0; begin < p.a.size(1); begin += kInner) {
@@ -63,7 +65,7 @@ at::Tensor sum_over_inner_blocks(const Product& p) {
 }
 
 void write(const Product& p, at::Tensor& out) {
-  if (is_deep(p)) {
+  if (is_deep(p.a, p.b)) {
     out.copy_(sum_over_inner_blocks(p));
     return;
   }
@@ -91,9 +93,9 @@ at::Tensor mm(const at::Tensor& a, const at::Tensor& b) {
 }
 
 at::Tensor& mm_out(const at::Tensor& a, const at::Tensor& b, at::Tensor& out) {
-  const bool fits = out.scalar_type() == at::kBFloat16 && out.dim() == 2 &&
-                    out.size(0) == a.size(0) && out.size(1) == b.size(1);
-  if (!fits || !multiplies_in_float32(a, b)) return at::cpu::mm_out(out, a, b);
+  const bool ours = multiplies_in_float32(a, b) && out.scalar_type() == at::kBFloat16 &&
+                    out.dim() == 2 && out.size(0) == a.size(0) && out.size(1) == b.size(1);
+  if (!ours) return at::cpu::mm_out(out, a, b);
   write({{}, a, b}, out);
   return out;
 }
