@@ -52,23 +52,23 @@ class Rotate : public torch::autograd::Function<Rotate> {
 };
 
 /// The result's memory is [B, T, H, D], as that of the projection which made x.
-at::Tensor rotate_by_kernel(rotation::RotateTokens rotate_tokens, const at::Tensor& x,
+at::Tensor rotate_by_kernel(rotary::RotateTokens rotate_tokens, const at::Tensor& x,
                             const at::Tensor& cos, const at::Tensor& sin, bool inverse) {
   const int64_t batch = x.size(0), heads = x.size(1), tokens = x.size(2), size = x.size(3);
   const int64_t half = cos.size(3);
   at::Tensor out = at::empty({batch, tokens, heads, size}, x.options());
-  const rotation::HeadRows in{.x = x.const_data_ptr(),
-                              .batch_stride = x.stride(0),
-                              .head_stride = x.stride(1),
-                              .token_stride = x.stride(2),
-                              .cos = cos.const_data_ptr(),
-                              .sin = sin.const_data_ptr(),
-                              .table_batch_stride = cos.size(0) == 1 ? 0 : tokens * half,
-                              .heads = heads,
-                              .tokens = tokens,
-                              .half = half,
-                              .rest = size - 2 * half,
-                              .inverse = inverse};
+  const rotary::HeadRows in{.x = x.const_data_ptr(),
+                            .batch_stride = x.stride(0),
+                            .head_stride = x.stride(1),
+                            .token_stride = x.stride(2),
+                            .cos = cos.const_data_ptr(),
+                            .sin = sin.const_data_ptr(),
+                            .table_batch_stride = cos.size(0) == 1 ? 0 : tokens * half,
+                            .heads = heads,
+                            .tokens = tokens,
+                            .half = half,
+                            .rest = size - 2 * half,
+                            .inverse = inverse};
   at::parallel_for(0, batch * tokens, kGrainTokens, [&](int64_t begin, int64_t end) {
     rotate_tokens(in, begin, end, out.mutable_data_ptr());
   });
@@ -107,7 +107,7 @@ TORCH_LIBRARY_FRAGMENT(longspan, library) {
 TORCH_LIBRARY_IMPL(longspan, CPU, library) {
   library.impl("rotate_heads", [](const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                                   bool inverse) {
-    const auto* kernel = cos.scalar_type() == x.scalar_type() ? rotation::kernel_for(x) : nullptr;
+    const auto* kernel = cos.scalar_type() == x.scalar_type() ? rotary::kernel_for(x) : nullptr;
     return kernel ? rotate_by_kernel(*kernel, x, cos, sin, inverse)
                   : rotate_plain(x, cos, sin, inverse);
   });

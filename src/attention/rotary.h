@@ -12,7 +12,8 @@ class Rotary {
  public:
   /// Turns nothing: a layer without positions.
   Rotary() = default;
-  /// position_ids [B, T] int64; `dtype` is that of the heads to rotate.
+  /// position_ids [B, T] int64; `dtype` is that of the heads to rotate, which on the CPU may
+  /// differ.
   Rotary(const RopeFrequencies& frequencies, const at::Tensor& position_ids, at::ScalarType dtype);
 
   /// x [B, H, T, D] -> the same shape, rotated.

@@ -15,7 +15,4 @@ enum class Processor {
 /// has, is an Error (kUsage). Read at each call.
 Processor processor();
 
-/// Whether the kernels in *_bf16.cpp run on this processor.
-inline bool has_avx512_bf16() { return processor() == Processor::kAvx512Bf16; }
-
 }  // namespace longspan

@@ -10,8 +10,8 @@
 
 namespace longspan {
 
-/// Attention by its definition, to compare with: q [B, H, T, D], k and v [B, Hkv, T, D], visible
-/// [B, H, T, T] bool. Computed in the dtype given; differentiable.
+/// Attention by its definition, to compare with: q [B, H, Tq, D], k and v [B, Hkv, Tk, D],
+/// visible [B, H, Tq, Tk] bool. Computed in the dtype given; differentiable.
 inline at::Tensor masked_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                    const at::Tensor& visible) {
   int64_t repeats = q.size(1) / k.size(1);

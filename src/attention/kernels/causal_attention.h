@@ -17,7 +17,7 @@ struct KeptAttention {
 /// sparse attention, packed documents and sliding windows differ only in what is visible.
 ///
 ///   q          [B, H, Tq, D]   rotated queries
-///   k, v       [B, Hkv, Tk, D] rotated keys and values; H is a multiple of Hkv, never repeated
+///   k, v       [B, Hkv, Tk, D] rotated keys and values; H is a multiple of Hkv
 ///   key_start  [B, H, Tq] int32, contiguous; query i is the key position Tk - Tq + i and sees the
 ///              keys key_start[b, h, i] .. Tk - Tq + i, both included. Non-decreasing along Tq.
 ///   sinks      undefined, or [2, B, H, Tq] int32, contiguous: query i sees the keys from
@@ -28,9 +28,12 @@ struct KeptAttention {
 /// float32 and bfloat16 on a CPU with AVX2 or more run our own flash kernel (flash_attention.h):
 /// bfloat16 multiplies in bfloat16 where there is AVX-512 BF16, else in float32. All else (other
 /// dtypes, D not a multiple of 16 or above 256, LONGSPAN_CPU=none, CUDA) runs LibTorch's
-/// scaled_dot_product_attention per interval, which on CUDA is its flash attention where an
-/// interval begins with its own queries. Differentiable once in q, k and v. The flash kernel gives
-/// the same bits for the same number of threads. Shapes or an interval outside the keys throw
+/// scaled_dot_product_attention per interval. On CUDA that is its flash attention where an interval
+/// begins with its own queries, or where one query without sinks stands alone; a block of queries
+/// under an explicit mask is not flash. Only on this path are keys and values repeated: where heads
+/// differ in what they see, for those that see the same unless they are whole sets of the query
+/// heads that share a key/value head. Differentiable once in q, k and v. The flash kernel gives the
+/// same bits for the same number of threads. Shapes or an interval outside the keys throw
 /// c10::Error: they are the caller's mistake.
 ///
 /// With `kept` a call without gradient mode leaves its result there, and a call with gradient mode

@@ -22,4 +22,8 @@ FlashGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& q, c
                               const at::Tensor& v, const at::Tensor& key_start,
                               const at::Tensor& sinks, const KeptAttention& forward);
 
+/// What flash_backward takes beside its results on so many threads: packed keys and values, and dQ
+/// in float32, of the heads at work. Looks at the shapes of q and k alone; 0 without a kernel.
+int64_t flash_backward_workspace_bytes(const at::Tensor& q, const at::Tensor& k, int64_t threads);
+
 }  // namespace longspan

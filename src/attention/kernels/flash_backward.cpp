@@ -17,6 +17,9 @@ namespace {
 // tokens, D = 128 and g = 4 in bf16.
 constexpr int64_t kWorkspaceBytes = int64_t{512} << 20;
 
+/// K panels, V panels and K pairs.
+constexpr int64_t kPackedOperands = 3;
+
 /// Rows of dQ that one task sums over the parts.
 constexpr int64_t kSumRows = 512;
 
@@ -35,14 +38,14 @@ struct Backward {
   int64_t groups;      // query heads a key/value head
   int64_t key_dwords;  // of one packed operand of one key/value head
 
-  int64_t packed_dwords_per_head() const { return 3 * key_dwords; }
+  int64_t packed_dwords_per_head() const { return kPackedOperands * key_dwords; }
 };
 
 /// One key/value head of a wave.
 struct HeadWork {
   int64_t b;
   int64_t h;
-  uint32_t* packed;  // K panels, V panels, K pairs
+  uint32_t* packed;  // kPackedOperands
   std::vector<flash::BackwardHead> heads;
   std::vector<flash::KeyPart> parts;
   std::vector<flash::GradQuery> grad_q;  // [parts][groups]
@@ -166,12 +169,37 @@ at::Tensor time_major_like(const at::Tensor& x) {
   return at::empty({x.size(0), x.size(2), x.size(1), x.size(3)}, x.options()).transpose(1, 2);
 }
 
+/// What a key/value head takes, and how many are at work.
+struct Workspace {
+  int64_t packed_bytes, grad_q_bytes;  // grad_q: of one part that all queries see
+  flash::Waves waves;
+  int64_t parts;  // of a head
+};
+
+Workspace workspace_of(const flash::Kernels& kernels, const at::Tensor& q, const at::Tensor& k,
+                       int64_t threads) {
+  const int64_t packed = kPackedOperands * flash::packed_dwords(kernels, k.size(2), k.size(3)) *
+                         static_cast<int64_t>(sizeof(uint32_t));
+  const int64_t grad_q =
+      q.size(1) / k.size(1) * q.size(2) * q.size(3) * static_cast<int64_t>(sizeof(float));
+  const flash::Waves waves(q.size(0) * k.size(1), packed + grad_q, kWorkspaceBytes);
+  return {packed, grad_q, waves, flash::parts_per_head(waves.heads_per_wave, threads)};
+}
+
 }  // namespace
+
+int64_t flash_backward_workspace_bytes(const at::Tensor& q, const at::Tensor& k, int64_t threads) {
+  const flash::Kernels* kernels = flash::kernels_for(q);
+  if (!kernels) return 0;
+  const Workspace w = workspace_of(*kernels, q, k, threads);
+  // The further parts of a head see fewer queries.
+  return w.waves.heads_per_wave * (w.packed_bytes + w.grad_q_bytes * (w.parts + 1) / 2);
+}
 
 FlashGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k,
                               const at::Tensor& v, const at::Tensor& key_start,
                               const at::Tensor& sinks, const KeptAttention& forward) {
-  const flash::Kernels& kernels = *flash::kernels_for(q);
+  const flash::Kernels& kernels = flash::needed_kernels_for(q);
   Backward bw{grad_out,
               q,
               k,
@@ -185,18 +213,16 @@ FlashGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& q, c
               flash::geometry_of(q, k),
               q.size(1) / k.size(1),
               flash::packed_dwords(kernels, k.size(2), k.size(3))};
-  const int64_t packed_dwords = bw.packed_dwords_per_head();
-  const int64_t grad_q_bytes = bw.groups * q.size(2) * q.size(3) * sizeof(float);
-  const flash::Waves waves(q.size(0) * k.size(1), packed_dwords * 4 + grad_q_bytes,
-                           kWorkspaceBytes);
-  const int64_t parts = flash::parts_per_head(waves.heads_per_wave, at::get_num_threads());
+  const Workspace workspace = workspace_of(kernels, q, k, at::get_num_threads());
+  const flash::Waves& waves = workspace.waves;
   const c10::DataPtr packed =
-      c10::GetCPUAllocator()->allocate(waves.heads_per_wave * packed_dwords * sizeof(uint32_t));
+      c10::GetCPUAllocator()->allocate(waves.heads_per_wave * workspace.packed_bytes);
   for (int64_t head = 0; head < waves.heads; head += waves.heads_per_wave) {
     std::vector<HeadWork> wave;
     for (int64_t i = 0; i < std::min(waves.heads_per_wave, waves.heads - head); ++i) {
-      wave.push_back(
-          head_work(bw, head + i, flash::as<uint32_t>(packed) + i * packed_dwords, parts));
+      wave.push_back(head_work(bw, head + i,
+                               flash::as<uint32_t>(packed) + i * bw.packed_dwords_per_head(),
+                               workspace.parts));
     }
     const c10::DataPtr grad_q = place_grad_queries(bw, wave);
     prepare(bw, wave);

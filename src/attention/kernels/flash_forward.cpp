@@ -31,6 +31,23 @@ struct QueryBlock {
   int64_t cost;  // keys between the first visible and the last
 };
 
+/// Whether `keys` holds any between the first and the last key that a query head of key/value head
+/// `head`, of those of the whole batch, sees in its intervals, or among its sinks.
+bool sees(const Forward& f, int64_t head, flash::Range keys) {
+  const int64_t groups = f.q.size(1) / f.k.size(1), last_row = f.geometry.queries - 1;
+  for (int64_t g = 0; g < groups; ++g) {
+    const flash::Visible visible = flash::visible_of(f.key_start, f.sinks, head * groups + g);
+    for (const bool sinks : {false, true}) {
+      if (sinks && !f.sinks.defined()) continue;
+      const flash::Range seen = flash::keys_seen(f.geometry, visible, sinks, 0, last_row);
+      if (seen.begin < keys.end && keys.begin < seen.end) return true;
+    }
+  }
+  return false;
+}
+
+/// Chunks that nothing sees stay unwritten: each token decoded packs the cache anew, of which a
+/// window reads little.
 void pack_keys_and_values(const Forward& f, int64_t first_head, int64_t heads, uint32_t* packed) {
   const int64_t chunks = flash::pack_chunks(f.geometry.keys);
   flash::run_tasks(heads * chunks, 1, [&](int64_t task, void*) {
@@ -39,6 +56,7 @@ void pack_keys_and_values(const Forward& f, int64_t first_head, int64_t heads, u
     const int64_t h = (first_head + slot) % f.k.size(1);
     const int64_t begin = task % chunks * flash::kPackRows;
     const int64_t end = flash::pack_end(begin, f.geometry.keys);
+    if (!sees(f, first_head + slot, {begin, end})) return;
     uint32_t* to = packed + slot * 2 * f.dwords;
     f.kernels.pack_panels(flash::rows_of(f.k, b, h), f.geometry.keys, f.geometry.head_dim, begin,
                           end, to);
@@ -93,7 +111,7 @@ bool flash_attention_supports(const at::Tensor& q) { return flash::kernels_for(q
 KeptAttention flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& key_start, const at::Tensor& sinks) {
   const int64_t batch = q.size(0), query_heads = q.size(1), queries = q.size(2);
-  const flash::Kernels& kernels = *flash::kernels_for(q);
+  const flash::Kernels& kernels = flash::needed_kernels_for(q);
   Forward f{q,
             k,
             v,

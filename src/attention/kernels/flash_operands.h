@@ -17,6 +17,8 @@ namespace longspan::flash {
 
 /// The kernel for tensors like q [B, H, T, D] on this processor; null when there is none.
 const Kernels* kernels_for(const at::Tensor& q);
+/// The same; c10::Error when there is none.
+const Kernels& needed_kernels_for(const at::Tensor& q);
 
 /// Rows [T, D] of batch b and head h of a [B, H, T, D] tensor.
 inline Rows rows_of(const at::Tensor& x, int64_t b, int64_t h) {

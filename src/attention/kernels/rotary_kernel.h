@@ -3,7 +3,7 @@
 #include "src/attention/kernels/rotary_kernels.h"
 #include "src/attention/kernels/vector_span.h"
 
-namespace longspan::rotation {
+namespace longspan::rotary {
 namespace {
 
 template <class K>
@@ -37,4 +37,4 @@ void rotate_tokens(const HeadRows& in, int64_t begin, int64_t end, void* out) {
 }
 
 }  // namespace
-}  // namespace longspan::rotation
+}  // namespace longspan::rotary

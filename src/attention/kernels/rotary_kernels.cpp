@@ -2,7 +2,7 @@
 
 #include "src/attention/kernels/built_kernels.h"
 
-namespace longspan::rotation {
+namespace longspan::rotary {
 
 const RotateTokens* kernel_for(const at::Tensor& x) {
   constexpr BuiltKernels<RotateTokens> kBuilt{.avx2_float = &kAvx2Float,
@@ -13,4 +13,4 @@ const RotateTokens* kernel_for(const at::Tensor& x) {
   return kBuilt.of(x);
 }
 
-}  // namespace longspan::rotation
+}  // namespace longspan::rotary

@@ -6,7 +6,7 @@ namespace at {
 class Tensor;
 }
 
-namespace longspan::rotation {
+namespace longspan::rotary {
 
 /// Heads [B, H, T, 2 * half + rest], rows contiguous, of which dimension i turns with dimension
 /// i + half through the angles whose cos and sin are given, and the rest stays. Strides count
@@ -34,4 +34,4 @@ extern const RotateTokens kAvx512Bf16;  // with the instructions for bf16
 /// The kernel for tensors like x on this processor; null when there is none.
 const RotateTokens* kernel_for(const at::Tensor& x);
 
-}  // namespace longspan::rotation
+}  // namespace longspan::rotary

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -50,21 +52,26 @@ struct Alike {
   bool begins_run(int64_t row) const { return host.size() == 1 && host[0][row] == offset() + row; }
 };
 
-/// Attention of the query rows [begin, end) under an explicit mask.
+/// Attention of the query rows [begin, end) under an explicit mask, which one row without sinks
+/// needs not: it sees all of its interval.
 at::Tensor masked_block(const Alike& heads, int64_t begin, int64_t end) {
   const int64_t position = heads.offset() + begin, keys_end = heads.offset() + end;
   const int64_t first_key = heads.host[0][begin];
+  const bool has_sinks = heads.host.size() > 1;
   const auto plane = [&](int64_t i) { return heads.visible[i].slice(0, begin, end).unsqueeze(1); };
   const auto numbers = heads.visible.options();
-  const at::Tensor keys = at::arange(first_key, keys_end, numbers);
-  const at::Tensor positions = at::arange(position, keys_end, numbers).unsqueeze(1);
-  at::Tensor mask = keys.ge(plane(0)).logical_and(keys.le(positions));
   at::Tensor k = heads.k.slice(2, first_key, keys_end), v = heads.v.slice(2, first_key, keys_end);
-  if (heads.host.size() > 1) {
+  std::optional<at::Tensor> mask;
+  if (has_sinks || end - begin > 1) {
+    const at::Tensor keys = at::arange(first_key, keys_end, numbers);
+    const at::Tensor positions = at::arange(position, keys_end, numbers).unsqueeze(1);
+    mask = keys.ge(plane(0)).logical_and(keys.le(positions));
+  }
+  if (has_sinks) {
     const int64_t first = heads.host[1][begin];
     const int64_t last = std::max<int64_t>(first, heads.host[2][end - 1]);
     const at::Tensor sinks = at::arange(first, last, numbers);
-    mask = at::cat({sinks.ge(plane(1)).logical_and(sinks.lt(plane(2))), mask}, 1);
+    mask = at::cat({sinks.ge(plane(1)).logical_and(sinks.lt(plane(2))), *mask}, 1);
     k = at::cat({heads.k.slice(2, first, last), k}, 2);
     v = at::cat({heads.v.slice(2, first, last), v}, 2);
   }
@@ -99,7 +106,7 @@ at::Tensor attend_alike(const Alike& heads) {
 /// Attention of batch entry b of `host`; q, k, v hold that entry, or all when they are alike.
 at::Tensor attend_entry(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                         const at::Tensor& visible, const at::Tensor& host, int64_t b) {
-  const int64_t heads = q.size(1);
+  const int64_t heads = q.size(1), sharers = heads / k.size(1);  // of a key/value head
   std::vector<std::vector<int64_t>> groups;
   for (int64_t h = 0; h < heads; ++h) {
     const auto same = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
@@ -127,9 +134,13 @@ at::Tensor attend_entry(const at::Tensor& q, const at::Tensor& k, const at::Tens
   for (const std::vector<int64_t>& group : groups) {
     std::vector<int64_t> key_heads;
     for (const int64_t h : group) {
-      key_heads.push_back(h / (heads / k.size(1)));
+      key_heads.push_back(h / sharers);
       place[h] = next++;
     }
+    // Whole sets of sharers go on sharing; else each query head gets its own.
+    std::vector<int64_t> distinct;
+    std::ranges::unique_copy(key_heads, std::back_inserter(distinct));
+    if (std::ssize(distinct) * sharers == std::ssize(group)) key_heads = distinct;
     const at::Tensor from = at::tensor(key_heads, index);
     results.push_back(attend_alike(heads_of(at::index_select(q, 1, at::tensor(group, index)),
                                             at::index_select(k, 1, from),

@@ -54,7 +54,7 @@ TEST_P(RotaryOn, RotatesAsInDoubleForwardAndBackward) {
       // [B, T, H, D] seen as [B, H, T, D], as a projection gives it.
       at::Tensor x = draw({2, 9, 3, head_dim}, dtype), gradient = draw({2, 3, 9, head_dim}, dtype);
       if (device().is_cpu()) {
-        EXPECT_EQ(rotation::kernel_for(x) != nullptr, has_kernels(dtype)) << dtype;
+        EXPECT_EQ(rotary::kernel_for(x) != nullptr, has_kernels(dtype)) << dtype;
       }
       Rotary rounded = rotary_at(positions, head_dim, dtype);
       Rotary in_double = rotary_at(positions, head_dim, at::kDouble);

@@ -13,7 +13,6 @@ TEST(Processor, IsALesserOneWhenTheEnvironmentSaysSo) {
   {
     const ForcedProcessor forced("none");
     EXPECT_EQ(processor(), Processor::kNone);
-    EXPECT_FALSE(has_avx512_bf16());
   }
   if (own >= Processor::kAvx2) {
     const ForcedProcessor forced("avx2");

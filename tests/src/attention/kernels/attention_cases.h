@@ -3,10 +3,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/randn.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -14,7 +12,6 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -22,6 +19,7 @@
 
 #include "src/attention/kernels/causal_attention.h"
 #include "tests/support/gradients.h"
+#include "tests/support/masked_attention.h"
 #include "tests/support/processors.h"
 
 // Attention of random operands in many shapes, its results and gradients, and the plain reference.
@@ -118,10 +116,10 @@ inline Operands operands_of(const Case& c) {
           sinks_of(c, key_start)};
 }
 
-/// Softmax over the visible scores, written out.
+/// By its definition.
 inline at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const Operands& operands) {
-  const int64_t groups = q.size(1) / k.size(1), queries = q.size(2), keys = k.size(2);
+  const int64_t queries = q.size(2), keys = k.size(2);
   const at::Tensor key = at::arange(keys);
   const at::Tensor positions = at::arange(keys - queries, keys).unsqueeze(1);
   at::Tensor visible = key.ge(operands.key_start.unsqueeze(3)).logical_and(key.le(positions));
@@ -129,10 +127,7 @@ inline at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, cons
     const at::Tensor sinks = operands.sinks.unsqueeze(4);
     visible = visible.logical_or(key.ge(sinks[0]).logical_and(key.lt(sinks[1])));
   }
-  const at::Tensor scores =
-      at::matmul(q, k.repeat_interleave(groups, 1).transpose(2, 3)) / std::sqrt(q.size(3));
-  return at::matmul(at::softmax(scores.masked_fill(visible.logical_not(), -INFINITY), 3),
-                    v.repeat_interleave(groups, 1));
+  return masked_attention(q, k, v, visible);
 }
 
 inline at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -183,6 +178,10 @@ inline std::vector<Case> cases() {
           {"window and sinks", 1, 4, 2, 900, 900, 64, sliding_window(100), 4},
           {"window and many sinks", 2, 2, 1, 1700, 1700, 64, sliding_window(50), 901},
           {"window and sinks after a cache", 1, 2, 1, 200, 1900, 128, sliding_window(77), 13},
+          {"window far down a cache", 1, 4, 2, 3, 3003, 64, sliding_window(100)},
+          {"window far down a cache, and sinks", 1, 4, 2, 3, 3003, 64, sliding_window(100), 4},
+          // The second query head sees a pack of 1,024 keys that the first does not.
+          {"shifted far down a cache", 1, 4, 2, 3, 3003, 64, shifted_groups(2900, 1)},
           {"window and sinks in documents", 2, 4, 2, 1301, 1301, 80,
            window_within(documents({1, 7, 129, 130, 840, 1180}), 60), 9,
            documents({1, 7, 129, 130, 840, 1180})}};

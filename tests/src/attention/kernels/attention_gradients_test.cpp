@@ -1,5 +1,5 @@
-// Attention in float64, where it is LibTorch's scaled_dot_product_attention taken apart into
-// intervals, on each device.
+// Attention where it is LibTorch's scaled_dot_product_attention taken apart into intervals: without
+// a processor's kernel, and on CUDA. FlashAttentionOn has our kernels.
 
 #include "tests/src/attention/kernels/attention_cases.h"
 #include "tests/support/devices.h"
@@ -15,6 +15,7 @@ std::vector<Case> small_cases() {
       {"full after a cache", 1, 2, 1, 5, 9, 4, full},
       {"shifted", 1, 3, 3, 14, 14, 4, shifted_groups(4, 1)},
       {"shifted", 1, 9, 3, 14, 14, 4, shifted_groups(6, 4)},
+      {"shifted by whole sets of heads", 1, 6, 3, 14, 14, 4, shifted_groups(4, 4)},
       {"documents", 2, 4, 2, 17, 17, 4, packed},
       {"window", 1, 4, 2, 13, 13, 4, sliding_window(5)},
       {"window and sinks in documents", 1, 2, 1, 17, 17, 4, window_within(packed, 3), 2, packed}};
@@ -58,7 +59,8 @@ TEST_P(CausalAttentionOn, IsWithinRoundingOfItsDefinition) {
   }
 }
 
-INSTANTIATE_ON_DEVICES(CausalAttentionOn);
+INSTANTIATE_TEST_SUITE_P(Devices, CausalAttentionOn, ::testing::Values("none", "CUDA"),
+                         [](const auto& name) { return std::string(name.param); });
 
 }  // namespace
 }  // namespace longspan

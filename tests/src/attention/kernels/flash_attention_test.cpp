@@ -62,6 +62,24 @@ INSTANTIATE_TEST_SUITE_P(Processors, FlashAttentionOn,
                          ::testing::Values("avx512_bf16", "avx512", "avx2"),
                          [](const auto& name) { return name.param; });
 
+/// What the registered operators do, which any caller of LibTorch's dispatcher reaches.
+void expect_refused(const at::Tensor& x) {
+  const at::Tensor key_start = at::zeros({1, 1, 1}, at::kInt);
+  const KeptAttention kept{x, at::zeros({1, 1, 1})};
+  EXPECT_THROW(flash_forward(x, x, x, key_start, {}), c10::Error)
+      << x.scalar_type() << " " << x.sizes();
+  EXPECT_THROW(flash_backward(x, x, x, x, key_start, {}, kept), c10::Error)
+      << x.scalar_type() << " " << x.sizes();
+}
+
+TEST(FlashAttention, RefusesWhatHasNoKernel) {
+  expect_refused(at::zeros({1, 1, 1, 64}, at::kDouble));
+  expect_refused(at::zeros({1, 1, 1, 72}));
+  expect_refused(at::zeros({1, 1, 1, 272}));
+  const ForcedProcessor forced("none");
+  expect_refused(at::zeros({1, 1, 1, 64}));
+}
+
 TEST(FlashAttentionSupports, NeedsAKernelForTheProcessor) {
   const at::Tensor q = at::zeros({1, 1, 1, 64});
   {
