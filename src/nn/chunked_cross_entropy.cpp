@@ -16,6 +16,7 @@
 
 #include "src/attention/kernels/operators.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/nn/token_chunks.h"
 
 namespace longspan {
 
@@ -29,9 +30,12 @@ constexpr int64_t kVocabularyBlock = 4096;
 /// Losses [n] of logits [n, V], in float32 (float64 in float64). With `gradient` the logits become
 /// d losses / d logits: softmax - one_hot(label), in place. Rows with kIgnoreIndex have neither.
 at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool gradient) {
-  at::Tensor scored = labels.ne(kIgnoreIndex).unsqueeze(1), target = labels.clamp_min(0);
-  TORCH_CHECK(target.lt(logits.size(1)).all().item<bool>(), "cross entropy: a label is beyond the ",
-              logits.size(1), " logits");
+  const at::Tensor ignored = labels.eq(kIgnoreIndex);
+  at::Tensor target = labels.masked_fill(ignored, 0);
+  const at::Tensor unknown = target.lt(0).logical_or(target.ge(logits.size(1)));
+  TORCH_CHECK(!unknown.any().item<bool>(), "cross entropy: label ",
+              target.masked_select(unknown)[0].item<int64_t>(), " is neither ", kIgnoreIndex,
+              " nor one of the ", logits.size(1), " logits");
   if (const auto* kernels = elementwise::kernels_for(logits)) {
     auto* first = static_cast<std::byte*>(logits.mutable_data_ptr());
     const int64_t size = logits.size(1);
@@ -44,6 +48,7 @@ at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool
     return losses;
   }
   target = target.unsqueeze(1);
+  const at::Tensor scored = ignored.logical_not().unsqueeze(1);
   at::Tensor values = exact(logits);
   at::Tensor normalizer = at::logsumexp(values, 1, /*keepdim=*/true);
   at::Tensor losses = (normalizer - values.gather(1, target)).mul_(scored).squeeze(1);
@@ -59,14 +64,15 @@ at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool
 template <class Visit>
 void visit_logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t chunk_tokens,
                   const Visit& visit) {
-  int64_t tokens = hidden.size(0), chunk = std::min(chunk_tokens, tokens);
-  at::Tensor buffer = at::empty({chunk, weight.size(0)}, hidden.options());
-  for (int64_t begin = 0; begin < tokens; begin += chunk) {
-    int64_t rows = std::min(chunk, tokens - begin);
+  TORCH_CHECK(chunk_tokens > 0, "cross entropy: chunk_tokens ", chunk_tokens,
+              "; expected more than 0");
+  const int64_t tokens = hidden.size(0);
+  at::Tensor buffer = at::empty({std::min(chunk_tokens, tokens), weight.size(0)}, hidden.options());
+  each_chunk(tokens, chunk_tokens, [&](int64_t begin, int64_t rows) {
     at::Tensor logits = buffer.narrow(0, 0, rows);
     at::mm_out(logits, hidden.narrow(0, begin, rows), weight.t());
     visit(begin, logits);
-  }
+  });
 }
 
 /// sum [V, C] += gradient [n, V]^T hidden [n, C], some rows of the sum at a time: the

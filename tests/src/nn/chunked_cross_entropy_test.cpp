@@ -101,12 +101,25 @@ TEST(ChunkedCrossEntropy, InBfloat16DiffersByRoundingOnly) {
   }
 }
 
-TEST(ChunkedCrossEntropy, RefusesALabelBeyondTheVocabulary) {
-  for (at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    Case c = random_case(dtype);
-    c.labels[2].fill_(31);
-    EXPECT_THROW(chunked_cross_entropy_sum(c.hidden, c.weight, c.labels, 8), c10::Error);
+TEST(ChunkedCrossEntropy, RefusesALabelThatIsNoToken) {
+  for (const char* name : {"none", "avx2", "avx512", "avx512_bf16"}) {
+    if (!beyond_this_processor(name).empty()) continue;
+    const ForcedProcessor forced(name);
+    for (at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      for (int64_t label : {-1, 31}) {
+        Case c = random_case(dtype);
+        c.labels[2].fill_(label);
+        EXPECT_THROW(chunked_cross_entropy_sum(c.hidden, c.weight, c.labels, 8), c10::Error)
+            << name << ", " << dtype << ", label " << label;
+      }
+    }
   }
+}
+
+TEST(ChunkedCrossEntropy, RefusesChunksOfNoTokens) {
+  Case c = random_case(at::kFloat);
+  EXPECT_THROW(chunked_cross_entropy_sum(c.hidden, c.weight, c.labels, 0), c10::Error);
+  EXPECT_THROW(token_cross_entropy(c.hidden, c.weight, c.labels, 0), c10::Error);
 }
 
 TEST(ChunkedCrossEntropy, GivesTheSameGradientTwice) {
