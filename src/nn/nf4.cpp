@@ -83,9 +83,19 @@ uint8_t nearest_in_dynamic_map(float value) {
   return static_cast<uint8_t>((*above - value < value - *below ? above : below) - map.begin());
 }
 
+/// x.mean() on one thread: LibTorch rounds a sum of 32,768 numbers or more otherwise for each
+/// number of threads, except within a parallel region.
+float mean_of(const at::Tensor& x) {
+  float mean = 0;
+  at::parallel_for(0, 2, /*grain_size=*/1, [&](int64_t begin, int64_t) {
+    if (begin == 0) mean = x.mean().item<float>();
+  });
+  return mean;
+}
+
 /// Double quantisation of the scales [blocks] float32.
 void quantize_scales(const at::Tensor& scales, Nf4Weight& weight) {
-  weight.offset = scales.mean().item<float>();
+  weight.offset = mean_of(scales);
   at::Tensor centred = scales - weight.offset;
   const float* from = centred.const_data_ptr<float>();
   int64_t blocks = scales.numel(), unit = Nf4Weight::kScaleBlock;

@@ -6,8 +6,8 @@ namespace longspan {
 
 /// y = weight * x / sqrt(mean(x^2) + eps) over the last dimension (Zhang and Sennrich 2019); with
 /// (1 + weight) when zero_centered, as in Gemma. Arithmetic is in float32 (float64 in float64),
-/// rounded once; one pass in bfloat16 and float32 on a CPU with AVX2, and on CUDA. Differentiable
-/// once.
+/// rounded once; one pass in bfloat16 and float32 on a CPU with AVX2, and on CUDA. The weight may
+/// be of another dtype than x on the CPU, not on CUDA. Differentiable once.
 class RmsNorm : public Module {
  public:
   RmsNorm(int64_t size, double eps, bool zero_centered = false)

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/devices.h"
+#include "tests/support/gradcheck.h"
 
 namespace longspan {
 namespace {
@@ -63,6 +64,23 @@ TEST_P(Nf4On, FillsTheScratchItIsGiven) {
 }
 
 INSTANTIATE_ON_DEVICES(Nf4On);
+
+// LibTorch's own mean of 33,792 scales depends on the number of threads.
+TEST(Nf4, IsTheSameForAnyNumberOfThreads) {
+  const OneThread until_the_end;
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    at::manual_seed(seed);
+    const at::Tensor values = at::randn({1024, 2112}) * at::randn({1024, 1}).exp();
+    at::set_num_threads(1);
+    const Nf4Weight one = quantize_nf4(values);
+    at::set_num_threads(2);
+    const Nf4Weight two = quantize_nf4(values);
+    EXPECT_EQ(one.offset, two.offset) << "seed " << seed;
+    EXPECT_TRUE(one.codes.equal(two.codes));
+    EXPECT_TRUE(one.scale_codes.equal(two.scale_codes));
+    EXPECT_TRUE(one.nested_scale.equal(two.nested_scale));
+  }
+}
 
 }  // namespace
 }  // namespace longspan
