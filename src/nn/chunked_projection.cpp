@@ -22,11 +22,8 @@ using torch::autograd::variable_list;
 
 /// What gets its gradient here.
 std::vector<at::Tensor> trained(const RmsNorm& norm, const std::vector<const Linear*>& linears) {
-  std::vector<at::Tensor> parameters{norm.weight};
-  for (const Linear* linear : linears) {
-    auto low_rank = linear->low_rank();
-    if (low_rank) parameters.insert(parameters.end(), {low_rank->a, low_rank->b});
-  }
+  std::vector<at::Tensor> parameters = low_rank_factors(linears);
+  parameters.push_back(norm.weight);
   std::erase_if(parameters, [](const at::Tensor& p) { return !p.requires_grad(); });
   return parameters;
 }

@@ -54,7 +54,7 @@ std::vector<at::Tensor> expand(const at::Tensor& x, const at::Tensor& reduced,
 
 struct Gradients {
   at::Tensor x;                     // [N, in_features]
-  std::vector<at::Tensor> factors;  // A and B of each low-rank part in turn
+  std::vector<at::Tensor> factors;  // of low_rank_factors()
 };
 
 /// W, its memory laid out for grad_y W. A wide product with W^T's columns contiguous runs a tenth
@@ -120,16 +120,6 @@ Gradients gradients_of(const at::Tensor& rows, at::Tensor reduced,
   return result;
 }
 
-/// The parameters whose gradients are Gradients::factors, in its order.
-std::vector<at::Tensor> factors_of(const std::vector<const Linear*>& linears) {
-  std::vector<at::Tensor> factors;
-  for (const Linear* linear : linears) {
-    auto low_rank = linear->low_rank();
-    if (low_rank) factors.insert(factors.end(), {low_rank->a, low_rank->b});
-  }
-  return factors;
-}
-
 std::vector<at::Tensor> as_rows(const std::vector<at::Tensor>& grads) {
   std::vector<at::Tensor> rows;
   for (const auto& grad : grads) rows.push_back(grad.defined() ? rows_of(grad) : grad);
@@ -159,13 +149,22 @@ struct ProjectionBackward : public torch::autograd::Node {
 
 }  // namespace
 
+std::vector<at::Tensor> low_rank_factors(const std::vector<const Linear*>& linears) {
+  std::vector<at::Tensor> factors;
+  for (const Linear* linear : linears) {
+    auto low_rank = linear->low_rank();
+    if (low_rank) factors.insert(factors.end(), {low_rank->a, low_rank->b});
+  }
+  return factors;
+}
+
 std::vector<at::Tensor> project(const at::Tensor& x, const std::vector<const Linear*>& linears) {
   if (!std::all_of(linears.begin(), linears.end(), [](auto* l) { return l->is_frozen(); })) {
     std::vector<at::Tensor> outputs;
     for (const Linear* linear : linears) outputs.push_back(linear->forward(x));
     return outputs;
   }
-  std::vector<at::Tensor> parameters = factors_of(linears);
+  std::vector<at::Tensor> parameters = low_rank_factors(linears);
   bool trains = std::any_of(parameters.begin(), parameters.end(),
                             [](const at::Tensor& p) { return p.requires_grad(); });
   bool records = at::GradMode::is_enabled() && (x.requires_grad() || trains);
@@ -191,7 +190,7 @@ at::Tensor project_backward(const at::Tensor& x, const std::vector<const Linear*
                             const std::vector<at::Tensor>& grad_ys, bool wants_x) {
   at::NoGradGuard first_order_only;
   Gradients grads = gradients_of(rows_of(x), {}, linears, as_rows(grad_ys), wants_x);
-  std::vector<at::Tensor> parameters = factors_of(linears);
+  std::vector<at::Tensor> parameters = low_rank_factors(linears);
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!parameters[i].requires_grad() || !grads.factors[i].defined()) continue;
     at::Tensor& sum = parameters[i].mutable_grad();

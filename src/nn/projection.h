@@ -15,6 +15,9 @@ struct LowRank {
   double scale;
 };
 
+/// A and B of each low-rank part, in turn.
+std::vector<at::Tensor> low_rank_factors(const std::vector<const Linear*>& linears);
+
 /// Several projections of one input: y_i = x W_i^T + b_i + scale_i (x A_i^T) B_i^T, those of q, k
 /// and v or of gate and up. x is read once for all A, the low-rank parts are added in place, and
 /// nothing is kept for backward but x and x A^T: W and b are frozen. Where one is not is_frozen()

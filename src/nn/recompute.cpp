@@ -38,6 +38,10 @@ class Kept {
   ActivationStore::Ticket ticket_ = 0;
 };
 
+/// [B, H, T, D] from [B, T, H, D] or back: as its memory lies, attention's output needs no copy on
+/// its way to a file and from there to o_proj.
+at::Tensor heads_first(const at::Tensor& x) { return x.defined() ? x.transpose(1, 2) : x; }
+
 at::Tensor through(const ResidualBlock& block, const at::Tensor& x, KeptAttention* kept) {
   at::Tensor y = block.body(x, kept);
   return block.linear ? block.linear->forward(y) : y;
@@ -148,7 +152,8 @@ struct LayerBackward : public torch::autograd::Node {
         y = forward(blocks[i], x, keep_all ? &attention : nullptr);
       }
       if (keep_all || i == 0) {
-        kept.push_back({Kept(x, store), Kept(attention.out, store), attention.log_sum_exp});
+        kept.push_back(
+            {Kept(x, store), Kept(heads_first(attention.out), store), attention.log_sum_exp});
       }
       x = std::move(y);
     }
@@ -167,7 +172,7 @@ struct LayerBackward : public torch::autograd::Node {
     at::Tensor grad = std::move(gradients[0]);
     const bool wants_x = task_should_compute_output(0);
     for (size_t i = blocks.size(); i-- > 0;) {
-      KeptAttention attention{kept[i].attended.take(), kept[i].log_sum_exp};
+      KeptAttention attention{heads_first(kept[i].attended.take()), kept[i].log_sum_exp};
       at::Tensor x = kept[i].x.take();
       kept.pop_back();
       grad = backward(blocks[i], x, grad, &attention, i > 0 || wants_x);
