@@ -76,8 +76,8 @@ struct AttentionShape {
 
 double forward_gflop(const RunShape& shape, const AttentionPattern& pattern,
                      const AttentionShape& measured) {
-  return 4e-9 * static_cast<double>(pattern.scored_pairs(measured.length)) *
-         static_cast<double>(measured.query_heads * shape.config.head_dim);
+  return 4e-9 * static_cast<double>(shape.config.head_dim) *
+         static_cast<double>(pattern.scored_pairs(measured.length, measured.query_heads));
 }
 
 AttentionShape measured_attention(const RunShape& shape, const AttentionPattern& pattern,

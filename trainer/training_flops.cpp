@@ -24,24 +24,24 @@ struct LayerWeights {
   double total() const { return query_key_value + o_proj + gate_up + down_proj; }
 };
 
-/// Of one head in all layers: what the pattern scores, or the model's own window where that is
+/// Of all heads in all layers: what the pattern scores, or the model's own window where that is
 /// less.
 double scored_pairs(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len) {
-  const int64_t all = attention.scored_pairs(seq_len);
+  const int64_t heads = config.num_attention_heads;
+  const int64_t all = attention.scored_pairs(seq_len, heads);
   const auto& layers = config.decoder.layers;
   if (layers.empty()) return d(config.num_hidden_layers) * d(all);
   double pairs = 0;
   for (const LayerOptions& layer : layers) {
     const int64_t window = layer.sliding_window;
-    pairs += d(window > 0 ? std::min(all, pairs_within_window(seq_len, window)) : all);
+    pairs += d(window > 0 ? std::min(all, heads * pairs_within_window(seq_len, window)) : all);
   }
   return pairs;
 }
 
 double attention_flops(const ModelConfig& config, const AttentionPattern& attention,
                        int64_t seq_len) {
-  return 4.0 * d(config.head_dim) * scored_pairs(config, attention, seq_len) *
-         d(config.num_attention_heads);
+  return 4.0 * d(config.head_dim) * scored_pairs(config, attention, seq_len);
 }
 
 }  // namespace
@@ -65,6 +65,9 @@ StepFlops step_flops(const ModelConfig& config, const Stage& stage, const Memory
   const double part =
       d(recomputed_layers(memory, config.num_hidden_layers)) / d(config.num_hidden_layers);
   flops.linears_recomputed = part * a_weight * (weights.query_key_value + weights.gate_up);
+  if (config.decoder.sandwich_norms) {  // which come after them
+    flops.linears_recomputed += part * a_weight * (weights.o_proj + weights.down_proj);
+  }
   if (memory.recompute == Recompute::kLayer) {
     flops.linears_recomputed += part * a_weight * (weights.query_key_value + weights.o_proj);
     flops.attention_recomputed = part * flops.attention_forward;

@@ -16,7 +16,7 @@ namespace longspan {
 
 // B batch, T time (tokens of this pass), H query heads, Hkv key/value heads, D head_dim.
 
-/// The keys and values of one layer seen so far, rotated; grows by doubling.
+/// The keys and values of one layer seen so far, rotated; grows by half.
 class LayerState {
  public:
   /// k, v [B, Hkv, T, D]: appends them and returns views of all keys and values [B, Hkv, Tk, D].
@@ -54,8 +54,8 @@ class AttentionPattern {
   virtual Json write() const = 0;
   virtual at::Tensor attend(const Heads& heads,
                             const AttentionContext& context) const = 0;  // [B, H, T, D]
-  /// Query-key pairs scored for one head of one document of seq_len tokens, averaged over heads.
-  virtual int64_t scored_pairs(int64_t seq_len) const = 0;
+  /// Query-key pairs that all of num_heads heads score in one document of seq_len tokens.
+  virtual int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const = 0;
 };
 
 /// The patterns there are ("full", "shifted_sparse", "sliding_window"), and one with its defaults

@@ -11,7 +11,9 @@ class FullAttention : public AttentionPattern {
   void read(Fields&) override {}
   Json write() const override { return Json::object(); }
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
-  int64_t scored_pairs(int64_t seq_len) const override { return seq_len * (seq_len + 1) / 2; }
+  int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override {
+    return num_heads * (seq_len * (seq_len + 1) / 2);
+  }
 };
 
 }  // namespace longspan

@@ -23,6 +23,9 @@ at::Tensor group_starts(int64_t seq_len, int64_t group, int64_t shift) {
   return starts.clamp_min_(0);
 }
 
+/// The first ones; of an odd number one more is shifted.
+int64_t unshifted_heads(int64_t num_heads) { return num_heads / 2; }
+
 int64_t pairs_within_groups(int64_t seq_len, int64_t group, int64_t first) {
   int64_t pairs = 0;
   for (int64_t begin = 0, size = first; begin < seq_len; begin += size, size = group) {
@@ -61,7 +64,7 @@ at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
         "key/value cache");
   }
   int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), seq_len = heads.q.size(2);
-  int64_t group = group_size(seq_len), unshifted = num_heads / 2;
+  int64_t group = group_size(seq_len), unshifted = unshifted_heads(num_heads);
   at::Tensor visible = key_starts(context, rows, seq_len);  // [B, T]
   auto starts_of = [&](int64_t shift, int64_t count) {
     return at::maximum(group_starts(seq_len, group, shift), visible)
@@ -74,11 +77,11 @@ at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
                           key_start.contiguous(), context.kept);
 }
 
-int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len) const {
-  int64_t group = group_size(seq_len);
-  return (pairs_within_groups(seq_len, group, group) +
-          pairs_within_groups(seq_len, group, std::max<int64_t>(1, group / 2))) /
-         2;
+int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
+  int64_t group = group_size(seq_len), unshifted = unshifted_heads(num_heads);
+  return unshifted * pairs_within_groups(seq_len, group, group) +
+         (num_heads - unshifted) *
+             pairs_within_groups(seq_len, group, std::max<int64_t>(1, group / 2));
 }
 
 }  // namespace longspan

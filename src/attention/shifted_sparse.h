@@ -16,7 +16,7 @@ class ShiftedSparseAttention : public AttentionPattern {
   void read(Fields& fields) override;
   Json write() const override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
-  int64_t scored_pairs(int64_t seq_len) const override;
+  int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
 
   int64_t group_size(int64_t seq_len) const;
 

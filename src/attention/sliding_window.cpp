@@ -42,10 +42,10 @@ at::Tensor SlidingWindowAttention::attend(const Heads& heads,
   return causal_attention(q, k, v, of_each_head(starts), context.kept, sinks);
 }
 
-int64_t SlidingWindowAttention::scored_pairs(int64_t seq_len) const {
+int64_t SlidingWindowAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
   // Without the window's keys, query i sees min(sinks, i + 1 - window) sinks.
-  return pairs_within_window(seq_len, window_) +
-         pairs_within_window(std::max<int64_t>(0, seq_len - window_), sinks_);
+  return num_heads * (pairs_within_window(seq_len, window_) +
+                      pairs_within_window(std::max<int64_t>(0, seq_len - window_), sinks_));
 }
 
 }  // namespace longspan

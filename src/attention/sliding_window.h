@@ -15,7 +15,7 @@ class SlidingWindowAttention : public AttentionPattern {
   void read(Fields& fields) override;
   Json write() const override { return {{"window", window_}, {"sinks", sinks_}}; }
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
-  int64_t scored_pairs(int64_t seq_len) const override;
+  int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
 
  private:
   int64_t window_ = 4096;

@@ -143,8 +143,8 @@ TEST(ShiftedSparse, EqualsTheMaskOfThePaper) {
         masked_attention(rotary.rotate(heads.q), rotary.rotate(heads.k), heads.v, visible);
     at::Tensor actual = pattern.attend(heads, {rotary, {}});
     EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12) << "T " << shape.seq_len;
-    EXPECT_EQ(pattern.scored_pairs(shape.seq_len),
-              (shifted_sparse_mask(2, shape.seq_len, 6).sum().item<int64_t>()) / 2);
+    EXPECT_EQ(pattern.scored_pairs(shape.seq_len, shape.query_heads),
+              visible[0].sum().item<int64_t>());
   }
 }
 
@@ -201,7 +201,7 @@ TEST(SlidingWindow, EqualsTheMaskOfThePaper) {
       at::Tensor expected = masked_attention(q, k, heads.v, visible);
       at::Tensor actual = pattern->attend(heads, {rotary, {}});
       EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12);
-      EXPECT_EQ(pattern->scored_pairs(shape.seq_len), visible.sum().item<int64_t>());
+      EXPECT_EQ(pattern->scored_pairs(shape.seq_len, 3), 3 * visible.sum().item<int64_t>());
     }
   }
 }
