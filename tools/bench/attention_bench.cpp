@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <utility>
 
 #include "src/attention/kernels/causal_attention.h"
 #include "src/core/json.h"
@@ -32,17 +34,13 @@ struct Shape {
   int64_t group_size;  // of full attention: the length
 };
 
-struct Rates {
-  double forward_gflops, backward_gflops;
-};
-
 /// [1, H, T] int32: S2 shifts the second half of the heads by half a group.
 at::Tensor key_start_of(const Shape& shape) {
   at::Tensor result = at::zeros({1, shape.query_heads, shape.length}, at::kInt);
   auto* to = result.mutable_data_ptr<int32_t>();
   const int64_t group = shape.group_size;
   for (int64_t h = 0; h < shape.query_heads; ++h) {
-    const int64_t shift = shape.pattern == "s2" && 2 * h >= shape.query_heads ? group / 2 : 0;
+    const int64_t shift = shape.pattern == "s2" && h >= shape.query_heads / 2 ? group / 2 : 0;
     for (int64_t i = 0; i < shape.length; ++i) {
       *to++ = static_cast<int32_t>(std::max<int64_t>(0, (i + shift) / group * group - shift));
     }
@@ -64,41 +62,59 @@ at::Tensor random_heads(int64_t rows, int64_t heads, int64_t length, int64_t hea
   return at::randn({rows, length, heads, head_dim}, at::kBFloat16).transpose(1, 2);
 }
 
-/// 4 FLOPs a scored pair and dimension forward, 2.5 times that backward (5 products for 2).
-template <class Attend>
-Rates measure(at::Tensor q, at::Tensor k, at::Tensor v, double pairs, const Attend& attend) {
-  for (at::Tensor* x : {&q, &k, &v}) x->requires_grad_(true);
-  const at::Tensor grad_out = random_heads(q.size(0), q.size(1), q.size(2), q.size(3));
-  double backward_seconds = 0;
-  const double forward_seconds = best_of([&] {
-    const double start = seconds_now();
-    const at::Tensor out = attend(q, k, v);
-    const double middle = seconds_now();
-    out.backward(grad_out);
-    const double seconds = seconds_now() - middle;
-    if (backward_seconds == 0 || seconds < backward_seconds) backward_seconds = seconds;
-    for (const at::Tensor* x : {&q, &k, &v}) x->mutable_grad().reset();
-    return middle - start;
-  });
-  const double gflop = 4e-9 * pairs * static_cast<double>(q.size(3));
-  return {gflop / forward_seconds, 2.5 * gflop / backward_seconds};
-}
+/// A way to attend, its operands and its best times.
+class Contender {
+ public:
+  using Attend =
+      std::function<at::Tensor(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
 
-Rates measure_ours(const Shape& shape) {
+  Contender(at::Tensor q, at::Tensor k, at::Tensor v, double pairs, Attend attend)
+      : q_(std::move(q)),
+        k_(std::move(k)),
+        v_(std::move(v)),
+        grad_out_(random_heads(q_.size(0), q_.size(1), q_.size(2), q_.size(3))),
+        gflop_(4e-9 * pairs * static_cast<double>(q_.size(3))),
+        attend_(std::move(attend)) {
+    for (at::Tensor* x : {&q_, &k_, &v_}) x->requires_grad_(true);
+  }
+
+  void run() {
+    const double start = seconds_now();
+    const at::Tensor out = attend_(q_, k_, v_);
+    const double middle = seconds_now();
+    out.backward(grad_out_);
+    const double end = seconds_now();
+    forward_seconds_ = std::min(forward_seconds_, middle - start);
+    backward_seconds_ = std::min(backward_seconds_, end - middle);
+    for (at::Tensor* x : {&q_, &k_, &v_}) x->mutable_grad().reset();
+  }
+
+  /// 4 FLOPs a scored pair and dimension forward, 2.5 times that backward (5 products for 2).
+  double forward_gflops() const { return gflop_ / forward_seconds_; }
+  double backward_gflops() const { return 2.5 * gflop_ / backward_seconds_; }
+
+ private:
+  at::Tensor q_, k_, v_, grad_out_;
+  double gflop_;
+  Attend attend_;
+  double forward_seconds_ = 1e30, backward_seconds_ = 1e30;
+};
+
+Contender causal_attention_of(const Shape& shape) {
   const at::Tensor key_start = key_start_of(shape);
   const auto heads = [&](int64_t count) {
     return random_heads(1, count, shape.length, shape.head_dim);
   };
-  return measure(heads(shape.query_heads), heads(shape.key_value_heads),
-                 heads(shape.key_value_heads), scored_pairs(key_start),
-                 [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-                   return causal_attention(q, k, v, key_start);
-                 });
+  return {heads(shape.query_heads), heads(shape.key_value_heads), heads(shape.key_value_heads),
+          scored_pairs(key_start),
+          [key_start](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+            return causal_attention(q, k, v, key_start);
+          }};
 }
 
 /// As Python's peers call it: groups as rows of a batch, keys and values repeated for each query
 /// head. Neither the repetition nor the roll of shifted heads is in its time.
-Rates measure_sdpa(const Shape& shape) {
+Contender sdpa_of(const Shape& shape) {
   const int64_t group = shape.group_size, groups = shape.length / group;
   const auto heads = [&](int64_t count) {
     return random_heads(groups, count, group, shape.head_dim)
@@ -106,17 +122,17 @@ Rates measure_sdpa(const Shape& shape) {
   };
   const double pairs = 0.5 * static_cast<double>(group) * static_cast<double>(group + 1) *
                        static_cast<double>(groups * shape.query_heads);
-  return measure(heads(shape.query_heads), heads(shape.key_value_heads),
-                 heads(shape.key_value_heads), pairs,
-                 [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-                   return at::scaled_dot_product_attention(q, k, v, /*attn_mask=*/{},
-                                                           /*dropout_p=*/0.0, /*is_causal=*/true);
-                 });
+  return {heads(shape.query_heads), heads(shape.key_value_heads), heads(shape.key_value_heads),
+          pairs, [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+            return at::scaled_dot_product_attention(q, k, v, /*attn_mask=*/{}, /*dropout_p=*/0.0,
+                                                    /*is_causal=*/true);
+          }};
 }
 
 Json measure(const Shape& shape) {
-  const double linear = linear_gflops();
-  const Rates ours = measure_ours(shape), sdpa = measure_sdpa(shape);
+  LinearLayer linear;
+  Contender ours = causal_attention_of(shape), sdpa = sdpa_of(shape);
+  run_in_turn({[&] { linear.run(); }, [&] { ours.run(); }, [&] { sdpa.run(); }});
   const auto rounded = [](double rate) { return std::round(rate * 10) / 10; };
   return {{"pattern", shape.pattern},
           {"head_dim", shape.head_dim},
@@ -124,11 +140,11 @@ Json measure(const Shape& shape) {
           {"key_value_heads", shape.key_value_heads},
           {"length", shape.length},
           {"group_size", shape.group_size},
-          {"forward_gflops", rounded(ours.forward_gflops)},
-          {"backward_gflops", rounded(ours.backward_gflops)},
-          {"sdpa_forward_gflops", rounded(sdpa.forward_gflops)},
-          {"sdpa_backward_gflops", rounded(sdpa.backward_gflops)},
-          {"linear_gflops", rounded(linear)}};
+          {"forward_gflops", rounded(ours.forward_gflops())},
+          {"backward_gflops", rounded(ours.backward_gflops())},
+          {"sdpa_forward_gflops", rounded(sdpa.forward_gflops())},
+          {"sdpa_backward_gflops", rounded(sdpa.backward_gflops())},
+          {"linear_gflops", rounded(linear.gflops())}};
 }
 
 std::vector<std::string> cells(const Json& row) {

@@ -21,6 +21,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::string_view kExample = "  bench random-model llama-2-7b/config.json 7b-2 --layers 2";
+
 /// Normal weights, around 1 for norms; each tensor is a function of the seed and its place alone.
 class RandomSource : public ModelSource {
  public:
@@ -84,28 +86,33 @@ void write_random_adapter(const RandomSource& source, const fs::path& folder, in
 
 int random_model_bench(int argc, char** argv) {
   cxxopts::Options options("bench random-model", "A model folder of random weights.\n");
+  const auto text = [](const char* value) {
+    return cxxopts::value<std::string>()->default_value(value);
+  };
   options.add_options()("config", "config.json to take the shape from",
                         cxxopts::value<std::string>())("output", "folder to write",
                                                        cxxopts::value<std::string>())(
       "layers", "instead of num_hidden_layers", cxxopts::value<int64_t>(), "N")(
-      "dtype", "", cxxopts::value<std::string>()->default_value("bfloat16"), "DTYPE")(
-      "shard-size", "", cxxopts::value<std::string>()->default_value("5GB"), "SIZE")(
+      "dtype", "", text("bfloat16"), "DTYPE")("shard-size", "", text("5GB"), "SIZE")(
       "seed", "", cxxopts::value<uint64_t>()->default_value("0"), "S")(
       "adapter", "write an adapter of it to this folder too", cxxopts::value<std::string>(), "DIR")(
-      "r", "its rank", cxxopts::value<int64_t>()->default_value("8"), "R")("h,help", "this help");
+      "r", "its rank", cxxopts::value<int64_t>()->default_value("8"), "R")("force",
+                                                                           "replace the folder");
   options.parse_positional({"config", "output"});
   options.positional_help("CONFIG.json OUT");
-  auto parsed = options.parse(argc, argv);
-  if (parsed.count("help") || !parsed.count("output")) {
-    fmt::print("{}\n", options.help());
-    return parsed.count("help") ? 0 : 2;
+  auto given = parse_bench_options(options, argc, argv, kExample);
+  if (!given) return 0;
+  const cxxopts::ParseResult& parsed = *given;
+  for (const char* name : {"config", "output"}) {
+    if (parsed.count(name)) continue;
+    fail(ExitCode::kUsage, "bench random-model: {} is missing; see bench random-model -h", name);
   }
   std::string path = parsed["config"].as<std::string>();
   Json json = read_json_file(path, ExitCode::kModel);
   if (parsed.count("layers")) json["num_hidden_layers"] = parsed["layers"].as<int64_t>();
   ModelConfig config = read_hf_config(json, path);
   fs::path out = parsed["output"].as<std::string>();
-  require_replaceable(out, false);
+  require_replaceable(out, parsed.count("force") > 0);
   ExportOptions write;
   write.dtype = parse_torch_dtype(parsed["dtype"].as<std::string>(), "--dtype");
   write.shard_bytes = parse_shard_size(parsed["shard-size"].as<std::string>(), "--shard-size");

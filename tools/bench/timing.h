@@ -1,7 +1,10 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace longspan {
 
@@ -19,7 +22,23 @@ double best_of(const std::function<double()>& work);
 /// The same, the whole of `work` being timed.
 double best_seconds(const std::function<void()>& work);
 
-/// GFLOP/s of a bfloat16 at::linear [4096, 2048] x [2048, 2048]: what this machine reaches now.
+/// Runs the contenders in turn until that took three seconds, twice at least: each has as many
+/// attempts as the others, and what else the machine does hinders all of them.
+void run_in_turn(const std::vector<std::function<void()>>& contenders);
+
+/// A bfloat16 at::linear [4096, 2048] x [2048, 2048]: what this machine reaches.
+class LinearLayer {
+ public:
+  LinearLayer();
+  double run();           // its seconds
+  double gflops() const;  // of the best run
+
+ private:
+  at::Tensor x_, weight_;
+  double best_seconds_ = 1e30;
+};
+
+/// GFLOP/s of a LinearLayer alone.
 double linear_gflops();
 
 }  // namespace longspan
