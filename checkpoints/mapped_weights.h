@@ -18,8 +18,9 @@ bool can_be_mapped(const ModelSource& source, at::ScalarType dtype);
 /// Frozen weights that stay in their file and are read layer by layer: while one layer is in use
 /// the next is read ahead by a thread, and the one before leaves memory. Forward goes up through
 /// the layers and backward down; at either end the layer stays for its use after the turn. The
-/// process holds two layers of weights, three for a moment; pages that the system keeps cached are
-/// not counted, and it drops them when memory is wanted.
+/// process holds one layer of weights. What is read ahead or stays cached is the system's, which
+/// drops it when memory is wanted. A layer that recomputes nothing tells nobody of its backward:
+/// its weights come back one by one and stay until the next forward pass.
 class MappedWeights : public WeightResidency {
  public:
   /// Every frozen weight of a projection must be a view of a file, which it is when the file holds

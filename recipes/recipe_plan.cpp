@@ -58,7 +58,7 @@ fs::path offload_directory(const Recipe& recipe) {
 Machine this_machine(const Recipe& recipe, const KernelRates& rates) {
   return {.rates = rates,
           .available_bytes = available_memory_bytes(),
-          .available_disk_bytes = free_disk_bytes(offload_directory(recipe)).value_or(0)};
+          .available_disk_bytes = free_disk_bytes(offload_directory(recipe))};
 }
 
 std::string CheckpointSpace::to_string() const {
@@ -75,7 +75,7 @@ CheckpointSpace checkpoint_space(const Recipe& recipe, const RunShape& shape, co
   const CheckpointingOptions& options = recipe.checkpoint;
   CheckpointSpace space{.bytes = shape.parameters.trainable() * (4 + 4 + moments),
                         .at_once = options.keep_last + 1,
-                        .activations = in_one_place ? plan.peak().disk : 0,
+                        .activations = in_one_place ? plan.disk_bytes() : 0,
                         .available = free_disk_bytes(recipe.output_dir)};
   if (options.every_minutes > 0) return space;
   int64_t steps = 0;

@@ -68,7 +68,7 @@ Json to_json(const Answer& found, const KernelRates& rates) {
   json["longest_context"] = found.longest_context;
   json["checkpoints"] = {{"bytes", found.checkpoints.bytes},
                          {"at_once", found.checkpoints.at_once},
-                         {"available_disk_bytes", found.checkpoints.available.value_or(0)}};
+                         {"available_disk_bytes", or_null(found.checkpoints.available)}};
   json["rates"] = write_rates(rates);
   json["remedies"] = Json::array();
   for (const Remedy& remedy : found.remedies) {
@@ -85,8 +85,14 @@ void print(const Answer& found) {
   fmt::print("{}{}", text_table(memory_table(plan)), text_table(time_table(plan)));
   fmt::print("run      {}\n", human_duration(plan.run_seconds()));
   fmt::print("memory   {}\n", describe_memory(plan));
-  fmt::print("fits     {}: {} of {} available, a tenth of which is left free\n",
-             plan.fits() ? "yes" : "no", shown(plan.peak().total()), shown(plan.available_bytes));
+  std::string on_disk;
+  if (plan.disk_bytes() > 0 && plan.available_disk_bytes) {
+    on_disk = fmt::format(", and {} of {} of disk", shown(plan.disk_bytes()),
+                          shown(*plan.available_disk_bytes));
+  }
+  fmt::print("fits     {}: {} of {} available, a tenth of which is left free{}\n",
+             plan.fits() ? "yes" : "no", shown(plan.peak().total()), shown(plan.available_bytes),
+             on_disk);
   for (const Remedy& remedy : found.remedies) {
     fmt::print("         with {}: {}\n", remedy.change, shown(remedy.bytes));
   }

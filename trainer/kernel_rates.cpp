@@ -21,7 +21,9 @@ namespace longspan {
 
 namespace {
 
-constexpr double kMostGflop = 400;  // of a pass of attention: about half a second on two cores
+// Of a pass of attention and of a product: about half a second on two cores, with AVX-512 BF16 and
+// without.
+constexpr double kMostAttentionGflop = 400, kMostLinearGflop = 60;
 constexpr int64_t kShortestMeasured = 1024;
 constexpr int64_t kTokens = 2048;
 constexpr int64_t kDiskBytes = int64_t{256} << 20;
@@ -45,27 +47,49 @@ at::Tensor random(const RunShape& shape, at::IntArrayRef sizes) {
   return at::randn(sizes, at::kFloat).to(shape.dtype);
 }
 
+/// Rows, in_features and out_features of a linear layer.
+struct LinearShape {
+  int64_t rows, in, out;
+
+  double gflop() const { return 2e-9 * static_cast<double>(rows * in * out); }
+};
+
+/// What stands for a wide layer: it with fewer features, the wider side first. A product so wide
+/// runs at the same rate, and random numbers for a vocabulary of LLaMA-2-70B's width take seconds
+/// alone.
+LinearShape measured_linear(LinearShape shape) {
+  while (shape.gflop() > kMostLinearGflop) {
+    int64_t& wider = shape.out >= shape.in ? shape.out : shape.in;
+    wider = (wider + 1) / 2;
+  }
+  return shape;
+}
+
 /// All shapes of the layer, each as often as it is there.
 void measure_linears(const RunShape& shape, KernelRates& rates) {
   std::map<std::pair<int64_t, int64_t>, int> shapes;
   for (const auto& p : shape.projections) ++shapes[{p.in_features, p.out_features}];
-  double flops = 0, forward = 0, backward = 0;
+  double gflop = 0, forward = 0, backward = 0;
   for (const auto& [size, count] : shapes) {
-    const auto [in, out] = size;
-    const at::Tensor x = random(shape, {kTokens, in}), y = random(shape, {kTokens, out});
-    const at::Tensor weight = random(shape, {out, in});
-    forward += count * seconds_of([&] { at::linear(x, weight); });
-    backward += count * seconds_of([&] { at::mm(y, weight); });
-    flops += 2e-9 * static_cast<double>(count * kTokens * in * out);
+    const LinearShape whole{kTokens, size.first, size.second};
+    const LinearShape part = measured_linear(whole);
+    const at::Tensor x = random(shape, {part.rows, part.in}),
+                     y = random(shape, {part.rows, part.out});
+    const at::Tensor weight = random(shape, {part.out, part.in});
+    const double times = count * whole.gflop() / part.gflop();
+    forward += times * seconds_of([&] { at::linear(x, weight); });
+    backward += times * seconds_of([&] { at::mm(y, weight); });
+    gflop += count * whole.gflop();
   }
-  rates.linear_gflops = flops / forward;
-  rates.linear_backward_gflops = flops / backward;
+  rates.linear_gflops = gflop / forward;
+  rates.linear_backward_gflops = gflop / backward;
 
   const int64_t rows = std::min<int64_t>(shape.loss_chunk_tokens, 512);
-  const at::Tensor hidden = random(shape, {rows, shape.config.hidden_size});
-  const at::Tensor head = random(shape, {shape.config.vocab_size, shape.config.hidden_size});
-  rates.head_gflops = 2e-9 * static_cast<double>(rows * head.numel()) /
-                      seconds_of([&] { at::linear(hidden, head); });
+  const LinearShape head =
+      measured_linear({rows, shape.config.hidden_size, shape.config.vocab_size});
+  const at::Tensor hidden = random(shape, {head.rows, head.in});
+  const at::Tensor weight = random(shape, {head.out, head.in});
+  rates.head_gflops = head.gflop() / seconds_of([&] { at::linear(hidden, weight); });
 }
 
 /// What stands for a stage's attention: its pattern with fewer heads, and shorter, where all of it
@@ -85,7 +109,9 @@ AttentionShape measured_attention(const RunShape& shape, const AttentionPattern&
   const ModelConfig& c = shape.config;
   const int64_t groups = c.num_attention_heads / c.num_key_value_heads;
   AttentionShape measured{c.num_key_value_heads, c.num_attention_heads, seq_len};
-  const auto is_long = [&] { return forward_gflop(shape, pattern, measured) > kMostGflop; };
+  const auto is_long = [&] {
+    return forward_gflop(shape, pattern, measured) > kMostAttentionGflop;
+  };
   if (is_long()) {
     // Enough to keep every thread at work, and two, as patterns may shift half of them.
     const int64_t fewest = std::max<int64_t>(2, shape.threads);

@@ -19,10 +19,10 @@ struct KernelRates {
   double disk_write_gb_per_second = 1, disk_read_gb_per_second = 1;
 };
 
-/// Measures them in a few seconds with the threads LibTorch has now: at the model's widths,
-/// attention as the stages have it (where that takes long with fewer heads, then shorter), and the
-/// disk of `directory` with a nameless file of 256 MB (an empty one: not measured). GB is 1e9
-/// bytes.
+/// Measures them in a few seconds with the threads LibTorch has now: at the model's widths (wide
+/// ones with fewer features), attention as the stages have it (where that takes long with fewer
+/// heads, then shorter), and the disk of `directory` with a nameless file of 256 MB (an empty one:
+/// not measured). GB is 1e9 bytes.
 KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stages,
                           const std::filesystem::path& directory);
 

@@ -38,7 +38,8 @@ int64_t room_for_kept(const RunShape& shape, const std::vector<Stage>& stages, M
   memory.offload_ram = 0;
   int64_t rest = 0;
   for (const Stage& stage : stages) {
-    rest = std::max(rest, plan_memory(shape, stage, memory).total());
+    const MemoryPlan planned = plan_memory(shape, stage, memory);
+    rest = std::max(rest, planned.total() - planned.stored);
   }
   const auto usable = static_cast<int64_t>(kUsable * static_cast<double>(available));
   return std::max<int64_t>(0, usable - rest);
@@ -90,11 +91,20 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
   std::vector<MemoryOptions> all;
   for (Recompute recompute :
        choices(asked.recompute, {Recompute::kNone, Recompute::kSelective, Recompute::kLayer})) {
+    // A number of layers to recompute was given.
+    const bool ignores_layers = recompute == Recompute::kNone && !asked.recompute &&
+                                asked.recompute_num_layers.value_or(0) > 0;
+    if (ignores_layers) continue;
     for (Offload offload : choices(asked.offload, {Offload::kNone, Offload::kDisk})) {
       if (recompute == Recompute::kNone && offload != Offload::kNone) continue;
       for (int64_t chunk : choices(asked.chunk_tokens, {kChunks[0], kChunks[1], kChunks[2]})) {
         if (recompute == Recompute::kNone && chunk > 0) continue;
         for (FrozenWeights weights : choices(asked.weights, places_of_weights(shape))) {
+          // Layers that recompute nothing hold their weights until backward is done.
+          const bool holds_weights = weights == FrozenWeights::kMapped &&
+                                     recompute == Recompute::kNone &&
+                                     !(asked.weights && asked.recompute);
+          if (holds_weights) continue;
           MemoryOptions memory = asked;
           memory.recompute = recompute;
           memory.offload = offload;
@@ -109,7 +119,8 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
           memory.recompute_num_layers = recomputed_layers(memory, shape.config.num_hidden_layers);
           all.push_back(memory);
           const bool may_mix = !asked.recompute && !asked.recompute_num_layers &&
-                               recompute == Recompute::kSelective && offload == Offload::kNone;
+                               recompute == Recompute::kSelective && offload == Offload::kNone &&
+                               weights == FrozenWeights::kResident;
           if (!may_mix) continue;
           auto mixed = recomputing_less(shape, stages, memory, machine.available_bytes);
           if (mixed) all.push_back(*mixed);
@@ -150,6 +161,12 @@ double Plan::run_seconds() const {
   return seconds;
 }
 
+int64_t Plan::disk_bytes() const {
+  int64_t most = 0;
+  for (const auto& planned : stages) most = std::max(most, planned.memory.disk);
+  return most;
+}
+
 bool Plan::keeps_within_bound() const {
   return memory.offload != Offload::kRam ||
          std::all_of(stages.begin(), stages.end(), [&](const auto& planned) {
@@ -159,9 +176,7 @@ bool Plan::keeps_within_bound() const {
 
 bool Plan::fits(double part) const {
   if (!keeps_within_bound()) return false;
-  int64_t disk = 0;
-  for (const auto& planned : stages) disk = std::max(disk, planned.memory.disk);
-  const bool on_disk = available_disk_bytes == 0 || disk <= available_disk_bytes;
+  const bool on_disk = !available_disk_bytes || disk_bytes() <= *available_disk_bytes;
   return on_disk && (available_bytes == 0 || static_cast<double>(peak().total()) <=
                                                  part * static_cast<double>(available_bytes));
 }
@@ -176,12 +191,14 @@ Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const Mem
     return std::tuple(!fits, fits ? plan.run_seconds() * (plain ? 1 : 1.005) : 0.0,
                       fits ? *plan.memory.chunk_tokens != 0 : false, bytes);
   };
+  Machine compared = machine;
+  compared.rates = KernelRates();
   std::optional<Plan> best;
   for (const MemoryOptions& memory : candidates(shape, stages, asked, machine)) {
-    Plan plan = plan_with(shape, stages, memory, machine);
+    Plan plan = plan_with(shape, stages, memory, compared);
     if (!best || order(plan) < order(*best)) best = std::move(plan);
   }
-  return *best;
+  return plan_with(shape, stages, best->memory, machine);
 }
 
 int64_t longest_context(const RunShape& shape, const std::vector<Stage>& stages,
@@ -203,27 +220,38 @@ int64_t longest_context(const RunShape& shape, const std::vector<Stage>& stages,
 
 std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& stages,
                              const MemoryOptions& asked, const Machine& machine) {
-  std::vector<Remedy> found;
-  const auto consider = [&](const std::string& change, const RunShape& with_shape,
-                            const std::vector<Stage>& with_stages, const MemoryOptions& with) {
-    const Plan plan = plan_run(with_shape, with_stages, with, machine);
-    if (plan.fits()) found.push_back({change, plan.peak().total()});
-  };
   MemoryOptions open{.offload_dir = asked.offload_dir,
                      .optimizer_state_bits = asked.optimizer_state_bits};
-  consider("memory: auto in all its keys", shape, stages, open);
+  const bool is_open = write_memory_options(asked) == write_memory_options(open);
+  std::vector<Remedy> found;
+  const auto consider = [&](std::string change, const RunShape& with_shape,
+                            const std::vector<Stage>& with_stages, const MemoryOptions& with) {
+    const Plan plan = plan_run(with_shape, with_stages, with, machine);
+    if (!plan.fits()) return;
+    constexpr const char* kOpened = "memory: auto in its other keys";
+    if (!is_open) change = change.empty() ? kOpened : fmt::format("{}, {}", kOpened, change);
+    found.push_back({std::move(change), plan.peak().total()});
+  };
+  if (!is_open) consider("", shape, stages, open);
   MemoryOptions in_8_bits = open;
   in_8_bits.optimizer_state_bits = 8;
-  consider("memory.optimizer_state_bits=8", shape, stages, in_8_bits);
+  if (asked.optimizer_state_bits != 8) {
+    consider("memory.optimizer_state_bits=8", shape, stages, in_8_bits);
+  }
   std::vector<Stage> one_row = stages;
+  bool has_batches = false;
   for (Stage& stage : one_row) {
+    has_batches |= stage.batch_size > 1;
     stage.gradient_accumulation_steps *= stage.batch_size;
     stage.batch_size = 1;
   }
-  consider("batch_size 1 and as many gradient_accumulation_steps", shape, one_row, open);
+  if (has_batches) {
+    consider("batch_size 1 and as many gradient_accumulation_steps", shape, one_row, open);
+  }
   RunShape in_nf4 = shape;
   in_nf4.quantization = Quantization::kNf4;
-  consider("model.quantization=nf4", in_nf4, stages, open);
+  const bool is_nf4 = shape.quantization == Quantization::kNf4;
+  if (!is_nf4) consider("model.quantization=nf4", in_nf4, stages, open);
   RunShape dense = shape;
   dense.quantization = Quantization::kNone;
   dense.can_be_mapped = true;
@@ -232,8 +260,9 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
   consider(std::string("model.quantization=none memory.weights=mapped") +
                (shape.can_be_mapped ? "" : " and the model converted to this dtype"),
            dense, stages, mapped);
-  consider("model.quantization=nf4 memory.optimizer_state_bits=8 and batch_size 1", in_nf4, one_row,
-           in_8_bits);
+  consider(fmt::format("{}memory.optimizer_state_bits=8{}", is_nf4 ? "" : "model.quantization=nf4 ",
+                       has_batches ? " and batch_size 1" : ""),
+           in_nf4, one_row, in_8_bits);
   return found;
 }
 
@@ -260,8 +289,9 @@ void require_fit(const Plan& plan, const std::vector<Remedy>& remedies, int64_t 
       "training needs about {} of memory (weights {}, trained {}, kept {}, at work {}, program {}) "
       "and {} of disk; {} and {} are available; {}",
       shown(peak.total()), shown(peak.weights), shown(peak.trained), shown(peak.kept),
-      shown(peak.working), shown(peak.program), shown(peak.disk), shown(plan.available_bytes),
-      shown(plan.available_disk_bytes), help);
+      shown(peak.working), shown(peak.program), shown(plan.disk_bytes()),
+      shown(plan.available_bytes),
+      plan.available_disk_bytes ? shown(*plan.available_disk_bytes) : "an unknown size", help);
 }
 
 }  // namespace longspan

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,11 @@ struct Plan {
   };
   MemoryOptions memory;  // with every "auto" chosen
   std::vector<StagePlan> stages;
-  int64_t available_bytes = 0;       // of RAM; 0: not known
-  int64_t available_disk_bytes = 0;  // where activations are offloaded to; 0: not known
+  int64_t available_bytes = 0;                  // of RAM; 0: not known
+  std::optional<int64_t> available_disk_bytes;  // where activations are offloaded to, where known
 
   const MemoryPlan& peak() const;  // of the stage that needs the most
+  int64_t disk_bytes() const;      // of kept activations, of the stage that writes the most
   double run_seconds() const;
   /// Whether what is kept in RAM stays within offload_ram, where that is a bound.
   bool keeps_within_bound() const;
@@ -31,14 +33,16 @@ struct Plan {
 /// What `available` and `rates` say of the machine.
 struct Machine {
   KernelRates rates;
-  int64_t available_bytes = 0, available_disk_bytes = 0;
+  int64_t available_bytes = 0;
+  std::optional<int64_t> available_disk_bytes;
 };
 
 /// Plans the stages. Of the combinations that `asked` leaves open the fastest that fits is chosen,
-/// of equally fast ones that of least memory, and the one of least memory when none fits. What
-/// changes the numbers of a run is never chosen: optimizer_state_bits stay 32 unless given. A
-/// tenth of the available memory is left free; as many layers keep everything as half of it has
-/// room for.
+/// of equally fast ones that of least memory, and the one of least memory when none fits. They are
+/// compared at KernelRates' own rates, so that train, which measures nothing, chooses what plan
+/// said. What changes the numbers of a run is never chosen: optimizer_state_bits stay 32 unless
+/// given. A tenth of the available memory is left free; as many layers keep everything as half of
+/// it has room for.
 Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
               const Machine& machine);
 
@@ -53,9 +57,9 @@ struct Remedy {
   int64_t bytes = 0;   // the peak with it
 };
 
-/// The first that helps, of: what `asked` fixes left open again, 8-bit optimizer states, NF4
-/// weights, accumulation instead of batches, dense weights mapped from disk, and these together;
-/// none when nothing but a shorter context does.
+/// Those that help, of: what `asked` fixes left open again, and with it 8-bit optimizer states,
+/// accumulation instead of batches, NF4 weights, dense weights mapped from disk, and the first
+/// three together; none when nothing but a shorter context does.
 std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& stages,
                              const MemoryOptions& asked, const Machine& machine);
 

@@ -1,8 +1,10 @@
 #include "trainer/plan_memory.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 
-#include "src/attention/kernels/backward_plan.h"
+#include "src/attention/kernels/flash_attention.h"
 #include "src/core/processor.h"
 #include "src/nn/float32_for_bf16.h"
 
@@ -12,9 +14,7 @@ namespace {
 
 // Measured: the binary with LibTorch, its threads, the token store and one batch.
 constexpr int64_t kProgramBytes = int64_t{190} << 20;
-// Those of flash_forward.cpp and flash_backward.cpp, and chunked_cross_entropy.cpp's block.
-constexpr int64_t kBackwardWorkspaceBytes = int64_t{512} << 20;
-constexpr int64_t kVocabularyBlock = 4096;
+constexpr int64_t kVocabularyBlock = 4096;  // chunked_cross_entropy.cpp's
 
 /// Sizes of the tensors of one pass, in bytes.
 struct Tensors {
@@ -39,6 +39,21 @@ bool adapts(const RunShape& shape, std::string_view first, std::string_view seco
   });
 }
 
+bool adapts_attention_input(const RunShape& shape) {
+  return adapts(shape, "q_proj", "v_proj") || adapts(shape, "k_proj", "qkv_proj");
+}
+
+bool adapts_mlp_input(const RunShape& shape) {
+  return adapts(shape, "gate_proj", "up_proj") || adapts(shape, "gate_up_proj", "");
+}
+
+/// What autograd holds of q, k and v beside the rotated ones: the input of their norms, or the
+/// fused projection's output, of which v is a part.
+int64_t before_rotation(const RunShape& shape, const Tensors& t) {
+  const DecoderOptions& decoder = shape.config.decoder;
+  return decoder.qk_norm || decoder.fused_projections ? t.queries() + t.keys() : 0;
+}
+
 int64_t rank_columns(const RunShape& shape) {
   int64_t columns = 0;
   for (const auto& projection : shape.projections) columns += projection.rank;
@@ -54,17 +69,21 @@ int64_t product_scratch(const RunShape& shape) {
   return bytes;
 }
 
+/// Of the frozen projections of one layer.
 int64_t projection_bytes(const RunShape& shape) {
   int64_t bytes = 0;
   for (const auto& p : shape.projections) {
-    bytes += quantized_bytes(p.out_features, p.in_features, shape.dtype, shape.quantization);
+    if (p.is_frozen)
+      bytes += quantized_bytes(p.out_features, p.in_features, shape.dtype, shape.quantization);
   }
   return bytes;
 }
 
 int64_t projection_elements(const RunShape& shape) {
   int64_t elements = 0;
-  for (const auto& p : shape.projections) elements += p.out_features * p.in_features;
+  for (const auto& p : shape.projections) {
+    if (p.is_frozen) elements += p.out_features * p.in_features;
+  }
   return elements;
 }
 
@@ -76,13 +95,15 @@ int64_t largest_projection(const RunShape& shape) {
   return largest;
 }
 
-int64_t weight_bytes(const RunShape& shape, FrozenWeights weights) {
+int64_t weight_bytes(const RunShape& shape, const MemoryOptions& memory) {
   const int64_t layers = shape.config.num_hidden_layers, element = shape.element_bytes();
-  const int64_t rest = (shape.parameters.base - layers * projection_elements(shape)) * element;
-  // Read ahead: the layer in use and the next.
+  const int64_t frozen = shape.parameters.base - shape.parameters.saved();
+  const int64_t rest = (frozen - layers * projection_elements(shape)) * element;
   const bool mapped =
-      weights == FrozenWeights::kMapped && shape.quantization == Quantization::kNone;
-  const int64_t in_memory = mapped ? std::min<int64_t>(layers, 2) : layers;
+      memory.weights == FrozenWeights::kMapped && shape.quantization == Quantization::kNone;
+  // Of recomputed layers the one in use; the others hold their weights until backward is done.
+  const int64_t used_at_once = std::max<int64_t>(1, layers - recomputed_layers(memory, layers));
+  const int64_t in_memory = mapped ? std::min(layers, used_at_once) : layers;
   const bool scratch = shape.quantization != Quantization::kNone;
   return rest + in_memory * projection_bytes(shape) +
          (scratch ? largest_projection(shape) * element : 0);
@@ -111,27 +132,23 @@ Kept kept_by_layer(const RunShape& shape, const Tensors& t, Recompute recompute)
   // Autograd: both residuals, the first norm where LoRA needs it, q k v rotated, attention's
   // output, its intervals and log-sum-exp, gate and up, and where LoRA needs them their product.
   int64_t bytes = 2 * t.hidden() + 2 * t.queries() + 2 * t.keys() + 2 * t.intermediate() +
-                  2 * t.of_each_query();
-  const bool adapts_in = adapts(shape, "q_proj", "v_proj") || adapts(shape, "k_proj", "qkv_proj");
-  if (adapts_in && !t.chunked()) bytes += t.hidden();
-  if (adapts(shape, "gate_proj", "up_proj")) bytes += t.hidden();
+                  2 * t.of_each_query() + before_rotation(shape, t);
+  if (adapts_attention_input(shape) && !t.chunked()) bytes += t.hidden();
+  if (adapts_mlp_input(shape)) bytes += t.hidden();
   if (adapts(shape, "down_proj", "")) bytes += t.intermediate();
+  if (shape.config.decoder.gelu_tanh) bytes += t.intermediate();
+  if (shape.config.decoder.sandwich_norms) bytes += 2 * t.hidden();
   return {0, bytes};
 }
 
-/// Packed keys and values and the shares of dQ of the heads in one wave.
 int64_t backward_workspace(const RunShape& shape, const Stage& stage) {
   const ModelConfig& c = shape.config;
-  const int64_t groups = c.num_attention_heads / c.num_key_value_heads;
-  const int64_t packed = stage.seq_len * c.head_dim * shape.element_bytes();
-  const int64_t grad_q = groups * stage.seq_len * c.head_dim * 4;
-  const int64_t head = 3 * packed + grad_q;
-  const int64_t heads = stage.batch_size * c.num_key_value_heads;
-  const int64_t most = std::max<int64_t>(1, kBackwardWorkspaceBytes / head);
-  const int64_t waves = (heads + most - 1) / most, in_wave = (heads + waves - 1) / waves;
-  // The further parts of a head see fewer queries.
-  const int64_t parts = flash::parts_per_head(in_wave, shape.threads);
-  return in_wave * (head + grad_q * (parts - 1) / 2);
+  const auto heads = [&](int64_t count) {
+    return at::empty({1, 1, 1, c.head_dim}, shape.dtype)
+        .expand({stage.batch_size, count, stage.seq_len, c.head_dim});
+  };
+  return flash_backward_workspace_bytes(heads(c.num_attention_heads), heads(c.num_key_value_heads),
+                                        shape.threads);
 }
 
 int64_t attention_backward(const RunShape& shape, const Stage& stage, const Tensors& t) {
@@ -139,14 +156,15 @@ int64_t attention_backward(const RunShape& shape, const Stage& stage, const Tens
   // products of rows; the norm's output and what LoRA makes of it.
   const Tensors part = t.part();
   return t.hidden() + 3 * t.queries() + 4 * t.keys() + 2 * t.of_each_query() + part.hidden() +
-         part.features(rank_columns(shape)) + backward_workspace(shape, stage);
+         part.features(rank_columns(shape)) + before_rotation(shape, t) +
+         backward_workspace(shape, stage);
 }
 
 int64_t mlp_backward(const RunShape& shape, const Tensors& t) {
   const Tensors part = t.part();
   // gate, up, their product, and the gradients of the three.
   int64_t bytes = t.hidden() + 6 * part.intermediate();
-  if (adapts(shape, "gate_proj", "up_proj")) bytes += part.hidden();
+  if (adapts_mlp_input(shape)) bytes += part.hidden();
   if (t.chunked()) bytes += t.hidden() + 2 * part.hidden();
   return bytes;
 }
@@ -154,14 +172,14 @@ int64_t mlp_backward(const RunShape& shape, const Tensors& t) {
 int64_t loss_working(const RunShape& shape, const Tensors& t) {
   // The last residual, normed, and its gradient; one chunk of logits, without a kernel of ours a
   // second one in float32.
-  const int64_t logits = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
+  const int64_t chunk = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
   const bool in_place = processor() != Processor::kNone;
-  int64_t bytes = 3 * t.hidden() + logits * (t.element + (in_place ? 0 : 4));
-  if (shape.trains_head) {
-    bytes +=
-        t.head() * 4 + std::min(kVocabularyBlock, t.c.vocab_size) * t.c.hidden_size * t.element;
-  }
-  return bytes;
+  const int64_t residual = 3 * t.hidden(), logits = chunk * (t.element + (in_place ? 0 : 4));
+  if (!shape.trains_head) return residual + logits;
+  // The head's gradient in float32, and a block of a chunk's or, at the end, all of it in the
+  // dtype.
+  const int64_t block = std::min(kVocabularyBlock, t.c.vocab_size) * t.c.hidden_size;
+  return residual + t.head() * 4 + std::max(logits + block * t.element, t.head() * t.element);
 }
 
 }  // namespace
@@ -173,7 +191,7 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   const Recompute recompute = *memory.recompute;
   MemoryPlan plan;
   plan.program = kProgramBytes;
-  plan.weights = weight_bytes(shape, *memory.weights);
+  plan.weights = weight_bytes(shape, memory);
   plan.trained = trained_bytes(shape, stage, memory);
 
   const int64_t recomputed = recomputed_layers(memory, layers);
@@ -197,8 +215,9 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   plan.attention = always + attention_backward(shape, stage, t);
   plan.mlp = always + mlp_backward(shape, t);
   plan.loss = t.features(shape.config.head_dim) + loss_working(shape, t);
+  // A tied embedding's gradient comes in two.
   plan.update = shape.parameters.trainable() * t.element +
-                (shape.trains_embedding ? t.head() * t.element : 0);
+                (shape.trains_embedding && t.c.tie_word_embeddings ? t.head() * t.element : 0);
   plan.working =
       std::max({plan.attention, plan.mlp, plan.loss, plan.update - plan.kept, int64_t{0}});
   return plan;

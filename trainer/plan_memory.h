@@ -26,9 +26,9 @@ struct MemoryPlan {
 };
 
 /// One pass of `stage` with flash attention kernels (src/attention/kernels); nothing in `memory`
-/// may be "auto". Follows the tensors that src/nn/recompute.cpp, src/model/decoder.cpp,
-/// src/attention/kernels/flash_*.cpp, chunked_cross_entropy.cpp and trainer/adamw.cpp allocate, and
-/// must change with them.
+/// may be "auto". LoRA is counted, what DoRA adds to it is not. Follows the tensors that
+/// src/nn/recompute.cpp, src/model/decoder.cpp, src/attention/kernels/flash_*.cpp,
+/// chunked_cross_entropy.cpp and trainer/adamw.cpp allocate, and must change with them.
 MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOptions& memory);
 
 }  // namespace longspan

@@ -67,10 +67,8 @@ std::string describe_memory(const Plan& plan) {
                         human_count(*plan.memory.chunk_tokens));
   }
   if (plan.memory.offload == Offload::kDisk) {
-    int64_t disk = 0;
-    for (const auto& planned : plan.stages) disk = std::max(disk, planned.memory.disk);
     text += fmt::format(", activations beyond {} offloaded to disk ({})",
-                        shown(*plan.memory.offload_ram), shown(disk));
+                        shown(*plan.memory.offload_ram), shown(plan.disk_bytes()));
   } else if (plan.memory.offload == Offload::kRam) {
     text += fmt::format(", activations in at most {}", shown(*plan.memory.offload_ram));
   }
@@ -135,11 +133,13 @@ Table sweep_table(const std::vector<Plan>& plans) {
     for (const auto& planned : plan.stages) slowest = std::max(slowest, planned.step.total());
     table.rows.push_back(
         {length_label(plan.stages.front().stage.seq_len), shown(plan.peak().total()),
-         plan.peak().disk > 0 ? shown(plan.peak().disk) : "none", seconds_shown(slowest),
+         plan.disk_bytes() > 0 ? shown(plan.disk_bytes()) : "none", seconds_shown(slowest),
          seconds_shown(plan.run_seconds()), plan.fits() ? "yes" : "no", describe_memory(plan)});
   }
   return table;
 }
+
+Json or_null(std::optional<int64_t> bytes) { return bytes ? Json(*bytes) : Json(nullptr); }
 
 Json plan_json(const Plan& plan) {
   Json stages = Json::array();
@@ -165,7 +165,7 @@ Json plan_json(const Plan& plan) {
           {"peak_memory_bytes", plan.peak().total()},
           {"run_seconds", plan.run_seconds()},
           {"available_memory_bytes", plan.available_bytes},
-          {"available_disk_bytes", plan.available_disk_bytes},
+          {"available_disk_bytes", or_null(plan.available_disk_bytes)},
           {"fits", plan.fits()}};
 }
 

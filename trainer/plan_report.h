@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "src/core/json.h"
@@ -8,7 +9,7 @@
 
 namespace longspan {
 
-/// "recompute selective, MLP and q, k, v in chunks of 8,192 tokens, 40 GiB offloaded to runs/a".
+/// "recompute selective, MLP and q, k, v in chunks of 8,192 tokens, weights mapped".
 std::string describe_memory(const Plan& plan);
 /// "2.4 GiB (weights 257 MiB, trained 35 MiB, kept 1.1 GiB, at work 0.8 GiB, program 190 MiB)".
 std::string describe_peak(const MemoryPlan& memory);
@@ -19,6 +20,8 @@ Table time_table(const Plan& plan);
 /// A row a plan, each of one length of sequences.
 Table sweep_table(const std::vector<Plan>& plans);
 
+/// null where it is not known.
+Json or_null(std::optional<int64_t> bytes);
 /// Bytes and seconds, with the keys of MemoryPlan and TimePlan.
 Json plan_json(const Plan& plan);
 

@@ -24,7 +24,8 @@ RunShape run_shape(const ModelConfig& config, const LoraOptions& lora, at::Scala
         shape.projections.push_back({.name = name.substr(name.rfind('.') + 1),
                                      .in_features = linear->in_features(),
                                      .out_features = linear->out_features(),
-                                     .rank = lora.targets(name) ? lora.for_module(name).r : 0});
+                                     .rank = lora.targets(name) ? lora.for_module(name).r : 0,
+                                     .is_frozen = !lora.saves(name)});
       });
   return shape;
 }

@@ -14,7 +14,8 @@ namespace longspan {
 struct ProjectionShape {
   std::string name;  // "q_proj"
   int64_t in_features = 0, out_features = 0;
-  int64_t rank = 0;  // of its low-rank part; 0: none
+  int64_t rank = 0;       // of its low-rank part; 0: none
+  bool is_frozen = true;  // false: in modules_to_save
 };
 
 /// What a plan must know of a model and of what is trained in it; made without weights.

@@ -1,7 +1,10 @@
 #include "trainer/plan_memory.h"
 
+#include <ATen/ops/randint.h>
 #include <gtest/gtest.h>
 
+#include "src/core/processor.h"
+#include "src/nn/activation_store.h"
 #include "tests/support/tiny_llama.h"
 #include "trainer/plan_time.h"
 
@@ -32,6 +35,24 @@ MemoryPlan planned(int64_t seq_len, const MemoryOptions& memory = default_memory
 // tiny_llama: 2 layers, hidden_size 36, 9 heads of 8, bfloat16.
 TEST(PlanMemory, SelectiveKeepsBothResidualsAndWhatAttentionComputed) {
   EXPECT_EQ(planned(1000).kept, 2 * 1000 * (2 * 36 * 2 + 9 * 8 * 2 + 9 * 4));
+}
+
+TEST(PlanMemory, StoresWhatAForwardPassPutsIntoTheStore) {
+  if (processor() == Processor::kNone) GTEST_SKIP() << "attention is kept by flash kernels alone";
+  ModelConfig config = tiny_llama_config();
+  config.head_dim = 16;
+  const RunShape shape =
+      run_shape(config, kAttentionOnly, at::kBFloat16, Quantization::kNone, 1024, 2);
+  auto model = random_model(config, /*seed=*/1, at::kBFloat16);
+  apply_lora(*model, kAttentionOnly);
+  for (Recompute recompute : {Recompute::kSelective, Recompute::kLayer}) {
+    const auto store = std::make_shared<ActivationStore>(ActivationStoreOptions{});
+    model->set_activations({.recompute = {.what = recompute, .store = store}});
+    const at::Tensor ids = at::randint(config.vocab_size, {1, 100}, at::kLong);
+    const at::Tensor hidden = model->hidden_states({ids, {}, {}});
+    const MemoryPlan plan = plan_memory(shape, stage_of(100), with(recompute));
+    EXPECT_EQ(store->bytes_in_ram(), plan.stored);
+  }
 }
 
 TEST(PlanMemory, LayerKeepsItsInputAlone) {
@@ -94,6 +115,34 @@ TEST(PlanMemory, AccumulatedGradientsAreFloat32) {
   stage.gradient_accumulation_steps = 2;
   EXPECT_EQ(plan_memory(tiny_shape(), stage, default_memory_options()).trained,
             planned(64).trained + 4 * tiny_shape().parameters.trainable());
+}
+
+TEST(PlanMemory, MappedWeightsAreThoseOfALayerAndOfLayersThatRecomputeNothing) {
+  ModelConfig config = tiny_llama_config();
+  config.num_hidden_layers = 5;
+  const RunShape shape =
+      run_shape(config, kAttentionOnly, at::kBFloat16, Quantization::kNone, 1024, 2);
+  const auto weights = [&](FrozenWeights place, int64_t recomputed) {
+    MemoryOptions memory = default_memory_options();
+    memory.weights = place;
+    memory.recompute_num_layers = recomputed;
+    return plan_memory(shape, stage_of(64), memory).weights;
+  };
+  const int64_t all = weights(FrozenWeights::kResident, 5);
+  // Projections of 36 x 72, 36 x 24 twice, 72 x 36 and three of 36 x 40, in bfloat16.
+  const int64_t layer = 2 * 36 * (72 + 2 * 24 + 72 + 3 * 40);
+  EXPECT_EQ(weights(FrozenWeights::kMapped, 5), all - 4 * layer);
+  EXPECT_EQ(weights(FrozenWeights::kMapped, 2), all - 2 * layer);
+  EXPECT_EQ(weights(FrozenWeights::kMapped, 0), all);
+}
+
+TEST(PlanMemory, WhatIsTrainedWholeIsNoFrozenWeight) {
+  LoraOptions lora = kAttentionOnly;
+  const int64_t before =
+      plan_memory(tiny_shape(lora), stage_of(64), default_memory_options()).weights;
+  lora.modules_to_save = {"norm", "embed_tokens"};
+  EXPECT_EQ(plan_memory(tiny_shape(lora), stage_of(64), default_memory_options()).weights,
+            before - 61 * 36 * 2);
 }
 
 TEST(PlanMemory, QuantisedWeightsAreSmaller) {

@@ -38,7 +38,7 @@ std::vector<Stage> stages_of(int64_t seq_len, const char* pattern = "shifted_spa
   return {{.steps = 10, .seq_len = seq_len, .attention = make_attention_pattern(pattern)}};
 }
 
-Machine machine_with(int64_t memory, int64_t disk = 1000 * kGiB) {
+Machine machine_with(int64_t memory, std::optional<int64_t> disk = 1000 * kGiB) {
   return {.rates = {}, .available_bytes = memory, .available_disk_bytes = disk};
 }
 
@@ -89,7 +89,7 @@ TEST(Plan, SevenBillionAt100KFitIn22GiBWithTheDisk) {
   Plan plan = plan_on(22 * kGiB, 98304);
   EXPECT_TRUE(plan.fits());
   EXPECT_EQ(plan.memory.offload, Offload::kDisk);
-  EXPECT_GT(plan.peak().disk, 0);
+  EXPECT_GT(plan.disk_bytes(), 0);
 }
 
 TEST(Plan, ChunksTheMlpWhereItIsWhatDoesNotFit) {
@@ -105,9 +105,50 @@ TEST(Plan, NeverChangesWhatIsGiven) {
   EXPECT_EQ(plan.memory.chunk_tokens, 512);
 }
 
+TEST(Plan, RecomputesInAsManyLayersAsGiven) {
+  Plan plan = plan_on(1000 * kGiB, 8192, {.recompute_num_layers = 10});
+  EXPECT_NE(plan.memory.recompute, Recompute::kNone);
+  EXPECT_EQ(plan.memory.recompute_num_layers, 10);
+}
+
+TEST(Plan, KeepsInRamWhatTheRestOfTheMemoryHasRoomFor) {
+  const MemoryOptions in_ram{
+      .recompute = Recompute::kSelective, .offload = Offload::kRam, .chunk_tokens = 0};
+  const Plan open = plan_on(1000 * kGiB, 32768, in_ram);
+  // A tenth is left free.
+  const int64_t least = open.peak().total() * 10 / 9 + kMiB;
+  EXPECT_TRUE(plan_on(least, 32768, in_ram).fits());
+  EXPECT_FALSE(plan_on(least - 2 * kMiB, 32768, in_ram).fits());
+}
+
+TEST(Plan, TheMachinesRatesChangeTheTimeAndNotTheChoice) {
+  Machine machine = machine_with(22 * kGiB), slow = machine;
+  slow.rates.disk_write_gb_per_second = slow.rates.disk_read_gb_per_second = 1e-3;
+  const Plan plan = plan_run(shape_of(), stages_of(98304), {}, machine);
+  const Plan slower = plan_run(shape_of(), stages_of(98304), {}, slow);
+  EXPECT_EQ(write_memory_options(plan.memory), write_memory_options(slower.memory));
+  EXPECT_GT(slower.run_seconds(), plan.run_seconds());
+}
+
+TEST(Plan, MapsNothingThatBackwardWouldHoldAll) {
+  const RunShape dense = shape_of(Quantization::kNone);
+  const Plan plan = plan_run(dense, stages_of(1024), {}, machine_with(22 * kGiB));
+  EXPECT_TRUE(plan.memory.weights == FrozenWeights::kResident ||
+              plan.memory.recompute_num_layers == dense.config.num_hidden_layers);
+}
+
 TEST(Plan, WithoutDiskOffloadsNothing) {
-  Plan plan = plan_run(shape_of(), stages_of(98304), {}, machine_with(22 * kGiB, kMiB));
-  EXPECT_FALSE(plan.fits() && plan.peak().disk > 0);
+  for (int64_t disk : {kMiB, int64_t{0}}) {
+    Plan plan = plan_run(shape_of(), stages_of(98304), {}, machine_with(22 * kGiB, disk));
+    EXPECT_FALSE(plan.fits() && plan.disk_bytes() > 0) << disk;
+  }
+}
+
+TEST(Plan, ADiskOfAnUnknownSizeIsTaken) {
+  Plan plan = plan_run(shape_of(), stages_of(98304), {}, machine_with(22 * kGiB, std::nullopt));
+  EXPECT_TRUE(plan.fits());
+  EXPECT_GT(plan.disk_bytes(), 0);
+  EXPECT_TRUE(plan_json(plan)["available_disk_bytes"].is_null());
 }
 
 TEST(Plan, TheLongestContextFitsAndALongerOneDoesNot) {
@@ -132,7 +173,11 @@ TEST(Plan, ARemedyMakesItFit) {
   const auto found = remedies(dense, stages, resident, machine);
   ASSERT_FALSE(found.empty());
   EXPECT_THAT(found.front().change, HasSubstr("auto"));
-  for (const Remedy& remedy : found) EXPECT_LE(remedy.bytes, 12 * kGiB);
+  for (const Remedy& remedy : found) {
+    EXPECT_LE(remedy.bytes, 12 * kGiB);
+    EXPECT_THAT(remedy.change, testing::StartsWith("memory: auto in its other keys"));
+    EXPECT_THAT(remedy.change, testing::Not(HasSubstr("batch_size")));  // it is 1
+  }
 }
 
 TEST(Plan, MapsOnlyWhatTheFileHoldsInTheDtypeOfTheRun) {

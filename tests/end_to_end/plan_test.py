@@ -1,0 +1,106 @@
+"""`longspan plan` as its user meets it: a recipe of this repository, a model that is only a config.json, rates from a file.
+
+    plan_test.py --longspan build/longspan [NAME_OF_TEST ...]
+"""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from xml.etree import ElementTree
+
+from program import command_line, refusal, run
+
+LONGSPAN = None
+RECIPE = Path(__file__).parents[2] / "recipes" / "llama2-7b-100k.yaml"
+LLAMA_2_7B = dict(
+    architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=32000, hidden_size=4096, intermediate_size=11008,
+    num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=32, max_position_embeddings=4096,
+    rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False, torch_dtype="bfloat16",
+)
+RATES = dict(
+    linear_gflops=100, linear_backward_gflops=100, head_gflops=100, attention_forward_gflops=100,
+    attention_backward_gflops=100, elementwise_gb_per_second=10, disk_write_gb_per_second=1, disk_read_gb_per_second=1,
+)
+
+
+class PlanTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="longspan-plan-test-")
+        cls.folder = Path(cls.temporary.name)
+        (cls.folder / "config.json").write_text(json.dumps(LLAMA_2_7B))
+        cls.rates = cls.folder / "rates.json"
+        cls.rates.write_text(json.dumps(RATES))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def command(self, *arguments, rates=None, available="22GiB"):
+        paths = [f"model.path={self.folder}/config.json", f"output.dir={self.folder}/run"]
+        return [LONGSPAN, "plan", RECIPE, *paths, "--rates", rates or self.rates, "--available", available, *arguments]
+
+    def plan(self, *arguments, **options):
+        return json.loads(run(*self.command(*arguments, "--json", **options)))
+
+    def test_says_what_the_recipe_takes(self):
+        plan = self.plan()
+        stage = plan["stages"][0]
+        memory, seconds = stage["memory_bytes"], stage["step_seconds"]
+        self.assertEqual(stage["seq_len"], 98304)
+        parts = ("program", "weights", "trained", "kept", "working")
+        self.assertEqual(sum(memory[part] for part in parts), memory["total"])
+        self.assertEqual(plan["peak_memory_bytes"], memory["total"])
+        self.assertAlmostEqual(sum(s for part, s in seconds.items() if part != "total"), seconds["total"])
+        self.assertTrue(plan["fits"])
+        self.assertLess(plan["peak_memory_bytes"], 0.9 * 22 * 2**30)
+        # q, k, v, o, gate, up and down of 32 layers in NF4: half a byte and a 64th of one a weight, and a little.
+        projections = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
+        self.assertGreater(memory["weights"], projections * (0.5 + 1 / 64))
+        self.assertLess(memory["weights"], projections * 0.5 + 32000 * 4096 * 2 + 2**29)
+        # 64 sequences a step, 2 FLOPs a weight and token, 1e11 a second.
+        self.assertAlmostEqual(seconds["linears_forward"], 64 * 2 * projections * 98304 / 1e11, places=0)
+
+    def test_half_the_rates_take_twice_the_time(self):
+        slow = self.folder / "slow.json"
+        slow.write_text(json.dumps({name: rate / 2 for name, rate in RATES.items()}))
+        fast, slow = self.plan(), self.plan(rates=slow)
+        self.assertEqual(fast["memory"], slow["memory"])
+        self.assertAlmostEqual(slow["run_seconds"] / fast["run_seconds"], 2)
+
+    def test_sweeps_lengths_and_draws_them(self):
+        picture = self.folder / "plan.svg"
+        lengths = self.plan("--length", "8K,32K,128K", "--out", picture)["lengths"]
+        self.assertEqual([plan["stages"][0]["seq_len"] for plan in lengths], [8192, 32768, 131072])
+        seconds = [plan["stages"][0]["step_seconds"]["total"] for plan in lengths]
+        self.assertEqual(seconds, sorted(seconds))
+        texts = [text.text for text in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")]
+        for label in ("8K", "32K", "128K"):
+            self.assertIn(label, texts)
+
+    def test_names_what_makes_it_fit(self):
+        arguments = "model.quantization=none", "memory.recompute=selective", "memory.weights=resident"
+        plan = self.plan(*arguments)
+        self.assertFalse(plan["fits"])
+        changes = [remedy["change"] for remedy in plan["remedies"]]
+        self.assertIn("memory: auto in its other keys, model.quantization=nf4", changes)
+        shorter = self.plan(*arguments, f"train.seq_len={plan['longest_context'] + 1024}")
+        self.assertFalse(shorter["fits"])
+        text = run(*self.command(*arguments))
+        self.assertIn("fits     no", text)
+        self.assertIn("model.quantization=nf4", text)
+
+    def test_refuses_rates_it_cannot_use(self):
+        wrong = self.folder / "wrong.json"
+        wrong.write_text(json.dumps({**RATES, "head_gflops": -3}))
+        message = refusal(*self.command(rates=wrong), code=2)
+        self.assertIn("head_gflops", message)
+        self.assertIn("-3", message)
+
+
+if __name__ == "__main__":
+    known, rest = command_line().parse_known_args()
+    LONGSPAN = known.longspan
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
