@@ -1,5 +1,6 @@
 #include "data/document_source.h"
 
+#include <charconv>
 #include <string_view>
 
 #include "data/byte_stream.h"
@@ -65,7 +66,34 @@ class Reader {
 
 bool is_jsonl(const fs::path& path) {
   fs::path name = path.filename();
-  return (name.extension() == ".jsonl" ? name : name.stem()).extension() == ".jsonl";
+  if (name.extension() == ".gz" || name.extension() == ".zst") name = name.stem();
+  return name.extension() == ".jsonl";
+}
+
+/// Turns escapes of what no text may hold into \ufffd, and says how many: \u0000, which stands in
+/// what was extracted from PDFs, and half of a surrogate pair, which is left where a text was cut.
+int64_t repair_escapes(std::string& json) {
+  auto unit = [&](size_t at) {  // of an escape \uXXXX; 1 when there is none
+    uint16_t value = 1;
+    if (at + 6 > json.size() || json.compare(at, 2, "\\u") != 0) return value;
+    const char* end = &json[at] + 6;
+    uint16_t parsed = 0;
+    if (std::from_chars(end - 4, end, parsed, 16).ptr == end) value = parsed;
+    return value;
+  };
+  auto high = [](uint16_t value) { return value >> 10 == 0xD800 >> 10; };
+  auto low = [](uint16_t value) { return value >> 10 == 0xDC00 >> 10; };
+  int64_t replaced = 0;
+  for (size_t at = 0; (at = json.find('\\', at)) != json.npos; at += 2) {
+    const uint16_t value = unit(at);
+    if (high(value) && low(unit(at + 6))) {
+      at += 6;
+    } else if (value == 0 || high(value) || low(value)) {
+      json.replace(at + 2, 4, "fffd");
+      ++replaced;
+    }
+  }
+  return replaced;
 }
 
 std::string record_text(const std::string& line, const std::string& key, const std::string& place) {
@@ -124,6 +152,8 @@ class FileDocuments : public DocumentSource {
         if (line_ == 1) drop_byte_order_mark(*line);
         if (line->find_first_not_of(" \t\r") == line->npos) continue;
         std::string place = fmt::format("{}:{}", path, line_);
+        repair(*line);
+        replaced_ += repair_escapes(*line);
         return Document{place, record_text(*line, options_.text_key, place), 0};
       }
       close();
@@ -154,6 +184,9 @@ class FileDocuments : public DocumentSource {
            document.name, nul);
     }
     drop_byte_order_mark(text);
+    repair(text);
+  }
+  void repair(std::string& text) {
     if (valid_utf8_prefix(text) == text.size()) return;
     auto repaired = repair_utf8(text);
     text = std::move(repaired.text);

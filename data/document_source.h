@@ -22,7 +22,8 @@ class DocumentSource {
   virtual std::optional<Document> next() = 0;
   /// Documents of white space alone, which next() passes over.
   virtual int64_t empty_documents() const = 0;
-  /// Sequences of bytes that were no UTF-8, over all documents so far.
+  /// Sequences of bytes that were no UTF-8, and escapes "\u0000" or of half a surrogate pair in a
+  /// .jsonl, each of which became U+FFFD, over all documents so far.
   virtual int64_t replaced_sequences() const = 0;
 };
 

@@ -87,6 +87,21 @@ int64_t total_bytes(const std::vector<fs::path>& files) {
   return sum;
 }
 
+/// The same signal once more ends the process at once, where a long document keeps it.
+void install_stop_signals() {
+  struct sigaction action = {};
+  action.sa_handler = [](int signal) { stop_signal = signal; };
+  action.sa_flags = SA_RESTART | SA_RESETHAND;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+void throw_if_stopped() {
+  if (stop_signal == 0) return;
+  fail(stop_signal == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated,
+       "prepare: stopped by a signal; nothing was written");
+}
+
 std::optional<int32_t> eos_to_add(const cxxopts::ParseResult& parsed, const TextModel& model) {
   bool add = parsed.count("add-eos") > 0, none = parsed.count("no-eos") > 0;
   if (add && none) fail(ExitCode::kUsage, "--add-eos and --no-eos contradict each other");
@@ -100,10 +115,7 @@ Tally write_store(DocumentSource& source, const TextModel& model, std::optional<
                   TokenStoreWriter& writer, Progress& progress) {
   Tally tally;
   while (auto document = source.next()) {
-    if (stop_signal != 0) {
-      fail(stop_signal == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated,
-           "prepare: stopped by a signal; nothing was written");
-    }
+    throw_if_stopped();
     auto ids = model.tokenizer->encode(document->text);
     if (eos) ids.push_back(*eos);
     writer.append(document->name, ids);
@@ -111,6 +123,7 @@ Tally write_store(DocumentSource& source, const TextModel& model, std::optional<
     progress.show(tally);
   }
   show_progress("");
+  throw_if_stopped();  // within the last document
   return tally;
 }
 
@@ -120,8 +133,8 @@ void warn_about(const DocumentSource& source) {
   }
   if (int64_t replaced = source.replaced_sequences(); replaced > 0) {
     log_warning(
-        fmt::format("{} sequences of bytes were no UTF-8 and became U+FFFD; convert the "
-                    "text with iconv if it is in another encoding",
+        fmt::format("{} sequences were no UTF-8, or \\u0000 or half a surrogate pair in a record, "
+                    "and became U+FFFD; convert the text with iconv if it is in another encoding",
                     human_count(replaced)));
   }
 }
@@ -205,8 +218,7 @@ int prepare_command(int argc, char** argv) {
   auto model = open_text_model((*parsed)["model"].as<std::string>());
   auto eos = eos_to_add(*parsed, model);
 
-  std::signal(SIGINT, [](int signal) { stop_signal = signal; });
-  std::signal(SIGTERM, [](int signal) { stop_signal = signal; });
+  install_stop_signals();
   Progress progress(total_bytes(files));
   DocumentOptions document_options;
   document_options.text_key = (*parsed)["text-key"].as<std::string>();
