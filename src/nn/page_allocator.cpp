@@ -26,7 +26,7 @@ size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
 /// Memory and swap that the machine has left.
 size_t left_bytes() {
-  const int64_t available = available_memory_bytes();
+  const int64_t available = machine_available_bytes();
   if (available == 0) return std::numeric_limits<size_t>::max();  // not known
   return static_cast<size_t>(available + free_swap_bytes());
 }

@@ -14,7 +14,8 @@ namespace longspan {
 ///
 /// A tensor that needs more than the machine has left (memory and swap) is a c10::OutOfMemoryError:
 /// the kernel would promise the pages, and kill the process that touches them. What tensors were
-/// promised and have not touched is not counted, nor is the limit of a container.
+/// promised and have not touched is not counted, nor is the limit of a container, which the plan
+/// looks at: reading it takes too long for each tensor.
 ///
 /// For the life of the process, at once for tensors that are made from now on. Call it any number
 /// of times.

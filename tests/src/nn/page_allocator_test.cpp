@@ -86,7 +86,7 @@ TEST_F(PageAllocator, KeepsWhatEachThreadWrote) {
 }
 
 TEST_F(PageAllocator, MoreThanTheMachineHasIsAnErrorAndNotTheEndOfTheProcess) {
-  for (int64_t bytes : {available_memory_bytes() + free_swap_bytes() + (kMiB << 12), kMiB << 30}) {
+  for (int64_t bytes : {machine_available_bytes() + free_swap_bytes() + (kMiB << 12), kMiB << 30}) {
     try {
       bytes_of(bytes);
       ADD_FAILURE() << "no error for " << bytes;
