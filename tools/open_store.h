@@ -9,7 +9,8 @@
 namespace longspan {
 
 /// Opens a token store for this model. Throws Error(kData) when it was made with another tokenizer;
-/// warns when the model has none to compare with.
+/// where the model has none to compare with, warns, or throws when the store's vocabulary is
+/// larger.
 std::shared_ptr<const TokenStore> open_store(const std::string& path, const ModelSource& model);
 
 }  // namespace longspan

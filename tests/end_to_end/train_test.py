@@ -334,6 +334,16 @@ class TrainTest(unittest.TestCase):
         self.assertIn(result.returncode, (4, 5), result.stderr)
         self.assertIn("tokenizer", result.stderr)
 
+    def test_a_store_of_a_larger_vocabulary_than_the_model_embeds_is_exit_4(self):
+        bare = self.folder / "bare"
+        bare.mkdir()
+        shutil.copy(self.folder / "base" / "model.safetensors", bare)
+        config = json.loads((self.folder / "base" / "config.json").read_text())
+        (bare / "config.json").write_text(json.dumps({**config, "vocab_size": 200}))
+        tokens = Tokenizer.from_file(str(self.folder / "base" / "tokenizer.json")).get_vocab_size()
+        self.fails(4, "train", self.recipe("run-bare"), f"model.path={bare}",
+                   says=["tokens.h5", f"{tokens} tokens", f"{bare} embeds 200"])  # fmt: skip
+
     def test_bad_texts_are_exit_4_and_leave_no_store(self):
         contents = {"empty": b"", "binary": bytes(range(256)) * 40, "zeros": bytes(5000)}
         for name, content in contents.items():
