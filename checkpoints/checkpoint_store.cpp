@@ -46,6 +46,17 @@ std::optional<fs::path> CheckpointStore::newest() const {
   return place(all.back());
 }
 
+std::vector<fs::path> CheckpointStore::set_aside_after(int64_t step) const {
+  std::vector<fs::path> aside;
+  for (int64_t later : steps()) {
+    if (later <= step) continue;
+    aside.push_back(place(later).string() + ".old");
+    fs::remove_all(aside.back());
+    fs::rename(place(later), aside.back());
+  }
+  return aside;
+}
+
 void CheckpointStore::keep_last(int64_t count) const {
   auto all = steps();
   auto surplus = std::max<int64_t>(0, static_cast<int64_t>(all.size()) - count);

@@ -17,6 +17,9 @@ class CheckpointStore {
   std::filesystem::path place(int64_t step) const;
   std::vector<int64_t> steps() const;  // ascending
   std::optional<std::filesystem::path> newest() const;
+  /// Renames those beyond `step` to step-000300.old, in place of an older one: a run that goes on
+  /// from `step` would find them as its newest. Returns what they are called now.
+  std::vector<std::filesystem::path> set_aside_after(int64_t step) const;
   /// Removes all but the `count` newest, and what a killed run left half-written.
   void keep_last(int64_t count) const;
 

@@ -39,9 +39,6 @@ std::vector<int64_t> shuffled_order(int64_t size, uint64_t seed, int64_t epoch) 
 
 Loader::Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options)
     : store_(std::move(store)), options_(options) {
-  if (options.batch_size < 1) {
-    fail(ExitCode::kData, "loader: batch_size is {}, expected at least 1", options.batch_size);
-  }
   sequences_ = pack(store_->documents(), options.packer, &report_);
   if (!sequences_.empty()) return;
   int64_t longest = 0;
@@ -81,15 +78,15 @@ void Loader::append(const PackedSequence& sequence, Batch& batch) const {
   batch.document_ids.insert(batch.document_ids.end(), static_cast<size_t>(padding), document);
 }
 
-Batch Loader::batch(int64_t index) const {
+Batch Loader::batch(int64_t first_row, int64_t rows) const {
   Batch batch;
-  batch.rows = options_.batch_size;
+  batch.rows = rows;
   batch.seq_len = options_.packer.seq_len;
   auto size = static_cast<size_t>(batch.rows * batch.seq_len);
   for (auto* field : {&batch.input_ids, &batch.labels, &batch.position_ids, &batch.document_ids}) {
     field->reserve(size);
   }
-  for (int64_t r = 0; r < batch.rows; ++r) append(row(index * batch.rows + r), batch);
+  for (int64_t r = 0; r < batch.rows; ++r) append(row(first_row + r), batch);
   return batch;
 }
 

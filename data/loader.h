@@ -13,21 +13,20 @@ namespace longspan {
 
 struct LoaderOptions {
   PackerOptions packer;
-  int64_t batch_size = 1;
   uint64_t seed = 0;
   bool shuffle = true;  // a new order each epoch, drawn from seed and epoch
 };
 
-/// Batches as a pure function of their index: batch(i) is the same in every run and with every
-/// standard library, so resuming at step N costs nothing and needs no state but N. Row r of batch i
-/// is row i * batch_size + r of the endless sequence of epochs. Thread-safe.
+/// Batches of the endless sequence of epochs, as a pure function of their rows: the same in every
+/// run and with every standard library, so resuming at step N costs nothing and needs no state but
+/// N. Thread-safe.
 class Loader {
  public:
   /// Throws Error(kData) when the store yields no sequence, and says how long its longest document
   /// is.
   Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options);
 
-  Batch batch(int64_t index) const;
+  Batch batch(int64_t first_row, int64_t rows = 1) const;
   int64_t sequences() const { return report_.sequences; }  // rows an epoch
   const PackingReport& report() const { return report_; }
 

@@ -7,6 +7,7 @@
 #include "recipes/recipe_plan.h"
 #include "recipes/yaml.h"
 #include "src/core/atomic_file.h"
+#include "src/core/folder_lock.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/nn/page_allocator.h"
@@ -41,12 +42,11 @@ struct Inputs {
 
 std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
                                           std::shared_ptr<const TokenStore> store, int64_t seq_len,
-                                          int64_t batch_size, bool shuffle) {
+                                          bool shuffle) {
   LoaderOptions options;
   options.packer = {.seq_len = seq_len,
                     .min_document_tokens = recipe.data.min_document_tokens,
                     .only_full_passages = recipe.data.only_full_passages};
-  options.batch_size = batch_size;
   options.seed = recipe.train.seed;
   options.shuffle = shuffle;
   return std::make_shared<const Loader>(std::move(store), options);
@@ -59,14 +59,11 @@ Inputs open_inputs(const Recipe& recipe) {
   check_recipe_against_model(recipe, inputs.config);
   inputs.store = open_store(recipe.data.path, *inputs.model);
 
-  std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Loader>> shared;
+  std::map<int64_t, std::shared_ptr<const Loader>> shared;  // by seq_len
   int64_t longest = 0;
   for (const auto& stage : recipe.stages) {
-    auto& loader = shared[{stage.seq_len, stage.batch_size}];
-    if (!loader) {
-      loader =
-          make_loader(recipe, inputs.store, stage.seq_len, stage.batch_size, recipe.data.shuffle);
-    }
+    auto& loader = shared[stage.seq_len];
+    if (!loader) loader = make_loader(recipe, inputs.store, stage.seq_len, recipe.data.shuffle);
     inputs.loaders.push_back(loader);
     longest = std::max(longest, stage.seq_len);
   }
@@ -74,7 +71,7 @@ Inputs open_inputs(const Recipe& recipe) {
   if (!validation.path.empty()) {
     int64_t seq_len = validation.seq_len > 0 ? validation.seq_len : longest;
     inputs.validation =
-        make_loader(recipe, open_store(validation.path, *inputs.model), seq_len, 1, false);
+        make_loader(recipe, open_store(validation.path, *inputs.model), seq_len, false);
   }
   return inputs;
 }
@@ -244,8 +241,10 @@ int train_command(int argc, char** argv) {
   Inputs inputs = open_inputs(recipe);
   const Plan plan = plan_recipe(recipe, inputs, resumes);
   const fs::path folder = recipe.output_dir;
+  std::optional<FolderLock> lock;  // two runs would remove each other's checkpoints
   if (!dry_run) {
     fs::create_directories(folder);
+    lock.emplace(folder);
     log_to_file(folder / "log.txt");
   }
   show_banner(recipe, inputs, plan);

@@ -34,7 +34,7 @@ class Observer {
   virtual ~Observer() = default;
   virtual void run_begins(Trainer&) {}
   virtual void step_ended(Trainer&, StepRecord&) {}
-  /// After the last step, or after stop(); not after an error.
+  /// After the last step, after stop(), or where a loss is not finite; not after another error.
   virtual void run_ended(Trainer&) {}
 };
 

@@ -21,13 +21,13 @@ int64_t total_tokens(const std::vector<Stage>& stages) {
 }
 
 StagePosition stage_position(const std::vector<Stage>& stages, int64_t step) {
-  int64_t batches = 0;
+  int64_t rows = 0;
   for (size_t i = 0; i < stages.size(); ++i) {
     if (step < stages[i].steps) {
-      return {i, batches + step * stages[i].gradient_accumulation_steps, step == 0};
+      return {i, rows + step * stages[i].rows_per_step(), step == 0};
     }
     step -= stages[i].steps;
-    batches += stages[i].steps * stages[i].gradient_accumulation_steps;
+    rows += stages[i].steps * stages[i].rows_per_step();
   }
   throw std::logic_error("a step beyond the last stage");
 }

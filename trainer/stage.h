@@ -21,16 +21,17 @@ struct Stage {
   std::shared_ptr<const RopeScaling> rope = nullptr;            // null: the base model's own
   OnScaled on_scaled = OnScaled::kError;                        // for `rope` on a scaled base
 
-  int64_t tokens_per_step() const { return batch_size * gradient_accumulation_steps * seq_len; }
+  int64_t rows_per_step() const { return batch_size * gradient_accumulation_steps; }
+  int64_t tokens_per_step() const { return rows_per_step() * seq_len; }
 };
 
 int64_t total_steps(const std::vector<Stage>& stages);
 int64_t total_tokens(const std::vector<Stage>& stages);
 
 struct StagePosition {
-  size_t stage = 0;         // index
-  int64_t first_batch = 0;  // of the loader; counts on through the stages, so that no text repeats
-  bool begins = false;      // whether this is the stage's first step
+  size_t stage = 0;       // index
+  int64_t first_row = 0;  // of the loader; counts on through the stages, so that no text repeats
+  bool begins = false;    // whether this is the stage's first step
 };
 
 /// Where the step after `step` finished ones stands; a pure function. `step` < total_steps.

@@ -25,15 +25,13 @@ double seconds_since(Clock::time_point start) {
 
 void require_finite(const StepRecord& record, const StagePosition& position, const Stage& stage) {
   if (std::isfinite(record.loss) && std::isfinite(record.grad_norm)) return;
-  fail(ExitCode::kNonFinite,
-       "step {}: loss {}, gradient norm {} on batches {} to {} (rows {} to {} of the shuffled "
-       "sequences of {} tokens); the weights are those of step {}; lower optimizer.lr, lengthen "
-       "lr_schedule.warmup_steps or set model.dtype to float32",
-       record.step, record.loss, record.grad_norm, position.first_batch,
-       position.first_batch + stage.gradient_accumulation_steps - 1,
-       position.first_batch * stage.batch_size,
-       (position.first_batch + stage.gradient_accumulation_steps) * stage.batch_size - 1,
-       stage.seq_len, record.step - 1);
+  fail(
+      ExitCode::kNonFinite,
+      "step {}: loss {}, gradient norm {} on rows {} to {} of the shuffled sequences of {} tokens; "
+      "the weights are those of step {}; lower optimizer.lr, lengthen lr_schedule.warmup_steps or "
+      "set model.dtype to float32",
+      record.step, record.loss, record.grad_norm, position.first_row,
+      position.first_row + stage.rows_per_step() - 1, stage.seq_len, record.step - 1);
 }
 
 TrainerOptions resolved(TrainerOptions options) {
@@ -80,11 +78,19 @@ Trainer& Trainer::add(std::unique_ptr<Observer> observer) {
 
 void Trainer::run() {
   for (auto& observer : observers_) observer->run_begins(*this);
-  while (step_ < total_steps(stages_) && !stopped_) {
-    StepRecord record = train_step();
-    for (auto& observer : observers_) observer->step_ended(*this, record);
+  const auto end = [&] {
+    for (auto& observer : observers_) observer->run_ended(*this);
+  };
+  try {
+    while (step_ < total_steps(stages_) && !stopped_) {
+      StepRecord record = train_step();
+      for (auto& observer : observers_) observer->step_ended(*this, record);
+    }
+  } catch (const Error& e) {
+    if (e.code() == ExitCode::kNonFinite) end();  // the weights before it are worth keeping
+    throw;
   }
-  for (auto& observer : observers_) observer->run_ended(*this);
+  end();
 }
 
 StepRecord Trainer::train_step() {
@@ -97,7 +103,8 @@ StepRecord Trainer::train_step() {
   double loss = 0;
   int64_t labelled_tokens = 0;
   for (int64_t i = 0; i < stage.gradient_accumulation_steps; ++i) {
-    Batch batch = loaders_[position.stage]->batch(position.first_batch + i);
+    Batch batch = loaders_[position.stage]->batch(position.first_row + i * stage.batch_size,
+                                                  stage.batch_size);
     at::Tensor sum = loss_sum(model_, batch, options_.loss_chunk_tokens);
     sum.backward();
     optimizer_.accumulate_gradients();

@@ -1,12 +1,6 @@
 #include "src/core/resumable_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <vector>
 
 #include "src/core/atomic_file.h"
@@ -72,25 +66,8 @@ ResumableFolder::ResumableFolder(fs::path place, const Json& made_from)
   if (status) {
     fail(ExitCode::kFailure, "{}: cannot create: {}", part_.string(), status.message());
   }
-  lock();
-  try {
-    begin(made_from);
-  } catch (...) {
-    close(lock_);
-    throw;
-  }
-}
-
-void ResumableFolder::lock() {
-  lock_ = open(part_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ < 0) {
-    fail(ExitCode::kFailure, "{}: cannot open: {}", part_.string(), std::strerror(errno));
-  }
-  // File systems that cannot lock give other errors; there the user keeps runs apart.
-  if (flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    close(lock_);
-    fail(ExitCode::kFailure, "{}: another process is writing it; wait for its end", part_.string());
-  }
+  lock_.emplace(part_);
+  begin(made_from);
 }
 
 void ResumableFolder::begin(const Json& made_from) {
@@ -111,11 +88,10 @@ void ResumableFolder::begin(const Json& made_from) {
 }
 
 ResumableFolder::~ResumableFolder() {
-  if (lock_ < 0) return;
+  if (!lock_) return;
   auto left = entries_of(part_);
   if (std::any_of(left.begin(), left.end(), is_finished)) {
     log_info(fmt::format("{}: keeps what is finished; the same command goes on", part_.string()));
-    close(lock_);
   } else {
     discard();
   }
@@ -124,15 +100,13 @@ ResumableFolder::~ResumableFolder() {
 void ResumableFolder::discard() {
   std::error_code ignored;
   fs::remove_all(part_, ignored);
-  close(lock_);
-  lock_ = -1;
+  lock_.reset();
 }
 
 void ResumableFolder::commit() {
   fs::remove(part_ / kMadeFrom);
   move_into_place(part_, place_);
-  close(lock_);
-  lock_ = -1;
+  lock_.reset();
 }
 
 void ResumableFolder::commit_file(const std::string& name) {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
+#include "src/core/folder_lock.h"
 #include "src/core/json.h"
 
 namespace longspan {
@@ -30,11 +32,10 @@ class ResumableFolder {
   void discard();
 
  private:
-  void lock();
   void begin(const Json& made_from);
 
   std::filesystem::path place_, part_;
-  int lock_ = -1;
+  std::optional<FolderLock> lock_;
 };
 
 /// What `path` holds as far as its directory entry tells: the name, size and time of change of the

@@ -57,6 +57,17 @@ TEST_F(Checkpoints, KeepsTheNewest) {
   EXPECT_THAT(store_.steps(), ElementsAre(3, 4));
 }
 
+TEST_F(Checkpoints, SetsAsideWhatIsBeyondAStep) {
+  for (int step : {1, 2, 3}) make(store_.place(step).filename());
+  make("step-000003.old");
+  make("step-000003.old/of the time before");
+  EXPECT_THAT(store_.set_aside_after(1),
+              ElementsAre(folder_ / "step-000002.old", folder_ / "step-000003.old"));
+  EXPECT_THAT(store_.steps(), ElementsAre(1));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "step-000003.old/of the time before"));
+  EXPECT_THAT(store_.set_aside_after(1), IsEmpty());
+}
+
 TEST_F(Checkpoints, RetentionClearsWhatAKilledRunLeft) {
   make("step-000003.part-77");
   make("notes");

@@ -27,11 +27,10 @@ std::shared_ptr<const TokenStore> counting_store(const TemporaryFolder& folder,
 
 TEST(Loader, LabelsEachTokenWithTheNextOfItsDocument) {
   TemporaryFolder folder;
-  Loader loader(counting_store(folder, {40, 5, 6, 3}),
-                {.packer = {.seq_len = 16}, .batch_size = 2});
+  Loader loader(counting_store(folder, {40, 5, 6, 3}), {.packer = {.seq_len = 16}});
   int64_t labelled = 0;
   for (int64_t i = 0; i < 2; ++i) {
-    Batch batch = loader.batch(i);
+    Batch batch = loader.batch(2 * i, 2);
     ASSERT_EQ(batch.input_ids.size(), 32u);
     ASSERT_EQ(batch.labels.size(), 32u);
     int64_t count = 0;
@@ -62,11 +61,11 @@ TEST(Loader, RestartsPositionsWithEachPieceAndSetsPaddingApart) {
 
 TEST(Loader, GivesEachRowOnceAnEpochInAnotherOrderEachTime) {
   TemporaryFolder folder;
-  Loader loader(counting_store(folder, {101}), {.packer = {.seq_len = 10}, .batch_size = 3});
+  Loader loader(counting_store(folder, {101}), {.packer = {.seq_len = 10}});
   ASSERT_EQ(loader.sequences(), 10);
   std::vector<int64_t> order;  // batches of 3 from epochs of 10: some span two
   for (int64_t i = 0; i < 10; ++i) {
-    Batch batch = loader.batch(i);
+    Batch batch = loader.batch(3 * i, 3);
     for (size_t r = 0; r < 3; ++r) order.push_back(batch.input_ids[r * 10] / 10);
   }
   std::vector<std::vector<int64_t>> epochs;
@@ -81,13 +80,13 @@ TEST(Loader, GivesEachRowOnceAnEpochInAnotherOrderEachTime) {
 TEST(Loader, IsAPureFunctionOfTheIndex) {
   TemporaryFolder folder;
   auto store = counting_store(folder, {300, 40, 7});
-  LoaderOptions options{.packer = {.seq_len = 16}, .batch_size = 2, .seed = 5};
+  LoaderOptions options{.packer = {.seq_len = 16}, .seed = 5};
   Loader one(store, options), other(store, options);
   std::map<int64_t, std::vector<int64_t>> ids;
-  for (int64_t i = 0; i < 30; ++i) ids[i] = one.batch(i).input_ids;
-  for (int64_t i = 29; i >= 0; --i) EXPECT_EQ(other.batch(i).input_ids, ids[i]) << i;
+  for (int64_t i = 0; i < 30; ++i) ids[i] = one.batch(i, 2).input_ids;
+  for (int64_t i = 29; i >= 0; --i) EXPECT_EQ(other.batch(i, 2).input_ids, ids[i]) << i;
   options.seed = 6;
-  EXPECT_NE(Loader(store, options).batch(0).input_ids, ids[0]);
+  EXPECT_NE(Loader(store, options).batch(0, 2).input_ids, ids[0]);
 }
 
 TEST(Loader, ShufflesAlikeWithEveryStandardLibrary) {

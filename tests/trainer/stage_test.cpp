@@ -39,12 +39,10 @@ TEST(Stage, EachStepBelongsToOneStage) {
   EXPECT_EQ(stages, (std::vector<size_t>{0, 0, 0, 1, 2, 2}));
 }
 
-TEST(Stage, BatchesCountOnThroughTheStages) {
-  std::vector<int64_t> batches;
-  for (int step = 0; step < 6; ++step) {
-    batches.push_back(stage_position(kStages, step).first_batch);
-  }
-  EXPECT_EQ(batches, (std::vector<int64_t>{0, 2, 4, 6, 7, 12}));
+TEST(Stage, RowsCountOnThroughTheStages) {
+  std::vector<int64_t> rows;
+  for (int step = 0; step < 6; ++step) rows.push_back(stage_position(kStages, step).first_row);
+  EXPECT_EQ(rows, (std::vector<int64_t>{0, 2, 4, 6, 10, 15}));
 }
 
 TEST(Stage, ThereIsNoStepBeyondTheLastStage) {

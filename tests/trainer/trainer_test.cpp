@@ -61,10 +61,9 @@ class TrainerRun : public testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  std::shared_ptr<const Loader> loader(int64_t seq_len, int64_t batch_size) {
+  std::shared_ptr<const Loader> loader(int64_t seq_len) {
     LoaderOptions options;
     options.packer.seq_len = seq_len;
-    options.batch_size = batch_size;
     options.seed = 7;
     return std::make_shared<const Loader>(store_, options);
   }
@@ -77,7 +76,7 @@ class TrainerRun : public testing::Test {
 
   std::unique_ptr<Trainer> trainer(CausalLm& model, const std::vector<Stage>& stages) {
     std::vector<std::shared_ptr<const Loader>> loaders;
-    for (const auto& stage : stages) loaders.push_back(loader(stage.seq_len, stage.batch_size));
+    for (const auto& stage : stages) loaders.push_back(loader(stage.seq_len));
     auto made = std::make_unique<Trainer>(model, stages, loaders, options_);
     made->add(std::make_unique<Recorder>(records_));
     return made;
@@ -190,10 +189,37 @@ TEST_F(TrainerRun, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ExitCode::kNonFinite);
     EXPECT_THAT(e.what(), testing::HasSubstr("step 1: loss nan"));
-    EXPECT_THAT(e.what(), testing::HasSubstr("batches 0 to 0"));
+    EXPECT_THAT(e.what(), testing::HasSubstr("rows 0 to 0"));
   }
   EXPECT_TRUE(at::equal(run->optimizer().weights()[0].master, before));
   EXPECT_TRUE(records_.empty());
+}
+
+TEST_F(TrainerRun, ANonFiniteLossSavesTheWeightsBeforeIt) {
+  class Break : public Observer {
+    void step_ended(Trainer& trainer, StepRecord& record) override {
+      if (record.step < 2) return;
+      trainer.model().visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
+        if (name == "model.layers.1.mlp.up_proj.weight") parameter.fill_(std::nan(""));
+      });
+    }
+  };
+  auto tiny = model();
+  auto run = trainer(*tiny, one_stage(5));
+  run->add(checkpointing({})).add(std::make_unique<Break>());
+  EXPECT_THROW(run->run(), Error);
+  EXPECT_THAT(CheckpointStore(folder_ / "checkpoints").steps(), testing::ElementsAre(2));
+}
+
+TEST_F(TrainerRun, GoingOnFromAnOlderCheckpointSetsTheLaterOnesAside) {
+  auto first = model(), second = model();
+  trainer(*first, one_stage(4))->add(checkpointing({.every_steps = 1, .keep_last = 3})).run();
+  const CheckpointStore store(folder_ / "checkpoints");
+  auto again = trainer(*second, one_stage(4));
+  again->resume(read_train_state(store.place(2)));
+  again->add(checkpointing({.keep_last = 1})).add(std::make_unique<StopAfter>(1)).run();
+  EXPECT_THAT(store.steps(), testing::ElementsAre(3));
+  EXPECT_TRUE(fs::exists(folder_ / "checkpoints" / "step-000004.old"));
 }
 
 TEST_F(TrainerRun, SavesBySteps) {
@@ -223,10 +249,10 @@ TEST_F(TrainerRun, ValidatesEverySoManyStepsAndAtTheEndWithoutDisturbing) {
   records_.clear();
 
   std::vector<StepRecord> with_validation;
-  std::vector<std::shared_ptr<const Loader>> loaders = {loader(32, 2), loader(96, 1)};
+  std::vector<std::shared_ptr<const Loader>> loaders = {loader(32), loader(96)};
   Trainer run(*watched, two_stages(), loaders, options_);
   ValidationOptions options{.every_steps = 4, .sequences = 2};
-  run.add(std::make_unique<Validation>(options, loader(96, 1)))
+  run.add(std::make_unique<Validation>(options, loader(96)))
       .add(std::make_unique<Recorder>(with_validation))
       .run();
   EXPECT_EQ(losses(with_validation), expected);

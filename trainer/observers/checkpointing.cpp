@@ -19,6 +19,10 @@ Checkpointing::Checkpointing(CheckpointStore store, const CheckpointingOptions& 
 void Checkpointing::run_begins(Trainer& trainer) {
   saved_step_ = trainer.step();
   saved_at_ = std::chrono::steady_clock::now();
+  for (const auto& path : store_.set_aside_after(saved_step_)) {
+    log_warning(fmt::format("{}: of a run that went further; this one goes on from step {}",
+                            path.string(), saved_step_));
+  }
 }
 
 void Checkpointing::step_ended(Trainer& trainer, StepRecord& record) {

@@ -17,7 +17,8 @@ struct CheckpointingOptions {
 };
 
 /// Saves the PEFT adapter (from the float32 masters), config.json of the extended model and the
-/// train state: every so often, and always at the end of run().
+/// train state: every so often, and always at the end of run(). Checkpoints beyond the step that
+/// the run begins with are set aside.
 class Checkpointing : public Observer {
  public:
   /// `identity`: see TrainState. `base_model_name_or_path` goes into adapter_config.json.
