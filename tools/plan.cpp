@@ -99,7 +99,12 @@ void print(const Answer& found) {
   fmt::print("saved    checkpoints of {}{}\n", found.checkpoints.to_string(),
              found.checkpoints.fits() ? "" : ", which is too little");
   fmt::print("longest  {} tokens fit in memory\n", human_count(found.longest_context));
-  if (!found.sweep.empty()) fmt::print("{}", text_table(sweep_table(found.sweep)));
+  if (found.sweep.empty()) return;
+  fmt::print("{}", text_table(sweep_table(found.sweep)));
+  for (const Plan& swept : found.sweep) {
+    fmt::print("  {:<6} {}\n", length_label(swept.stages.front().stage.seq_len),
+               describe_memory(swept));
+  }
 }
 
 }  // namespace

@@ -201,8 +201,8 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   if (memory.offload == Offload::kDisk) {
     plan.disk = std::max<int64_t>(0, stored - *memory.offload_ram);
     stored -= plan.disk;
-    // Two being written or one read ahead, and those taken by the block at work.
-    if (plan.disk > 0) under_way = 3 * std::max(t.hidden(), t.queries());
+    // Those that the block at work has taken, and one read ahead where a layer comes after it.
+    if (plan.disk > 0) under_way = (recomputed > 1 ? 3 : 2) * std::max(t.hidden(), t.queries());
   }
   plan.stored = stored;
   plan.kept = stored + recomputed * kept.beside + (layers - recomputed) * whole.beside;

@@ -127,14 +127,14 @@ Table time_table(const Plan& plan) {
 
 Table sweep_table(const std::vector<Plan>& plans) {
   Table table{.title = "by length",
-              .header = {"length", "peak", "disk", "step, slowest stage", "run", "fits", "memory"}};
+              .header = {"length", "peak", "disk", "step, slowest stage", "run", "fits"}};
   for (const Plan& plan : plans) {
     double slowest = 0;
     for (const auto& planned : plan.stages) slowest = std::max(slowest, planned.step.total());
     table.rows.push_back(
         {length_label(plan.stages.front().stage.seq_len), shown(plan.peak().total()),
          plan.disk_bytes() > 0 ? shown(plan.disk_bytes()) : "none", seconds_shown(slowest),
-         seconds_shown(plan.run_seconds()), plan.fits() ? "yes" : "no", describe_memory(plan)});
+         seconds_shown(plan.run_seconds()), plan.fits() ? "yes" : "no"});
   }
   return table;
 }
