@@ -57,6 +57,7 @@ fs::path offload_directory(const Recipe& recipe) {
 
 Machine this_machine(const Recipe& recipe, const KernelRates& rates) {
   return {.rates = rates,
+          .usual = usual_rates(),
           .available_bytes = available_memory_bytes(),
           .available_disk_bytes = free_disk_bytes(offload_directory(recipe))};
 }

@@ -107,7 +107,7 @@ MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
 
 Plan plan_recipe(Recipe& recipe, const Inputs& inputs, bool resumes) {
   const RunShape shape = run_shape(recipe, inputs.config, inputs.model.get());
-  const Machine machine = this_machine(recipe, KernelRates());
+  const Machine machine = this_machine(recipe, usual_rates());
   const MemoryOptions asked = memory_asked(recipe, resumes);
   Plan plan = plan_run(shape, recipe.stages, asked, machine);
   if (!plan.fits()) {

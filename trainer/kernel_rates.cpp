@@ -14,6 +14,7 @@
 
 #include "src/attention/attention.h"
 #include "src/core/fields.h"
+#include "src/core/processor.h"
 #include "src/nn/spill_file.h"
 #include "src/nn/swiglu.h"
 
@@ -184,6 +185,17 @@ void measure_disk(const std::filesystem::path& directory, KernelRates& rates) {
 }
 
 }  // namespace
+
+KernelRates usual_rates() {
+  if (processor() == Processor::kAvx512Bf16) return {};
+  // Two cores of an AMD EPYC with AVX2 (docs/performance.md).
+  return {.linear_gflops = 140,
+          .linear_backward_gflops = 140,
+          .head_gflops = 130,
+          .attention_forward_gflops = 135,
+          .attention_backward_gflops = 130,
+          .elementwise_gb_per_second = 13};
+}
 
 KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stages,
                           const std::filesystem::path& directory) {

@@ -9,7 +9,7 @@
 namespace longspan {
 
 /// What this machine reaches with the kernels of a training step. The defaults are those of two
-/// cores of an AMD EPYC with AVX-512 BF16 (docs/performance.md), to compare choices with.
+/// cores of an AMD EPYC with AVX-512 BF16 (docs/performance.md).
 struct KernelRates {
   double linear_gflops = 750;           // y = x W^T at the model's widths
   double linear_backward_gflops = 700;  // grad_x = grad_y W
@@ -18,6 +18,9 @@ struct KernelRates {
   double elementwise_gb_per_second = 25;  // read and written by RMSNorm, SwiGLU and their like
   double disk_write_gb_per_second = 1, disk_read_gb_per_second = 1;
 };
+
+/// Those of two cores of this kind of processor, to compare choices with where nothing is measured.
+KernelRates usual_rates();
 
 /// Measures them in a few seconds with the threads LibTorch has now: at the model's widths (wide
 /// ones with fewer features), attention as the stages have it (where that takes long with fewer

@@ -192,7 +192,7 @@ Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const Mem
                       fits ? *plan.memory.chunk_tokens != 0 : false, bytes);
   };
   Machine compared = machine;
-  compared.rates = KernelRates();
+  compared.rates = machine.usual;
   std::optional<Plan> best;
   for (const MemoryOptions& memory : candidates(shape, stages, asked, machine)) {
     Plan plan = plan_with(shape, stages, memory, compared);

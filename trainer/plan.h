@@ -30,16 +30,17 @@ struct Plan {
   bool fits(double part = 0.9) const;
 };
 
-/// What `available` and `rates` say of the machine.
+/// What a run is planned for.
 struct Machine {
-  KernelRates rates;
+  KernelRates rates;       // for the time it will take
+  KernelRates usual = {};  // to choose by
   int64_t available_bytes = 0;
   std::optional<int64_t> available_disk_bytes;
 };
 
 /// Plans the stages. Of the combinations that `asked` leaves open the fastest that fits is chosen,
 /// of equally fast ones that of least memory, and the one of least memory when none fits. They are
-/// compared at KernelRates' own rates, so that train, which measures nothing, chooses what plan
+/// compared at the machine's usual rates, so that train, which measures nothing, chooses what plan
 /// said. What changes the numbers of a run is never chosen: optimizer_state_bits stay 32 unless
 /// given. A tenth of the available memory is left free; as many layers keep everything as half of
 /// it has room for.
