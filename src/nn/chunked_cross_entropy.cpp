@@ -134,10 +134,11 @@ at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weigh
                                const at::Tensor& labels, int64_t chunk_tokens) {
   at::NoGradGuard no_gradients;
   at::Tensor losses = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));
+  const at::Tensor in_order = labels.contiguous();
   visit_logits(hidden, weight, chunk_tokens, [&](int64_t begin, at::Tensor& logits) {
     int64_t rows = logits.size(0);
     losses.narrow(0, begin, rows)
-        .copy_(cross_entropy_rows(logits, labels.narrow(0, begin, rows), /*gradient=*/false));
+        .copy_(cross_entropy_rows(logits, in_order.narrow(0, begin, rows), /*gradient=*/false));
   });
   return losses;
 }

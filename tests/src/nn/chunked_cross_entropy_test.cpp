@@ -6,6 +6,8 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -137,6 +139,13 @@ TEST(TokenCrossEntropy, SumsToTheChunkedOne) {
   EXPECT_EQ(losses.size(0), 23);
   EXPECT_EQ(largest(losses.narrow(0, 4, 5)), 0);
   EXPECT_NEAR(losses.sum().item<float>(), reference_sum(c).item<float>(), 1e-3);
+}
+
+TEST(TokenCrossEntropy, TakesLabelsThatAreNotContiguous) {
+  Case c = random_case(at::kFloat);
+  const at::Tensor strided = at::stack({c.labels, at::zeros_like(c.labels)}, 1).select(1, 0);
+  EXPECT_TRUE(token_cross_entropy(c.hidden, c.weight, strided, 5)
+                  .equal(token_cross_entropy(c.hidden, c.weight, c.labels, 5)));
 }
 
 }  // namespace
