@@ -73,7 +73,7 @@ bool is_jsonl(const fs::path& path) {
 /// Turns escapes of what no text may hold into \ufffd, and says how many: \u0000, which stands in
 /// what was extracted from PDFs, and half of a surrogate pair, which is left where a text was cut.
 int64_t repair_escapes(std::string& json) {
-  auto unit = [&](size_t at) {  // of an escape \uXXXX; 1 when there is none
+  auto unit = [&](size_t at) {  // of an escape \u and four digits; 1: none
     uint16_t value = 1;
     if (at + 6 > json.size() || json.compare(at, 2, "\\u") != 0) return value;
     const char* end = &json[at] + 6;

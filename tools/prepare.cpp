@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <csignal>
 #include <map>
 
 #include "checkpoints/hf_exporter.h"
@@ -10,6 +9,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/core/stop_signal.h"
 #include "src/core/text.h"
 #include "tools/command.h"
 #include "tools/output_file.h"
@@ -24,8 +24,6 @@ namespace {
 constexpr std::string_view kExample =
     "  longspan prepare books/ 'more/*.jsonl.zst' --model models/SmolLM2-135M-Instruct \\\n"
     "    --out train.h5";
-
-volatile std::sig_atomic_t stop_signal = 0;
 
 /// What prepare has done so far.
 struct Tally {
@@ -87,19 +85,9 @@ int64_t total_bytes(const std::vector<fs::path>& files) {
   return sum;
 }
 
-/// The same signal once more ends the process at once, where a long document keeps it.
-void install_stop_signals() {
-  struct sigaction action = {};
-  action.sa_handler = [](int signal) { stop_signal = signal; };
-  action.sa_flags = SA_RESTART | SA_RESETHAND;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
-
 void throw_if_stopped() {
-  if (stop_signal == 0) return;
-  fail(stop_signal == SIGINT ? ExitCode::kInterrupted : ExitCode::kTerminated,
-       "prepare: stopped by a signal; nothing was written");
+  if (stop_signal() == 0) return;
+  fail(exit_code_of(stop_signal()), "prepare: stopped by a signal; nothing was written");
 }
 
 std::optional<int32_t> eos_to_add(const cxxopts::ParseResult& parsed, const TextModel& model) {
@@ -218,7 +206,7 @@ int prepare_command(int argc, char** argv) {
   auto model = open_text_model((*parsed)["model"].as<std::string>());
   auto eos = eos_to_add(*parsed, model);
 
-  install_stop_signals();
+  remember_stop_signals();
   Progress progress(total_bytes(files));
   DocumentOptions document_options;
   document_options.text_key = (*parsed)["text-key"].as<std::string>();

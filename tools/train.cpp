@@ -1,4 +1,3 @@
-#include <csignal>
 #include <filesystem>
 #include <map>
 
@@ -9,6 +8,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/folder_lock.h"
 #include "src/core/log.h"
+#include "src/core/stop_signal.h"
 #include "src/core/text.h"
 #include "src/nn/page_allocator.h"
 #include "tools/open_store.h"
@@ -176,12 +176,6 @@ void refuse_second_run(const Recipe& recipe) {
        recipe.output_dir);
 }
 
-int exit_code_of(int signal) {
-  if (signal == SIGINT) return static_cast<int>(ExitCode::kInterrupted);
-  if (signal == SIGTERM) return static_cast<int>(ExitCode::kTerminated);
-  return static_cast<int>(ExitCode::kOk);
-}
-
 int run(const Recipe& recipe, const Inputs& inputs, const std::optional<fs::path>& checkpoint) {
   const Json identity = run_identity(recipe, inputs);
   std::optional<TrainState> state;
@@ -218,7 +212,7 @@ int run(const Recipe& recipe, const Inputs& inputs, const std::optional<fs::path
     log_info(fmt::format("resumed {} at step {}", checkpoint->string(), trainer.step()));
   }
   trainer.run();
-  return exit_code_of(StopOnSignal::received());
+  return static_cast<int>(exit_code_of(stop_signal()));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "checkpoints/checkpoint_store.h"
 #include "checkpoints/peft_adapter.h"
 #include "src/core/error.h"
+#include "src/core/stop_signal.h"
 #include "src/core/text.h"
 #include "tests/support/tiny_llama.h"
 #include "trainer/observers/checkpointing.h"
@@ -306,7 +307,7 @@ TEST_F(TrainerRun, ASignalEndsTheRunAfterTheStepAndSaves) {
       .add(std::make_unique<Interrupt>())
       .add(std::make_unique<StopOnSignal>())
       .run();
-  EXPECT_EQ(StopOnSignal::received(), SIGTERM);
+  EXPECT_EQ(stop_signal(), SIGTERM);
   EXPECT_EQ(records_.size(), 1u);
   EXPECT_THAT(CheckpointStore(folder_ / "checkpoints").steps(), testing::ElementsAre(1));
 }

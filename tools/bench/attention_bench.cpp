@@ -1,19 +1,19 @@
-// Rates of causal_attention against LibTorch's scaled_dot_product_attention and a linear layer, in
-// one process.
+// Rates of the attention patterns against LibTorch's scaled_dot_product_attention and a linear
+// layer, in one process.
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/zeros.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <utility>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/attention.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -34,28 +34,15 @@ struct Shape {
   int64_t group_size;  // of full attention: the length
 };
 
-/// [1, H, T] int32: S2 shifts the second half of the heads by half a group.
-at::Tensor key_start_of(const Shape& shape) {
-  at::Tensor result = at::zeros({1, shape.query_heads, shape.length}, at::kInt);
-  auto* to = result.mutable_data_ptr<int32_t>();
-  const int64_t group = shape.group_size;
-  for (int64_t h = 0; h < shape.query_heads; ++h) {
-    const int64_t shift = shape.pattern == "s2" && h >= shape.query_heads / 2 ? group / 2 : 0;
-    for (int64_t i = 0; i < shape.length; ++i) {
-      *to++ = static_cast<int32_t>(std::max<int64_t>(0, (i + shift) / group * group - shift));
-    }
+std::shared_ptr<AttentionPattern> pattern_of(const Shape& shape) {
+  Json options{{"pattern", "full"}};
+  if (shape.pattern == "s2") {
+    options = {{"pattern", "shifted_sparse"}, {"group_size", shape.group_size}};
   }
-  return result;
-}
-
-double scored_pairs(const at::Tensor& key_start) {
-  const int64_t queries = key_start.size(2);
-  const auto* start = key_start.const_data_ptr<int32_t>();
-  double pairs = 0;
-  for (int64_t i = 0; i < key_start.numel(); ++i) {
-    pairs += static_cast<double>(i % queries - start[i] + 1);
-  }
-  return pairs;
+  Diagnostics diagnostics("bench attention");
+  auto pattern = read_attention_pattern(Fields(options, diagnostics));
+  diagnostics.throw_if_any(ExitCode::kUsage);
+  return pattern;
 }
 
 at::Tensor random_heads(int64_t rows, int64_t heads, int64_t length, int64_t head_dim) {
@@ -100,15 +87,18 @@ class Contender {
   double forward_seconds_ = 1e30, backward_seconds_ = 1e30;
 };
 
-Contender causal_attention_of(const Shape& shape) {
-  const at::Tensor key_start = key_start_of(shape);
+/// Without rotation, as SDPA.
+Contender pattern_contender(const Shape& shape) {
   const auto heads = [&](int64_t count) {
     return random_heads(1, count, shape.length, shape.head_dim);
   };
+  const auto pattern = pattern_of(shape);
+  const int64_t pairs = pattern->scored_pairs(shape.length, shape.query_heads);
   return {heads(shape.query_heads), heads(shape.key_value_heads), heads(shape.key_value_heads),
-          scored_pairs(key_start),
-          [key_start](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-            return causal_attention(q, k, v, key_start);
+          static_cast<double>(pairs),
+          [pattern](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+            const Rotary no_rotation;
+            return pattern->attend({q, k, v}, {.rotary = no_rotation, .document_ids = {}});
           }};
 }
 
@@ -131,7 +121,7 @@ Contender sdpa_of(const Shape& shape) {
 
 Json measure(const Shape& shape) {
   LinearLayer linear;
-  Contender ours = causal_attention_of(shape), sdpa = sdpa_of(shape);
+  Contender ours = pattern_contender(shape), sdpa = sdpa_of(shape);
   run_in_turn({[&] { linear.run(); }, [&] { ours.run(); }, [&] { sdpa.run(); }});
   const auto rounded = [](double rate) { return std::round(rate * 10) / 10; };
   return {{"pattern", shape.pattern},
@@ -197,10 +187,10 @@ std::vector<Shape> read_shapes(const cxxopts::ParseResult& parsed) {
 }  // namespace
 
 int attention_bench(int argc, char** argv) {
-  cxxopts::Options options(
-      "bench attention",
-      "GFLOP/s of causal_attention, of LibTorch's scaled_dot_product_attention and of a bfloat16 "
-      "at::linear. With one thread the time is CPU time, else wall time.\n");
+  cxxopts::Options options("bench attention",
+                           "GFLOP/s of the attention patterns, of LibTorch's "
+                           "scaled_dot_product_attention and of a bfloat16 "
+                           "at::linear. With one thread the time is CPU time, else wall time.\n");
   const auto text = [](const char* value) {
     return cxxopts::value<std::string>()->default_value(value);
   };

@@ -19,7 +19,7 @@ struct Bench {
 };
 
 constexpr Bench kBenches[] = {
-    {"attention", "rates of causal_attention, LibTorch's SDPA and a GEMM", attention_bench},
+    {"attention", "rates of the attention patterns, LibTorch's SDPA and a GEMM", attention_bench},
     {"cross-entropy", "memory and time of the loss against its GEMMs", cross_entropy_bench},
     {"step", "training steps: the figures of a Python peer's train_step.py", step_bench},
     {"compare", "two saved results row by row, as ratios", compare_bench},

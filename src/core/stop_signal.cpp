@@ -1,0 +1,46 @@
+#include "src/core/stop_signal.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+namespace longspan {
+
+namespace {
+
+volatile std::sig_atomic_t received = 0;
+std::string_view notice_on_stop;  // set while no handler is installed
+
+// Only what is async-signal-safe: a store and a write.
+void remember(int signal) {
+  received = signal;
+  [[maybe_unused]] ssize_t written =
+      write(STDERR_FILENO, notice_on_stop.data(), notice_on_stop.size());
+}
+
+void install(void (*handler)(int)) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART | (handler == SIG_DFL ? 0 : SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+}  // namespace
+
+void remember_stop_signals(std::string_view notice) {
+  received = 0;
+  notice_on_stop = notice;
+  install(remember);
+}
+
+void restore_stop_signals() { install(SIG_DFL); }
+
+int stop_signal() { return received; }
+
+ExitCode exit_code_of(int stop_signal) {
+  if (stop_signal == SIGINT) return ExitCode::kInterrupted;
+  return stop_signal == SIGTERM ? ExitCode::kTerminated : ExitCode::kOk;
+}
+
+}  // namespace longspan

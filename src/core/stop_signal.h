@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string_view>
+
+#include "src/core/error.h"
+
+namespace longspan {
+
+/// From now on SIGINT (Ctrl-C) and SIGTERM are remembered, and the same signal once more ends the
+/// process at once. The first one writes `notice`, which must outlive the process, to stderr.
+void remember_stop_signals(std::string_view notice = {});
+/// Both end the process again.
+void restore_stop_signals();
+
+/// The signal that came since remember_stop_signals(), or 0.
+int stop_signal();
+/// What a command that was stopped by it ends with; kOk for 0.
+ExitCode exit_code_of(int stop_signal);
+
+}  // namespace longspan
