@@ -69,13 +69,16 @@ class Pages {
     return data;
   }
 
-  void put_back(char* data) {
+  /// False where `data` are no pages from here.
+  bool put_back(char* data) {
     const std::lock_guard lock(mutex_);
     const auto found = live_.find(data);
+    if (found == live_.end()) return false;
     freed_.push_back({data, found->second});
     freed_bytes_ += found->second;
     live_bytes_ -= found->second;
     live_.erase(found);
+    return true;
   }
 
   PageUse use() {
@@ -145,14 +148,23 @@ Pages& pages() {
   return *pages;
 }
 
+/// Frees what a PageAllocator gave. Pages begin at a multiple of kHugePage, small tensors hardly
+/// do.
+void free_tensor(void* data) {
+  const bool may_be_pages = reinterpret_cast<uintptr_t>(data) % kHugePage == 0;
+  if (may_be_pages && pages().put_back(static_cast<char*>(data))) return;
+  c10::GetDefaultCPUAllocator()->raw_deallocate(data);
+}
+
 class PageAllocator : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
-    if (bytes < kLeastBytes) return c10::GetDefaultCPUAllocator()->allocate(bytes);
-    char* data = pages().take(bytes);
-    return {data, data, [](void* freed) { pages().put_back(static_cast<char*>(freed)); },
-            c10::DeviceType::CPU};
+    void* data = bytes < kLeastBytes ? c10::GetDefaultCPUAllocator()->raw_allocate(bytes)
+                                     : pages().take(bytes);
+    return {data, data, free_tensor, c10::DeviceType::CPU};
   }
+  // LibTorch's own attention frees by it where the processor has AMX.
+  c10::DeleterFnPtr raw_deleter() const override { return free_tensor; }
   void copy_data(void* to, const void* from, size_t bytes) const override {
     std::memcpy(to, from, bytes);
   }

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <c10/core/CPUAllocator.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -42,6 +43,15 @@ TEST_F(PageAllocator, GivesTheNextTensorOfASizeTheSamePages) {
   first.reset();
   const at::Tensor second = bytes_of(64 * kMiB - 100);
   EXPECT_EQ(second.data_ptr(), data);
+}
+
+TEST_F(PageAllocator, GivesAndTakesMemoryWithoutATensor) {
+  for (int64_t bytes : {int64_t{0}, int64_t{64}, kMiB - 1, kMiB, 5 * kMiB}) {
+    void* data = c10::GetCPUAllocator()->raw_allocate(bytes);
+    EXPECT_EQ(live(), bytes < kMiB ? 0 : bytes);
+    c10::GetCPUAllocator()->raw_deallocate(data);
+    EXPECT_EQ(live(), 0);
+  }
 }
 
 TEST_F(PageAllocator, DoesNotWasteLargePagesOnASmallTensor) {
