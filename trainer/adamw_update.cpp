@@ -3,14 +3,20 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/bucketize.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "src/nn/kernels/elementwise.h"
@@ -59,54 +65,108 @@ Bounds bounds_of(const std::array<float, 256>& map) {
   return bounds;
 }
 
+BoundTable table_of(const Bounds& bounds) {
+  BoundTable table{};
+  std::copy(bounds.begin(), bounds.end(), table.bounds);
+  table.bounds[bounds.size()] = std::numeric_limits<float>::infinity();
+  // The least magnitude of a bucket; the first holds all smaller ones too.
+  const auto least = [](int bucket) {
+    return std::bit_cast<float>(static_cast<uint32_t>(BoundTable::kLeastBits + bucket) << 16);
+  };
+  for (int bucket = 0; bucket < BoundTable::kBuckets; ++bucket) {
+    const float from = bucket == 0 ? 0 : least(bucket), to = least(bucket + 1);  // to is not in it
+    const auto below = std::lower_bound(bounds.begin(), bounds.end(), from);
+    const auto below_negative = std::upper_bound(bounds.begin(), bounds.end(), -to);
+    table.below[bucket] = static_cast<uint8_t>(below - bounds.begin());
+    table.below[BoundTable::kBuckets + bucket] =
+        static_cast<uint8_t>(below_negative - bounds.begin());
+    const bool one_at_most =
+        std::lower_bound(below, bounds.end(), to) - below <= 1 &&
+        std::lower_bound(below_negative, bounds.end(), -from) - below_negative <= 1;
+    TORCH_INTERNAL_ASSERT(one_at_most, "bounds are too close for a BoundTable");
+  }
+  return table;
+}
+
+const BoundTable& first_bounds() {
+  static const BoundTable table = table_of(bounds_of(dynamic_map()));
+  return table;
+}
+
+const BoundTable& second_bounds() {
+  static const BoundTable table = [] {
+    Bounds half_way = bounds_of(unsigned_dynamic_map());
+    half_way[0] = 0;  // so that what is above 0 stays there
+    return table_of(half_way);
+  }();
+  return table;
+}
+
 BlockwiseMoment first_moment(const AdamWMoments& moments) {
-  static const Bounds bounds = bounds_of(dynamic_map());
   return {moments.exp_avg.mutable_data_ptr<uint8_t>(),
-          moments.exp_avg_absmax.mutable_data_ptr<float>(), dynamic_map().data(), bounds.data()};
+          moments.exp_avg_absmax.mutable_data_ptr<float>(), dynamic_map().data(), &first_bounds()};
 }
 
 BlockwiseMoment second_moment(const AdamWMoments& moments) {
-  static const Bounds bounds = [] {
-    Bounds half_way = bounds_of(unsigned_dynamic_map());
-    half_way[0] = 0;  // so that what is above 0 stays there
-    return half_way;
-  }();
   return {moments.exp_avg_sq.mutable_data_ptr<uint8_t>(),
           moments.exp_avg_sq_absmax.mutable_data_ptr<float>(), unsigned_dynamic_map().data(),
-          bounds.data()};
+          &second_bounds()};
 }
 
-void encode(const float* values, int64_t begin, int64_t end, float largest,
-            const BlockwiseMoment& moment) {
-  const float inverse = 1.0f / std::max(largest, 1e-38f);
-  for (int64_t i = begin; i < end; ++i) {
-    const float* above =
-        std::lower_bound(moment.bounds, moment.bounds + 255, values[i - begin] * inverse);
-    moment.codes[i] = static_cast<uint8_t>(above - moment.bounds);
-  }
-  moment.absmax[begin / AdamWMoments::kBlock] = largest;
+/// What both moments need where LibTorch does the work.
+struct MomentMap {
+  at::Tensor values, bounds;  // [256], [255]
+
+  MomentMap(const std::array<float, 256>& map, const BoundTable& table, at::Device device)
+      : values(at::from_blob(const_cast<float*>(map.data()), {256}, at::kFloat).to(device)),
+        bounds(at::from_blob(const_cast<float*>(table.bounds), {255}, at::kFloat).to(device)) {}
+};
+
+/// [blocks, 256] of [n], the last block filled up with zeros.
+at::Tensor in_blocks(const at::Tensor& flat) {
+  const int64_t missing =
+      (AdamWMoments::kBlock - flat.numel() % AdamWMoments::kBlock) % AdamWMoments::kBlock;
+  return (missing > 0 ? at::constant_pad_nd(flat, {0, missing}) : flat)
+      .view({-1, AdamWMoments::kBlock});
 }
 
-/// What the kernel does to one block, [begin, end), for any processor.
-void update_block(const AdamWCoefficients& c, const float* gradient, const BlockwiseMoment& exp_avg,
-                  const BlockwiseMoment& exp_avg_sq, float* master, int64_t begin, int64_t end) {
-  std::array<float, AdamWMoments::kBlock> m, v;
-  const float m_scale = exp_avg.absmax[begin / AdamWMoments::kBlock];
-  const float v_scale = exp_avg_sq.absmax[begin / AdamWMoments::kBlock];
-  float m_largest = 0, v_largest = 0;
-  for (int64_t i = begin; i < end; ++i) {
-    const float g = gradient[i] * c.gradient_scale;
-    float& m_i = m[i - begin] = exp_avg.map[exp_avg.codes[i]] * m_scale;
-    float& v_i = v[i - begin] = exp_avg_sq.map[exp_avg_sq.codes[i]] * v_scale;
-    m_i += (1 - c.beta1) * (g - m_i);
-    v_i = c.beta2 * v_i + (1 - c.beta2) * g * g;
-    const float denominator = std::sqrt(v_i) / c.bias_correction2_sqrt + c.eps;
-    master[i] = master[i] * c.decay - c.step_size * m_i / denominator;
-    m_largest = std::max(m_largest, std::abs(m_i));
-    v_largest = std::max(v_largest, v_i);
+at::Tensor decode(const at::Tensor& codes, const at::Tensor& absmax, const MomentMap& map) {
+  return in_blocks(at::index_select(map.values, 0, codes.to(at::kInt))) * absmax.unsqueeze(1);
+}
+
+void encode(const at::Tensor& blocks, const MomentMap& map, at::Tensor codes, at::Tensor absmax) {
+  const at::Tensor largest = blocks.abs().amax({1}, /*keepdim=*/true);
+  const at::Tensor scaled = blocks * largest.clamp_min(1e-38).reciprocal();
+  codes.copy_(
+      at::bucketize(scaled, map.bounds, /*out_int32=*/true).flatten().narrow(0, 0, codes.numel()));
+  absmax.copy_(largest.squeeze(1));
+}
+
+/// What the kernel does, for any device and processor.
+void update_8bit(const AdamWCoefficients& c, const at::Tensor& gradient,
+                 const AdamWMoments& moments, const at::Tensor& master) {
+  constexpr int64_t kAtOnce = int64_t{1} << 24;  // whole blocks, of a gigabyte of intermediates
+  const MomentMap first(dynamic_map(), first_bounds(), master.device());
+  const MomentMap second(unsigned_dynamic_map(), second_bounds(), master.device());
+  for (int64_t begin = 0; begin < master.numel(); begin += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, master.numel() - begin);
+    const auto part = [&](const at::Tensor& x) { return x.view(-1).narrow(0, begin, count); };
+    const auto scales = [&](const at::Tensor& absmax) {
+      return absmax.slice(0, begin / AdamWMoments::kBlock,
+                          (begin + count + AdamWMoments::kBlock - 1) / AdamWMoments::kBlock);
+    };
+    const at::Tensor exp_avg = part(moments.exp_avg), exp_avg_sq = part(moments.exp_avg_sq);
+    const at::Tensor m_scale = scales(moments.exp_avg_absmax),
+                     v_scale = scales(moments.exp_avg_sq_absmax);
+    const at::Tensor g = in_blocks(part(gradient)) * c.gradient_scale;
+    at::Tensor m = decode(exp_avg, m_scale, first), v = decode(exp_avg_sq, v_scale, second);
+    m.add_((g - m) * (1 - c.beta1));
+    v.mul_(c.beta2).add_(g * g * (1 - c.beta2));
+    const at::Tensor step = m * c.step_size / (v.sqrt() / c.bias_correction2_sqrt + c.eps);
+    part(master).mul_(c.decay).sub_(step.flatten().narrow(0, 0, count));
+    encode(m, first, exp_avg, m_scale);
+    encode(v, second, exp_avg_sq, v_scale);
   }
-  encode(m.data(), begin, end, m_largest, exp_avg);
-  encode(v.data(), begin, end, v_largest, exp_avg_sq);
 }
 
 void update_in_one_pass(const elementwise::Kernels& kernels, const AdamWStep& step,
@@ -135,20 +195,14 @@ void update_on_any_processor(const AdamWStep& step, const at::Tensor& gradient,
                              const AdamWMoments& moments, const at::Tensor& master) {
   const at::Tensor g = gradient.to(at::kFloat).contiguous();
   if (!moments.in_8bit()) {
-    const at::Tensor steps = at::full({}, static_cast<double>(step.step), at::kFloat);
+    const at::Tensor steps =
+        at::full({}, static_cast<double>(step.step), master.options().requires_grad(false));
     at::_fused_adamw_({master}, {g * step.gradient_scale}, {moments.exp_avg}, {moments.exp_avg_sq},
                       {}, {steps}, step.lr, step.beta1, step.beta2, step.weight_decay, step.eps,
                       /*amsgrad=*/false, /*maximize=*/false);
     return;
   }
-  const AdamWCoefficients c = coefficients(step);
-  const BlockwiseMoment exp_avg = first_moment(moments), exp_avg_sq = second_moment(moments);
-  for_each_chunk(g.numel(), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i += AdamWMoments::kBlock) {
-      update_block(c, g.const_data_ptr<float>(), exp_avg, exp_avg_sq,
-                   master.mutable_data_ptr<float>(), i, std::min(end, i + AdamWMoments::kBlock));
-    }
-  });
+  update_8bit(coefficients(step), g, moments, master);
 }
 
 }  // namespace
@@ -161,10 +215,13 @@ AdamWMoments zero_moments(const at::Tensor& weight, int64_t state_bits) {
     return {.exp_avg = zeros(at::kFloat), .exp_avg_sq = zeros(at::kFloat)};
   }
   const int64_t blocks = (weight.numel() + AdamWMoments::kBlock - 1) / AdamWMoments::kBlock;
+  const auto zeros_of_blocks = [&] {
+    return at::zeros({blocks}, at::TensorOptions(weight.device()).dtype(at::kFloat));
+  };
   return {.exp_avg = zeros(at::kByte),
           .exp_avg_sq = zeros(at::kByte),
-          .exp_avg_absmax = at::zeros({blocks}, at::kFloat),
-          .exp_avg_sq_absmax = at::zeros({blocks}, at::kFloat)};
+          .exp_avg_absmax = zeros_of_blocks(),
+          .exp_avg_sq_absmax = zeros_of_blocks()};
 }
 
 void adamw_update(const AdamWStep& step, const at::Tensor& gradient, const AdamWMoments& moments,

@@ -15,14 +15,19 @@ namespace longspan {
 /// is CUDA, and at::manual_seed makes it ask.
 inline const std::string cuda_missing = load_cuda(LONGSPAN_CUDA_PLUGIN);
 
+/// Why a test on CUDA is to be skipped, or nothing.
+inline std::string why_not_on_cuda() {
+  if (!cuda_missing.empty()) return "not run on CUDA: " + cuda_missing;
+  return at::hasCUDA() ? "" : "not run on CUDA: LibTorch sees no GPU";
+}
+
 /// A test of an operator on "CUDA", and on the CPU with the kernel of each processor. Use
 /// INSTANTIATE_ON_DEVICES.
 class OnDevice : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (device().is_cuda()) {
-      if (!cuda_missing.empty()) GTEST_SKIP() << "not run on CUDA: " << cuda_missing;
-      if (!at::hasCUDA()) GTEST_SKIP() << "not run on CUDA: LibTorch sees no GPU";
+      if (auto reason = why_not_on_cuda(); !reason.empty()) GTEST_SKIP() << reason;
       return;
     }
     if (auto reason = beyond_this_processor(GetParam()); !reason.empty()) GTEST_SKIP() << reason;

@@ -94,15 +94,21 @@ struct Avx2 {
     const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index));
     return _mm256_i32gather_ps(table, _mm256_cvtepu8_epi32(eight), 4);
   }
-  /// How many of 255 ascending bounds are below x, by halves; none below NaN.
-  static void count_below(const float* bounds, Vector x, uint8_t* counts) {
-    __m256i count = _mm256_setzero_si256();
-    for (int half = 128; half > 0; half /= 2) {
-      const __m256i last = _mm256_add_epi32(count, _mm256_set1_epi32(half - 1));
-      const Vector below = _mm256_cmp_ps(_mm256_i32gather_ps(bounds, last, 4), x, _CMP_LT_OQ);
-      count = _mm256_add_epi32(
-          count, _mm256_and_si256(_mm256_castps_si256(below), _mm256_set1_epi32(half)));
-    }
+  /// How many of the bounds are below x (see BoundTable).
+  template <class BoundTable>
+  static void count_below(const BoundTable& table, Vector x, uint8_t* counts) {
+    const __m256i bits = _mm256_castps_si256(x), least = _mm256_set1_epi32(table.kLeastBits);
+    __m256i bucket = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x7fff));
+    bucket = _mm256_sub_epi32(_mm256_max_epi32(bucket, least), least);
+    bucket = _mm256_min_epi32(bucket, _mm256_set1_epi32(table.kBuckets - 1));
+    const __m256i negative = _mm256_srai_epi32(bits, 31);
+    bucket =
+        _mm256_add_epi32(bucket, _mm256_and_si256(negative, _mm256_set1_epi32(table.kBuckets)));
+    __m256i count = _mm256_and_si256(
+        _mm256_i32gather_epi32(reinterpret_cast<const int*>(table.below), bucket, 1),
+        _mm256_set1_epi32(0xff));
+    const Vector below = _mm256_cmp_ps(_mm256_i32gather_ps(table.bounds, count, 4), x, _CMP_LT_OQ);
+    count = _mm256_sub_epi32(count, _mm256_castps_si256(below));
     const __m128i words =
         _mm_packus_epi32(_mm256_castsi256_si128(count), _mm256_extracti128_si256(count, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(counts), _mm_packus_epi16(words, words));

@@ -85,14 +85,20 @@ struct Avx512 {
     const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
     return _mm512_i32gather_ps(_mm512_cvtepu8_epi32(sixteen), table, 4);
   }
-  /// How many of 255 ascending bounds are below x, by halves; none below NaN.
-  static void count_below(const float* bounds, Vector x, uint8_t* counts) {
-    __m512i count = _mm512_setzero_si512();
-    for (int half = 128; half > 0; half /= 2) {
-      const __m512i last = _mm512_add_epi32(count, _mm512_set1_epi32(half - 1));
-      const Mask below = _mm512_cmp_ps_mask(_mm512_i32gather_ps(last, bounds, 4), x, _CMP_LT_OQ);
-      count = _mm512_mask_add_epi32(count, below, count, _mm512_set1_epi32(half));
-    }
+  /// How many of the bounds are below x (see BoundTable).
+  template <class BoundTable>
+  static void count_below(const BoundTable& table, Vector x, uint8_t* counts) {
+    const __m512i bits = _mm512_castps_si512(x), least = _mm512_set1_epi32(table.kLeastBits);
+    __m512i bucket = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x7fff));
+    bucket = _mm512_sub_epi32(_mm512_max_epi32(bucket, least), least);
+    bucket = _mm512_min_epi32(bucket, _mm512_set1_epi32(table.kBuckets - 1));
+    bucket = _mm512_mask_add_epi32(bucket, _mm512_movepi32_mask(bits), bucket,
+                                   _mm512_set1_epi32(table.kBuckets));
+    __m512i count =
+        _mm512_and_si512(_mm512_i32gather_epi32(bucket, table.below, 1), _mm512_set1_epi32(0xff));
+    const Vector bound = _mm512_i32gather_ps(count, table.bounds, 4);
+    count = _mm512_mask_add_epi32(count, _mm512_cmp_ps_mask(bound, x, _CMP_LT_OQ), count,
+                                  _mm512_set1_epi32(1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(counts), _mm512_cvtepi32_epi8(count));
   }
 

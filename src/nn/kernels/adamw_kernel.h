@@ -78,7 +78,7 @@ inline void encode(DecodedBlock& block, typename K::Vector largest, int64_t begi
   const auto inverse = K::all(1.0f / (absmax > 1e-38f ? absmax : 1e-38f));
   for (int64_t i = 0; i < kBlock; i += K::kLanes) {
     const auto value = K::multiply(K::load(block.values + i), inverse);
-    K::count_below(moment.bounds, value, block.codes + i);
+    K::count_below(*moment.bounds, value, block.codes + i);
   }
   __builtin_memcpy(moment.codes + begin, block.codes, static_cast<size_t>(count));
   moment.absmax[begin / kBlock] = absmax;
