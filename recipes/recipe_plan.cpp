@@ -7,6 +7,7 @@
 #include "src/core/disk_space.h"
 #include "src/core/process_memory.h"
 #include "src/core/text.h"
+#include "src/nn/device.h"
 
 namespace longspan {
 
@@ -28,18 +29,27 @@ bool states_dtype(const ModelConfig& config, at::ScalarType dtype) {
 
 }  // namespace
 
-RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelSource* model) {
+RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelSource* model,
+                   at::Device device) {
   const at::ScalarType dtype = dtype_of(recipe);
   RunShape shape =
       run_shape(config, recipe.lora, dtype, *quantization_named(recipe.model.quantization),
                 recipe.train.loss_chunk_tokens, recipe.train.threads);
-  shape.can_be_mapped = model ? can_be_mapped(*model, dtype) : states_dtype(config, dtype);
+  shape.device = device;
+  shape.can_be_mapped =
+      device.is_cpu() && (model ? can_be_mapped(*model, dtype) : states_dtype(config, dtype));
   if (recipe.train.memory.weights != FrozenWeights::kMapped) return shape;
   if (shape.quantization != Quantization::kNone) {
     fail(ExitCode::kRecipe,
          "{}: memory.weights: 'mapped' is for weights as their file holds them, and {} (model."
          "quantization) is made in memory; expected resident or auto",
          recipe.file, recipe.model.quantization);
+  }
+  if (!device.is_cpu()) {
+    fail(ExitCode::kRecipe,
+         "{}: memory.weights: 'mapped' is for the CPU, which reads a file where it lies; expected "
+         "resident or auto with --device cuda",
+         recipe.file);
   }
   if (!shape.can_be_mapped) {
     fail(ExitCode::kRecipe,
@@ -55,10 +65,11 @@ fs::path offload_directory(const Recipe& recipe) {
   return given.empty() ? recipe.output_dir : given;
 }
 
-Machine this_machine(const Recipe& recipe, const KernelRates& rates) {
+Machine this_machine(const Recipe& recipe, const KernelRates& rates, at::Device device) {
   return {.rates = rates,
-          .usual = usual_rates(),
-          .available_bytes = available_memory_bytes(),
+          .usual = usual_rates(device),
+          .available_bytes = available_memory_bytes(device),
+          .available_ram_bytes = available_memory_bytes(),
           .available_disk_bytes = free_disk_bytes(offload_directory(recipe))};
 }
 

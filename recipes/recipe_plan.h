@@ -13,14 +13,15 @@ at::ScalarType dtype_of(const Recipe& recipe);
 
 /// The recipe as plans see it. `model` is its model where that is here, else null: then config.json
 /// says what the weights are. Throws Error(kRecipe) when memory.weights is to be mapped and the
-/// model's file does not hold them in the recipe's dtype.
-RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelSource* model);
+/// model's file does not hold them in the recipe's dtype, or the device is not the CPU.
+RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelSource* model,
+                   at::Device device);
 
 /// Where the recipe's activations go: memory.offload_dir, else output.dir.
 std::filesystem::path offload_directory(const Recipe& recipe);
 
-/// What is free now: RAM, and disk where the activations would go.
-Machine this_machine(const Recipe& recipe, const KernelRates& rates);
+/// What is free now: the device's memory, and disk where the activations would go.
+Machine this_machine(const Recipe& recipe, const KernelRates& rates, at::Device device);
 
 /// The disk that a run's checkpoints take: `at_once` is checkpoint.keep_last and the one being
 /// written, or fewer where the run saves fewer.

@@ -26,6 +26,11 @@ std::string option_of(const cxxopts::exceptions::exception& error, int argc, cha
 
 }  // namespace
 
+void add_device_option(cxxopts::Options& options) {
+  options.add_options()("device", "cpu, cuda, or auto: cuda where it can be used",
+                        cxxopts::value<std::string>()->default_value("cpu"), "DEVICE");
+}
+
 std::optional<cxxopts::ParseResult> parse_command_line(cxxopts::Options& options, int argc,
                                                        char** argv, std::string_view example) {
   try {

@@ -33,6 +33,9 @@ int train_command(int argc, char** argv);
 int validate_command(int argc, char** argv);
 int verify_command(int argc, char** argv);
 
+/// Adds --device of the commands that compute; open_device (src/nn/device.h) takes its value.
+void add_device_option(cxxopts::Options& options);
+
 /// Parses with cxxopts. `-h` prints the help followed by `example` and returns nothing (the command
 /// returns 0); an unknown or malformed option throws Error(kUsage) that names it and points to -h.
 /// Give the positional arguments and `help` to `options` before.

@@ -7,7 +7,7 @@
 #include "checkpoints/peft_adapter.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
-#include "tools/device.h"
+#include "src/nn/device.h"
 #include "tools/rope_option.h"
 
 namespace longspan {
@@ -75,10 +75,9 @@ void add_model_options(cxxopts::Options& options) {
       "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
       "DTYPE")("quantization", "of the projections' weights: none, nf4 or int8",
                cxxopts::value<std::string>()->default_value("none"),
-               "KIND")("device", "cpu, cuda, or auto: cuda where it can be used",
-                       cxxopts::value<std::string>()->default_value("cpu"),
-                       "DEVICE")("threads", "processor threads (default: all)",
-                                 cxxopts::value<int>(), "N")("h,help", "this help");
+               "KIND")("threads", "processor threads (default: all)", cxxopts::value<int>(), "N")(
+      "h,help", "this help");
+  add_device_option(options);
   add_on_scaled_option(options);
   options.positional_help("MODEL");
 }

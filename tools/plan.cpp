@@ -7,6 +7,7 @@
 #include "src/core/disk_space.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/nn/device.h"
 #include "tools/output_file.h"
 #include "tools/recipe_arguments.h"
 #include "trainer/plan_chart.h"
@@ -123,9 +124,11 @@ int plan_command(int argc, char** argv) {
       "save-rates", "keep the measured rates", cxxopts::value<std::string>(), "FILE.json")(
       "out", "draw memory and time by length, of --length", cxxopts::value<std::string>(),
       "FILE.svg")("json", "print JSON");
+  add_device_option(options);
   auto parsed = parse_command_line(options, argc, argv, kExample);
   if (!parsed) return 0;
 
+  const at::Device device = open_device((*parsed)["device"].as<std::string>());
   const Recipe recipe = load_recipe(*parsed);
   for (const char* option : {"out", "save-rates"}) {
     if (!parsed->count(option)) continue;
@@ -134,8 +137,8 @@ int plan_command(int argc, char** argv) {
   const ModelConfig config = read_planned_config(recipe);
   check_recipe_against_model(recipe, config);
   set_seed_and_threads(recipe.train);
-  const RunShape shape = run_shape(recipe, config, open_planned_model(recipe).get());
-  Machine machine = this_machine(recipe, rates_for(*parsed, recipe, shape));
+  const RunShape shape = run_shape(recipe, config, open_planned_model(recipe).get(), device);
+  Machine machine = this_machine(recipe, rates_for(*parsed, recipe, shape), device);
   if (parsed->count("available")) {
     machine.available_bytes =
         parse_shard_size((*parsed)["available"].as<std::string>(), "--available");

@@ -10,6 +10,7 @@
 #include "src/core/log.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
+#include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
 #include "tools/open_store.h"
 #include "tools/recipe_arguments.h"
@@ -105,9 +106,9 @@ MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
   return merge_memory_options(asked, load_recipe(resolved, {}).train.memory);
 }
 
-Plan plan_recipe(Recipe& recipe, const Inputs& inputs, bool resumes) {
-  const RunShape shape = run_shape(recipe, inputs.config, inputs.model.get());
-  const Machine machine = this_machine(recipe, usual_rates());
+Plan plan_recipe(Recipe& recipe, const Inputs& inputs, at::Device device, bool resumes) {
+  const RunShape shape = run_shape(recipe, inputs.config, inputs.model.get(), device);
+  const Machine machine = this_machine(recipe, usual_rates(device), device);
   const MemoryOptions asked = memory_asked(recipe, resumes);
   Plan plan = plan_run(shape, recipe.stages, asked, machine);
   if (!plan.fits()) {
@@ -176,7 +177,8 @@ void refuse_second_run(const Recipe& recipe) {
        recipe.output_dir);
 }
 
-int run(const Recipe& recipe, const Inputs& inputs, const std::optional<fs::path>& checkpoint) {
+int run(const Recipe& recipe, const Inputs& inputs, at::Device device,
+        const std::optional<fs::path>& checkpoint) {
   const Json identity = run_identity(recipe, inputs);
   std::optional<TrainState> state;
   if (checkpoint) {
@@ -195,6 +197,7 @@ int run(const Recipe& recipe, const Inputs& inputs, const std::optional<fs::path
       *inputs.model,
       {.dtype = dtype_of(recipe), .quantization = *quantization_named(recipe.model.quantization)});
   apply_lora(*model, recipe.lora);
+  move_to(*model, device);
 
   Trainer trainer(*model, recipe.stages, inputs.loaders, recipe.train);
   if (inputs.validation) {
@@ -226,14 +229,16 @@ int train_command(int argc, char** argv) {
                         "go on from this checkpoint, or without one from the run's newest",
                         cxxopts::value<std::string>()->implicit_value(""),
                         "=PATH")("dry-run", "check everything, show what would be done, and stop");
+  add_device_option(options);
   auto parsed = parse_command_line(options, argc, argv, kExample);
   if (!parsed) return 0;
 
+  const at::Device device = open_device((*parsed)["device"].as<std::string>());
   Recipe recipe = load_recipe(*parsed);
   bool resumes = parsed->count("resume") > 0, dry_run = parsed->count("dry-run") > 0;
   if (!resumes && !dry_run) refuse_second_run(recipe);
   Inputs inputs = open_inputs(recipe);
-  const Plan plan = plan_recipe(recipe, inputs, resumes);
+  const Plan plan = plan_recipe(recipe, inputs, device, resumes);
   const fs::path folder = recipe.output_dir;
   std::optional<FolderLock> lock;  // two runs would remove each other's checkpoints
   if (!dry_run) {
@@ -249,7 +254,7 @@ int train_command(int argc, char** argv) {
     checkpoint = checkpoint_to_resume((*parsed)["resume"].as<std::string>(),
                                       CheckpointStore(folder / "checkpoints"));
   }
-  return run(recipe, inputs, checkpoint);
+  return run(recipe, inputs, device, checkpoint);
 }
 
 }  // namespace longspan

@@ -15,6 +15,7 @@
 #include "src/attention/attention.h"
 #include "src/core/fields.h"
 #include "src/core/processor.h"
+#include "src/nn/device.h"
 #include "src/nn/spill_file.h"
 #include "src/nn/swiglu.h"
 
@@ -22,30 +23,41 @@ namespace longspan {
 
 namespace {
 
-// Of a pass of attention and of a product: on two cores a tenth to a third of a second with AVX-512
-// BF16, about five times that without.
-constexpr double kMostAttentionGflop = 200, kMostLinearGflop = 60;
+/// Of a pass of attention and of a product, and the rows of a product: on two cores a tenth to a
+/// third of a second with AVX-512 BF16, about five times that without.
+struct SampleSize {
+  double most_attention_gflop = 200, most_linear_gflop = 60;
+  int64_t tokens = 2048;
+};
+
+/// A GPU's must be larger, or its rates are those of being told what to do.
+SampleSize sample_size(const RunShape& shape) {
+  if (shape.device.is_cpu()) return {};
+  return {.most_attention_gflop = 50e3, .most_linear_gflop = 20e3, .tokens = 16384};
+}
+
 constexpr int64_t kShortestMeasured = 1024;
-constexpr int64_t kTokens = 2048;
 constexpr int64_t kDiskBytes = int64_t{256} << 20;
 
-double seconds_of_one(const std::function<void()>& work) {
+double seconds_of_one(const std::function<void()>& work, at::Device device = at::kCPU) {
   const auto start = std::chrono::steady_clock::now();
   work();
+  synchronize(device);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 /// After one run that warms up, the mean of two: a step, too, takes what the machine's other guests
 /// leave it. What takes long runs once.
-double seconds_of(const std::function<void()>& work) {
+double seconds_of(const RunShape& shape, const std::function<void()>& work) {
   constexpr double kLongSeconds = 2;
-  const double first = seconds_of_one(work);
+  synchronize(shape.device);
+  const double first = seconds_of_one(work, shape.device);
   if (first >= kLongSeconds) return first;
-  return (seconds_of_one(work) + seconds_of_one(work)) / 2;
+  return (seconds_of_one(work, shape.device) + seconds_of_one(work, shape.device)) / 2;
 }
 
 at::Tensor random(const RunShape& shape, at::IntArrayRef sizes) {
-  return at::randn(sizes, at::kFloat).to(shape.dtype);
+  return at::randn(sizes, at::TensorOptions(shape.device).dtype(at::kFloat)).to(shape.dtype);
 }
 
 /// Rows, in_features and out_features of a linear layer.
@@ -58,8 +70,8 @@ struct LinearShape {
 /// What stands for a wide layer: it with fewer features, the wider side first. A product so wide
 /// runs at the same rate, and random numbers for a vocabulary of LLaMA-2-70B's width take seconds
 /// alone.
-LinearShape measured_linear(LinearShape shape) {
-  while (shape.gflop() > kMostLinearGflop) {
+LinearShape measured_linear(LinearShape shape, double most_gflop) {
+  while (shape.gflop() > most_gflop) {
     int64_t& wider = shape.out >= shape.in ? shape.out : shape.in;
     wider = (wider + 1) / 2;
   }
@@ -68,29 +80,30 @@ LinearShape measured_linear(LinearShape shape) {
 
 /// All shapes of the layer, each as often as it is there.
 void measure_linears(const RunShape& shape, KernelRates& rates) {
+  const SampleSize sample = sample_size(shape);
   std::map<std::pair<int64_t, int64_t>, int> shapes;
   for (const auto& p : shape.projections) ++shapes[{p.in_features, p.out_features}];
   double gflop = 0, forward = 0, backward = 0;
   for (const auto& [size, count] : shapes) {
-    const LinearShape whole{kTokens, size.first, size.second};
-    const LinearShape part = measured_linear(whole);
+    const LinearShape whole{sample.tokens, size.first, size.second};
+    const LinearShape part = measured_linear(whole, sample.most_linear_gflop);
     const at::Tensor x = random(shape, {part.rows, part.in}),
                      y = random(shape, {part.rows, part.out});
     const at::Tensor weight = random(shape, {part.out, part.in});
     const double times = count * whole.gflop() / part.gflop();
-    forward += times * seconds_of([&] { at::linear(x, weight); });
-    backward += times * seconds_of([&] { at::mm(y, weight); });
+    forward += times * seconds_of(shape, [&] { at::linear(x, weight); });
+    backward += times * seconds_of(shape, [&] { at::mm(y, weight); });
     gflop += count * whole.gflop();
   }
   rates.linear_gflops = gflop / forward;
   rates.linear_backward_gflops = gflop / backward;
 
   const int64_t rows = std::min<int64_t>(shape.loss_chunk_tokens, 512);
-  const LinearShape head =
-      measured_linear({rows, shape.config.hidden_size, shape.config.vocab_size});
+  const LinearShape head = measured_linear(
+      {rows, shape.config.hidden_size, shape.config.vocab_size}, sample.most_linear_gflop);
   const at::Tensor hidden = random(shape, {head.rows, head.in});
   const at::Tensor weight = random(shape, {head.out, head.in});
-  rates.head_gflops = head.gflop() / seconds_of([&] { at::linear(hidden, weight); });
+  rates.head_gflops = head.gflop() / seconds_of(shape, [&] { at::linear(hidden, weight); });
 }
 
 /// What stands for a stage's attention: its pattern with fewer heads, and shorter, where all of it
@@ -111,7 +124,7 @@ AttentionShape measured_attention(const RunShape& shape, const AttentionPattern&
   const int64_t groups = c.num_attention_heads / c.num_key_value_heads;
   AttentionShape measured{c.num_key_value_heads, c.num_attention_heads, seq_len};
   const auto is_long = [&] {
-    return forward_gflop(shape, pattern, measured) > kMostAttentionGflop;
+    return forward_gflop(shape, pattern, measured) > sample_size(shape).most_attention_gflop;
   };
   if (is_long()) {
     // Enough to keep every thread at work, and two, as patterns may shift half of them.
@@ -144,18 +157,18 @@ AttentionSample measure_attention(const RunShape& shape, const AttentionPattern&
   const auto attend = [&] {
     return pattern.attend(operands, {.rotary = no_rotation, .document_ids = {}});
   };
-  const double forward = seconds_of([&] { attend(); });
-  const double both = seconds_of([&] { attend().backward(grad); });
+  const double forward = seconds_of(shape, [&] { attend(); });
+  const double both = seconds_of(shape, [&] { attend().backward(grad); });
   return {forward_gflop(shape, pattern, measured), forward, std::max(1e-9, both - forward)};
 }
 
 void measure_elementwise(const RunShape& shape, KernelRates& rates) {
-  const std::vector<int64_t> sizes{2 * kTokens, shape.config.intermediate_size};
+  const std::vector<int64_t> sizes{2 * sample_size(shape).tokens, shape.config.intermediate_size};
   const at::Tensor gate = random(shape, sizes).requires_grad_(true);
   const at::Tensor up = random(shape, sizes).requires_grad_(true);
   const at::Tensor grad = random(shape, sizes);
   at::AutoGradMode with_gradients(true);
-  const double seconds = seconds_of([&] {
+  const double seconds = seconds_of(shape, [&] {
     swiglu(gate, up).backward(grad);
     gate.mutable_grad().reset();
     up.mutable_grad().reset();
@@ -186,7 +199,23 @@ void measure_disk(const std::filesystem::path& directory, KernelRates& rates) {
 
 }  // namespace
 
-KernelRates usual_rates() {
+KernelRates usual_rates(at::Device device) {
+  if (device.is_cuda()) {
+    return {.linear_gflops = 500e3,
+            .linear_backward_gflops = 500e3,
+            .head_gflops = 500e3,
+            .attention_forward_gflops = 300e3,
+            .attention_backward_gflops = 250e3,
+            .elementwise_gb_per_second = 1500};
+  }
+  if (processor() == Processor::kAmx) {
+    // Two cores of an Intel Xeon of 2023.
+    return {.linear_gflops = 1700,
+            .linear_backward_gflops = 1700,
+            .head_gflops = 1500,
+            .attention_forward_gflops = 450,
+            .attention_backward_gflops = 290};
+  }
   if (processor() == Processor::kAvx512Bf16) return {};
   // Two cores of an AMD EPYC with AVX2 (docs/performance.md).
   return {.linear_gflops = 140,

@@ -19,13 +19,14 @@ struct KernelRates {
   double disk_write_gb_per_second = 1, disk_read_gb_per_second = 1;
 };
 
-/// Those of two cores of this kind of processor, to compare choices with where nothing is measured.
-KernelRates usual_rates();
+/// Those of two cores of this kind of processor or of an H100, to compare choices with where
+/// nothing is measured.
+KernelRates usual_rates(at::Device device);
 
-/// Measures them in a few seconds with the threads LibTorch has now: at the model's widths (wide
-/// ones with fewer features), attention as the stages have it (where that takes long with fewer
-/// heads, then shorter), and the disk of `directory` with a nameless file of 256 MB (an empty one:
-/// not measured). GB is 1e9 bytes.
+/// Measures them in a few seconds on the shape's device, with the threads LibTorch has now: at the
+/// model's widths (wide ones with fewer features), attention as the stages have it (where that
+/// takes long with fewer heads, then shorter), and the disk of `directory` with a nameless file of
+/// 256 MB (an empty one: not measured). GB is 1e9 bytes.
 KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stages,
                           const std::filesystem::path& directory);
 

@@ -26,18 +26,21 @@ bool rows_are_documents(const Batch& batch) {
 
 }  // namespace
 
-ModelInput model_input(const Batch& batch) {
-  ModelInput input{.input_ids = to_tensor(batch.input_ids, batch),
-                   .position_ids = to_tensor(batch.position_ids, batch),
+ModelInput model_input(const Batch& batch, at::Device device) {
+  ModelInput input{.input_ids = to_tensor(batch.input_ids, batch).to(device),
+                   .position_ids = to_tensor(batch.position_ids, batch).to(device),
                    .document_ids = {}};
   if (!rows_are_documents(batch)) input.document_ids = to_tensor(batch.document_ids, batch);
   return input;
 }
 
 at::Tensor loss_sum(CausalLm& model, const Batch& batch, int64_t loss_chunk_tokens) {
-  at::Tensor hidden = model.hidden_states(model_input(batch));  // [B, T, C]
-  return chunked_cross_entropy_sum(hidden.flatten(0, 1), model.lm_head_weight(),
-                                   to_tensor(batch.labels, batch).flatten(), loss_chunk_tokens);
+  const at::Tensor head = model.lm_head_weight();
+  const at::Device device = head.device();
+  at::Tensor hidden = model.hidden_states(model_input(batch, device));  // [B, T, C]
+  return chunked_cross_entropy_sum(hidden.flatten(0, 1), head,
+                                   to_tensor(batch.labels, batch).flatten().to(device),
+                                   loss_chunk_tokens);
 }
 
 }  // namespace longspan

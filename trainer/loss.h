@@ -5,8 +5,8 @@
 
 namespace longspan {
 
-/// The batch as tensors; document_ids stay undefined when every row is one document.
-ModelInput model_input(const Batch& batch);
+/// The batch as tensors of the device; document_ids stay undefined when every row is one document.
+ModelInput model_input(const Batch& batch, at::Device device = at::kCPU);
 
 /// Sum of the cross entropies over the labelled tokens of the batch: a float32 scalar to call
 /// backward() on. The mean over a step is the sum over its batches, divided once at the end.

@@ -21,7 +21,7 @@ struct StepRecord {
   int64_t tokens = 0;        // of this step, padding included
   int64_t total_tokens = 0;  // since step 0
   double step_seconds = 0;
-  int64_t peak_memory_bytes = 0;
+  int64_t peak_memory_bytes = 0;          // of the device (src/nn/device.h)
   std::optional<double> validation_loss;  // where one was computed
 
   double tokens_per_second() const { return static_cast<double>(tokens) / step_seconds; }

@@ -86,6 +86,19 @@ std::vector<FrozenWeights> places_of_weights(const RunShape& shape) {
   return {FrozenWeights::kResident, FrozenWeights::kMapped};
 }
 
+std::vector<Offload> places_of_activations(const RunShape& shape) {
+  if (!shape.device.is_cpu()) return {Offload::kNone};
+  return {Offload::kNone, Offload::kDisk};
+}
+
+/// What the store may hold in RAM unless the recipe says it.
+int64_t bound_of_store(const RunShape& shape, const std::vector<Stage>& stages,
+                       const MemoryOptions& memory, const Machine& machine) {
+  if (memory.offload == Offload::kNone) return 0;
+  if (shape.device.is_cpu()) return room_for_kept(shape, stages, memory, machine.available_bytes);
+  return static_cast<int64_t>(kUsableForAll * static_cast<double>(machine.available_ram_bytes));
+}
+
 std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<Stage>& stages,
                                       const MemoryOptions& asked, const Machine& machine) {
   std::vector<MemoryOptions> all;
@@ -95,7 +108,7 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
     const bool ignores_layers = recompute == Recompute::kNone && !asked.recompute &&
                                 asked.recompute_num_layers.value_or(0) > 0;
     if (ignores_layers) continue;
-    for (Offload offload : choices(asked.offload, {Offload::kNone, Offload::kDisk})) {
+    for (Offload offload : choices(asked.offload, places_of_activations(shape))) {
       if (recompute == Recompute::kNone && offload != Offload::kNone) continue;
       for (int64_t chunk : choices(asked.chunk_tokens, {kChunks[0], kChunks[1], kChunks[2]})) {
         if (recompute == Recompute::kNone && chunk > 0) continue;
@@ -112,9 +125,7 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
           memory.weights = weights;
           memory.optimizer_state_bits = asked.optimizer_state_bits.value_or(32);
           if (!asked.offload_ram) {
-            memory.offload_ram = offload == Offload::kNone ? 0
-                                                           : room_for_kept(shape, stages, memory,
-                                                                           machine.available_bytes);
+            memory.offload_ram = bound_of_store(shape, stages, memory, machine);
           }
           memory.recompute_num_layers = recomputed_layers(memory, shape.config.num_hidden_layers);
           all.push_back(memory);
@@ -239,6 +250,11 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
     consider("memory.optimizer_state_bits=8", shape, stages, in_8_bits);
   }
   std::vector<Stage> one_row = stages;
+  if (!shape.device.is_cpu() && asked.offload != Offload::kRam) {
+    MemoryOptions in_ram = open;
+    in_ram.offload = Offload::kRam;
+    consider("memory.offload=ram", shape, stages, in_ram);
+  }
   bool has_batches = false;
   for (Stage& stage : one_row) {
     has_batches |= stage.batch_size > 1;
@@ -252,14 +268,16 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
   in_nf4.quantization = Quantization::kNf4;
   const bool is_nf4 = shape.quantization == Quantization::kNf4;
   if (!is_nf4) consider("model.quantization=nf4", in_nf4, stages, open);
-  RunShape dense = shape;
-  dense.quantization = Quantization::kNone;
-  dense.can_be_mapped = true;
-  MemoryOptions mapped = open;
-  mapped.weights = FrozenWeights::kMapped;
-  consider(std::string("model.quantization=none memory.weights=mapped") +
-               (shape.can_be_mapped ? "" : " and the model converted to this dtype"),
-           dense, stages, mapped);
+  if (shape.device.is_cpu()) {
+    RunShape dense = shape;
+    dense.quantization = Quantization::kNone;
+    dense.can_be_mapped = true;
+    MemoryOptions mapped = open;
+    mapped.weights = FrozenWeights::kMapped;
+    consider(std::string("model.quantization=none memory.weights=mapped") +
+                 (shape.can_be_mapped ? "" : " and the model converted to this dtype"),
+             dense, stages, mapped);
+  }
   consider(fmt::format("{}memory.optimizer_state_bits=8{}", is_nf4 ? "" : "model.quantization=nf4 ",
                        has_batches ? " and batch_size 1" : ""),
            in_nf4, one_row, in_8_bits);

@@ -18,7 +18,7 @@ struct Plan {
   };
   MemoryOptions memory;  // with every "auto" chosen
   std::vector<StagePlan> stages;
-  int64_t available_bytes = 0;                  // of RAM; 0: not known
+  int64_t available_bytes = 0;                  // of the device's memory; 0: not known
   std::optional<int64_t> available_disk_bytes;  // where activations are offloaded to, where known
 
   const MemoryPlan& peak() const;  // of the stage that needs the most
@@ -32,9 +32,10 @@ struct Plan {
 
 /// What a run is planned for.
 struct Machine {
-  KernelRates rates;       // for the time it will take
-  KernelRates usual = {};  // to choose by
-  int64_t available_bytes = 0;
+  KernelRates rates;                // for the time it will take
+  KernelRates usual = {};           // to choose by
+  int64_t available_bytes = 0;      // of the device's memory
+  int64_t available_ram_bytes = 0;  // for what a GPU's run offloads; that of a CPU is above
   std::optional<int64_t> available_disk_bytes;
 };
 
@@ -42,8 +43,8 @@ struct Machine {
 /// of equally fast ones that of least memory, and the one of least memory when none fits. They are
 /// compared at the machine's usual rates, so that train, which measures nothing, chooses what plan
 /// said. What changes the numbers of a run is never chosen: optimizer_state_bits stay 32 unless
-/// given. A tenth of the available memory is left free; as many layers keep everything as half of
-/// it has room for.
+/// given. A GPU's run offloads nothing unless told to. A tenth of the available memory is left
+/// free; as many layers keep everything as half of it has room for.
 Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
               const Machine& machine);
 

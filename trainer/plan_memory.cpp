@@ -12,7 +12,8 @@ namespace longspan {
 
 namespace {
 
-// Measured: the binary with LibTorch, its threads, the token store and one batch.
+// Measured, in the memory of the CPU: the binary with LibTorch, its threads, the token store and
+// one batch.
 constexpr int64_t kProgramBytes = int64_t{190} << 20;
 constexpr int64_t kVocabularyBlock = 4096;  // chunked_cross_entropy.cpp's
 
@@ -61,7 +62,7 @@ int64_t rank_columns(const RunShape& shape) {
 }
 
 int64_t product_scratch(const RunShape& shape) {
-  if (shape.dtype != at::kBFloat16) return 0;
+  if (shape.dtype != at::kBFloat16 || !shape.device.is_cpu()) return 0;
   int64_t bytes = 0;
   for (const auto& p : shape.projections) {
     bytes = std::max(bytes, bf16_product_scratch_bytes(p.in_features, p.out_features));
@@ -141,8 +142,13 @@ Kept kept_by_layer(const RunShape& shape, const Tensors& t, Recompute recompute)
   return {0, bytes};
 }
 
-int64_t backward_workspace(const RunShape& shape, const Stage& stage) {
+int64_t backward_workspace(const RunShape& shape, const Stage& stage, const Tensors& t) {
   const ModelConfig& c = shape.config;
+  if (!shape.device.is_cpu()) {
+    // LibTorch's: dQ in float32, and dK and dV of each query head where heads share them.
+    const int64_t shared = c.num_attention_heads == c.num_key_value_heads ? 0 : 2 * t.queries();
+    return t.queries() / t.element * 4 + shared;
+  }
   const auto heads = [&](int64_t count) {
     return at::empty({1, 1, 1, c.head_dim}, shape.dtype)
         .expand({stage.batch_size, count, stage.seq_len, c.head_dim});
@@ -157,7 +163,7 @@ int64_t attention_backward(const RunShape& shape, const Stage& stage, const Tens
   const Tensors part = t.part();
   return t.hidden() + 3 * t.queries() + 4 * t.keys() + 2 * t.of_each_query() + part.hidden() +
          part.features(rank_columns(shape)) + before_rotation(shape, t) +
-         backward_workspace(shape, stage);
+         backward_workspace(shape, stage, t);
 }
 
 int64_t mlp_backward(const RunShape& shape, const Tensors& t) {
@@ -170,11 +176,11 @@ int64_t mlp_backward(const RunShape& shape, const Tensors& t) {
 }
 
 int64_t loss_working(const RunShape& shape, const Tensors& t) {
-  // The last residual, normed, and its gradient; one chunk of logits, without a kernel of ours a
-  // second one in float32.
+  // The last residual, normed, and its gradient; one chunk of logits, without a kernel of ours two
+  // more in float32.
   const int64_t chunk = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
-  const bool in_place = processor() != Processor::kNone;
-  const int64_t residual = 3 * t.hidden(), logits = chunk * (t.element + (in_place ? 0 : 4));
+  const bool in_place = shape.device.is_cpu() && processor() != Processor::kNone;
+  const int64_t residual = 3 * t.hidden(), logits = chunk * (t.element + (in_place ? 0 : 8));
   if (!shape.trains_head) return residual + logits;
   // The head's gradient in float32, and a block of a chunk's or, at the end, all of it in the
   // dtype.
@@ -190,7 +196,7 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   const int64_t layers = shape.config.num_hidden_layers;
   const Recompute recompute = *memory.recompute;
   MemoryPlan plan;
-  plan.program = kProgramBytes;
+  plan.program = shape.device.is_cpu() ? kProgramBytes : 0;
   plan.weights = weight_bytes(shape, memory);
   plan.trained = trained_bytes(shape, stage, memory);
 
@@ -205,7 +211,10 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
     if (plan.disk > 0) under_way = (recomputed > 1 ? 3 : 2) * std::max(t.hidden(), t.queries());
   }
   plan.stored = stored;
-  plan.kept = stored + recomputed * kept.beside + (layers - recomputed) * whole.beside;
+  const bool elsewhere = !shape.device.is_cpu() && memory.offload != Offload::kNone;  // in RAM
+  if (elsewhere) under_way = 2 * std::max(t.hidden(), t.queries());
+  plan.kept =
+      (elsewhere ? 0 : stored) + recomputed * kept.beside + (layers - recomputed) * whole.beside;
 
   const int64_t head_gradient = shape.trains_head ? t.head() * t.element : 0;
   // The rotation's tables, ids and positions; what kLayer makes again of the layer at work.

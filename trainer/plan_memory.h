@@ -8,13 +8,13 @@
 
 namespace longspan {
 
-/// Bytes of the process at its peak, by what they are for, and of the file on disk.
+/// Bytes of the device at the peak, by what they are for, and of the file on disk.
 struct MemoryPlan {
-  int64_t program = 0;    // LibTorch and the binary
+  int64_t program = 0;    // LibTorch and the binary; on a GPU they are not in what is free
   int64_t weights = 0;    // frozen
   int64_t trained = 0;    // parameters, float32 masters, moments, gradient sums of earlier passes
   int64_t kept = 0;       // between forward and backward, in RAM
-  int64_t stored = 0;     // of it, what an ActivationStore holds
+  int64_t stored = 0;     // of it, what an ActivationStore holds: in RAM, also of a GPU's run
   int64_t working = 0;    // on top of these, the largest of what follows
   int64_t attention = 0;  // backward of an attention block
   int64_t mlp = 0;        // backward of an MLP block, or of a chunk of it

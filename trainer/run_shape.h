@@ -27,6 +27,7 @@ struct RunShape {
   Quantization quantization = Quantization::kNone;
   bool trains_embedding = false, trains_head = false;
   bool can_be_mapped = true;  // the projections' weights, from the model's own file
+  at::Device device = at::kCPU;
   int64_t loss_chunk_tokens = 0;
   int64_t threads = 0;
 

@@ -8,8 +8,8 @@
 
 #include "checkpoints/mapped_weights.h"
 #include "src/core/error.h"
-#include "src/core/process_memory.h"
 #include "src/nn/activation_store.h"
+#include "src/nn/device.h"
 #include "trainer/learning_rate.h"
 #include "trainer/loss.h"
 
@@ -125,6 +125,8 @@ StepRecord Trainer::train_step() {
     optimizer_.scale_gradients(options_.max_grad_norm / record.grad_norm);
   }
   optimizer_.update(record.step, record.lr);
+  const at::Device device = model_.lm_head_weight().device();
+  synchronize(device);
   step_ = record.step;
   tokens_ += stage.tokens_per_step();
 
@@ -134,7 +136,7 @@ StepRecord Trainer::train_step() {
   record.tokens = stage.tokens_per_step();
   record.total_tokens = tokens_;
   record.step_seconds = seconds_since(start);
-  record.peak_memory_bytes = peak_memory_bytes();
+  record.peak_memory_bytes = peak_memory_bytes(device);
   return record;
 }
 

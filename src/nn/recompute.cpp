@@ -19,22 +19,24 @@ namespace {
 
 using torch::autograd::variable_list;
 
-/// A tensor in memory or in the store.
+/// A tensor where it was made or in the store, which is in the memory of the CPU.
 class Kept {
  public:
   Kept() = default;
   Kept(at::Tensor tensor, ActivationStore* store) : store_(tensor.defined() ? store : nullptr) {
     if (store_) {
-      ticket_ = store_->put(std::move(tensor));
+      device_ = tensor.device();
+      ticket_ = store_->put(tensor.cpu());
     } else {
       tensor_ = std::move(tensor);
     }
   }
-  at::Tensor take() { return store_ ? store_->take(ticket_) : std::move(tensor_); }
+  at::Tensor take() { return store_ ? store_->take(ticket_).to(device_) : std::move(tensor_); }
 
  private:
   at::Tensor tensor_;
   ActivationStore* store_ = nullptr;
+  at::Device device_ = at::kCPU;
   ActivationStore::Ticket ticket_ = 0;
 };
 

@@ -15,6 +15,7 @@
 #include "src/core/error.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
+#include "tests/support/devices.h"
 #include "tests/support/tiny_llama.h"
 #include "trainer/observers/checkpointing.h"
 #include "trainer/observers/metrics.h"
@@ -145,6 +146,38 @@ TEST_F(TrainerRun, RecordsWhatHappened) {
   EXPECT_DOUBLE_EQ(records_[0].lr, 1e-2);
   EXPECT_GT(records_[5].peak_memory_bytes, 0);
   EXPECT_EQ(tiny->config().max_position_embeddings, 128);
+}
+
+TEST_F(TrainerRun, OnCudaLosesWhatTheCpuLoses) {
+  if (auto reason = why_not_on_cuda(); !reason.empty()) GTEST_SKIP() << reason;
+  const std::vector<MemoryOptions> ways{
+      {.recompute = Recompute::kNone},
+      {.recompute = Recompute::kSelective, .optimizer_state_bits = 8},
+      {.recompute = Recompute::kLayer, .chunk_tokens = 8},
+      {.recompute = Recompute::kSelective, .offload = Offload::kRam, .offload_ram = 1 << 20}};
+  for (auto [dtype, bound] : {std::pair{at::kFloat, 1e-4}, {at::kBFloat16, 3e-2}}) {
+    for (const MemoryOptions& memory : ways) {
+      SCOPED_TRACE(write_memory_options(memory).dump());
+      options_.memory = memory;
+      records_.clear();
+      auto on_cpu = model(dtype), on_cuda = model(dtype);
+      trainer(*on_cpu, two_stages())->run();
+      move_to(*on_cuda, at::kCUDA);
+      auto run = trainer(*on_cuda, two_stages());
+      run->run();
+      ASSERT_EQ(records_.size(), 12u);
+      for (size_t step = 0; step < 6; ++step) {
+        EXPECT_NEAR(records_[6 + step].loss, records_[step].loss, bound) << "step " << step;
+        EXPECT_NEAR(records_[6 + step].grad_norm / records_[step].grad_norm, 1, 10 * bound);
+      }
+      EXPECT_GT(records_.back().peak_memory_bytes, 0);
+      auto resumed = model(dtype);
+      auto goes_on = trainer(*resumed, two_stages());
+      goes_on->resume(run->state());
+      const at::Tensor& there = run->optimizer().weights().front().master;
+      EXPECT_TRUE(at::equal(goes_on->optimizer().weights().front().master, there.cpu()));
+    }
+  }
 }
 
 TEST_F(TrainerRun, AccumulationGivesWhatOneLargeBatchGives) {

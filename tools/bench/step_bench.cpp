@@ -16,6 +16,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/operator_profile.h"
@@ -166,7 +167,8 @@ Json result_of(const cxxopts::ParseResult& parsed, const Recipe& recipe, const T
   const auto& seconds = at::get_num_threads() == 1 ? times.cpu_seconds : times.seconds;
   const double useful =
       1e-9 * useful_flops(model, stage) / *std::min_element(seconds.begin(), seconds.end());
-  const double linear = linear_gflops();
+  const at::Device device = model.lm_head_weight().device();
+  const double linear = linear_gflops(device);
   const MemoryOptions& memory = trainer.options().memory;
   return {{"peer", "longspan"},
           {"attention", parsed["attention"].as<std::string>()},
@@ -181,6 +183,7 @@ Json result_of(const cxxopts::ParseResult& parsed, const Recipe& recipe, const T
           {"losses", rounded(times.losses, 4)},
           {"peak_rss_mib", times.peak_memory_bytes >> 20},
           {"peak_tensors_mib", page_use().peak_live >> 20},
+          {"device", device.str()},
           {"threads", at::get_num_threads()},
           {"cpu_seconds", rounded(times.cpu_seconds, 2)},
           {"useful_gflops", rounded(useful, 1)},
@@ -208,7 +211,8 @@ cxxopts::Options command_line() {
       cxxopts::value<int64_t>(), "N")("dtype", "bfloat16, float32", text("bfloat16"), "DTYPE")(
       "steps", "", count("2"), "N")("rank", "of LoRA", count("8"), "R")(
       "trainable", "train the parameters with one of these in their name", text("embed,norm"),
-      "LIST")("threads", "0: one a core", count("0"), "N")(
+      "LIST")("threads", "0: one a core", count("0"), "N")("device", "cpu, cuda", text("cpu"),
+                                                           "DEVICE")(
       "profile", "show where the time of the main thread goes, on stderr")(
       "json", "print one JSON map instead of a table")(
       "overrides", "", cxxopts::value<std::vector<std::string>>(), "KEY=VALUE...");
@@ -219,6 +223,7 @@ cxxopts::Options command_line() {
 
 Json measure(const cxxopts::ParseResult& parsed) {
   const auto start = std::chrono::steady_clock::now();
+  const at::Device device = open_device(parsed["device"].as<std::string>());
   const AtomicFolder scratch(fs::temp_directory_path() / "longspan-bench-step");  // never committed
   auto source = open_model_source(parsed["model"].as<std::string>());
   const ModelConfig config = read_hf_config(*source);
@@ -240,6 +245,7 @@ Json measure(const cxxopts::ParseResult& parsed) {
       *source, {.dtype = dtype_of(recipe),
                 .quantization = quantization_named(recipe.model.quantization).value()});
   apply_lora(*model, recipe.lora);
+  move_to(*model, device);
   Trainer trainer(*model, recipe.stages, {loader}, recipe.train);
   StepTimes::Times times;
   trainer.add(std::make_unique<StepTimes>(times));

@@ -9,6 +9,8 @@
 #include <chrono>
 #include <ctime>
 
+#include "src/nn/device.h"
+
 namespace longspan {
 
 void set_bench_threads(int64_t threads) {
@@ -49,13 +51,16 @@ void run_in_turn(const std::vector<std::function<void()>>& contenders) {
   }
 }
 
-LinearLayer::LinearLayer()
-    : x_(at::randn({4096, 2048}, at::kBFloat16)), weight_(at::randn({2048, 2048}, at::kBFloat16)) {}
+LinearLayer::LinearLayer(at::Device device)
+    : x_(at::randn({4096, 2048}, at::kBFloat16).to(device)),
+      weight_(at::randn({2048, 2048}, at::kBFloat16).to(device)) {}
 
 double LinearLayer::run() {
   at::NoGradGuard no_gradients;
+  synchronize(x_.device());
   const double start = seconds_now();
   at::linear(x_, weight_);
+  synchronize(x_.device());
   const double seconds = seconds_now() - start;
   best_seconds_ = std::min(best_seconds_, seconds);
   return seconds;
@@ -63,8 +68,8 @@ double LinearLayer::run() {
 
 double LinearLayer::gflops() const { return 2e-9 * 4096 * 2048 * 2048 / best_seconds_; }
 
-double linear_gflops() {
-  LinearLayer linear;
+double linear_gflops(at::Device device) {
+  LinearLayer linear(device);
   best_of([&] { return linear.run(); });
   return linear.gflops();
 }

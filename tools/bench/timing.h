@@ -29,7 +29,7 @@ void run_in_turn(const std::vector<std::function<void()>>& contenders);
 /// A bfloat16 at::linear [4096, 2048] x [2048, 2048]: what this machine reaches.
 class LinearLayer {
  public:
-  LinearLayer();
+  explicit LinearLayer(at::Device device = at::kCPU);
   double run();           // its seconds
   double gflops() const;  // of the best run
 
@@ -39,6 +39,6 @@ class LinearLayer {
 };
 
 /// GFLOP/s of a LinearLayer alone.
-double linear_gflops();
+double linear_gflops(at::Device device = at::kCPU);
 
 }  // namespace longspan

@@ -27,6 +27,7 @@ struct BuiltKernels {
       case Processor::kAvx512:
         return bf16 ? avx512_float_of_bf16 : avx512_float;
       case Processor::kAvx512Bf16:
+      case Processor::kAmx:
         return bf16 ? avx512_bf16 : avx512_float;
     }
     return nullptr;

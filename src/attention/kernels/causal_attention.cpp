@@ -11,6 +11,7 @@
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/operators.h"
 #include "src/attention/kernels/sdpa_attention.h"
+#include "src/attention/kernels/sdpa_flash.h"
 
 namespace longspan {
 namespace {
@@ -118,7 +119,9 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   check_intervals(key_start, k.size(2));
   if (sinks.defined()) check_sinks(sinks, key_start);
   if (q.numel() == 0) return q.clone();
-  if (!flash_attention_supports(q)) return sdpa_attention(q, k, v, key_start, sinks);
+  if (!flash_attention_supports(q) && !sdpa_flash_supports(q, k, key_start, sinks)) {
+    return sdpa_attention(q, k, v, key_start, sinks);
+  }
   const at::Tensor rows_q = with_contiguous_rows(q), rows_k = with_contiguous_rows(k),
                    rows_v = with_contiguous_rows(v);
   if (!kept || at::GradMode::is_enabled()) {
@@ -139,19 +142,44 @@ TORCH_LIBRARY_FRAGMENT(longspan, library) {
 }
 
 TORCH_LIBRARY_IMPL(longspan, CPU, library) {
-  library.impl("causal_attention", [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                      const at::Tensor& key_start,
-                                      const std::optional<at::Tensor>& sinks) {
-    const KeptAttention result = flash_forward(q, k, v, key_start, sinks.value_or(at::Tensor()));
-    return std::tuple(result.out, result.log_sum_exp);
-  });
+  library.impl("causal_attention",
+               [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                  const at::Tensor& key_start, const std::optional<at::Tensor>& sinks) {
+                 const KeptAttention result =
+                     sdpa_flash_supports(q, k, key_start, sinks.value_or(at::Tensor()))
+                         ? sdpa_flash_forward(q, k, v, key_start)
+                         : flash_forward(q, k, v, key_start, sinks.value_or(at::Tensor()));
+                 return std::tuple(result.out, result.log_sum_exp);
+               });
   library.impl(
       "causal_attention_backward",
       [](const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
          const at::Tensor& key_start, const std::optional<at::Tensor>& sinks, const at::Tensor& out,
          const at::Tensor& log_sum_exp) {
-        const FlashGradients grad = flash_backward(
-            grad_out, q, k, v, key_start, sinks.value_or(at::Tensor()), {out, log_sum_exp});
+        const FlashGradients grad =
+            sdpa_flash_supports(q, k, key_start, sinks.value_or(at::Tensor()))
+                ? sdpa_flash_backward(grad_out, q, k, v, key_start, {out, log_sum_exp})
+                : flash_backward(grad_out, q, k, v, key_start, sinks.value_or(at::Tensor()),
+                                 {out, log_sum_exp});
+        return std::tuple(grad.q, grad.k, grad.v);
+      });
+}
+
+// Here and not in the plugin: LibTorch's operators find their own CUDA kernels.
+TORCH_LIBRARY_IMPL(longspan, CUDA, library) {
+  library.impl("causal_attention",
+               [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                  const at::Tensor& key_start, const std::optional<at::Tensor>&) {
+                 const KeptAttention result = sdpa_flash_forward(q, k, v, key_start);
+                 return std::tuple(result.out, result.log_sum_exp);
+               });
+  library.impl(
+      "causal_attention_backward",
+      [](const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+         const at::Tensor& key_start, const std::optional<at::Tensor>&, const at::Tensor& out,
+         const at::Tensor& log_sum_exp) {
+        const FlashGradients grad =
+            sdpa_flash_backward(grad_out, q, k, v, key_start, {out, log_sum_exp});
         return std::tuple(grad.q, grad.k, grad.v);
       });
 }

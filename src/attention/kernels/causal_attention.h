@@ -26,19 +26,20 @@ struct KeptAttention {
 ///   returns    [B, H, Tq, D], same dtype as q; scores are scaled by 1 / sqrt(D).
 ///
 /// float32 and bfloat16 on a CPU with AVX2 or more run our own flash kernel (flash_attention.h):
-/// bfloat16 multiplies in bfloat16 where there is AVX-512 BF16, else in float32. All else (other
-/// dtypes, D not a multiple of 16 or above 256, LONGSPAN_CPU=none, CUDA) runs LibTorch's
-/// scaled_dot_product_attention per interval. On CUDA that is its flash attention where an interval
-/// begins with its own queries, or where one query without sinks stands alone; a block of queries
-/// under an explicit mask is not flash. Only on this path are keys and values repeated: where heads
-/// differ in what they see, for those that see the same unless they are whole sets of the query
-/// heads that share a key/value head. Differentiable once in q, k and v. The flash kernel gives the
-/// same bits for the same number of threads. Shapes or an interval outside the keys throw
-/// c10::Error: they are the caller's mistake.
+/// bfloat16 multiplies in bfloat16 where there is AVX-512 BF16, else in float32. bfloat16 on a CPU
+/// with AMX, and bfloat16 and float16 on CUDA, run LibTorch's flash attention where every interval
+/// begins with its own queries (sdpa_flash.h). All else (other dtypes, D not a multiple of 16 or
+/// above 256, LONGSPAN_CPU=none, windows and sinks on CUDA) runs LibTorch's
+/// scaled_dot_product_attention per interval; a block of queries under an explicit mask is not
+/// flash there. Only on this last path are keys and values repeated: where heads differ in what
+/// they see, for those that see the same unless they are whole sets of the query heads that share a
+/// key/value head. Differentiable once in q, k and v. Our flash kernel gives the same bits for the
+/// same number of threads. Shapes or an interval outside the keys throw c10::Error: they are the
+/// caller's mistake.
 ///
 /// With `kept` a call without gradient mode leaves its result there, and a call with gradient mode
 /// that finds one takes it over instead of attending again: the operands must be the same. Only
-/// the flash kernel keeps; elsewhere `kept` stays empty.
+/// the flash kernels keep; elsewhere `kept` stays empty.
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& key_start, KeptAttention* kept = nullptr,
                             const at::Tensor& sinks = {});

@@ -59,7 +59,7 @@ TEST_P(CausalAttentionOn, IsWithinRoundingOfItsDefinition) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, CausalAttentionOn, ::testing::Values("none", "CUDA"),
+INSTANTIATE_TEST_SUITE_P(Devices, CausalAttentionOn, ::testing::Values("none", "amx", "CUDA"),
                          [](const auto& name) { return std::string(name.param); });
 
 }  // namespace

@@ -1,0 +1,219 @@
+#include "src/attention/kernels/sdpa_flash.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_backward.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "src/core/processor.h"
+
+namespace longspan {
+namespace {
+
+struct Range {
+  int64_t begin = 0, end = 0;
+
+  int64_t size() const { return end - begin; }
+};
+
+/// Runs of tokens that are equally long, one behind the other.
+struct Runs {
+  int64_t begin = 0, length = 0, count = 1;
+
+  int64_t end() const { return begin + length * count; }
+};
+
+/// Plain causal attention within each of these runs: of query heads that share whole key/value
+/// heads, or are a part of those of one.
+struct Piece {
+  int64_t batch = 0;
+  Range heads, key_heads;
+  Runs runs;
+
+  /// Of x [B, H, T, D] or [B, H, T] the part that this piece is about, its runs as a batch.
+  at::Tensor queries(const at::Tensor& x) const { return part(x, heads); }
+  at::Tensor keys(const at::Tensor& x) const { return part(x, key_heads); }
+  /// As the kernel for the CPU wants them: one for each query head, of which none is a copy.
+  at::Tensor keys_of_each(const at::Tensor& x) const {
+    const at::Tensor shared = keys(x);
+    return key_heads.size() == heads.size() ? shared : shared.expand({-1, heads.size(), -1, -1});
+  }
+  /// And the sum of their gradients, of the shape of keys().
+  at::Tensor sum_of_each(const at::Tensor& grad) const {
+    return key_heads.size() == heads.size() ? grad : grad.sum(1, /*keepdim=*/true);
+  }
+
+ private:
+  at::Tensor part(const at::Tensor& x, Range of) const {
+    return x[batch]
+        .narrow(0, of.begin, of.size())
+        .slice(1, runs.begin, runs.end())
+        .unflatten(1, {runs.count, runs.length})
+        .transpose(0, 1);
+  }
+};
+
+/// The runs that begin at their own query; nothing where other intervals are among them.
+std::vector<Runs> runs_of(const int32_t* starts, int64_t queries) {
+  std::vector<Runs> all;
+  for (int64_t begin = 0; begin < queries;) {
+    if (starts[begin] != begin) return {};
+    int64_t end = begin + 1;
+    while (end < queries && starts[end] == begin) ++end;
+    if (!all.empty() && all.back().length == end - begin) {
+      ++all.back().count;
+    } else {
+      all.push_back({.begin = begin, .length = end - begin});
+    }
+    begin = end;
+  }
+  return all;
+}
+
+/// The neighbours from `first` on that see the same.
+int64_t heads_alike(const int32_t* starts, int64_t queries, int64_t first, int64_t heads) {
+  const int32_t* own = starts + first * queries;
+  int64_t end = first + 1;
+  while (end < heads && std::equal(own, own + queries, starts + end * queries)) ++end;
+  return end;
+}
+
+/// The query heads that the kernel takes at once, and their key/value heads: all where they share
+/// whole sets and it may have such, else those of one key/value head.
+std::vector<std::pair<Range, Range>> head_sets(Range heads, int64_t sharers, bool takes_sets) {
+  const bool whole = heads.begin % sharers == 0 && heads.end % sharers == 0;
+  if (whole && (takes_sets || sharers == 1)) {
+    return {{heads, {heads.begin / sharers, heads.end / sharers}}};
+  }
+  std::vector<std::pair<Range, Range>> sets;
+  for (int64_t begin = heads.begin; begin < heads.end;) {
+    const int64_t key_head = begin / sharers;
+    const int64_t end = std::min(heads.end, (key_head + 1) * sharers);
+    sets.push_back({{begin, end}, {key_head, key_head + 1}});
+    begin = end;
+  }
+  return sets;
+}
+
+std::vector<Piece> pieces_of(const at::Tensor& key_start, const at::Tensor& k) {
+  const at::Tensor host = key_start.cpu();
+  const int64_t heads = host.size(1), queries = host.size(2), sharers = heads / k.size(1);
+  std::vector<Piece> pieces;
+  for (int64_t b = 0; b < host.size(0); ++b) {
+    const int32_t* starts = host.const_data_ptr<int32_t>() + b * heads * queries;
+    for (int64_t first = 0; first < heads;) {
+      const int64_t end = heads_alike(starts, queries, first, heads);
+      for (const Runs& runs : runs_of(starts + first * queries, queries)) {
+        for (const auto& [of, keys] : head_sets({first, end}, sharers, k.is_cuda())) {
+          pieces.push_back({b, of, keys, runs});
+        }
+      }
+      first = end;
+    }
+  }
+  return pieces;
+}
+
+/// One run of all tokens of one sequence.
+bool is_whole(const std::vector<Piece>& pieces) {
+  return pieces.size() == 1 && pieces.front().runs.count == 1;
+}
+
+/// [B, H, T, D] whose memory is [B, T, H, D]
+at::Tensor empty_time_major(const at::Tensor& like) {
+  return at::empty_like(like.transpose(1, 2), at::MemoryFormat::Contiguous).transpose(1, 2);
+}
+
+/// Output and log-sum-exp of one piece.
+std::pair<at::Tensor, at::Tensor> forward_of(const Piece& piece, const at::Tensor& q,
+                                             const at::Tensor& k, const at::Tensor& v) {
+  if (q.is_cuda()) {
+    auto result = at::_scaled_dot_product_flash_attention(
+        piece.queries(q), piece.keys(k), piece.keys(v), /*dropout_p=*/0.0, /*is_causal=*/true);
+    return {std::get<0>(result), std::get<1>(result)};
+  }
+  auto [out, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
+      piece.queries(q), piece.keys_of_each(k), piece.keys_of_each(v), /*dropout_p=*/0.0,
+      /*is_causal=*/true);
+  return {out, log_sum_exp};
+}
+
+FlashGradients backward_of(const Piece& piece, const at::Tensor& grad_out, const at::Tensor& q,
+                           const at::Tensor& k, const at::Tensor& v, const KeptAttention& forward) {
+  const at::Tensor grad = piece.queries(grad_out), out = piece.queries(forward.out);
+  const at::Tensor log_sum_exp = piece.queries(forward.log_sum_exp);
+  if (q.is_cuda()) {
+    const at::Tensor no_lengths, no_dropout = at::zeros({2}, q.options().dtype(at::kLong));
+    const int64_t tokens = piece.runs.length;
+    auto [grad_q, grad_k, grad_v] = at::_scaled_dot_product_flash_attention_backward(
+        grad, piece.queries(q), piece.keys(k), piece.keys(v), out, log_sum_exp.contiguous(),
+        no_lengths, no_lengths, tokens, tokens, /*dropout_p=*/0.0, /*is_causal=*/true, no_dropout,
+        no_dropout);
+    return {grad_q, grad_k, grad_v};
+  }
+  auto [grad_q, grad_k, grad_v] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
+      grad, piece.queries(q), piece.keys_of_each(k), piece.keys_of_each(v), out, log_sum_exp,
+      /*dropout_p=*/0.0, /*is_causal=*/true);
+  return {grad_q, piece.sum_of_each(grad_k), piece.sum_of_each(grad_v)};
+}
+
+}  // namespace
+
+bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const at::Tensor& key_start,
+                         const at::Tensor& sinks) {
+  const bool bf16 = q.scalar_type() == at::kBFloat16;
+  const bool has_kernel = q.is_cuda() ? bf16 || q.scalar_type() == at::kHalf
+                                      : q.is_cpu() && bf16 && processor() == Processor::kAmx;
+  if (!has_kernel || q.size(3) % 8 != 0 || q.size(3) > 256) return false;
+  if (sinks.defined() || q.size(2) != k.size(2)) return false;
+  const at::Tensor host = key_start.cpu();
+  const auto* starts = host.const_data_ptr<int32_t>();
+  const int64_t queries = host.size(2);
+  for (int64_t head = 0; head < host.size(0) * host.size(1); ++head) {
+    if (runs_of(starts + head * queries, queries).empty()) return false;
+  }
+  return true;
+}
+
+KeptAttention sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 const at::Tensor& key_start) {
+  const std::vector<Piece> pieces = pieces_of(key_start, k);
+  if (is_whole(pieces)) {
+    auto [out, log_sum_exp] = forward_of(pieces.front(), q, k, v);
+    return {out, log_sum_exp};
+  }
+  KeptAttention result{empty_time_major(q),
+                       at::empty(q.sizes().slice(0, 3), q.options().dtype(at::kFloat))};
+  for (const Piece& piece : pieces) {
+    const auto [out, log_sum_exp] = forward_of(piece, q, k, v);
+    piece.queries(result.out).copy_(out);
+    piece.queries(result.log_sum_exp).copy_(log_sum_exp);
+  }
+  return result;
+}
+
+FlashGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
+                                   const at::Tensor& k, const at::Tensor& v,
+                                   const at::Tensor& key_start, const KeptAttention& forward) {
+  const std::vector<Piece> pieces = pieces_of(key_start, k);
+  if (is_whole(pieces)) return backward_of(pieces.front(), grad_out, q, k, v, forward);
+  FlashGradients grads{empty_time_major(q), at::zeros_like(k), at::zeros_like(v)};
+  for (const Piece& piece : pieces) {
+    const FlashGradients part = backward_of(piece, grad_out, q, k, v, forward);
+    piece.queries(grads.q).copy_(part.q);
+    piece.keys(grads.k).add_(part.k);
+    piece.keys(grads.v).add_(part.v);
+  }
+  return grads;
+}
+
+}  // namespace longspan

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+
+namespace longspan {
+
+/// The device that --device names: cpu; cuda, made ready to be used, or Error(kUsage) that says why
+/// it cannot be; auto, which is cuda where that works. To be called before anything asks LibTorch
+/// for CUDA (see load_cuda).
+at::Device open_device(const std::string& name);
+
+/// The most that has been in use at once so far: of the CPU the resident memory of the process, of
+/// a GPU what LibTorch's allocator had given to tensors (what its caches and CUDA itself hold comes
+/// on top).
+int64_t peak_memory_bytes(at::Device device);
+
+/// What the device can still give; 0 where that is not known.
+int64_t available_memory_bytes(at::Device device);
+
+/// Waits until the device has done what it was told to, without which times on a GPU say nothing.
+void synchronize(at::Device device);
+
+}  // namespace longspan
