@@ -31,6 +31,11 @@ MappedWeights::MappedWeights(CausalLm& model)
   model.visit_linears([&](const std::string& name, std::unique_ptr<Linear>& linear) {
     const at::Tensor& weight = linear->weight;
     if (!weight.defined() || weight.requires_grad()) return;
+    if (!weight.is_cpu()) {
+      fail(ExitCode::kRecipe,
+           "memory.weights: 'mapped' is for the CPU, which reads a file where it lies; expected "
+           "resident with --device cuda");
+    }
     auto bytes = mapped_bytes(weight);
     if (!bytes) {
       fail(ExitCode::kModel,

@@ -34,6 +34,23 @@ KernelRates rates_for(const cxxopts::ParseResult& parsed, const Recipe& recipe,
   return measure_rates(shape, recipe.stages, existing_folder(offload_directory(recipe)));
 }
 
+/// A GPU that is not here can be planned for as well, where nothing is to be asked of it.
+at::Device planned_device(const cxxopts::ParseResult& parsed) {
+  const auto& name = parsed["device"].as<std::string>();
+  const bool all_given = parsed.count("rates") > 0 && parsed.count("available") > 0;
+  return name == "cuda" && all_given ? at::kCUDA : open_device(name);
+}
+
+Machine planned_machine(const cxxopts::ParseResult& parsed, const Recipe& recipe,
+                        const RunShape& shape) {
+  const KernelRates rates = rates_for(parsed, recipe, shape);
+  if (!parsed.count("available")) return this_machine(recipe, rates, shape.device);
+  Machine machine = this_machine(recipe, rates, at::kCPU);
+  machine.usual = usual_rates(shape.device);
+  machine.available_bytes = parse_shard_size(parsed["available"].as<std::string>(), "--available");
+  return machine;
+}
+
 void write_file(const fs::path& path, const std::string& text) {
   AtomicFile file(path);
   file.write(text);
@@ -128,7 +145,7 @@ int plan_command(int argc, char** argv) {
   auto parsed = parse_command_line(options, argc, argv, kExample);
   if (!parsed) return 0;
 
-  const at::Device device = open_device((*parsed)["device"].as<std::string>());
+  const at::Device device = planned_device(*parsed);
   const Recipe recipe = load_recipe(*parsed);
   for (const char* option : {"out", "save-rates"}) {
     if (!parsed->count(option)) continue;
@@ -138,11 +155,7 @@ int plan_command(int argc, char** argv) {
   check_recipe_against_model(recipe, config);
   set_seed_and_threads(recipe.train);
   const RunShape shape = run_shape(recipe, config, open_planned_model(recipe).get(), device);
-  Machine machine = this_machine(recipe, rates_for(*parsed, recipe, shape), device);
-  if (parsed->count("available")) {
-    machine.available_bytes =
-        parse_shard_size((*parsed)["available"].as<std::string>(), "--available");
-  }
+  const Machine machine = planned_machine(*parsed, recipe, shape);
   if (parsed->count("save-rates")) {
     write_file((*parsed)["save-rates"].as<std::string>(),
                json_text(write_rates(machine.rates)) + "\n");

@@ -98,7 +98,8 @@ std::string describe_rope(const RopeExtension& rope) {
                      human_count(rope.context_length));
 }
 
-/// A run that goes on keeps what was chosen when it began, so that its losses stay the same bits.
+/// A run that goes on keeps what was chosen when it began, so that its losses stay the same bits
+/// (on a CPU).
 MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
   const fs::path resolved = fs::path(recipe.output_dir) / "recipe.resolved.yaml";
   const MemoryOptions& asked = recipe.train.memory;
@@ -107,9 +108,10 @@ MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
 }
 
 Plan plan_recipe(Recipe& recipe, const Inputs& inputs, at::Device device, bool resumes) {
+  const MemoryOptions asked = memory_asked(recipe, resumes);
+  recipe.train.memory = asked;
   const RunShape shape = run_shape(recipe, inputs.config, inputs.model.get(), device);
   const Machine machine = this_machine(recipe, usual_rates(device), device);
-  const MemoryOptions asked = memory_asked(recipe, resumes);
   Plan plan = plan_run(shape, recipe.stages, asked, machine);
   if (!plan.fits()) {
     require_fit(plan, remedies(shape, recipe.stages, asked, machine),
@@ -130,7 +132,7 @@ Plan plan_recipe(Recipe& recipe, const Inputs& inputs, at::Device device, bool r
   return plan;
 }
 
-void show_banner(const Recipe& recipe, const Inputs& inputs, const Plan& plan) {
+void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, const Plan& plan) {
   const ModelConfig& config = inputs.config;
   const TokenStoreInfo& info = inputs.store->info();
   log_info(fmt::format("model    {} ({}, {} layers, hidden_size {}, {})", recipe.model.path,
@@ -155,6 +157,7 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, const Plan& plan) {
         human_count(packing.full_passages)));
     first += stage.steps;
   }
+  log_info(fmt::format("device   {}", device.str()));
   log_info(fmt::format("memory   about {}; {}", describe_peak(plan.peak()), describe_memory(plan)));
   log_info(fmt::format("output   {}", recipe.output_dir));
 }
@@ -246,7 +249,7 @@ int train_command(int argc, char** argv) {
     lock.emplace(folder);
     log_to_file(folder / "log.txt");
   }
-  show_banner(recipe, inputs, plan);
+  show_banner(recipe, inputs, device, plan);
   if (dry_run) return 0;
 
   std::optional<fs::path> checkpoint;

@@ -193,12 +193,13 @@ void update_in_one_pass(const elementwise::Kernels& kernels, const AdamWStep& st
 
 void update_on_any_processor(const AdamWStep& step, const at::Tensor& gradient,
                              const AdamWMoments& moments, const at::Tensor& master) {
-  const at::Tensor g = gradient.to(at::kFloat).contiguous();
+  at::Tensor g = gradient.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
   if (!moments.in_8bit()) {
     const at::Tensor steps =
         at::full({}, static_cast<double>(step.step), master.options().requires_grad(false));
-    at::_fused_adamw_({master}, {g * step.gradient_scale}, {moments.exp_avg}, {moments.exp_avg_sq},
-                      {}, {steps}, step.lr, step.beta1, step.beta2, step.weight_decay, step.eps,
+    at::_fused_adamw_({master}, {g.mul_(step.gradient_scale)}, {moments.exp_avg},
+                      {moments.exp_avg_sq}, {}, {steps}, step.lr, step.beta1, step.beta2,
+                      step.weight_decay, step.eps,
                       /*amsgrad=*/false, /*maximize=*/false);
     return;
   }
@@ -241,8 +242,10 @@ void adamw_update(const AdamWStep& step, const at::Tensor& gradient, const AdamW
 double sum_of_squares(const at::Tensor& gradient) {
   const elementwise::Kernels* kernels = kernels_for(gradient);
   if (kernels == nullptr) {
+    // LibTorch copies a gradient to float64 first, for which a GPU has no room.
+    const auto dtype = gradient.is_cpu() ? at::kDouble : at::kFloat;
     const double norm =
-        at::linalg_vector_norm(gradient, 2, std::nullopt, false, at::kDouble).item<double>();
+        at::linalg_vector_norm(gradient, 2, std::nullopt, false, dtype).item<double>();
     return norm * norm;
   }
   std::vector<double> sums((gradient.numel() + kGrain - 1) / kGrain);

@@ -172,12 +172,14 @@ std::string loss_line(const std::vector<Json>& steps) {
     seconds += number(step, "step_seconds");
     peak = std::max(peak, number(step, "peak_memory_bytes"));
   }
+  // Runs before there was a choice say nothing.
+  const bool on_gpu = steps.back().value("device", "cpu") != "cpu";
   return fmt::format(
       "- training loss {:.4f} at step {}, {:.4f} at step {} (each of its own texts: no measure of "
-      "progress by itself)\n- {} of training on a CPU, {} of memory at most\n",
+      "progress by itself)\n- {} of training on a {}, {} of its memory at most\n",
       number(steps.front(), "loss"), steps.front().value("step", int64_t{0}),
       number(steps.back(), "loss"), steps.back().value("step", int64_t{0}), human_duration(seconds),
-      human_bytes(peak));
+      on_gpu ? "GPU" : "CPU", human_bytes(peak));
 }
 
 std::string training_section(const Facts& facts) {

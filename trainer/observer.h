@@ -21,6 +21,7 @@ struct StepRecord {
   int64_t tokens = 0;        // of this step, padding included
   int64_t total_tokens = 0;  // since step 0
   double step_seconds = 0;
+  std::string device;                     // "cpu" or "cuda"
   int64_t peak_memory_bytes = 0;          // of the device (src/nn/device.h)
   std::optional<double> validation_loss;  // where one was computed
 

@@ -24,6 +24,7 @@ Plan plan_with(const RunShape& shape, const std::vector<Stage>& stages, const Me
   Plan plan{.memory = memory,
             .stages = {},
             .available_bytes = machine.available_bytes,
+            .available_ram_bytes = shape.device.is_cpu() ? 0 : machine.available_ram_bytes,
             .available_disk_bytes = machine.available_disk_bytes};
   for (const Stage& stage : stages) {
     MemoryPlan bytes = plan_memory(shape, stage, memory);
@@ -179,10 +180,12 @@ int64_t Plan::disk_bytes() const {
 }
 
 bool Plan::keeps_within_bound() const {
-  return memory.offload != Offload::kRam ||
-         std::all_of(stages.begin(), stages.end(), [&](const auto& planned) {
-           return planned.memory.stored <= *memory.offload_ram;
-         });
+  if (memory.offload == Offload::kNone) return true;
+  return std::all_of(stages.begin(), stages.end(), [&](const auto& planned) {
+    const int64_t stored = planned.memory.stored;
+    const bool in_bound = memory.offload != Offload::kRam || stored <= *memory.offload_ram;
+    return in_bound && (available_ram_bytes == 0 || stored <= available_ram_bytes);
+  });
 }
 
 bool Plan::fits(double part) const {
@@ -294,9 +297,12 @@ void require_fit(const Plan& plan, const std::vector<Remedy>& remedies, int64_t 
   const MemoryPlan& peak = plan.peak();
   if (!plan.keeps_within_bound()) {
     fail(ExitCode::kOutOfMemory,
-         "memory.offload_ram: {} of activations are kept, more than {}; raise it, or offload to "
-         "disk",
-         shown(peak.stored), shown(*plan.memory.offload_ram));
+         "memory.offload_ram: {} of activations are kept in RAM, more than {}; raise it as far as "
+         "there is RAM, or offload to disk",
+         shown(peak.stored),
+         shown(plan.available_ram_bytes == 0
+                   ? *plan.memory.offload_ram
+                   : std::min(*plan.memory.offload_ram, plan.available_ram_bytes)));
   }
   std::string help = remedies.empty() ? fmt::format("the longest context that fits is {} tokens",
                                                     human_count(longest_context))

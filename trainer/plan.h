@@ -19,12 +19,14 @@ struct Plan {
   MemoryOptions memory;  // with every "auto" chosen
   std::vector<StagePlan> stages;
   int64_t available_bytes = 0;                  // of the device's memory; 0: not known
+  int64_t available_ram_bytes = 0;              // for what a GPU's run offloads; 0: not known
   std::optional<int64_t> available_disk_bytes;  // where activations are offloaded to, where known
 
   const MemoryPlan& peak() const;  // of the stage that needs the most
   int64_t disk_bytes() const;      // of kept activations, of the stage that writes the most
   double run_seconds() const;
-  /// Whether what is kept in RAM stays within offload_ram, where that is a bound.
+  /// Whether what is kept in RAM stays within offload_ram, where that is a bound, and of a GPU's
+  /// run within what RAM there is.
   bool keeps_within_bound() const;
   /// Whether `part` of the available memory is enough, the disk, and the bound.
   bool fits(double part = 0.9) const;

@@ -15,7 +15,8 @@ namespace {
 // Measured, in the memory of the CPU: the binary with LibTorch, its threads, the token store and
 // one batch.
 constexpr int64_t kProgramBytes = int64_t{190} << 20;
-constexpr int64_t kVocabularyBlock = 4096;  // chunked_cross_entropy.cpp's
+constexpr int64_t kCudaProgramBytes = int64_t{62} << 20;  // measured on an H100: cuBLAS's workspace
+constexpr int64_t kVocabularyBlock = 4096;                // chunked_cross_entropy.cpp's
 
 /// Sizes of the tensors of one pass, in bytes.
 struct Tensors {
@@ -106,8 +107,9 @@ int64_t weight_bytes(const RunShape& shape, const MemoryOptions& memory) {
   const int64_t used_at_once = std::max<int64_t>(1, layers - recomputed_layers(memory, layers));
   const int64_t in_memory = mapped ? std::min(layers, used_at_once) : layers;
   const bool scratch = shape.quantization != Quantization::kNone;
+  const int64_t scratches = shape.device.is_cpu() ? 1 : 2;  // backward has a thread of its own
   return rest + in_memory * projection_bytes(shape) +
-         (scratch ? largest_projection(shape) * element : 0);
+         (scratch ? scratches * largest_projection(shape) * element : 0);
 }
 
 int64_t trained_bytes(const RunShape& shape, const Stage& stage, const MemoryOptions& memory) {
@@ -196,7 +198,7 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   const int64_t layers = shape.config.num_hidden_layers;
   const Recompute recompute = *memory.recompute;
   MemoryPlan plan;
-  plan.program = shape.device.is_cpu() ? kProgramBytes : 0;
+  plan.program = shape.device.is_cpu() ? kProgramBytes : kCudaProgramBytes;
   plan.weights = weight_bytes(shape, memory);
   plan.trained = trained_bytes(shape, stage, memory);
 
@@ -227,6 +229,9 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   // A tied embedding's gradient comes in two.
   plan.update = shape.parameters.trainable() * t.element +
                 (shape.trains_embedding && t.c.tie_word_embeddings ? t.head() * t.element : 0);
+  // LibTorch's AdamW takes a gradient in float32.
+  const bool trains_vocabulary = shape.trains_embedding || shape.trains_head;
+  if (!shape.device.is_cpu() && trains_vocabulary) plan.update += t.head() * 4;
   plan.working =
       std::max({plan.attention, plan.mlp, plan.loss, plan.update - plan.kept, int64_t{0}});
   return plan;

@@ -10,7 +10,7 @@ namespace longspan {
 
 /// Bytes of the device at the peak, by what they are for, and of the file on disk.
 struct MemoryPlan {
-  int64_t program = 0;    // LibTorch and the binary; on a GPU they are not in what is free
+  int64_t program = 0;    // LibTorch and the binary; on a GPU what its libraries take of it
   int64_t weights = 0;    // frozen
   int64_t trained = 0;    // parameters, float32 masters, moments, gradient sums of earlier passes
   int64_t kept = 0;       // between forward and backward, in RAM
@@ -26,7 +26,9 @@ struct MemoryPlan {
 };
 
 /// One pass of `stage` with flash attention kernels (src/attention/kernels); nothing in `memory`
-/// may be "auto". LoRA is counted, what DoRA adds to it is not. Follows the tensors that
+/// may be "auto". LoRA is counted, what DoRA adds to it is not. On a GPU attention is counted as
+/// bfloat16's under full or shifted sparse attention: the masks of windows, and what is computed
+/// again because they keep nothing, are not. Follows the tensors that
 /// src/nn/recompute.cpp, src/model/decoder.cpp, src/attention/kernels/flash_*.cpp,
 /// chunked_cross_entropy.cpp and trainer/adamw.cpp allocate, and must change with them.
 MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOptions& memory);

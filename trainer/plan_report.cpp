@@ -70,7 +70,7 @@ std::string describe_memory(const Plan& plan) {
     text += fmt::format(", activations beyond {} offloaded to disk ({})",
                         shown(*plan.memory.offload_ram), shown(plan.disk_bytes()));
   } else if (plan.memory.offload == Offload::kRam) {
-    text += fmt::format(", activations in at most {}", shown(*plan.memory.offload_ram));
+    text += fmt::format(", activations in at most {} of RAM", shown(*plan.memory.offload_ram));
   }
   if (plan.memory.weights == FrozenWeights::kMapped) text += ", weights mapped";
   if (plan.memory.optimizer_state_bits == 8) text += ", optimizer states of 8 bits";

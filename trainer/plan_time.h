@@ -21,7 +21,8 @@ struct TimePlan {
   }
 };
 
-/// Nothing in `memory` may be "auto"; `planned` is plan_memory() of the same arguments.
+/// Nothing in `memory` may be "auto"; `planned` is plan_memory() of the same arguments. What a
+/// GPU's run offloads is copied to RAM and back; the time of that is not counted.
 TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOptions& memory,
                    const MemoryPlan& planned, const KernelRates& rates);
 

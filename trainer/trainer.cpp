@@ -136,6 +136,7 @@ StepRecord Trainer::train_step() {
   record.tokens = stage.tokens_per_step();
   record.total_tokens = tokens_;
   record.step_seconds = seconds_since(start);
+  record.device = c10::DeviceTypeName(device.type(), /*lower_case=*/true);
   record.peak_memory_bytes = peak_memory_bytes(device);
   return record;
 }

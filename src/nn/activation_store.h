@@ -26,7 +26,8 @@ struct ActivationStoreOptions {
 
 /// Keeps tensors between forward and backward: in RAM up to a bound, beyond it in a file on disk
 /// that one background thread writes and reads. On top of the bound come at most two tensors being
-/// written, one read ahead, and one being taken. Used by one thread; tensors are on the CPU.
+/// written, one read ahead, and one being taken. Used by one thread at a time; tensors
+/// are on the CPU.
 ///
 /// A tensor that could not be written (disk full, I/O error) stays in RAM, and the next put() or
 /// take() throws Error(kFailure) that names the directory, the reason and the bytes free. Nothing

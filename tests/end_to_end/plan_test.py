@@ -45,6 +45,18 @@ class PlanTest(unittest.TestCase):
     def plan(self, *arguments, **options):
         return json.loads(run(*self.command(*arguments, "--json", **options)))
 
+    def test_plans_for_a_gpu_that_is_not_here(self):
+        whole = self.plan("model.quantization=none", "--device", "cuda", available="80GB")
+        self.assertTrue(whole["fits"])
+        self.assertEqual(whole["memory"]["weights"], "resident")
+        self.assertEqual(whole["memory"]["offload"], "none")
+        small = self.plan("model.quantization=none", "--device", "cuda", available="24GB")
+        self.assertFalse(small["fits"])
+        self.assertFalse([r for r in small["remedies"] if "mapped" in r["change"]])
+        mapped = self.command("model.quantization=none", "memory.weights=mapped", "--device", "cuda", available="80GB")
+        self.assertIn("mapped' is for the CPU", refusal(*mapped, code=3))
+        self.assertIn("expected cpu, cuda or auto", refusal(*self.command("--device", "gpu"), code=2))
+
     def test_says_what_the_recipe_takes(self):
         plan = self.plan()
         stage = plan["stages"][0]

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "src/core/error.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {
@@ -51,6 +52,16 @@ TEST_F(CheckpointsOfARun, LeaveRoomForActivationsInTheSamePlace) {
   EXPECT_FALSE(checkpoint_space(recipe_, shape_, plan_).fits());
   recipe_.train.memory.offload_dir = "elsewhere";
   EXPECT_TRUE(checkpoint_space(recipe_, shape_, plan_).fits());
+}
+
+TEST(PlannedShape, IsNotMappedOnAGpu) {
+  Recipe recipe;
+  recipe.file = "run.yaml";
+  const ModelConfig config = tiny_llama_config();
+  EXPECT_TRUE(run_shape(recipe, config, nullptr, at::kCPU).can_be_mapped);
+  EXPECT_FALSE(run_shape(recipe, config, nullptr, at::kCUDA).can_be_mapped);
+  recipe.train.memory.weights = FrozenWeights::kMapped;
+  EXPECT_THROW(run_shape(recipe, config, nullptr, at::kCUDA), Error);
 }
 
 }  // namespace

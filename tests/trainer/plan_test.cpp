@@ -12,6 +12,7 @@ namespace longspan {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr int64_t kMiB = 1 << 20;
 constexpr int64_t kGiB = 1 << 30;
@@ -54,6 +55,41 @@ TEST(Plan, WithRoomKeepsEverything) {
   EXPECT_EQ(plan.memory.weights, FrozenWeights::kResident);
   EXPECT_EQ(plan.memory.optimizer_state_bits, 32);
   EXPECT_TRUE(plan.fits());
+}
+
+RunShape on_gpu(RunShape shape) {
+  shape.device = at::kCUDA;
+  return shape;
+}
+
+TEST(Plan, OnAGpuOffloadsNothingUnlessTold) {
+  Machine machine = machine_with(24 * kGiB);
+  machine.available_ram_bytes = 100 * kGiB;
+  const RunShape shape = on_gpu(shape_of());
+  const auto stages = stages_of(98304);
+  EXPECT_FALSE(plan_run(shape, stages, {}, machine).fits());
+  const auto found = remedies(shape, stages, {}, machine);
+  ASSERT_FALSE(found.empty());
+  for (const Remedy& remedy : found) EXPECT_THAT(remedy.change, Not(HasSubstr("mapped")));
+  EXPECT_EQ(found.front().change, "memory.offload=ram");
+  const MemoryOptions told{.offload = Offload::kRam};
+  const Plan plan = plan_run(shape, stages, told, machine);
+  EXPECT_TRUE(plan.fits());
+  EXPECT_EQ(plan.memory.offload_ram, 50 * kGiB);
+  machine.available_ram_bytes = 10 * kGiB;
+  EXPECT_FALSE(
+      plan_run(shape, stages, {.offload = Offload::kRam, .offload_ram = 500 * kGiB}, machine)
+          .fits());
+}
+
+// What bench step --device cuda had at its peak on an H100, 26 November 2026 (docs/performance.md).
+TEST(Plan, OnAGpuIsWithinATenthOfWhatWasMeasured) {
+  const LoraOptions lora{.r = 8, .modules_to_save = {"embed_tokens", "norm"}};
+  const MemoryOptions layer{.recompute = Recompute::kLayer, .chunk_tokens = 0};
+  RunShape shape = on_gpu(shape_of(Quantization::kNone, lora));
+  shape.loss_chunk_tokens = 512;
+  const Plan plan = plan_run(shape, stages_of(98304), layer, machine_with(80 * kGiB));
+  EXPECT_NEAR(static_cast<double>(plan.peak().total()) / (53832.0 * kMiB), 1, 0.1);
 }
 
 TEST(Plan, GivesUpTimeOnlyForMemory) {

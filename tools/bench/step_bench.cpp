@@ -164,10 +164,11 @@ Json result_of(const cxxopts::ParseResult& parsed, const Recipe& recipe, const T
   const Stage& stage = recipe.stages.front();
   const auto tokens = static_cast<double>(stage.seq_len);
   // CPU time where one thread computes, so that other programs hardly change the ratio.
-  const auto& seconds = at::get_num_threads() == 1 ? times.cpu_seconds : times.seconds;
+  const at::Device device = model.lm_head_weight().device();
+  const bool one_thread = device.is_cpu() && at::get_num_threads() == 1;
+  const auto& seconds = one_thread ? times.cpu_seconds : times.seconds;
   const double useful =
       1e-9 * useful_flops(model, stage) / *std::min_element(seconds.begin(), seconds.end());
-  const at::Device device = model.lm_head_weight().device();
   const double linear = linear_gflops(device);
   const MemoryOptions& memory = trainer.options().memory;
   return {{"peer", "longspan"},
@@ -181,7 +182,7 @@ Json result_of(const cxxopts::ParseResult& parsed, const Recipe& recipe, const T
           {"tokens_per_second_median", rounded(tokens / median(times.seconds), 2)},
           {"step_seconds", rounded(times.seconds, 2)},
           {"losses", rounded(times.losses, 4)},
-          {"peak_rss_mib", times.peak_memory_bytes >> 20},
+          {device.is_cpu() ? "peak_rss_mib" : "peak_device_mib", times.peak_memory_bytes >> 20},
           {"peak_tensors_mib", page_use().peak_live >> 20},
           {"device", device.str()},
           {"threads", at::get_num_threads()},
@@ -211,8 +212,8 @@ cxxopts::Options command_line() {
       cxxopts::value<int64_t>(), "N")("dtype", "bfloat16, float32", text("bfloat16"), "DTYPE")(
       "steps", "", count("2"), "N")("rank", "of LoRA", count("8"), "R")(
       "trainable", "train the parameters with one of these in their name", text("embed,norm"),
-      "LIST")("threads", "0: one a core", count("0"), "N")("device", "cpu, cuda", text("cpu"),
-                                                           "DEVICE")(
+      "LIST")("threads", "0: one a core", count("0"), "N")(
+      "device", "cpu, cuda, or auto: cuda where it can be used", text("cpu"), "DEVICE")(
       "profile", "show where the time of the main thread goes, on stderr")(
       "json", "print one JSON map instead of a table")(
       "overrides", "", cxxopts::value<std::vector<std::string>>(), "KEY=VALUE...");
@@ -224,6 +225,9 @@ cxxopts::Options command_line() {
 Json measure(const cxxopts::ParseResult& parsed) {
   const auto start = std::chrono::steady_clock::now();
   const at::Device device = open_device(parsed["device"].as<std::string>());
+  if (parsed.count("profile") && !device.is_cpu()) {
+    fail(ExitCode::kUsage, "--profile: counts the CPU's time; expected --device cpu");
+  }
   const AtomicFolder scratch(fs::temp_directory_path() / "longspan-bench-step");  // never committed
   auto source = open_model_source(parsed["model"].as<std::string>());
   const ModelConfig config = read_hf_config(*source);

@@ -21,6 +21,7 @@ Json to_json(const StepRecord& record) {
                {"total_tokens", record.total_tokens},
                {"step_seconds", record.step_seconds},
                {"tokens_per_second", record.tokens_per_second()},
+               {"device", record.device},
                {"peak_memory_bytes", record.peak_memory_bytes},
                {"stage", record.stage},
                {"seq_len", record.seq_len},

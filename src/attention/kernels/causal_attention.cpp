@@ -169,15 +169,17 @@ TORCH_LIBRARY_IMPL(longspan, CPU, library) {
 TORCH_LIBRARY_IMPL(longspan, CUDA, library) {
   library.impl("causal_attention",
                [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                  const at::Tensor& key_start, const std::optional<at::Tensor>&) {
+                  const at::Tensor& key_start, const std::optional<at::Tensor>& sinks) {
+                 TORCH_CHECK(!sinks, "causal_attention: no kernel for sinks on CUDA");
                  const KeptAttention result = sdpa_flash_forward(q, k, v, key_start);
                  return std::tuple(result.out, result.log_sum_exp);
                });
   library.impl(
       "causal_attention_backward",
       [](const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-         const at::Tensor& key_start, const std::optional<at::Tensor>&, const at::Tensor& out,
+         const at::Tensor& key_start, const std::optional<at::Tensor>& sinks, const at::Tensor& out,
          const at::Tensor& log_sum_exp) {
+        TORCH_CHECK(!sinks, "causal_attention: no kernel for sinks on CUDA");
         const FlashGradients grad =
             sdpa_flash_backward(grad_out, q, k, v, key_start, {out, log_sum_exp});
         return std::tuple(grad.q, grad.k, grad.v);

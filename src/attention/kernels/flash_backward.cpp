@@ -8,6 +8,7 @@
 #include "src/attention/kernels/backward_plan.h"
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/flash_operands.h"
+#include "src/attention/kernels/operators.h"
 
 namespace longspan {
 namespace {
@@ -162,11 +163,6 @@ void sum_parts(const Backward& bw, const std::vector<HeadWork>& wave) {
         std::min(begin + kSumRows, bw.geometry.queries),
         flash::mutable_rows_of(bw.result.q, work.b, work.h * bw.groups + group));
   });
-}
-
-/// Like x, its memory [B, T, H, D]: the reshape to [B, T, H * D] that follows is free.
-at::Tensor time_major_like(const at::Tensor& x) {
-  return at::empty({x.size(0), x.size(2), x.size(1), x.size(3)}, x.options()).transpose(1, 2);
 }
 
 /// What a key/value head takes, and how many are at work.

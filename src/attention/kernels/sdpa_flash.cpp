@@ -6,14 +6,15 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "src/attention/kernels/operators.h"
 #include "src/core/processor.h"
 
 namespace longspan {
@@ -112,7 +113,11 @@ std::vector<Piece> pieces_of(const at::Tensor& key_start, const at::Tensor& k) {
     const int32_t* starts = host.const_data_ptr<int32_t>() + b * heads * queries;
     for (int64_t first = 0; first < heads;) {
       const int64_t end = heads_alike(starts, queries, first, heads);
-      for (const Runs& runs : runs_of(starts + first * queries, queries)) {
+      const std::vector<Runs> all = runs_of(starts + first * queries, queries);
+      TORCH_CHECK(!all.empty() && queries == k.size(2),
+                  "causal_attention: LibTorch's flash attention takes only intervals that begin at "
+                  "their own query");
+      for (const Runs& runs : all) {
         for (const auto& [of, keys] : head_sets({first, end}, sharers, k.is_cuda())) {
           pieces.push_back({b, of, keys, runs});
         }
@@ -126,11 +131,6 @@ std::vector<Piece> pieces_of(const at::Tensor& key_start, const at::Tensor& k) {
 /// One run of all tokens of one sequence.
 bool is_whole(const std::vector<Piece>& pieces) {
   return pieces.size() == 1 && pieces.front().runs.count == 1;
-}
-
-/// [B, H, T, D] whose memory is [B, T, H, D]
-at::Tensor empty_time_major(const at::Tensor& like) {
-  return at::empty_like(like.transpose(1, 2), at::MemoryFormat::Contiguous).transpose(1, 2);
 }
 
 /// Output and log-sum-exp of one piece.
@@ -191,7 +191,7 @@ KeptAttention sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const
     auto [out, log_sum_exp] = forward_of(pieces.front(), q, k, v);
     return {out, log_sum_exp};
   }
-  KeptAttention result{empty_time_major(q),
+  KeptAttention result{time_major_like(q),
                        at::empty(q.sizes().slice(0, 3), q.options().dtype(at::kFloat))};
   for (const Piece& piece : pieces) {
     const auto [out, log_sum_exp] = forward_of(piece, q, k, v);
@@ -206,7 +206,7 @@ FlashGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor&
                                    const at::Tensor& key_start, const KeptAttention& forward) {
   const std::vector<Piece> pieces = pieces_of(key_start, k);
   if (is_whole(pieces)) return backward_of(pieces.front(), grad_out, q, k, v, forward);
-  FlashGradients grads{empty_time_major(q), at::zeros_like(k), at::zeros_like(v)};
+  FlashGradients grads{time_major_like(q), at::zeros_like(k), at::zeros_like(v)};
   for (const Piece& piece : pieces) {
     const FlashGradients part = backward_of(piece, grad_out, q, k, v, forward);
     piece.queries(grads.q).copy_(part.q);

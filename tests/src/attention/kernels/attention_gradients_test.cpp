@@ -1,5 +1,6 @@
-// Attention where it is LibTorch's scaled_dot_product_attention taken apart into intervals: without
-// a processor's kernel, and on CUDA. FlashAttentionOn has our kernels.
+// Attention where it is LibTorch's: scaled_dot_product_attention taken apart into intervals without
+// a processor's kernel and on CUDA, its flash kernel on CUDA and with AMX. FlashAttentionOn has our
+// kernels.
 
 #include "tests/src/attention/kernels/attention_cases.h"
 #include "tests/support/devices.h"

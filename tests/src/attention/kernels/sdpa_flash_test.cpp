@@ -41,6 +41,13 @@ TEST_F(CausalAttention, OfLibTorchsFlashKernelIsWithinRoundingOfItsDefinition) {
   }
 }
 
+TEST_F(CausalAttention, OfLibTorchsFlashKernelRefusesOtherIntervals) {
+  const Operands window = operands_of({"window", 1, 4, 2, 90, 90, 64, sliding_window(10)});
+  EXPECT_THROW(sdpa_flash_forward(window.q, window.k, window.v, window.key_start), c10::Error);
+  const Operands cache = operands_of({"after a cache", 1, 2, 1, 5, 9, 64, full});
+  EXPECT_THROW(sdpa_flash_forward(cache.q, cache.k, cache.v, cache.key_start), c10::Error);
+}
+
 TEST_F(CausalAttention, IsLibTorchsWhereThereIsAmx) {
   const Operands runs = operands_of(cases_of_runs()[4]);
   const bool amx = processor() == Processor::kAmx;
