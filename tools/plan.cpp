@@ -130,7 +130,8 @@ void print(const Answer& found) {
 int plan_command(int argc, char** argv) {
   cxxopts::Options options("longspan plan",
                            "What a recipe will need, without loading anything: memory and disk, "
-                           "time of a step and of the run, what fits.\n");
+                           "time of a step and of the run, what fits. With --rates and "
+                           "--available, --device cuda needs no GPU here.\n");
   add_recipe_arguments(options);
   options.add_options()("length", "lengths of sequences to plan too, such as 8K,32K,128K",
                         cxxopts::value<std::string>(), "LIST")(
