@@ -110,6 +110,29 @@ void check_sinks(const at::Tensor& sinks, const at::Tensor& key_start) {
   }
 }
 
+std::tuple<at::Tensor, at::Tensor> forward_operator(const at::Tensor& q, const at::Tensor& k,
+                                                    const at::Tensor& v,
+                                                    const at::Tensor& key_start,
+                                                    const std::optional<at::Tensor>& if_sinks) {
+  const at::Tensor sinks = if_sinks.value_or(at::Tensor());
+  const KeptAttention result = sdpa_flash_supports(q, k, key_start, sinks)
+                                   ? sdpa_flash_forward(q, k, v, key_start)
+                                   : flash_forward(q, k, v, key_start, sinks);
+  return {result.out, result.log_sum_exp};
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_operator(
+    const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+    const at::Tensor& key_start, const std::optional<at::Tensor>& if_sinks, const at::Tensor& out,
+    const at::Tensor& log_sum_exp) {
+  const at::Tensor sinks = if_sinks.value_or(at::Tensor());
+  const KeptAttention forward{out, log_sum_exp};
+  const FlashGradients grad = sdpa_flash_supports(q, k, key_start, sinks)
+                                  ? sdpa_flash_backward(grad_out, q, k, v, key_start, forward)
+                                  : flash_backward(grad_out, q, k, v, key_start, sinks, forward);
+  return {grad.q, grad.k, grad.v};
+}
+
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -141,49 +164,15 @@ TORCH_LIBRARY_FRAGMENT(longspan, library) {
       " -> (Tensor grad_q, Tensor grad_k, Tensor grad_v)");
 }
 
+// CUDA here and not in the plugin: LibTorch's operators find their own CUDA kernels. What those do
+// not take, flash_forward and flash_backward refuse.
 TORCH_LIBRARY_IMPL(longspan, CPU, library) {
-  library.impl("causal_attention",
-               [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                  const at::Tensor& key_start, const std::optional<at::Tensor>& sinks) {
-                 const KeptAttention result =
-                     sdpa_flash_supports(q, k, key_start, sinks.value_or(at::Tensor()))
-                         ? sdpa_flash_forward(q, k, v, key_start)
-                         : flash_forward(q, k, v, key_start, sinks.value_or(at::Tensor()));
-                 return std::tuple(result.out, result.log_sum_exp);
-               });
-  library.impl(
-      "causal_attention_backward",
-      [](const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-         const at::Tensor& key_start, const std::optional<at::Tensor>& sinks, const at::Tensor& out,
-         const at::Tensor& log_sum_exp) {
-        const FlashGradients grad =
-            sdpa_flash_supports(q, k, key_start, sinks.value_or(at::Tensor()))
-                ? sdpa_flash_backward(grad_out, q, k, v, key_start, {out, log_sum_exp})
-                : flash_backward(grad_out, q, k, v, key_start, sinks.value_or(at::Tensor()),
-                                 {out, log_sum_exp});
-        return std::tuple(grad.q, grad.k, grad.v);
-      });
+  library.impl("causal_attention", forward_operator);
+  library.impl("causal_attention_backward", backward_operator);
 }
-
-// Here and not in the plugin: LibTorch's operators find their own CUDA kernels.
 TORCH_LIBRARY_IMPL(longspan, CUDA, library) {
-  library.impl("causal_attention",
-               [](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                  const at::Tensor& key_start, const std::optional<at::Tensor>& sinks) {
-                 TORCH_CHECK(!sinks, "causal_attention: no kernel for sinks on CUDA");
-                 const KeptAttention result = sdpa_flash_forward(q, k, v, key_start);
-                 return std::tuple(result.out, result.log_sum_exp);
-               });
-  library.impl(
-      "causal_attention_backward",
-      [](const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-         const at::Tensor& key_start, const std::optional<at::Tensor>& sinks, const at::Tensor& out,
-         const at::Tensor& log_sum_exp) {
-        TORCH_CHECK(!sinks, "causal_attention: no kernel for sinks on CUDA");
-        const FlashGradients grad =
-            sdpa_flash_backward(grad_out, q, k, v, key_start, {out, log_sum_exp});
-        return std::tuple(grad.q, grad.k, grad.v);
-      });
+  library.impl("causal_attention", forward_operator);
+  library.impl("causal_attention_backward", backward_operator);
 }
 
 }  // namespace longspan

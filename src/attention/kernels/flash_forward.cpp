@@ -5,6 +5,7 @@
 
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/flash_operands.h"
+#include "src/attention/kernels/operators.h"
 
 namespace longspan {
 namespace {
@@ -121,7 +122,7 @@ KeptAttention flash_forward(const at::Tensor& q, const at::Tensor& k, const at::
             flash::geometry_of(q, k),
             flash::packed_dwords(kernels, k.size(2), k.size(3)),
             {}};
-  f.result.out = at::empty({batch, queries, query_heads, q.size(3)}, q.options()).transpose(1, 2);
+  f.result.out = time_major_like(q);
   f.result.log_sum_exp = at::empty({batch, query_heads, queries}, q.options().dtype(at::kFloat));
   const int64_t bytes = 2 * f.dwords * sizeof(uint32_t);
   const flash::Waves waves(batch * k.size(1), bytes, kWorkspaceBytes);

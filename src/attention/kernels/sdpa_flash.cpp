@@ -105,24 +105,43 @@ std::vector<std::pair<Range, Range>> head_sets(Range heads, int64_t sharers, boo
   return sets;
 }
 
-std::vector<Piece> pieces_of(const at::Tensor& key_start, const at::Tensor& k) {
+/// Neighbouring query heads of one sequence that see the same.
+struct AlikeHeads {
+  int64_t batch = 0;
+  Range heads;
+  std::vector<Runs> runs;
+};
+
+/// All query heads; nothing where the intervals of one are no runs.
+std::vector<AlikeHeads> alike_heads(const at::Tensor& key_start) {
   const at::Tensor host = key_start.cpu();
-  const int64_t heads = host.size(1), queries = host.size(2), sharers = heads / k.size(1);
-  std::vector<Piece> pieces;
+  const int64_t heads = host.size(1), queries = host.size(2);
+  std::vector<AlikeHeads> all;
   for (int64_t b = 0; b < host.size(0); ++b) {
     const int32_t* starts = host.const_data_ptr<int32_t>() + b * heads * queries;
     for (int64_t first = 0; first < heads;) {
       const int64_t end = heads_alike(starts, queries, first, heads);
-      const std::vector<Runs> all = runs_of(starts + first * queries, queries);
-      TORCH_CHECK(!all.empty() && queries == k.size(2),
-                  "causal_attention: LibTorch's flash attention takes only intervals that begin at "
-                  "their own query");
-      for (const Runs& runs : all) {
-        for (const auto& [of, keys] : head_sets({first, end}, sharers, k.is_cuda())) {
-          pieces.push_back({b, of, keys, runs});
-        }
-      }
+      std::vector<Runs> runs = runs_of(starts + first * queries, queries);
+      if (runs.empty()) return {};
+      all.push_back({b, {first, end}, std::move(runs)});
       first = end;
+    }
+  }
+  return all;
+}
+
+std::vector<Piece> pieces_of(const at::Tensor& key_start, const at::Tensor& k) {
+  const std::vector<AlikeHeads> all = alike_heads(key_start);
+  TORCH_CHECK(!all.empty() && key_start.size(2) == k.size(2),
+              "causal_attention: LibTorch's flash attention takes only intervals that begin at "
+              "their own query");
+  const int64_t sharers = key_start.size(1) / k.size(1);
+  std::vector<Piece> pieces;
+  for (const auto& [batch, heads, all_runs] : all) {
+    for (const Runs& runs : all_runs) {
+      for (const auto& [of, keys] : head_sets(heads, sharers, k.is_cuda())) {
+        pieces.push_back({batch, of, keys, runs});
+      }
     }
   }
   return pieces;
@@ -174,14 +193,7 @@ bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const at::Ten
   const bool has_kernel = q.is_cuda() ? bf16 || q.scalar_type() == at::kHalf
                                       : q.is_cpu() && bf16 && processor() == Processor::kAmx;
   if (!has_kernel || q.size(3) % 8 != 0 || q.size(3) > 256) return false;
-  if (sinks.defined() || q.size(2) != k.size(2)) return false;
-  const at::Tensor host = key_start.cpu();
-  const auto* starts = host.const_data_ptr<int32_t>();
-  const int64_t queries = host.size(2);
-  for (int64_t head = 0; head < host.size(0) * host.size(1); ++head) {
-    if (runs_of(starts + head * queries, queries).empty()) return false;
-  }
-  return true;
+  return !sinks.defined() && q.size(2) == k.size(2) && !alike_heads(key_start).empty();
 }
 
 KeptAttention sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
