@@ -35,19 +35,31 @@ std::vector<int64_t> shuffled_order(int64_t size, uint64_t seed, int64_t epoch) 
   return order;
 }
 
+[[noreturn]] void fail_without_rows(const TokenStore& store, const PackerOptions& options) {
+  int64_t longest = 0;
+  for (const auto& document : store.documents()) longest = std::max(longest, document.tokens);
+  std::vector<std::string> wanted;
+  if (longest < options.min_document_tokens) {
+    wanted.push_back(fmt::format("min_document_tokens wants {} (lower it)",
+                                 human_count(options.min_document_tokens)));
+  }
+  if (options.only_full_passages && longest <= options.seq_len) {
+    wanted.push_back(fmt::format(
+        "a full passage needs seq_len + 1 = {} (lower seq_len, or set only_full_passages: false)",
+        human_count(options.seq_len + 1)));
+  }
+  if (wanted.empty()) wanted.push_back("a row needs 2 of one document (prepare longer texts)");
+  fail(ExitCode::kData, "{}: none of its {} documents can be used: the longest has {} tokens; {}",
+       store.path(), human_count(store.info().documents), human_count(longest),
+       join(wanted, ", and "));
+}
+
 }  // namespace
 
 Loader::Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options)
     : store_(std::move(store)), options_(options) {
   sequences_ = pack(store_->documents(), options.packer, &report_);
-  if (!sequences_.empty()) return;
-  int64_t longest = 0;
-  for (const auto& document : store_->documents()) longest = std::max(longest, document.tokens);
-  fail(ExitCode::kData,
-       "token store: none of its {} documents gives a {} of seq_len {}; the longest has {} tokens",
-       human_count(static_cast<int64_t>(store_->documents().size())),
-       options.packer.only_full_passages ? "full passage" : "row", options.packer.seq_len,
-       human_count(longest));
+  if (sequences_.empty()) fail_without_rows(*store_, options.packer);
 }
 
 const PackedSequence& Loader::row(int64_t index) const {

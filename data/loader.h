@@ -23,7 +23,7 @@ struct LoaderOptions {
 class Loader {
  public:
   /// Throws Error(kData) when the store yields no sequence, and says how long its longest document
-  /// is.
+  /// is and what the options want.
   Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options);
 
   Batch batch(int64_t first_row, int64_t rows = 1) const;

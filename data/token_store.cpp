@@ -187,6 +187,7 @@ TokenStore::~TokenStore() {
   file_.reset();
 }
 
+const std::string& TokenStore::path() const { return file_->path; }
 const TokenStoreInfo& TokenStore::info() const { return file_->info; }
 const std::vector<StoredDocument>& TokenStore::documents() const { return file_->documents; }
 

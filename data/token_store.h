@@ -47,6 +47,7 @@ class TokenStore {
   explicit TokenStore(const std::filesystem::path& path);
   ~TokenStore();
 
+  const std::string& path() const;
   const TokenStoreInfo& info() const;
   const std::vector<StoredDocument>& documents() const;
   /// `count` ids from token `offset` of the stream on.

@@ -1,8 +1,12 @@
 #include "recipes/recipe.h"
 
+#include <set>
+#include <utility>
+
 #include "checkpoints/hf_rope.h"
 #include "recipes/override.h"
 #include "recipes/recipe_fields.h"
+#include "recipes/recipe_plan.h"
 #include "recipes/yaml.h"
 #include "src/core/diagnostics.h"
 #include "src/core/text.h"
@@ -30,10 +34,14 @@ Json write_stage(const Stage& stage) {
   return map;
 }
 
-/// `rope: found.json` stands for what is in that file (see longspan longrope-search).
-void read_rope_file(Json& map) {
-  if (!map.is_object() || !map.contains("rope") || !map["rope"].is_string()) return;
-  map["rope"] = read_json_file(map["rope"].get<std::string>(), ExitCode::kRecipe);
+void read_rope_files(Json& root, Diagnostics& diagnostics) {
+  const auto read = [&](Json& map, const std::string& key_path) {
+    if (map.is_object() && map.contains("rope")) read_rope_file(map["rope"], key_path, diagnostics);
+  };
+  read(root, "rope");
+  if (!root.contains("stages") || !root["stages"].is_array()) return;
+  Json& stages = root["stages"];
+  for (size_t i = 0; i < stages.size(); ++i) read(stages[i], fmt::format("stages.{}.rope", i));
 }
 
 }  // namespace
@@ -43,19 +51,19 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   Json root = read_yaml(read_file(path, ExitCode::kRecipe), path.string(), diagnostics);
   diagnostics.throw_if_any(ExitCode::kRecipe);  // half a document would be full of false errors
   apply_overrides(overrides, root, diagnostics);
-  read_rope_file(root);
-  if (root.contains("stages") && root["stages"].is_array()) {
-    for (Json& stage : root["stages"]) read_rope_file(stage);
-  }
+  read_rope_files(root, diagnostics);
   Recipe recipe = read_recipe(Fields(root, diagnostics));
   diagnostics.throw_if_any(ExitCode::kRecipe);
   recipe.file = path.string();
+  recipe.places = std::move(diagnostics);
+  recipe.given = std::move(root);
   if (recipe.output_dir.empty()) recipe.output_dir = "runs/" + path.stem().string();
   return recipe;
 }
 
 Json resolved_recipe(const Recipe& recipe) {
-  const auto& [file, model, data, lora, stages, train, validation, checkpoint, output_dir] = recipe;
+  const auto& [file, places, given, model, data, lora, stages, train, validation, checkpoint,
+               output_dir] = recipe;
   Json json = {
       {"model",
        {{"path", model.path},
@@ -143,34 +151,68 @@ void check_modules(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
                   saved, recipe.model.quantization));
 }
 
-}  // namespace
+/// The key that gives stage `i` its value: its own, or the one that it takes from the top.
+std::string key_of(const Recipe& recipe, size_t i, const char* key, const char* inherited) {
+  const Json stages = recipe.given.value("stages", Json());
+  const bool is_own = stages.is_array() && !stages[i].value(key, Json()).is_null();
+  return is_own ? fmt::format("stages.{}.{}", i, key) : inherited;
+}
 
-void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base) {
-  Diagnostics diagnostics(recipe.file);
-  check_modules(recipe, base, diagnostics);
+std::string beyond_context(int64_t seq_len, const RopeExtension& rope) {
+  return fmt::format(
+      "{} tokens are beyond the context of {} (original {}, RoPE {} x{:.6g}); "
+      "raise rope.factor or lower seq_len",
+      seq_len, rope.context_length, rope.original_max_position_embeddings,
+      rope.scaling->rope_type(), rope.scaling->factor());
+}
+
+void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& diagnostics) {
+  std::set<std::pair<std::string, std::string>> said;  // stages may share a key
+  const auto error = [&](const std::string& key, const std::string& what) {
+    if (said.emplace(key, what).second) diagnostics.error(key, what);
+  };
+  RopeExtension longest;
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
-    std::string path = fmt::format("stages.{}", i);
+    const std::string rope_key = key_of(recipe, i, "rope", "rope");
     RopeExtension rope;
     try {
       rope = extend_rope(base, stage.rope, stage.on_scaled);
     } catch (const Error& e) {
-      diagnostics.error(path + ".rope", fmt::format("{}; its key is model.on_scaled", e.what()));
+      error(rope_key, fmt::format("{}; its key is model.on_scaled", e.what()));
       continue;
     }
     try {
       require_statable_rope(base.model_type, *rope.scaling);
     } catch (const Error& e) {
-      diagnostics.error(path + ".rope", e.what());
+      error(rope_key, e.what());
     }
     if (stage.seq_len > rope.context_length) {
-      diagnostics.error(
-          path + ".seq_len",
-          fmt::format("{} tokens are beyond the context of {} (original {}, RoPE {} x{:.6g}); "
-                      "raise rope.factor or lower seq_len",
-                      stage.seq_len, rope.context_length, rope.original_max_position_embeddings,
-                      rope.scaling->rope_type(), rope.scaling->factor()));
+      error(key_of(recipe, i, "seq_len", "train.seq_len"), beyond_context(stage.seq_len, rope));
     }
+    if (rope.context_length > longest.context_length) longest = rope;
+  }
+  if (longest.scaling && recipe.validation.seq_len > longest.context_length) {
+    error("validation.seq_len", beyond_context(recipe.validation.seq_len, longest));
+  }
+}
+
+}  // namespace
+
+void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base,
+                                const ModelSource* model) {
+  Diagnostics diagnostics = recipe.places;
+  check_modules(recipe, base, diagnostics);
+  check_lengths(recipe, base, diagnostics);
+  const std::string& path = recipe.model.path;
+  const std::string& dtype = recipe.model.dtype;
+  if (recipe.train.memory.weights == FrozenWeights::kMapped && !holds_dtype(recipe, base, model)) {
+    diagnostics.error(
+        "memory.weights",
+        fmt::format("'mapped' needs weights that their file holds as {}; those of {} are not: "
+                    "convert it first (longspan convert {} OUT --dtype {}), or leave "
+                    "memory.weights out",
+                    dtype, path, path, dtype));
   }
   diagnostics.throw_if_any(ExitCode::kRecipe);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/packer.h"
+#include "src/core/diagnostics.h"
 #include "src/core/json.h"
 #include "src/model/model_config.h"
 #include "src/nn/lora_linear.h"
@@ -14,6 +15,11 @@
 #include "trainer/trainer_options.h"
 
 namespace longspan {
+
+class ModelSource;
+
+/// Tokens of the longest sequence that a recipe or `plan --length` may ask for.
+constexpr int64_t kLongestSequence = int64_t{1} << 26;
 
 struct ModelOptions {
   std::string path;                   // a Hugging Face folder or a GGUF file
@@ -31,12 +37,14 @@ struct DataOptions {
   bool shuffle = true;
 };
 
-/// All that decides a run: the sum of the options of its parts. As YAML:
+/// All that decides a run: the sum of the options of its parts. As YAML (docs/recipes.md says what
+/// each key means):
 ///   model: {path, dtype, quantization, on_scaled}
 ///   data: {path, min_document_tokens, only_full_passages, shuffle}
 ///   lora: {r, lora_alpha, use_rslora, use_dora, target_modules, modules_to_save,
 ///          rank_pattern: {MODULE: r}, alpha_pattern: {MODULE: lora_alpha}}
-///   rope: {rope_type, factor, ...}         attention: {pattern, group_size or group_ratio}
+///   rope: {rope_type, factor, ...}
+///   attention: {pattern, group_size or group_ratio, window, sinks}
 ///   train: {steps, seq_len, batch_size, gradient_accumulation_steps, max_grad_norm, seed,
 ///           loss_chunk_tokens, threads}
 ///   memory: {recompute, recompute_num_layers, offload, offload_dir, offload_ram,
@@ -48,7 +56,9 @@ struct DataOptions {
 /// rope may also be the path of a JSON file with these keys. A stage takes from `train`, `rope` and
 /// `attention` what it does not say itself; without `stages` there is one of train.steps.
 struct Recipe {
-  std::string file;  // where it was read, for errors
+  std::string file;             // where it was read, for errors
+  Diagnostics places;           // holds no error; knows where each key stands
+  Json given = Json::object();  // as it was read, with the overrides
   ModelOptions model;
   DataOptions data;
   LoraOptions lora;
@@ -73,7 +83,9 @@ Json resume_identity(const Recipe& recipe);
 
 /// What can only be checked against the base model: names in `lora` that no module answers to, a
 /// scaling on top of a scaling or that the family's config.json cannot state, sequences beyond the
-/// extended context. Throws one Error(kRecipe) with all of it.
-void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base);
+/// extended context, weights that cannot be mapped. `model` is the base where it is here, else
+/// null. Throws one Error(kRecipe) with all of it, each at its place.
+void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base,
+                                const ModelSource* model = nullptr);
 
 }  // namespace longspan

@@ -71,7 +71,7 @@ LoraOptions read_lora(Fields fields) {
 
 /// The keys that `train` and each entry of `stages` share.
 void read_shape(Fields& fields, Stage& stage) {
-  fields.in_range("seq_len", stage.seq_len, 2, int64_t{1} << 26);
+  fields.in_range("seq_len", stage.seq_len, 2, kLongestSequence);
   fields.in_range("batch_size", stage.batch_size, 1, 1 << 16);
   fields.in_range("gradient_accumulation_steps", stage.gradient_accumulation_steps, 1, 1 << 16);
 }
@@ -164,7 +164,7 @@ ValidationOptions read_validation(Fields fields, bool present) {
   if (present) require_text(fields, "path", options.path);
   fields.in_range("every_steps", options.every_steps, 1, kMost);
   fields.in_range("sequences", options.sequences, 1, kMost);
-  fields.in_range("seq_len", options.seq_len, 0, int64_t{1} << 26);
+  fields.in_range("seq_len", options.seq_len, 0, kLongestSequence);
   fields.finish();
   return options;
 }
@@ -190,6 +190,13 @@ Recipe read_recipe(Fields root) {
     stage.on_scaled = parse_on_scaled(recipe.model.on_scaled, "model.on_scaled");
   }
   recipe.train.memory = read_memory_options(root.child("memory"));
+  if (recipe.train.memory.weights == FrozenWeights::kMapped &&
+      recipe.model.quantization != "none") {
+    root.error("memory.weights",
+               fmt::format("'mapped' is for weights as their file holds them, and {} "
+                           "(model.quantization) is made in memory; expected resident or auto",
+                           recipe.model.quantization));
+  }
   recipe.train.optimizer = read_optimizer(root.child("optimizer"));
   recipe.train.lr_schedule =
       read_lr_schedule(root.child("lr_schedule"), total_steps(recipe.stages));
@@ -200,6 +207,19 @@ Recipe read_recipe(Fields root) {
   output.finish();
   root.finish();
   return recipe;
+}
+
+void read_rope_file(Json& rope, const std::string& key_path, Diagnostics& diagnostics) {
+  if (!rope.is_string()) return;
+  try {
+    rope = read_json_file(rope.get<std::string>(), ExitCode::kRecipe);
+  } catch (const Error& e) {
+    rope = nullptr;
+    diagnostics.error(key_path,
+                      fmt::format("{}; expected a map such as {{rope_type: linear, factor: 4.0}}, "
+                                  "or the path of a JSON file that holds one",
+                                  e.what()));
+  }
 }
 
 }  // namespace longspan

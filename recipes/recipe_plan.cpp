@@ -29,33 +29,24 @@ bool states_dtype(const ModelConfig& config, at::ScalarType dtype) {
 
 }  // namespace
 
+bool holds_dtype(const Recipe& recipe, const ModelConfig& config, const ModelSource* model) {
+  const at::ScalarType dtype = dtype_of(recipe);
+  return model ? can_be_mapped(*model, dtype) : states_dtype(config, dtype);
+}
+
 RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelSource* model,
                    at::Device device) {
-  const at::ScalarType dtype = dtype_of(recipe);
-  RunShape shape =
-      run_shape(config, recipe.lora, dtype, *quantization_named(recipe.model.quantization),
-                recipe.train.loss_chunk_tokens, recipe.train.threads);
+  RunShape shape = run_shape(config, recipe.lora, dtype_of(recipe),
+                             *quantization_named(recipe.model.quantization),
+                             recipe.train.loss_chunk_tokens, recipe.train.threads);
   shape.device = device;
-  shape.can_be_mapped =
-      device.is_cpu() && (model ? can_be_mapped(*model, dtype) : states_dtype(config, dtype));
-  if (recipe.train.memory.weights != FrozenWeights::kMapped) return shape;
-  if (shape.quantization != Quantization::kNone) {
-    fail(ExitCode::kRecipe,
-         "{}: memory.weights: 'mapped' is for weights as their file holds them, and {} (model."
-         "quantization) is made in memory; expected resident or auto",
-         recipe.file, recipe.model.quantization);
-  }
-  if (!device.is_cpu()) {
-    fail(ExitCode::kRecipe,
-         "{}: memory.weights: 'mapped' is for the CPU, which reads a file where it lies; expected "
-         "resident or auto with --device cuda",
-         recipe.file);
-  }
-  if (!shape.can_be_mapped) {
-    fail(ExitCode::kRecipe,
-         "{}: memory.weights: 'mapped' needs weights that their file holds as {}; those of {} are "
-         "not: convert it first (longspan convert {} OUT --dtype {}), or leave memory.weights out",
-         recipe.file, recipe.model.dtype, recipe.model.path, recipe.model.path, recipe.model.dtype);
+  shape.can_be_mapped = device.is_cpu() && holds_dtype(recipe, config, model);
+  if (recipe.train.memory.weights == FrozenWeights::kMapped && !device.is_cpu()) {
+    Diagnostics diagnostics = recipe.places;
+    diagnostics.error("memory.weights",
+                      "'mapped' is for the CPU, which reads a file where it lies; expected "
+                      "resident or auto with --device cuda");
+    diagnostics.throw_if_any(ExitCode::kRecipe);
   }
   return shape;
 }

@@ -11,9 +11,12 @@ namespace longspan {
 /// "float32" or "bfloat16", as model.dtype says.
 at::ScalarType dtype_of(const Recipe& recipe);
 
-/// The recipe as plans see it. `model` is its model where that is here, else null: then config.json
-/// says what the weights are. Throws Error(kRecipe) when memory.weights is to be mapped and the
-/// model's file does not hold them in the recipe's dtype, or the device is not the CPU.
+/// Whether the model's file holds the projections' weights in the recipe's dtype, so that they can
+/// be mapped. `model` is the recipe's where that is here, else null: then config.json says it.
+bool holds_dtype(const Recipe& recipe, const ModelConfig& config, const ModelSource* model);
+
+/// The recipe as plans see it; `model` as above. Throws Error(kRecipe) when memory.weights is to be
+/// mapped and the device is not the CPU.
 RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelSource* model,
                    at::Device device);
 

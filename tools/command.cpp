@@ -8,24 +8,6 @@
 
 namespace longspan {
 
-namespace {
-
-/// "--threads: ", of the option whose value cannot be read: cxxopts names the value alone.
-std::string option_of(const cxxopts::exceptions::exception& error, int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (!argument.starts_with("--")) continue;
-    const size_t equals = argument.find('=');
-    const std::string next = i + 1 < argc ? argv[i + 1] : "";
-    const std::string value = equals == argument.npos ? next : argument.substr(equals + 1);
-    const cxxopts::exceptions::incorrect_argument_type of_value(value);
-    if (std::string_view(error.what()) == of_value.what()) return argument.substr(0, equals) + ": ";
-  }
-  return "";
-}
-
-}  // namespace
-
 void add_device_option(cxxopts::Options& options) {
   options.add_options()("device", "cpu, cuda, or auto: cuda where it can be used",
                         cxxopts::value<std::string>()->default_value("cpu"), "DEVICE");
@@ -45,9 +27,16 @@ std::optional<cxxopts::ParseResult> parse_command_line(cxxopts::Options& options
     }
     return parsed;
   } catch (const cxxopts::exceptions::exception& e) {
-    fail(ExitCode::kUsage, "longspan {}: {}{}; see longspan {} -h", argv[0],
-         option_of(e, argc, argv), e.what(), argv[0]);
+    fail(ExitCode::kUsage, "longspan {}: {}; see longspan {} -h", argv[0], e.what(), argv[0]);
   }
+}
+
+std::vector<std::string> values_of(const cxxopts::ParseResult& parsed, std::string_view option) {
+  std::vector<std::string> values;
+  for (const auto& argument : parsed.arguments()) {
+    if (argument.key() == option) values.push_back(argument.value());
+  }
+  return values;
 }
 
 }  // namespace longspan

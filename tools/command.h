@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "src/core/text.h"
+
 namespace longspan {
 
 /// One subcommand: a file tools/<name>.cpp with one function, and a line in tools/main.cpp.
@@ -35,6 +37,17 @@ int verify_command(int argc, char** argv);
 
 /// Adds --device of the commands that compute; open_device (src/nn/device.h) takes its value.
 void add_device_option(cxxopts::Options& options);
+
+/// The number that an option of text is; see parse_number (src/core/text.h), as cxxopts reads "0,7"
+/// as 0.
+template <class Number>
+Number number_of(const cxxopts::ParseResult& parsed, const std::string& option) {
+  return parse_number<Number>(parsed[option].as<std::string>(), "--" + option);
+}
+
+/// What an option or positional argument was given, each time: cxxopts splits at the commas that a
+/// file name or a value may hold.
+std::vector<std::string> values_of(const cxxopts::ParseResult& parsed, std::string_view option);
 
 /// Parses with cxxopts. `-h` prints the help followed by `example` and returns nothing (the command
 /// returns 0); an unknown or malformed option throws Error(kUsage) that names it and points to -h.

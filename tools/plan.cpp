@@ -67,15 +67,25 @@ struct Answer {
   CheckpointSpace checkpoints = {};
 };
 
-Answer answer(const cxxopts::ParseResult& parsed, const Recipe& recipe, const RunShape& shape,
+std::vector<int64_t> lengths_of(const cxxopts::ParseResult& parsed) {
+  if (!parsed.count("length")) return {};
+  auto lengths = parse_lengths(parsed["length"].as<std::string>(), "--length");
+  for (int64_t length : lengths) {
+    if (length >= 2 && length <= kLongestSequence) continue;
+    fail(ExitCode::kUsage, "--length: {} is out of range; expected 2 to {}, as for train.seq_len",
+         length, kLongestSequence);
+  }
+  return lengths;
+}
+
+Answer answer(const std::vector<int64_t>& lengths, const Recipe& recipe, const RunShape& shape,
               const Machine& machine) {
   const MemoryOptions& asked = recipe.train.memory;
   Answer found{.plan = plan_run(shape, recipe.stages, asked, machine),
                .longest_context = longest_context(shape, recipe.stages, asked, machine)};
   found.checkpoints = checkpoint_space(recipe, shape, found.plan);
   if (!found.plan.fits()) found.remedies = remedies(shape, recipe.stages, asked, machine);
-  if (!parsed.count("length")) return found;
-  for (int64_t length : parse_lengths(parsed["length"].as<std::string>(), "--length")) {
+  for (int64_t length : lengths) {
     found.sweep.push_back(plan_run(shape, with_length(recipe.stages, length), asked, machine));
   }
   return found;
@@ -147,21 +157,23 @@ int plan_command(int argc, char** argv) {
   if (!parsed) return 0;
 
   const at::Device device = planned_device(*parsed);
+  const std::vector<int64_t> lengths = lengths_of(*parsed);
   const Recipe recipe = load_recipe(*parsed);
   for (const char* option : {"out", "save-rates"}) {
     if (!parsed->count(option)) continue;
     require_output((*parsed)[option].as<std::string>(), {recipe.file, recipe.model.path});
   }
   const ModelConfig config = read_planned_config(recipe);
-  check_recipe_against_model(recipe, config);
+  const auto model = open_planned_model(recipe);
+  check_recipe_against_model(recipe, config, model.get());
   set_seed_and_threads(recipe.train);
-  const RunShape shape = run_shape(recipe, config, open_planned_model(recipe).get(), device);
+  const RunShape shape = run_shape(recipe, config, model.get(), device);
   const Machine machine = planned_machine(*parsed, recipe, shape);
   if (parsed->count("save-rates")) {
     write_file((*parsed)["save-rates"].as<std::string>(),
                json_text(write_rates(machine.rates)) + "\n");
   }
-  const Answer found = answer(*parsed, recipe, shape, machine);
+  const Answer found = answer(lengths, recipe, shape, machine);
   if (parsed->count("out")) {
     const auto& drawn = found.sweep.empty() ? std::vector<Plan>{found.plan} : found.sweep;
     write_file((*parsed)["out"].as<std::string>(), plan_chart_svg(drawn));

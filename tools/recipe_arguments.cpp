@@ -18,12 +18,7 @@ Recipe load_recipe(const cxxopts::ParseResult& parsed) {
          "no RECIPE given, expected a file such as "
          "recipes/smollm2-135m-32k.yaml; see -h");
   }
-  // Raw, because cxxopts splits a list at the commas that "[q_proj, v_proj]" holds.
-  std::vector<std::string> overrides;
-  for (const auto& argument : parsed.arguments()) {
-    if (argument.key() == "overrides") overrides.push_back(argument.value());
-  }
-  return load_recipe(parsed["recipe"].as<std::string>(), overrides);
+  return load_recipe(parsed["recipe"].as<std::string>(), values_of(parsed, "overrides"));
 }
 
 }  // namespace longspan

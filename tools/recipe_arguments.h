@@ -5,7 +5,7 @@
 
 namespace longspan {
 
-/// Adds what train and validate share: RECIPE [key.path=value ...] and -h.
+/// Adds what train, plan and validate share: RECIPE [key.path=value ...] and -h.
 void add_recipe_arguments(cxxopts::Options& options);
 
 /// Loads the recipe that the arguments name. Throws Error(kUsage) when there is none.

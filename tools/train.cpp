@@ -57,7 +57,7 @@ Inputs open_inputs(const Recipe& recipe) {
   Inputs inputs;
   inputs.model = open_model_source(recipe.model.path);
   inputs.config = read_hf_config(*inputs.model);
-  check_recipe_against_model(recipe, inputs.config);
+  check_recipe_against_model(recipe, inputs.config, inputs.model.get());
   inputs.store = open_store(recipe.data.path, *inputs.model);
 
   std::map<int64_t, std::shared_ptr<const Loader>> shared;  // by seq_len
@@ -149,12 +149,14 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, 
     log_info(fmt::format(
         "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step "
         "({} x {} rows), "
-        "{:.1f} TFLOP; {} sequences, {} of them one passage",
+        "{:.1f} TFLOP; {} sequences, {} of them one passage, {} tokens of padding; "
+        "left out: {} documents, {} tokens in all",
         i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
         step_flops(config, stage, plan.memory).total() / 1e12, human_count(packing.sequences),
-        human_count(packing.full_passages)));
+        human_count(packing.full_passages), human_count(packing.padding_tokens),
+        human_count(packing.dropped_documents), human_count(packing.dropped_tokens)));
     first += stage.steps;
   }
   log_info(fmt::format("device   {}", device.str()));
@@ -162,13 +164,32 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, 
   log_info(fmt::format("output   {}", recipe.output_dir));
 }
 
-/// The checkpoint to go on from: the one named, else the run's newest; none starts at step 0.
-std::optional<fs::path> checkpoint_to_resume(const std::string& named,
-                                             const CheckpointStore& store) {
-  if (!named.empty()) return named;
-  auto newest = store.newest();
-  if (!newest) log_warning("--resume: the run has no checkpoint yet; starting at step 0");
-  return newest;
+struct Resumption {
+  fs::path checkpoint;
+  TrainState state;
+};
+
+/// Of the checkpoint named, else of the run's newest; none starts at step 0. Throws
+/// Error(kCheckpoint) where it belongs to another run.
+std::optional<Resumption> find_resumption(const std::string& named, const fs::path& folder,
+                                          const Json& identity) {
+  std::optional<fs::path> checkpoint = named;
+  if (named.empty()) checkpoint = CheckpointStore(folder / "checkpoints").newest();
+  if (!checkpoint) return std::nullopt;
+  TrainState state = read_train_state(*checkpoint);
+  require_same_identity(state.identity, identity, checkpoint->string());
+  return Resumption{*checkpoint, std::move(state)};
+}
+
+/// `--resume PATH` makes PATH an override.
+void require_overrides(const cxxopts::ParseResult& parsed) {
+  for (const auto& argument : values_of(parsed, "overrides")) {
+    if (argument.find('=') != argument.npos) continue;
+    fail(ExitCode::kUsage,
+         "'{}': expected key.path=value, such as optimizer.lr=1e-4; a checkpoint is given as "
+         "--resume=PATH",
+         argument);
+  }
 }
 
 void refuse_second_run(const Recipe& recipe) {
@@ -180,15 +201,8 @@ void refuse_second_run(const Recipe& recipe) {
        recipe.output_dir);
 }
 
-int run(const Recipe& recipe, const Inputs& inputs, at::Device device,
-        const std::optional<fs::path>& checkpoint) {
-  const Json identity = run_identity(recipe, inputs);
-  std::optional<TrainState> state;
-  if (checkpoint) {
-    state = read_train_state(*checkpoint);
-    require_same_identity(state->identity, identity, checkpoint->string());
-  }
-
+int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Json& identity,
+        std::optional<Resumption> resumption) {
   const fs::path folder = recipe.output_dir;
   AtomicFile resolved(folder / "recipe.resolved.yaml");
   resolved.write(write_yaml(resolved_recipe(recipe)));
@@ -212,10 +226,10 @@ int run(const Recipe& recipe, const Inputs& inputs, at::Device device,
                                               recipe.checkpoint, recipe.lora, recipe.model.path,
                                               identity));
   trainer.add(std::make_unique<StopOnSignal>());
-  if (state) {
-    trainer.resume(*state);
-    state.reset();
-    log_info(fmt::format("resumed {} at step {}", checkpoint->string(), trainer.step()));
+  if (resumption) {
+    trainer.resume(resumption->state);
+    log_info(fmt::format("resumed {} at step {}", resumption->checkpoint.string(), trainer.step()));
+    resumption.reset();
   }
   trainer.run();
   return static_cast<int>(exit_code_of(stop_signal()));
@@ -231,33 +245,36 @@ int train_command(int argc, char** argv) {
   options.add_options()("resume",
                         "go on from this checkpoint, or without one from the run's newest",
                         cxxopts::value<std::string>()->implicit_value(""),
-                        "=PATH")("dry-run", "check everything, show what would be done, and stop");
+                        "PATH")("dry-run", "check everything, show what would be done, and stop");
   add_device_option(options);
   auto parsed = parse_command_line(options, argc, argv, kExample);
   if (!parsed) return 0;
 
   const at::Device device = open_device((*parsed)["device"].as<std::string>());
-  Recipe recipe = load_recipe(*parsed);
   bool resumes = parsed->count("resume") > 0, dry_run = parsed->count("dry-run") > 0;
-  if (!resumes && !dry_run) refuse_second_run(recipe);
+  if (resumes) require_overrides(*parsed);
+  Recipe recipe = load_recipe(*parsed);
+  if (!resumes) refuse_second_run(recipe);
   Inputs inputs = open_inputs(recipe);
   const Plan plan = plan_recipe(recipe, inputs, device, resumes);
   const fs::path folder = recipe.output_dir;
   std::optional<FolderLock> lock;  // two runs would remove each other's checkpoints
+  if (!dry_run && fs::exists(folder)) lock.emplace(folder);
+  const Json identity = run_identity(recipe, inputs);
+  std::optional<Resumption> resumption;
+  if (resumes) {
+    resumption = find_resumption((*parsed)["resume"].as<std::string>(), folder, identity);
+  }
   if (!dry_run) {
     fs::create_directories(folder);
-    lock.emplace(folder);
+    if (!lock) lock.emplace(folder);
     log_to_file(folder / "log.txt");
   }
   show_banner(recipe, inputs, device, plan);
-  if (dry_run) return 0;
-
-  std::optional<fs::path> checkpoint;
-  if (resumes) {
-    checkpoint = checkpoint_to_resume((*parsed)["resume"].as<std::string>(),
-                                      CheckpointStore(folder / "checkpoints"));
+  if (resumes && !resumption) {
+    log_warning("--resume: the run has no checkpoint yet; starting at step 0");
   }
-  return run(recipe, inputs, device, checkpoint);
+  return dry_run ? 0 : run(recipe, inputs, device, identity, std::move(resumption));
 }
 
 }  // namespace longspan

@@ -19,7 +19,7 @@ void check_against_model(const Recipe& recipe) {
                          recipe.model.path));
     return;
   }
-  check_recipe_against_model(recipe, read_planned_config(recipe));
+  check_recipe_against_model(recipe, read_planned_config(recipe), open_planned_model(recipe).get());
 }
 
 }  // namespace
@@ -27,8 +27,8 @@ void check_against_model(const Recipe& recipe) {
 int validate_command(int argc, char** argv) {
   cxxopts::Options options("longspan validate",
                            "Check a recipe and its overrides without loading anything: all errors "
-                           "at once, each with its place. Where the model is on this machine its "
-                           "config.json is asked too.\n");
+                           "at once, each with its place. Where the model is on this machine it "
+                           "is asked too.\n");
   add_recipe_arguments(options);
   auto parsed = parse_command_line(options, argc, argv, kExample);
   if (!parsed) return 0;

@@ -106,6 +106,14 @@ MemoryOptions read_memory_options(Fields fields) {
         "chunk_tokens",
         "recompute: none works on all tokens at once; expected recompute: selective or layer");
   }
+  if (options.recompute == Recompute::kNone && options.recompute_num_layers.value_or(0) > 0) {
+    fields.error("recompute_num_layers",
+                 "recompute: none recomputes no layer; expected recompute: selective or layer");
+  }
+  if (options.offload == Offload::kNone && options.offload_ram.value_or(0) > 0) {
+    fields.error("offload_ram",
+                 "offload: none moves nothing to RAM; expected offload: ram or disk");
+  }
   fields.finish();
   return options;
 }

@@ -125,7 +125,7 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
           memory.chunk_tokens = chunk;
           memory.weights = weights;
           memory.optimizer_state_bits = asked.optimizer_state_bits.value_or(32);
-          if (!asked.offload_ram) {
+          if (!asked.offload_ram || offload == Offload::kNone) {
             memory.offload_ram = bound_of_store(shape, stages, memory, machine);
           }
           memory.recompute_num_layers = recomputed_layers(memory, shape.config.num_hidden_layers);

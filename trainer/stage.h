@@ -29,9 +29,12 @@ int64_t total_steps(const std::vector<Stage>& stages);
 int64_t total_tokens(const std::vector<Stage>& stages);
 
 struct StagePosition {
-  size_t stage = 0;       // index
-  int64_t first_row = 0;  // of the loader; counts on through the stages, so that no text repeats
-  bool begins = false;    // whether this is the stage's first step
+  size_t stage = 0;  // index
+  /// Of the stage's loader; counts on through the stages, so that within an epoch no text repeats
+  /// between stages of one seq_len. Rows of another seq_len are others, in an order of their own:
+  /// there text may repeat or be skipped.
+  int64_t first_row = 0;
+  bool begins = false;  // whether this is the stage's first step
 };
 
 /// Where the step after `step` finished ones stands; a pure function. `step` < total_steps.

@@ -110,6 +110,32 @@ std::string read_file(const std::filesystem::path& path, ExitCode code) {
   return text;
 }
 
+template <class Number>
+Number parse_number(std::string_view text, std::string_view option) {
+  constexpr bool kWhole = std::is_integral_v<Number>;
+  constexpr const char* kExpected = !kWhole                    ? "a number such as 0.5"
+                                    : std::is_signed_v<Number> ? "a whole number"
+                                                               : "a whole number from 0";
+  Number value{};
+  const char* last = text.data() + text.size();
+  auto [end, status] = std::from_chars(text.data(), last, value);
+  bool held = end == last;
+  if constexpr (!kWhole) held = held && std::isfinite(value);
+  if (held && status == std::errc::result_out_of_range) {
+    fail(ExitCode::kUsage, "{}: '{}' is out of range, expected {} that {} bits hold", option, text,
+         kExpected, 8 * sizeof(Number));
+  }
+  if (!held || status != std::errc()) {
+    fail(ExitCode::kUsage, "{}: '{}' is not {}", option, text, kExpected);
+  }
+  return value;
+}
+
+template int parse_number(std::string_view, std::string_view);
+template int64_t parse_number(std::string_view, std::string_view);
+template uint64_t parse_number(std::string_view, std::string_view);
+template double parse_number(std::string_view, std::string_view);
+
 int64_t parse_length(std::string_view text, std::string_view option) {
   int64_t value = 0;
   auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);

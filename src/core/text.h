@@ -28,6 +28,11 @@ std::string human_duration(double seconds);
 /// A whole file. Throws Error(code) naming the path when it cannot be read.
 std::string read_file(const std::filesystem::path& path, ExitCode code);
 
+/// The number that `text` is, all of it: "3x", "0,7", "inf" and what the type cannot hold throw
+/// Error(kUsage) naming `option`. Number: int, int64_t, uint64_t or double.
+template <class Number>
+Number parse_number(std::string_view text, std::string_view option);
+
 /// Parses "4096" or "4k"/"4K" (= 4096) and lists "4096,8192"; throws Error(kUsage) naming `option`.
 int64_t parse_length(std::string_view text, std::string_view option);
 std::vector<int64_t> parse_lengths(std::string_view text, std::string_view option);

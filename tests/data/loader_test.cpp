@@ -104,15 +104,24 @@ TEST(Loader, KeepsTheOrderWithoutShuffling) {
   for (int64_t i = 0; i < 9; ++i) EXPECT_EQ(loader.batch(i).input_ids[0], 1 + 10 * (i % 4));
 }
 
-TEST(Loader, SaysHowLongTheLongestDocumentIsWhenNoneFits) {
+TEST(Loader, SaysWhyNoDocumentCanBeUsed) {
   TemporaryFolder folder;
   auto store = counting_store(folder, {900, 1200});
-  std::string what;
-  EXPECT_EQ(
-      exit_code_of(
-          [&] { Loader(store, {.packer = {.seq_len = 4096, .only_full_passages = true}}); }, &what),
-      4);
-  EXPECT_THAT(what, testing::HasSubstr("1,200"));
+  const auto refusal = [&](const PackerOptions& options) {
+    std::string what;
+    EXPECT_EQ(exit_code_of([&] { Loader(store, {.packer = options}); }, &what), 4);
+    EXPECT_THAT(what, testing::StartsWith(folder.path("t.h5") +
+                                          ": none of its 2 documents can be used: the longest has "
+                                          "1,200 tokens; "));
+    return what;
+  };
+  const std::string passages = refusal({.seq_len = 1200, .only_full_passages = true});
+  EXPECT_THAT(passages, testing::HasSubstr("seq_len + 1 = 1,201"));
+  EXPECT_THAT(passages, testing::HasSubstr("only_full_passages: false"));
+  EXPECT_THAT(passages, testing::Not(testing::HasSubstr("min_document_tokens")));
+  const std::string documents = refusal({.seq_len = 64, .min_document_tokens = 5000});
+  EXPECT_THAT(documents, testing::HasSubstr("min_document_tokens wants 5,000"));
+  EXPECT_THAT(documents, testing::Not(testing::HasSubstr("seq_len")));
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ class PlanTest(unittest.TestCase):
         self.assertFalse(small["fits"])
         self.assertFalse([r for r in small["remedies"] if "mapped" in r["change"]])
         mapped = self.command("model.quantization=none", "memory.weights=mapped", "--device", "cuda", available="80GB")
-        self.assertIn("mapped' is for the CPU", refusal(*mapped, code=3))
+        self.assertIn("command line: memory.weights: 'mapped' is for the CPU", refusal(*mapped, code=3))
         self.assertIn("expected cpu, cuda or auto", refusal(*self.command("--device", "gpu"), code=2))
 
     def test_says_what_the_recipe_takes(self):
@@ -91,6 +91,11 @@ class PlanTest(unittest.TestCase):
         texts = [text.text for text in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")]
         for label in ("8K", "32K", "128K"):
             self.assertIn(label, texts)
+
+    def test_refuses_lengths_that_no_recipe_may_have(self):
+        for lengths in ("8K,1048576K", "104857600K", "1"):
+            self.assertIn("expected 2 to 67108864", refusal(*self.command("--length", lengths), code=2))
+        self.plan("--length", "65536K")
 
     def test_names_what_makes_it_fit(self):
         arguments = "model.quantization=none", "memory.recompute=selective", "memory.weights=resident"

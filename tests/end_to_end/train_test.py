@@ -271,6 +271,67 @@ class TrainTest(unittest.TestCase):
         self.fails(3, "train", self.recipe("override"), "lora.rr=3", says=["command line", "lora.rr"])
         self.assertFalse((self.folder / "override").exists())
 
+    def test_what_does_not_suit_the_model_is_named_with_its_place(self):
+        recipe, store = self.recipe("suits"), f"{self.folder}/tokens.h5"
+        for override, said in (
+            ("train.seq_len=256", "train.seq_len: 256 tokens are beyond the context of 128"),
+            (f"validation={{path: {store}, seq_len: 256}}", "validation.seq_len: 256 tokens are beyond"),
+            ("lora.target_modules=[proj]", "lora.target_modules: 'proj' matches no module"),
+            ("memory.weights=mapped", "memory.weights: 'mapped' needs weights that their file holds as bfloat16"),
+        ):
+            for command in ("validate", "plan", "train"):
+                with self.subTest(command, override=override):
+                    self.fails(3, command, recipe, "model.dtype=bfloat16", override, says=f"command line: {said}")
+        self.assertFalse((self.folder / "suits").exists())
+
+    def test_a_rope_that_is_no_file_is_named(self):
+        expected = "rope: linear: cannot open: No such file or directory; expected a map such as {rope_type: linear"
+        self.fails(3, "validate", self.recipe("rope"), "rope=linear", "lora.rr=3",
+                   says=[f"command line: {expected}", "lora.rr"])  # fmt: skip
+        (self.folder / "ids.json").write_text("[1, 2, 3]")
+        self.fails(2, "logits", self.folder / "base", "--ids", self.folder / "ids.json",
+                   "--out", self.folder / "none.safetensors", "--rope", "linear", says=f"--{expected}")  # fmt: skip
+
+    def test_what_of_a_store_is_not_used_is_said(self):
+        recipe, texts = self.recipe("unused"), self.folder / "lengths"
+        texts.mkdir()
+        for name, count in (("long", 3000), ("short", 9)):
+            (texts / f"{name}.txt").write_text(words(7, count))
+        for out, names in (("both", ["long", "short"]), ("few", ["short"])):
+            result = longspan("prepare", *self.prepare_arguments(*(texts / f"{n}.txt" for n in names), out=f"{out}.h5"))
+            self.assertEqual(result.returncode, 0, result.stderr)
+        passages = "data.only_full_passages=true"
+        shown = longspan("train", recipe, "--dry-run", f"data.path={self.folder}/both.h5", passages)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("0 tokens of padding; left out: 1 documents, ", shown.stderr)
+        few = f"data.path={self.folder}/few.h5"
+        self.fails(4, "train", recipe, few, passages, says=[
+            f"{self.folder}/few.h5: none of its 1 documents", "seq_len + 1 = 129", "only_full_passages: false"])  # fmt: skip
+        self.fails(4, "train", recipe, few, "data.min_document_tokens=5000", says="min_document_tokens wants 5,000")
+        self.assertFalse((self.folder / "unused").exists())
+
+    def test_a_dry_run_finds_what_would_stop_the_run(self):
+        recipe, run = self.recipe("dry"), self.folder / "dry"
+        nowhere = f"--resume={self.folder}/nowhere"
+        for arguments in ([nowhere], [nowhere, "--dry-run"]):
+            self.fails(8, "train", recipe, *arguments, says="nowhere: is no checkpoint of a run")
+        shown = longspan("train", recipe, "--dry-run", "--resume")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("has no checkpoint yet; starting at step 0", shown.stderr)
+        self.assertFalse(run.exists())
+        self.assertEqual(longspan("train", recipe).returncode, 0)
+        log = (run / "log.txt").read_text()
+        self.fails(1, "train", recipe, "--dry-run", says="holds a run already")
+        for arguments in ([], ["--dry-run"]):
+            self.fails(8, "train", recipe, "--resume", "optimizer.lr=0.02", *arguments, says="lr")
+        self.assertEqual((run / "log.txt").read_text(), log)
+        self.assertEqual(longspan("train", recipe, "--dry-run", "--resume").returncode, 0)
+
+    def test_a_checkpoint_behind_a_space_is_named_with_how_to_give_it(self):
+        self.assertIn("--resume [=PATH", longspan("train", "-h").stdout)
+        self.fails(2, "train", self.recipe("space"), "--resume", self.folder / "nowhere",
+                   says=["nowhere'", "a checkpoint is given as --resume=PATH"])  # fmt: skip
+
     def test_a_missing_model_is_exit_5(self):
         self.fails(5, "train", self.recipe("missing"), f"model.path={self.folder}/nowhere", says="nowhere")
 

@@ -1,6 +1,6 @@
 #include "recipes/recipe_plan.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <filesystem>
 
@@ -56,12 +56,19 @@ TEST_F(CheckpointsOfARun, LeaveRoomForActivationsInTheSamePlace) {
 
 TEST(PlannedShape, IsNotMappedOnAGpu) {
   Recipe recipe;
-  recipe.file = "run.yaml";
+  recipe.places.mark("memory.weights", {"run.yaml", 7, 3});
   const ModelConfig config = tiny_llama_config();
   EXPECT_TRUE(run_shape(recipe, config, nullptr, at::kCPU).can_be_mapped);
   EXPECT_FALSE(run_shape(recipe, config, nullptr, at::kCUDA).can_be_mapped);
   recipe.train.memory.weights = FrozenWeights::kMapped;
-  EXPECT_THROW(run_shape(recipe, config, nullptr, at::kCUDA), Error);
+  try {
+    run_shape(recipe, config, nullptr, at::kCUDA);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kRecipe);
+    EXPECT_THAT(e.what(),
+                testing::StartsWith("run.yaml:7:3: memory.weights: 'mapped' is for the CPU"));
+  }
 }
 
 }  // namespace

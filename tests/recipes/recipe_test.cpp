@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <regex>
 
 #include "recipes/yaml.h"
+#include "src/core/text.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {
@@ -59,6 +61,16 @@ ModelConfig base_of(int64_t max_position_embeddings, const char* rope_type = "de
   config.max_position_embeddings = max_position_embeddings;
   config.rope_scaling = make_rope_scaling(rope_type);
   return config;
+}
+
+std::string misfit_of(const Recipe& recipe, const ModelConfig& base) {
+  try {
+    check_recipe_against_model(recipe, base);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kRecipe);
+    return e.what();
+  }
+  return "";
 }
 
 TEST_F(RecipeFile, NeedsOnlyModelDataAndSteps) {
@@ -241,6 +253,10 @@ TEST_F(RecipeFile, WhatIsWrongWithMemoryIsSaidOnceEach) {
            {"memory.weight=mapped", "did you mean 'weights'"},
            {"memory={recompute: none, offload: disk}", "nothing can be offloaded"},
            {"memory={recompute: none, chunk_tokens: 512}", "works on all tokens at once"},
+           {"memory={recompute: none, recompute_num_layers: 1}",
+            "memory.recompute_num_layers: recompute: none recomputes no layer"},
+           {"memory={offload: none, offload_ram: 4GB}",
+            "memory.offload_ram: offload: none moves nothing to RAM"},
            {"attention={pattern: shifted_sparse, group_size: 4294967299}", "out of range"},
            {"train.recompute=true", "is now memory.recompute"},
            {"model.quantization=nf5", "expected one of none, nf4, int8"}}) {
@@ -248,6 +264,12 @@ TEST_F(RecipeFile, WhatIsWrongWithMemoryIsSaidOnceEach) {
     EXPECT_THAT(errors, HasSubstr(said)) << bad;
     EXPECT_THAT(errors, Not(HasSubstr("\n"))) << bad;
   }
+}
+
+TEST_F(RecipeFile, QuantisedWeightsAreNotMapped) {
+  EXPECT_THAT(error_of(kSmallest, {"model.quantization=nf4", "memory.weights=mapped"}),
+              HasSubstr("command line: memory.weights: 'mapped' is for weights as their file holds "
+                        "them, and nf4 (model.quantization) is made in memory"));
 }
 
 TEST_F(RecipeFile, OnResumeMemoryMayChangeButNotTheOptimizerStatesOrTheWeights) {
@@ -261,16 +283,44 @@ TEST_F(RecipeFile, OnResumeMemoryMayChangeButNotTheOptimizerStatesOrTheWeights) 
 
 TEST_F(RecipeFile, SequencesBeyondTheExtendedContextAreRefused) {
   Recipe recipe = load(kStaged);
-  EXPECT_NO_THROW(check_recipe_against_model(recipe, base_of(8192)));
-  try {
-    check_recipe_against_model(recipe, base_of(4096));
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kRecipe);
-    EXPECT_THAT(e.what(),
-                HasSubstr("stages.0.seq_len: 16384 tokens are beyond the context of 8192"));
-    EXPECT_THAT(e.what(), HasSubstr("stages.1.seq_len: 32768"));
-  }
+  EXPECT_EQ(misfit_of(recipe, base_of(8192)), "");
+  const std::string misfit = misfit_of(recipe, base_of(4096));
+  EXPECT_THAT(misfit, HasSubstr("a.yaml:5:9: train.seq_len: 16384 tokens are beyond the context "
+                                "of 8192"));
+  EXPECT_THAT(misfit, HasSubstr("a.yaml:8:16: stages.1.seq_len: 32768"));
+}
+
+TEST_F(RecipeFile, WhatDoesNotSuitTheModelIsSaidOnceAndAtItsPlace) {
+  const Recipe recipe =
+      load(kSmallest + "lora:\n  target_modules: [proj]\n", {"train.seq_len=128"});
+  const std::string misfit = misfit_of(recipe, base_of(64));
+  EXPECT_THAT(misfit, HasSubstr("command line: train.seq_len: 128 tokens are beyond the context "
+                                "of 64"));
+  EXPECT_THAT(misfit, HasSubstr("a.yaml:5:3: lora.target_modules: 'proj' matches no module"));
+  EXPECT_THAT(misfit, Not(HasSubstr("stages")));
+  const Recipe staged =
+      load(kSmallest, {"train={seq_len: 128}", "stages=[{steps: 1}, {steps: 2}]"});
+  EXPECT_THAT(misfit_of(staged, base_of(64)),
+              testing::AllOf(HasSubstr(": train.seq_len: 128 tokens"), Not(HasSubstr("\n"))));
+}
+
+TEST_F(RecipeFile, AValidationBeyondTheLongestContextIsRefused) {
+  const std::string validation = "validation={path: v.h5, seq_len: 16385}";
+  EXPECT_THAT(misfit_of(load(kStaged, {validation}), base_of(4096)),
+              HasSubstr("command line: validation.seq_len: 16385 tokens are beyond the context of "
+                        "16384"));
+  EXPECT_EQ(misfit_of(load(kStaged, {validation}), base_of(8192)), "");
+}
+
+TEST_F(RecipeFile, OnlyWeightsOfTheRunsDtypeAreMapped) {
+  ModelConfig base = base_of(32768);
+  base.source["dtype"] = "float32";
+  EXPECT_THAT(
+      misfit_of(load(kSmallest, {"memory.weights=mapped"}), base),
+      HasSubstr("command line: memory.weights: 'mapped' needs weights that their file holds "
+                "as bfloat16; those of models/a are not"));
+  EXPECT_EQ(misfit_of(load(kSmallest, {"memory.weights=mapped", "model.dtype=float32"}), base), "");
+  EXPECT_EQ(misfit_of(load(kSmallest), base), "");
 }
 
 TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
@@ -286,7 +336,7 @@ TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_THAT(e.what(),
-                HasSubstr("stages.0.rope: the model's RoPE is scaled already (linear x4"));
+                HasSubstr("a.yaml:3:1: rope: the model's RoPE is scaled already (linear x4"));
     EXPECT_THAT(e.what(), HasSubstr("stages.1.rope: "));
     EXPECT_THAT(e.what(), HasSubstr("its key is model.on_scaled"));
   }
@@ -297,7 +347,7 @@ TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
     FAIL();
   } catch (const Error& e) {  // yarn on linear; the second stage is linear itself
     EXPECT_THAT(e.what(),
-                HasSubstr("stages.0.rope: no one formula is yarn x2 on top of linear x4"));
+                HasSubstr("a.yaml:3:1: rope: no one formula is yarn x2 on top of linear x4"));
     EXPECT_THAT(e.what(), Not(HasSubstr("stages.1")));
   }
 }
@@ -315,7 +365,7 @@ TEST_F(RecipeFile, AScalingThatTheFamilyCannotStateIsRefused) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ExitCode::kRecipe);
-    EXPECT_THAT(e.what(), HasSubstr("stages.0.rope: rope_type 'dynamic'"));
+    EXPECT_THAT(e.what(), HasSubstr("a.yaml: rope: rope_type 'dynamic'"));
     EXPECT_THAT(e.what(), HasSubstr("expected one of default, linear, ntk, yarn, longrope"));
   }
 }
@@ -372,6 +422,62 @@ TEST_F(RecipeFile, RopeMayBeAFileOfTheSearch) {
   EXPECT_THAT(error_of(kStaged, {"rope=none.json"}), HasSubstr("none.json"));
   std::ofstream(file) << R"({"rope_type": "longrope"})";
   EXPECT_THAT(error_of(kStaged, {"rope=" + file}), HasSubstr("rope.long_factor: is missing"));
+}
+
+TEST_F(RecipeFile, ARopeThatIsNoFileIsAnErrorAmongOthers) {
+  const std::string errors = error_of(kSmallest + "rope: linear\ntrian: {}\n");
+  EXPECT_THAT(errors, HasSubstr("a.yaml:4:1: rope: linear: cannot open"));
+  EXPECT_THAT(errors, HasSubstr("expected a map such as {rope_type: linear, factor: 4.0}, or the "
+                                "path of a JSON file"));
+  EXPECT_THAT(errors, HasSubstr("a.yaml:5:1: trian: unknown key"));
+  EXPECT_THAT(error_of(kStaged, {"stages.1.rope=yarn"}),
+              HasSubstr("command line: stages.1.rope: yarn: cannot open"));
+}
+
+/// docs/recipes.md has a section a map, with a row a key.
+class RecipeDocument : public RecipeFile {
+ protected:
+  std::string section(const std::string& map) const {
+    const size_t begin = text_.find("\n## `" + map + "`");
+    return begin == text_.npos ? "" : text_.substr(begin, text_.find("\n## ", begin + 1) - begin);
+  }
+  /// The keys that may stand beside `unknown`, as its error lists them.
+  std::vector<std::string> keys_beside(const std::string& unknown,
+                                       std::vector<std::string> overrides = {}) {
+    overrides.push_back(unknown + "=1");
+    const std::string errors = error_of(kStaged, overrides);
+    const size_t begin = errors.find("(known: ");
+    const std::string listed = errors.substr(begin, errors.find(')', begin) - begin).substr(8);
+    static const std::regex kKey("[a-z0-9_]+");
+    return {std::sregex_token_iterator(listed.begin(), listed.end(), kKey),
+            std::sregex_token_iterator()};
+  }
+  void expect_rows(const std::string& map, const std::vector<std::string>& keys) {
+    EXPECT_FALSE(keys.empty()) << map;
+    for (const auto& key : keys) {
+      EXPECT_THAT(section(map), HasSubstr("\n| `" + key + "` |")) << map;
+    }
+  }
+
+  const std::string text_ =
+      read_file(LONGSPAN_TEST_REFERENCE "/../../docs/recipes.md", ExitCode::kFailure);
+  const std::string unknown_ = "zzzzzzzzzzzzzzzzzzzz";
+};
+
+TEST_F(RecipeDocument, ExplainsEachKeyThatIsRead) {
+  for (const auto& map : keys_beside(unknown_)) {
+    EXPECT_NE(section(map), "") << map;
+    if (map == "rope" || map == "attention" || map == "stages") continue;
+    expect_rows(map, keys_beside(map + "." + unknown_));
+  }
+  expect_rows("stages", keys_beside("stages.0." + unknown_));
+  for (const auto& type : rope_types()) {
+    expect_rows("rope", keys_beside("rope." + unknown_, {"rope={rope_type: " + type + "}"}));
+  }
+  for (const auto& pattern : attention_patterns()) {
+    expect_rows("attention",
+                keys_beside("attention." + unknown_, {"attention={pattern: " + pattern + "}"}));
+  }
 }
 
 TEST(ShippedRecipes, AreValid) {

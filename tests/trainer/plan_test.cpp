@@ -157,6 +157,15 @@ TEST(Plan, KeepsInRamWhatTheRestOfTheMemoryHasRoomFor) {
   EXPECT_FALSE(plan_on(least - 2 * kMiB, 32768, in_ram).fits());
 }
 
+TEST(Plan, IsReadBackWhereNothingIsOffloaded) {
+  const Plan plan = plan_on(1000 * kGiB, 8192, {.offload_ram = kGiB});
+  EXPECT_EQ(plan.memory.offload, Offload::kNone);
+  const Json written = write_memory_options(plan.memory);
+  Diagnostics diagnostics;
+  read_memory_options(Fields(written, diagnostics));
+  EXPECT_THAT(diagnostics.errors(), testing::IsEmpty());
+}
+
 TEST(Plan, TheMachinesRatesChangeTheTimeAndNotTheChoice) {
   Machine machine = machine_with(22 * kGiB), slow = machine;
   slow.rates.disk_write_gb_per_second = slow.rates.disk_read_gb_per_second = 1e-3;

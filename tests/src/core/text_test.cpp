@@ -61,6 +61,33 @@ TEST(Text, LengthsAreTokensOrKilotokens) {
   EXPECT_THAT(parse_lengths("4K,100", "--lengths"), ElementsAre(4096, 100));
 }
 
+TEST(Text, NumbersAreAllOfTheirText) {
+  EXPECT_EQ(parse_number<int>("-12", "-n"), -12);
+  EXPECT_EQ(parse_number<uint64_t>("18446744073709551615", "-n"), 18446744073709551615u);
+  EXPECT_EQ(parse_number<double>("1e-3", "-x"), 1e-3);
+  auto error_of = [](auto parse) -> std::string {
+    try {
+      parse();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kUsage);
+      return e.what();
+    }
+    return "";
+  };
+  for (const char* text : {"", "3x", " 3", "1e3", "0.5", "nan"}) {
+    EXPECT_EQ(error_of([&] { parse_number<int64_t>(text, "--threads"); }),
+              fmt::format("--threads: '{}' is not a whole number", text));
+  }
+  for (const char* text : {"", "0,7", "0.7x", "inf", "nan", "--"}) {
+    EXPECT_EQ(error_of([&] { parse_number<double>(text, "--temperature"); }),
+              fmt::format("--temperature: '{}' is not a number such as 0.5", text));
+  }
+  EXPECT_THAT(error_of([] { parse_number<uint64_t>("-1", "--seed"); }),
+              HasSubstr("is not a whole number from 0"));
+  EXPECT_THAT(error_of([] { parse_number<int>("99999999999", "--threads"); }),
+              HasSubstr("out of range, expected a whole number that 32 bits hold"));
+}
+
 TEST(Text, ABadLengthNamesTheOption) {
   for (const char* text : {"", "0", "-5", "4G", "4Kx", "x", "99999999999999999999", "4096,"}) {
     try {
