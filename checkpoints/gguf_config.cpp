@@ -27,6 +27,13 @@ int64_t same_in_all_layers(const GgufReader& gguf, const std::string& key, int64
   return (*value)[0].get<int64_t>();
 }
 
+/// What llama.cpp divides gemma3's scores by the square root of. It knows the 27B, whose scale is
+/// another, by its 62 layers.
+int64_t gemma3_query_pre_attn_scalar(int64_t num_hidden_layers, int64_t hidden_size,
+                                     int64_t num_attention_heads, int64_t head_dim) {
+  return num_hidden_layers == 62 ? hidden_size / num_attention_heads : head_dim;
+}
+
 /// What one family's config.json has beside the common keys.
 void add_family_keys(const GgufReader& gguf, const GgufArchitecture& architecture, Json& config) {
   int64_t window = gguf.integer(architecture.key("attention.sliding_window"), 0);
@@ -39,7 +46,9 @@ void add_family_keys(const GgufReader& gguf, const GgufArchitecture& architectur
     config["sliding_window_pattern"] =
         gguf.integer(architecture.key("attention.sliding_window_pattern"), 6);
     config["rope_local_base_freq"] = gguf.number(architecture.key("rope.freq_base_swa"), 10000.0);
-    config["query_pre_attn_scalar"] = config["head_dim"];
+    config["query_pre_attn_scalar"] =
+        gemma3_query_pre_attn_scalar(config["num_hidden_layers"], config["hidden_size"],
+                                     config["num_attention_heads"], config["head_dim"]);
     config["hidden_activation"] = "gelu_pytorch_tanh";
     config.erase("hidden_act");
   }
@@ -145,14 +154,16 @@ void write_gemma3(const ModelConfig& config, const GgufArchitecture& architectur
   auto slides = [&](size_t i) { return layers[i].sliding_window > 0; };
   size_t pattern = 1;  // every pattern-th layer has full attention
   while (pattern <= layers.size() && slides(pattern - 1)) ++pattern;
-  bool regular = config.decoder.query_pre_attn_scalar == static_cast<double>(config.head_dim) &&
-                 layers.size() != 62 &&  // the 27B has another scale
+  int64_t scalar = gemma3_query_pre_attn_scalar(config.num_hidden_layers, config.hidden_size,
+                                                config.num_attention_heads, config.head_dim);
+  bool regular = config.decoder.query_pre_attn_scalar == static_cast<double>(scalar) &&
                  config.decoder.local_rope->rope_scaling->rope_type() == "default";
   for (size_t i = 0; i < layers.size(); ++i) regular &= slides(i) == ((i + 1) % pattern != 0);
   if (!regular) {
     fail(ExitCode::kModel,
-         "gemma3: llama.cpp wants query_pre_attn_scalar to be head_dim, layer_types in a regular "
-         "pattern and sliding layers without RoPE scaling");
+         "gemma3: llama.cpp wants query_pre_attn_scalar to be {} (it is {}), layer_types in a "
+         "regular pattern and sliding layers without RoPE scaling",
+         scalar, config.decoder.query_pre_attn_scalar);
   }
   metadata.set(architecture.key("attention.sliding_window_pattern"),
                static_cast<uint32_t>(pattern));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 
+#include "checkpoints/tensor_names.h"
 #include "src/core/error.h"
 #include "src/core/utf8.h"
 
@@ -61,7 +62,6 @@ class Cursor {
 
   std::string name(const char* what) {
     std::string name = text(what);
-    auto is_control = [](char c) { return static_cast<uint8_t>(c) < 0x20 || c == 0x7f; };
     if (name.empty() || name.size() > kLongestName ||
         std::any_of(name.begin(), name.end(), is_control)) {
       fail(ExitCode::kModel, "{}: {} before byte {} has {} letters or unprintable ones", place_,

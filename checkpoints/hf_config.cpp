@@ -1,7 +1,7 @@
 #include "checkpoints/dtype.h"
-#include "checkpoints/eos_token_ids.h"
 #include "checkpoints/hf_rope.h"
 #include "checkpoints/model_source.h"
+#include "checkpoints/special_tokens.h"
 #include "src/model/family.h"
 
 namespace longspan {
@@ -31,19 +31,6 @@ void read_special_tokens(Fields& fields, ModelConfig& config) {
 
 }  // namespace
 
-std::vector<int64_t> read_eos_token_ids(Fields& fields) {
-  constexpr const char* kKey = "eos_token_id";
-  Json eos;
-  fields.optional(kKey, eos);
-  std::vector<int64_t> ids;
-  if (eos.is_array()) {
-    fields.optional(kKey, ids);
-  } else if (fields.has(kKey)) {
-    fields.optional(kKey, ids.emplace_back());
-  }
-  return ids;
-}
-
 ModelConfig read_hf_config(const Json& config_json, const std::string& place) {
   Diagnostics diagnostics(place);
   if (!config_json.is_object()) fail(ExitCode::kModel, "{}: config.json is no map", place);
@@ -69,6 +56,7 @@ Json write_hf_config(const ModelConfig& config, at::ScalarType dtype) {
   if (!json.contains("architectures") || json.value("model_type", "") != config.model_type) {
     json["architectures"] = Json::array({family_of(config.model_type).architecture});
   }
+  json.erase("auto_map");  // names Python files that are not copied
   json["model_type"] = config.model_type;
   json["vocab_size"] = config.vocab_size;
   json["hidden_size"] = config.hidden_size;
@@ -81,10 +69,7 @@ Json write_hf_config(const ModelConfig& config, at::ScalarType dtype) {
   json["tie_word_embeddings"] = config.tie_word_embeddings;
   json["max_position_embeddings"] = config.max_position_embeddings;
   write_hf_rope(json, config);
-  if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
-  if (config.pad_token_id) json["pad_token_id"] = *config.pad_token_id;
-  if (config.eos_token_ids.size() == 1) json["eos_token_id"] = config.eos_token_ids[0];
-  if (config.eos_token_ids.size() > 1) json["eos_token_id"] = config.eos_token_ids;
+  write_special_tokens(json, config);
   json["dtype"] = json["torch_dtype"] = torch_dtype(dtype);  // transformers 5 and 4
   return json;
 }

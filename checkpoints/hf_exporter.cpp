@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "checkpoints/dtype.h"
+#include "checkpoints/special_tokens.h"
 #include "checkpoints/tensor_names.h"
 #include "checkpoints/write_progress.h"
 #include "src/core/atomic_file.h"
@@ -73,10 +74,7 @@ void write_index(const fs::path& path, const std::vector<std::vector<TensorInfo>
 /// transformers' own: what of config.json concerns generation.
 Json generation_config(const ModelConfig& config) {
   Json json = {{"_from_model_config", true}};
-  if (config.bos_token_id) json["bos_token_id"] = *config.bos_token_id;
-  if (config.eos_token_ids.size() == 1) json["eos_token_id"] = config.eos_token_ids[0];
-  if (config.eos_token_ids.size() > 1) json["eos_token_id"] = config.eos_token_ids;
-  if (config.pad_token_id) json["pad_token_id"] = *config.pad_token_id;
+  write_special_tokens(json, config);
   return json;
 }
 

@@ -98,6 +98,14 @@ Json global_entry(const ModelConfig& config) {
   return entry;
 }
 
+/// Whether transformers 4's Phi3Config computes the other keys of `entry` from the lengths that
+/// stand beside rope_scaling. In rope_scaling it takes three keys and refuses any other.
+bool follows_from_lengths(const Json& entry, const ModelConfig& config) {
+  return family_of(config.model_type).only_longrope && !entry.contains("attention_factor") &&
+         entry["factor"] ==
+             static_cast<double>(config.max_position_embeddings) / entry[kOriginal].get<double>();
+}
+
 }  // namespace
 
 void require_statable_rope(std::string_view model_type, const RopeScaling& scaling) {
@@ -160,8 +168,14 @@ void write_hf_rope(Json& json, const ModelConfig& config) {
     json["rope_local_base_freq"] = sliding["rope_theta"];
     json["rope_parameters"] = {{kFullAttention, entry}, {kSlidingAttention, sliding}};
   }
+  if (entry["rope_type"] == "default") return;
   entry.erase("rope_theta");
-  if (entry["rope_type"] != "default") json["rope_scaling"] = entry;
+  if (follows_from_lengths(entry, config)) {
+    entry = {{"type", entry["rope_type"]},
+             {"short_factor", entry["short_factor"]},
+             {"long_factor", entry["long_factor"]}};
+  }
+  json["rope_scaling"] = std::move(entry);
 }
 
 }  // namespace longspan

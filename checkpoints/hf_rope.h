@@ -16,7 +16,8 @@ void read_hf_rope(ModelConfig& config, Diagnostics& diagnostics);
 /// to state `scaling`: better before training than at the export.
 void require_statable_rope(std::string_view model_type, const RopeScaling& scaling);
 
-/// Writes both styles, in place of what `json` says. See require_statable_rope.
+/// Writes both styles, in place of what `json` says; of Phi-3's rope_scaling the three keys that
+/// transformers 4 takes there, where they say all. See require_statable_rope.
 void write_hf_rope(Json& json, const ModelConfig& config);
 
 }  // namespace longspan

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "checkpoints/hf_tokenizer.h"
+#include "src/core/resumable_folder.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -10,17 +11,6 @@ namespace longspan {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// What transformers reads beside weights and config.json.
-constexpr const char* kSideFiles[] = {"tokenizer.json",
-                                      "tokenizer_config.json",
-                                      "special_tokens_map.json",
-                                      "added_tokens.json",
-                                      "vocab.json",
-                                      "merges.txt",
-                                      "tokenizer.model",
-                                      "chat_template.jinja",
-                                      "generation_config.json"};
 
 /// The files of weight_map, each once.
 std::set<std::string> indexed_files(const Json& index, const fs::path& path) {
@@ -61,7 +51,8 @@ HfSource::HfSource(const fs::path& folder) : folder_(folder) {
        folder.string());
 }
 
-HfSource::HfSource(const fs::path& folder, const std::string& weights) : folder_(folder) {
+HfSource::HfSource(const fs::path& folder, const std::string& weights)
+    : folder_(folder), weights_(weights) {
   read_config();
   open_shard(weights);
 }
@@ -99,11 +90,10 @@ void HfSource::open_shard(const std::string& file_name) {
 Json HfSource::tokenizer_json() const { return hf_tokenizer_json(folder_); }
 
 std::vector<std::pair<std::string, std::string>> HfSource::side_files() const {
-  std::vector<std::pair<std::string, std::string>> files;
-  for (const char* name : kSideFiles) {
-    if (fs::exists(folder_ / name)) {
-      files.emplace_back(name, read_file(folder_ / name, ExitCode::kModel));
-    }
+  auto files = hf_tokenizer_files(folder_);
+  constexpr const char* kGeneration = "generation_config.json";
+  if (fs::exists(folder_ / kGeneration)) {
+    files.emplace_back(kGeneration, read_file(folder_ / kGeneration, ExitCode::kModel));
   }
   return files;
 }
@@ -123,5 +113,7 @@ at::Tensor HfSource::tensor(const std::string& name) const {
   }
   return shards_[found->second].tensor(name);
 }
+
+Json HfSource::stamps() const { return Json::array({file_stamps(folder_), weights_}); }
 
 }  // namespace longspan

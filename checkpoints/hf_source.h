@@ -22,6 +22,7 @@ class HfSource : public ModelSource {
   std::vector<std::pair<std::string, std::string>> side_files() const override;
   std::vector<TensorInfo> tensors() const override;
   at::Tensor tensor(const std::string& name) const override;
+  Json stamps() const override;
 
  private:
   void read_config();
@@ -29,6 +30,7 @@ class HfSource : public ModelSource {
   void open_indexed(const std::filesystem::path& index_path);
 
   std::filesystem::path folder_;
+  std::string weights_;  // the file named; "" for the folder's own
   Json config_;
   std::vector<TensorFile> shards_;
   std::map<std::string, size_t> shard_of_;  // by tensor name

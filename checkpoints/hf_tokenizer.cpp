@@ -9,6 +9,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
+                                           "tokenizer_config.json",
+                                           "special_tokens_map.json",
+                                           "added_tokens.json",
+                                           "vocab.json",
+                                           "merges.txt",
+                                           "tokenizer.model",
+                                           "chat_template.jinja"};
+
 Json read_if_there(const fs::path& path) {
   return fs::exists(path) ? read_json_file(path, ExitCode::kModel) : Json();
 }
@@ -45,6 +54,20 @@ Json hf_tokenizer_json(const fs::path& folder) {
   } catch (const Json::exception& e) {
     fail(ExitCode::kModel, "{}: a file beside it is malformed: {}", path.string(), e.what());
   }
+}
+
+bool has_hf_tokenizer(const fs::path& folder) {
+  return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
+}
+
+std::vector<std::pair<std::string, std::string>> hf_tokenizer_files(const fs::path& folder) {
+  std::vector<std::pair<std::string, std::string>> files;
+  for (const char* name : kTokenizerFiles) {
+    if (fs::exists(folder / name)) {
+      files.emplace_back(name, read_file(folder / name, ExitCode::kModel));
+    }
+  }
+  return files;
 }
 
 }  // namespace longspan

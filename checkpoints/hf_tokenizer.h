@@ -1,6 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "src/core/json.h"
 
@@ -24,5 +27,12 @@ namespace longspan {
 ///
 /// Throws Error(kModel) naming the file that is damaged or not supported.
 Json hf_tokenizer_json(const std::filesystem::path& folder);
+
+/// Whether that is not null.
+bool has_hf_tokenizer(const std::filesystem::path& folder);
+
+/// What transformers reads of it, the chat template too, as (file name, content).
+std::vector<std::pair<std::string, std::string>> hf_tokenizer_files(
+    const std::filesystem::path& folder);
 
 }  // namespace longspan

@@ -2,7 +2,9 @@
 #include <set>
 
 #include "checkpoints/adapted_tensor.h"
+#include "checkpoints/hf_tokenizer.h"
 #include "checkpoints/tensor_names.h"
+#include "src/core/log.h"
 
 namespace longspan {
 
@@ -19,8 +21,9 @@ class MergedSource : public ModelSource {
       known.insert(info.name);
       add(std::move(info));
     }
-    const bool base_ties = read_hf_config(base).tie_word_embeddings;
-    if (!config_.tie_word_embeddings && !base_has_lm_head_ && base_ties) {
+    const ModelConfig before = read_hf_config(base);
+    base_vocab_size_ = before.vocab_size;
+    if (!config_.tie_word_embeddings && !base_has_lm_head_ && before.tie_word_embeddings) {
       TensorInfo head = info_of(kEmbedTokens);  // untied: begins as the base's
       head.name = kLmHead;
       tensors_.push_back(std::move(head));
@@ -31,9 +34,21 @@ class MergedSource : public ModelSource {
   std::filesystem::path path() const override { return base_.path(); }
   std::string format() const override { return base_.format(); }
   Json config_json() const override { return write_hf_config(config_, main_dtype(base_)); }
-  Json tokenizer_json() const override { return base_.tokenizer_json(); }
+  Json tokenizer_json() const override {
+    return brings_tokenizer() ? hf_tokenizer_json(adapter_.folder) : base_.tokenizer_json();
+  }
   std::vector<std::pair<std::string, std::string>> side_files() const override {
-    return base_.side_files();
+    auto files = base_.side_files();
+    if (brings_tokenizer()) {
+      std::erase_if(files, [](const auto& file) { return file.first != "generation_config.json"; });
+      for (auto& file : hf_tokenizer_files(adapter_.folder)) files.push_back(std::move(file));
+    } else if (adds_tokens()) {
+      log_warning(fmt::format(
+          "{}: adds the ids {} to {} and has neither tokenizer.json nor tokenizer.model; the "
+          "base's tokenizer, which is kept, lacks them: put the adapter's own there",
+          adapter_.folder.string(), base_vocab_size_, config_.vocab_size - 1));
+    }
+    return files;
   }
   std::vector<TensorInfo> tensors() const override { return tensors_; }
   Json stamps() const override { return base_.stamps(); }
@@ -46,6 +61,11 @@ class MergedSource : public ModelSource {
   }
 
  private:
+  bool adds_tokens() const { return config_.vocab_size > base_vocab_size_; }
+  bool brings_tokenizer() const {
+    return adds_tokens() && !adapter_.folder.empty() && has_hf_tokenizer(adapter_.folder);
+  }
+
   void add(TensorInfo info) {
     bool grows = info.name == kEmbedTokens || info.name == kLmHead;
     if (grows && !info.shape.empty() && info.shape[0] > 0 && info.shape[0] < config_.vocab_size) {
@@ -67,6 +87,7 @@ class MergedSource : public ModelSource {
   const ModelSource& base_;
   const PeftAdapter& adapter_;
   ModelConfig config_;
+  int64_t base_vocab_size_ = 0;
   bool base_has_lm_head_ = false;
   std::vector<TensorInfo> tensors_;
 };

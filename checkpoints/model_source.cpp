@@ -13,6 +13,13 @@ namespace longspan {
 
 namespace fs = std::filesystem;
 
+Json ModelSource::side_json(std::string_view wanted) const {
+  for (const auto& [name, text] : side_files()) {
+    if (name == wanted) return parse_json(text, path().string() + "/" + name, ExitCode::kModel);
+  }
+  return nullptr;
+}
+
 Json ModelSource::stamps() const { return file_stamps(path()); }
 
 std::unique_ptr<ModelSource> open_model_source(const fs::path& path) {

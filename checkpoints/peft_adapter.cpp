@@ -82,6 +82,7 @@ PeftAdapter read_peft_adapter(const fs::path& path) {
          folder.string());
   }
   PeftAdapter adapter;
+  adapter.folder = folder;
   fs::path weights = adapter_weights(folder);
   TensorFile file(weights);
   for (const auto& info : file.tensors()) {

@@ -35,6 +35,7 @@ struct PeftAdapter {
   /// The length it was trained for, where it is in LongLoRA's form and without a config.json.
   std::optional<int64_t> longlora_context;
   bool is_longlora = false;
+  std::filesystem::path folder;  // that it was read from; "" for one made in memory
 };
 
 /// Reads an adapter folder, ours, PEFT's or LongLoRA's, or a hub id of one (see find_model). What
@@ -59,7 +60,8 @@ std::unique_ptr<CausalLm> import_adapted_model(const ModelSource& base, const Pe
 
 /// Base + adapter as one model: each tensor is W + scale B A in float32 (see lora_weight), the
 /// saved module, or the base's. `base` and `adapter` must outlive it; config_json() is
-/// adapted_config's. Tensors that fit nowhere throw Error(kModel).
+/// adapted_config's. The tokenizer is the base's; that of the adapter's folder where it saves more
+/// embeddings, which are those of added tokens. Tensors that fit nowhere throw Error(kModel).
 std::unique_ptr<ModelSource> merged_source(const ModelSource& base, const PeftAdapter& adapter);
 
 }  // namespace longspan

@@ -7,6 +7,7 @@
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/mapped_file.h"
+#include "checkpoints/tensor_names.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -66,8 +67,6 @@ const Header& field(const Header& entry, const char* key, const std::string& pla
   }
   return entry[key];
 }
-
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 void check_name(const std::string& name, const std::string& file) {
   if (name.size() > kLongestName || std::any_of(name.begin(), name.end(), is_control)) {

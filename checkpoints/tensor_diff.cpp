@@ -26,9 +26,10 @@ void compare_values(const at::Tensor& a, const at::Tensor& b, TensorDifference& 
     int64_t count = std::min(kBlockElements, flat_a.numel() - at);
     at::Tensor x = flat_a.narrow(0, at, count).to(at::kDouble);
     at::Tensor y = flat_b.narrow(0, at, count).to(at::kDouble);
-    at::Tensor error = x - y;
+    at::Tensor error = (x - y).masked_fill(x == y, 0);  // of two infinities too
     result.unequal += (x != y).sum().item<int64_t>();
-    result.max_abs = std::max(result.max_abs, error.abs().max().item<double>());
+    double largest = error.abs().max().item<double>();
+    if (largest > result.max_abs || std::isnan(largest)) result.max_abs = largest;  // NaN stays
     difference += (error * error).sum().item<double>();
     norm += (x * x).sum().item<double>();
   }

@@ -12,14 +12,15 @@ struct TensorSet {
   std::function<at::Tensor(const std::string& name)> tensor;
 };
 
-/// One tensor of two checkpoints. Values are compared where both have it in one shape.
+/// One tensor of two checkpoints. Values are compared where both have it in one shape. NaN differs
+/// from everything, itself too, unless all bytes of the tensors are the same.
 struct TensorDifference {
   std::string name;
   const TensorInfo* a = nullptr;  // null: only the other has it
   const TensorInfo* b = nullptr;
-  int64_t unequal = 0;  // values that differ; NaN differs from everything, itself too
-  double max_abs = 0;   // largest |a - b|
-  double relative = 0;  // |a - b| / |a| in the Euclidean norm
+  int64_t unequal = 0;  // values that differ
+  double max_abs = 0;   // largest |a - b|; NaN where there is one
+  double relative = 0;  // |a - b| / |a| in the Euclidean norm; NaN where there is one
   bool same_shape() const { return a && b && a->shape == b->shape; }
   bool same_dtype() const { return a && b && a->dtype == b->dtype; }
   bool equal() const { return same_shape() && same_dtype() && unequal == 0; }

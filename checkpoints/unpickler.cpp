@@ -8,6 +8,7 @@
 #include <span>
 
 #include "checkpoints/dtype.h"
+#include "checkpoints/tensor_names.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -61,6 +62,9 @@ class Unpickler {
     for (size_t i = 0; i + 1 < items.size(); i += 2) {
       const Value &name = items[i], &value = items[i + 1];
       if (name.kind != Kind::kText) wrong("has a key that is no text");
+      if (std::any_of(name.text.begin(), name.text.end(), is_control)) {
+        wrong("has a key with unprintable letters");
+      }
       if (value.kind != Kind::kTensor) {
         wrong(
             fmt::format("holds something other than a tensor under '{}'; expected a state dict "

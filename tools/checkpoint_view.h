@@ -13,7 +13,7 @@ namespace longspan {
 /// A checkpoint of any kind as diff sees it: tensors, config and tokenizer.
 struct CheckpointView {
   std::filesystem::path path;
-  std::string kind;  // "huggingface", "gguf", "adapter", "safetensors", "bin"
+  std::string kind;  // "huggingface", "meta", "gguf", "adapter", "safetensors", "bin", "pt", "pth"
   TensorSet tensors;
   Json config;                       // config.json; of an adapter {adapter_config, config}
   std::optional<ModelConfig> model;  // the config as read, where it is a model's
@@ -23,7 +23,7 @@ struct CheckpointView {
 };
 
 /// Opens a model (folder, GGUF, hub id), an adapter folder, a run folder (its newest checkpoint) or
-/// a bare .safetensors file. Throws Error(kModel).
+/// a bare .safetensors, .bin, .pt or .pth file. Throws Error(kModel).
 CheckpointView open_checkpoint_view(const std::filesystem::path& path);
 
 }  // namespace longspan

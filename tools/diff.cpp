@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "checkpoints/rope_description.h"
@@ -130,10 +132,13 @@ Json diff_tokenizers(const CheckpointView& a, const CheckpointView& b) {
   return result;
 }
 
-/// The missing, then those of another shape, then the ones that differ most.
+/// The missing, then those of another shape, then the ones with NaN, then those that differ most.
 std::vector<TensorDifference> worst_first(std::vector<TensorDifference> differences) {
   std::erase_if(differences, [](const TensorDifference& d) { return d.equal(); });
-  auto rank = [](const TensorDifference& d) { return std::pair(d.same_shape(), -d.relative); };
+  auto rank = [](const TensorDifference& d) {
+    bool nan = std::isnan(d.relative);
+    return std::pair(d.same_shape(), nan ? -std::numeric_limits<double>::infinity() : -d.relative);
+  };
   std::stable_sort(differences.begin(), differences.end(),
                    [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
   return differences;

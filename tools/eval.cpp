@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "data/document_source.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/open_model.h"
+#include "tools/output_file.h"
 #include "trainer/eval/report_page.h"
 
 namespace longspan {
@@ -22,7 +24,7 @@ constexpr std::string_view kExample =
 cxxopts::Options command_line() {
   cxxopts::Options options("longspan eval", "Loss and passkey retrieval by context length.\n");
   add_model_options(options);
-  options.add_options()("task", "perplexity, passkey or both",
+  options.add_options()("task", join(eval_tasks(), ", ") + "; several are separated by commas",
                         cxxopts::value<std::vector<std::string>>()->default_value("perplexity"),
                         "TASK")("lengths", "context lengths in tokens",
                                 cxxopts::value<std::string>()->default_value("4096,8192"), "LIST")(
@@ -35,14 +37,14 @@ cxxopts::Options command_line() {
       "text", "documents: .txt .md .jsonl, each also .gz .zst; files, folders, globs",
       cxxopts::value<std::vector<std::string>>(),
       "FILE...")("documents", "use the first N that are long enough (0: all)",
-                 cxxopts::value<int64_t>()->default_value("0"),
+                 cxxopts::value<std::string>()->default_value("0"),
                  "N")("targets", "scored tokens a document, the same at every length",
-                      cxxopts::value<int64_t>()->default_value("512"), "N");
-  options.add_options("passkey")(
-      "depths", "where the key stands, 0 to 1",
-      cxxopts::value<std::vector<double>>()->default_value("0,0.25,0.5,0.75,1"),
-      "LIST")("trials", "keys a length and depth", cxxopts::value<int64_t>()->default_value("3"),
-              "N")("seed", "of the keys", cxxopts::value<uint64_t>()->default_value("0"), "N");
+                      cxxopts::value<std::string>()->default_value("512"), "N");
+  options.add_options("passkey")("depths", "where the key stands, 0 to 1",
+                                 cxxopts::value<std::string>()->default_value("0,0.25,0.5,0.75,1"),
+                                 "LIST")("trials", "keys a length and depth",
+                                         cxxopts::value<std::string>()->default_value("3"), "N")(
+      "seed", "of the keys", cxxopts::value<std::string>()->default_value("0"), "N");
   options.parse_positional({"model", "text"});
   options.show_positional_help();  // else -h leaves --text out
   return options;
@@ -54,21 +56,24 @@ EvalOptions read_options(const cxxopts::ParseResult& parsed) {
   std::sort(options.lengths.begin(), options.lengths.end());
   options.lengths.erase(std::unique(options.lengths.begin(), options.lengths.end()),
                         options.lengths.end());
-  // Raw, because a file name may hold the comma at which cxxopts splits lists.
-  for (const auto& argument : parsed.arguments()) {
-    if (argument.key() == "text") options.text.push_back(argument.value());
+  options.text = values_of(parsed, "text");
+  options.documents = number_of<int64_t>(parsed, "documents");
+  options.targets = number_of<int64_t>(parsed, "targets");
+  options.depths.clear();
+  for (const auto& depth : split(parsed["depths"].as<std::string>(), ',')) {
+    options.depths.push_back(parse_number<double>(depth, "--depths"));
   }
-  options.documents = parsed["documents"].as<int64_t>();
-  options.targets = parsed["targets"].as<int64_t>();
-  options.depths = parsed["depths"].as<std::vector<double>>();
-  options.trials = parsed["trials"].as<int64_t>();
-  options.seed = parsed["seed"].as<uint64_t>();
+  options.trials = number_of<int64_t>(parsed, "trials");
+  options.seed = number_of<uint64_t>(parsed, "seed");
   return options;
 }
 
 std::vector<std::unique_ptr<EvalTask>> read_tasks(const cxxopts::ParseResult& parsed) {
   std::vector<std::unique_ptr<EvalTask>> tasks;
   for (const auto& name : parsed["task"].as<std::vector<std::string>>()) {
+    for (const auto& task : tasks) {
+      if (task->name() == name) fail(ExitCode::kUsage, "--task: '{}' is there twice", name);
+    }
     if (!tasks.emplace_back(make_eval_task(name))) {
       fail(ExitCode::kUsage, "--task: '{}' is not known; expected one of {}", name,
            join(eval_tasks(), ", "));
@@ -113,11 +118,44 @@ void warn_beyond_limit(const EvalOptions& options, const ModelConfig& config) {
   }
 }
 
+/// --out and --html, where given; before anything is run, so that no result is lost to them.
+void check_outputs(const cxxopts::ParseResult& parsed, const EvalOptions& options) {
+  std::vector<std::filesystem::path> inputs;
+  for (const char* option : {"model", "adapter", "rope"}) {
+    if (parsed.count(option)) inputs.emplace_back(parsed[option].as<std::string>());
+  }
+  if (!options.text.empty()) {
+    for (const auto& file : find_document_files(options.text)) inputs.emplace_back(file);
+  }
+  for (const char* option : {"out", "html"}) {
+    if (parsed.count(option)) require_output(parsed[option].as<std::string>(), inputs);
+  }
+  if (parsed.count("out") && parsed.count("html")) {
+    const std::filesystem::path out = parsed["out"].as<std::string>();
+    const std::filesystem::path html = parsed["html"].as<std::string>();
+    if (out.lexically_normal() == html.lexically_normal()) {
+      fail(ExitCode::kUsage, "--out and --html: both are {}, expected two files", out.string());
+    }
+  }
+}
+
 void write_file(const std::string& path, const std::string& text) {
   AtomicFile file(path);
   file.write(text);
   file.commit();
-  log_info(fmt::format("wrote {}", path));
+}
+
+/// Runs the tasks in turn. --out is written after each: what is done is not lost when a later one
+/// fails.
+void run_tasks(const std::vector<std::unique_ptr<EvalTask>>& tasks, const EvalSubject& subject,
+               const EvalOptions& options, const cxxopts::ParseResult& parsed, EvalResult& result) {
+  for (const auto& task : tasks) {
+    result.tasks.push_back(task->run(subject, options));
+    if (!parsed.count("out")) continue;
+    const auto out = parsed["out"].as<std::string>();
+    write_file(out, json_text(result.write()) + "\n");
+    log_info(fmt::format("wrote {} to {}", task->name(), out));
+  }
 }
 
 }  // namespace
@@ -128,6 +166,11 @@ int eval_command(int argc, char** argv) {
   if (!parsed) return 0;
   EvalOptions eval_options = read_options(*parsed);
   auto tasks = read_tasks(*parsed);
+  for (const auto& task : tasks) {
+    task->check(eval_options);
+    if (task->needs_cache()) require_cache(*parsed, task->name());
+  }
+  check_outputs(*parsed, eval_options);
 
   OpenedModel opened = open_model(*parsed);
   auto tokenizer = open_tokenizer(opened);
@@ -138,15 +181,16 @@ int eval_command(int argc, char** argv) {
   result.label = parsed->count("label") ? (*parsed)["label"].as<std::string>()
                                         : default_label((*parsed)["model"].as<std::string>());
   result.provenance = provenance(*parsed, opened, *tokenizer);
-  for (const auto& task : tasks) result.tasks.push_back(task->run(subject, eval_options));
+  run_tasks(tasks, subject, eval_options, *parsed, result);
 
   auto comparisons = compare({result});
-  std::string json = json_text(result.write()) + "\n";
-  if (parsed->count("out")) write_file((*parsed)["out"].as<std::string>(), json);
+  fmt::print("{}",
+             parsed->count("json") ? json_text(result.write()) + "\n" : text_report(comparisons));
   if (parsed->count("html")) {
-    write_file((*parsed)["html"].as<std::string>(), report_page({result}, comparisons));
+    const auto html = (*parsed)["html"].as<std::string>();
+    write_file(html, report_page({result}, comparisons));
+    log_info(fmt::format("wrote {}", html));
   }
-  fmt::print("{}", parsed->count("json") ? json : text_report(comparisons));
   return 0;
 }
 

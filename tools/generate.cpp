@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <set>
 
-#include "checkpoints/eos_token_ids.h"
+#include "checkpoints/special_tokens.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/open_model.h"
@@ -63,27 +63,22 @@ class TextStream {
 };
 
 GenerateOptions read_options(const cxxopts::ParseResult& parsed) {
-  return {.max_new_tokens = parsed["max-new-tokens"].as<int64_t>(),
-          .temperature = parsed["temperature"].as<double>(),
-          .top_p = parsed["top-p"].as<double>(),
-          .seed = parsed["seed"].as<uint64_t>()};
+  return {.max_new_tokens = number_of<int64_t>(parsed, "max-new-tokens"),
+          .temperature = number_of<double>(parsed, "temperature"),
+          .top_p = number_of<double>(parsed, "top-p"),
+          .seed = number_of<uint64_t>(parsed, "seed")};
 }
 
 /// The tokens that generation_config.json ends a text with, as transformers does: those of an
 /// instruction-tuned model are often more than its config.json names.
 std::set<int64_t> stop_tokens_of(const ModelSource& source) {
-  std::set<int64_t> tokens;
-  for (const auto& [name, text] : source.side_files()) {
-    if (name != "generation_config.json") continue;
-    const std::string place = source.path().string() + "/" + name;
-    const Json json = parse_json(text, place, ExitCode::kModel);
-    Diagnostics diagnostics(place);
-    Fields fields(json, diagnostics);
-    const std::vector<int64_t> ids = read_eos_token_ids(fields);
-    diagnostics.throw_if_any(ExitCode::kModel);
-    tokens.insert(ids.begin(), ids.end());
-  }
-  return tokens;
+  constexpr const char* kName = "generation_config.json";
+  const Json json = source.side_json(kName);
+  Diagnostics diagnostics(source.path().string() + "/" + kName);
+  Fields fields(json, diagnostics);
+  const std::vector<int64_t> ids = read_eos_token_ids(fields);
+  diagnostics.throw_if_any(ExitCode::kModel);
+  return {ids.begin(), ids.end()};
 }
 
 void warn_beyond_context(int64_t prompt, int64_t new_tokens, const ModelConfig& config) {
@@ -102,19 +97,18 @@ int generate_command(int argc, char** argv) {
   add_model_options(options);
   options.add_options()("prompt", "text to continue", cxxopts::value<std::string>(), "TEXT")(
       "file", "file with the text to continue", cxxopts::value<std::string>(), "FILE")(
-      "max-new-tokens", "stop after so many", cxxopts::value<int64_t>()->default_value("128"), "N")(
-      "temperature", "0 is greedy", cxxopts::value<double>()->default_value("0"), "X")(
+      "max-new-tokens", "stop after so many", cxxopts::value<std::string>()->default_value("128"),
+      "N")("temperature", "0 is greedy", cxxopts::value<std::string>()->default_value("0"), "X")(
       "top-p", "sample from the smallest set of tokens with this mass",
-      cxxopts::value<double>()->default_value("1"),
-      "P")("seed", "of the sampling", cxxopts::value<uint64_t>()->default_value("0"), "N");
+      cxxopts::value<std::string>()->default_value("1"),
+      "P")("seed", "of the sampling", cxxopts::value<std::string>()->default_value("0"), "N");
   options.parse_positional({"model"});
   auto parsed = parse_command_line(options, argc, argv, kExample);
   if (!parsed) return 0;
   std::string text = read_prompt(*parsed);
   GenerateOptions generate_options = read_options(*parsed);
-  if (generate_options.max_new_tokens < 1) {
-    fail(ExitCode::kUsage, "--max-new-tokens: {} is not positive", generate_options.max_new_tokens);
-  }
+  check_generate_options(generate_options);
+  require_cache(*parsed, "generate");
 
   OpenedModel opened = open_model(*parsed);
   auto tokenizer = open_tokenizer(opened);
@@ -142,6 +136,7 @@ int generate_command(int argc, char** argv) {
     return std::ferror(stdout) == 0;
   });
   stream.finish();
+  if (count == 0) first = Clock::now();
   double prefill = seconds_between(begin, first), decode = seconds_between(first, Clock::now());
   log_info(fmt::format("prompt {} tokens in {:.1f} s, {} new tokens{}", prompt.size(), prefill,
                        count,

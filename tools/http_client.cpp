@@ -29,8 +29,11 @@ void append(HeaderList& list, const std::string& header) {
 
 /// A token may travel unencrypted only where nobody listens.
 bool is_private(const std::string& url) {
-  for (const char* start : {"https://", "http://localhost", "http://127.0.0.1", "http://[::1]"}) {
-    if (url.starts_with(start)) return true;
+  if (url.starts_with("https://")) return true;
+  for (std::string_view host : {"http://localhost", "http://127.0.0.1", "http://[::1]"}) {
+    if (!url.starts_with(host)) continue;
+    std::string_view rest = std::string_view(url).substr(host.size());
+    if (rest.empty() || rest.front() == ':' || rest.front() == '/') return true;
   }
   return false;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -31,6 +32,12 @@ constexpr int kAttempts = 5;  // without a new byte
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
+}
+
+std::string upper_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return text;
 }
 
 std::string endpoint() {
@@ -160,7 +167,7 @@ class HubClient::PartFile {
   explicit PartFile(fs::path path)
       : path_(std::move(path)), file_(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
     if (file_ < 0) refuse("cannot write");
-    if (flock(file_, LOCK_EX | LOCK_NB) != 0) {
+    if (flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
       close(file_);
       fail(ExitCode::kFailure, "{}: another process is downloading it", path_.string());
     }
@@ -206,7 +213,7 @@ HubClient::HubClient() : HubClient(token()) {}
 HubClient::HubClient(const std::string& token)
     : endpoint_(endpoint()), has_token_(!token.empty()), http_(token) {
   for (const char* name : {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}) {
-    std::string value = variable(name);
+    std::string value = upper_case(variable(name));
     if (value == "1" || value == "ON" || value == "YES" || value == "TRUE") {
       fail(ExitCode::kUsage, "{} is set: nothing is downloaded; unset it", name);
     }
@@ -245,7 +252,7 @@ void HubClient::download(const HubModel& model, const std::string& commit, const
     HttpResponse response =
         patiently([&] { return fetch(url, file, part); },
                   [&] { return std::exchange(before, part.size()) < part.size(); });
-    if (response.status == 416) {
+    if (response.status == 416 && part.size() > 0) {
       part.restart();
     } else if (response.status != 200 && response.status != 206) {
       refuse(response, model, file.name);

@@ -77,11 +77,11 @@ Json describe_model(const fs::path& path, bool list) {
 
 Json describe_gguf(const fs::path& path, bool list) {
   GgufReader gguf(path);
-  Json facts = {{"kind", "GGUF"}, {"path", path.string()}};
+  Json facts = {{"kind", "GGUF"}, {"path", path.string()}, {"metadata", Json::object()}};
   constexpr size_t kLongestShown = 64;  // vocabularies and templates are left out
   for (const auto& [key, value] : gguf.metadata()) {
     if (value.is_array() ? value.size() <= 8 : value.dump().size() <= kLongestShown) {
-      facts[key] = value;
+      facts["metadata"][key] = value;
     }
   }
   std::vector<TensorInfo> tensors;
@@ -194,8 +194,14 @@ Json describe(const fs::path& named, bool list) {
   fail(ExitCode::kData, "{}: is no GGUF, safetensors, PyTorch file or token store", path.string());
 }
 
+/// As in JSON without its quotes: a text of a file stays in its line and steers no terminal.
+std::string one_line(const Json& text) {
+  std::string quoted = text.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
 std::string shown(const std::string& key, const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) return one_line(value);
   if (!value.is_number_integer()) return value.dump();
   if (key.ends_with("bytes")) return human_bytes(value.get<double>());
   bool count = key == "parameters" || key == "tokens" || key == "documents";
@@ -206,16 +212,18 @@ void print_text(const Json& facts, int indent) {
   for (const auto& [key, value] : facts.items()) {
     bool nested = value.is_object() && value.size() > 3;
     if (nested) {
-      fmt::print("{:{}}{}\n", "", indent, key);
+      fmt::print("{:{}}{}\n", "", indent, one_line(key));
       print_text(value, indent + 2);
-    } else if (key == "tensors") {
-      for (const auto& tensor : value) {
-        fmt::print("{:{}}{:<5} {:<16} {}\n", "", indent, tensor["dtype"].get<std::string>(),
-                   tensor["shape"].dump(), tensor["name"].get<std::string>());
-      }
     } else {
-      fmt::print("{:{}}{:<{}} {}\n", "", indent, key, 32 - indent, shown(key, value));
+      fmt::print("{:{}}{:<{}} {}\n", "", indent, one_line(key), 32 - indent, shown(key, value));
     }
+  }
+}
+
+void print_tensors(const Json& tensors) {
+  for (const auto& tensor : tensors) {
+    fmt::print("{:<5} {:<16} {}\n", tensor["dtype"].get<std::string>(), tensor["shape"].dump(),
+               tensor["name"].get<std::string>());
   }
 }
 
@@ -245,7 +253,10 @@ int inspect_command(int argc, char** argv) {
   if (parsed->count("json")) {
     fmt::print("{}\n", json_text(facts));
   } else {
+    Json tensors = facts.value("tensors", Json());
+    facts.erase("tensors");
     print_text(facts, 0);
+    print_tensors(tensors);
   }
   return 0;
 }

@@ -1,5 +1,7 @@
 #include "tools/inspect_rope.h"
 
+#include "checkpoints/checkpoint_store.h"
+#include "checkpoints/hub_cache.h"
 #include "checkpoints/model_source.h"
 #include "checkpoints/peft_adapter.h"
 #include "src/core/atomic_file.h"
@@ -15,17 +17,17 @@ namespace longspan {
 
 namespace {
 
-/// The config of a model, or of the model that an adapter or checkpoint makes.
-ModelConfig config_of(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path / "adapter_config.json")) {
-    return read_hf_config(*open_model_source(path));
-  }
-  PeftAdapter adapter = read_peft_adapter(path);
+/// The config of a model, or of the model that an adapter, a checkpoint or a run's newest makes.
+ModelConfig config_of(const std::filesystem::path& named) {
+  const std::filesystem::path path = find_model(named);
+  const auto folder = find_adapter(path);
+  if (!folder) return read_hf_config(*open_model_source(path));
+  PeftAdapter adapter = read_peft_adapter(*folder);
   if (adapter.config_json.is_null()) {
     fail(ExitCode::kModel, "{}: the adapter has no config.json; inspect its base model instead: {}",
-         path.string(), adapter.base_model_name_or_path);
+         folder->string(), adapter.base_model_name_or_path);
   }
-  return read_hf_config(adapter.config_json, (path / "config.json").string());
+  return read_hf_config(adapter.config_json, (*folder / "config.json").string());
 }
 
 Json row_json(const RopeTableRow& row) {
@@ -86,9 +88,9 @@ void add_inspect_rope_options(cxxopts::Options& options) {
   options.add_options("rope")(
       "rope", "the wavelengths of RoPE; with =MAP or =FILE.json those under another scaling",
       cxxopts::value<std::string>()->implicit_value(""),
-      "=MAP")("length", "tokens to look at (default: the context that the scaling reaches)",
-              cxxopts::value<std::string>(),
-              "N")("svg", "draw them here", cxxopts::value<std::string>(), "FILE.svg");
+      "MAP")("length", "tokens to look at (default: the context that the scaling reaches)",
+             cxxopts::value<std::string>(),
+             "N")("svg", "draw them here", cxxopts::value<std::string>(), "FILE.svg");
   add_on_scaled_option(options);
 }
 

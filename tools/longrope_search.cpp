@@ -34,23 +34,23 @@ cxxopts::Options command_line() {
       "Stopped, it goes on where it was when it is run again.\n");
   options.add_options()("model", "model folder or GGUF file", cxxopts::value<std::string>())(
       "data", "token store of longspan prepare", cxxopts::value<std::string>(), "STORE")(
-      "factor", "target length over the original one", cxxopts::value<double>(), "F")(
+      "factor", "target length over the original one", cxxopts::value<std::string>(), "F")(
       "length", "tokens of a document to read (default: original length x factor)",
       cxxopts::value<std::string>(), "N")("documents", "the first N that are long enough (0: all)",
-                                          cxxopts::value<int64_t>()->default_value("5"), "N")(
+                                          cxxopts::value<std::string>()->default_value("5"), "N")(
       "targets", "scored tokens at the end of each document (default: all but the first)",
-      cxxopts::value<int64_t>(),
-      "N")("population", "candidates", cxxopts::value<int64_t>()->default_value("64"), "N")(
+      cxxopts::value<std::string>(),
+      "N")("population", "candidates", cxxopts::value<std::string>()->default_value("64"), "N")(
       "iterations", "each evaluates half a population",
-      cxxopts::value<int64_t>()->default_value("40"),
-      "N")("seed", "of the search", cxxopts::value<uint64_t>()->default_value("0"), "N")(
+      cxxopts::value<std::string>()->default_value("40"),
+      "N")("seed", "of the search", cxxopts::value<std::string>()->default_value("0"), "N")(
       "attention-factor", "of the scaling (default: the paper's, sqrt(1 + ln F / ln original))",
-      cxxopts::value<double>(),
+      cxxopts::value<std::string>(),
       "X")("out", "write the scaling here", cxxopts::value<std::string>(), "FILE.json")(
       "state", "measured losses, to go on from (default: FILE.json.state)",
       cxxopts::value<std::string>(), "FILE")(
       "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
-      "DTYPE")("threads", "processor threads (default: all)", cxxopts::value<int>(), "N")(
+      "DTYPE")("threads", "processor threads (default: all)", cxxopts::value<std::string>(), "N")(
       "json", "print the result as JSON")("h,help", "this help");
   add_on_scaled_option(options);
   options.parse_positional({"model"});
@@ -64,10 +64,10 @@ LongRopeSearchOptions read_options(const cxxopts::ParseResult& parsed) {
       fail(ExitCode::kUsage, "longspan longrope-search: {} is missing; see -h", option);
     }
   }
-  LongRopeSearchOptions options{.factor = parsed["factor"].as<double>(),
-                                .population = parsed["population"].as<int64_t>(),
-                                .iterations = parsed["iterations"].as<int64_t>(),
-                                .seed = parsed["seed"].as<uint64_t>()};
+  LongRopeSearchOptions options{.factor = number_of<double>(parsed, "factor"),
+                                .population = number_of<int64_t>(parsed, "population"),
+                                .iterations = number_of<int64_t>(parsed, "iterations"),
+                                .seed = number_of<uint64_t>(parsed, "seed")};
   if (!(options.factor > 1) || options.factor > 1e6) {
     fail(ExitCode::kUsage, "--factor: {} is out of range; expected more than 1, up to 1e6",
          options.factor);
@@ -124,7 +124,7 @@ class Subject {
 Subject::Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions& options)
     : factor_(options.factor) {
   if (parsed.count("attention-factor")) {
-    attention_factor_ = parsed["attention-factor"].as<double>();
+    attention_factor_ = number_of<double>(parsed, "attention-factor");
   }
   auto source = open_model_source(parsed["model"].as<std::string>());
   base_ = read_hf_config(*source);
@@ -148,9 +148,14 @@ Subject::Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions
          "begins; expected more",
          length, original);
   }
+  const auto documents = number_of<int64_t>(parsed, "documents");
+  if (documents < 0) {
+    fail(ExitCode::kUsage, "--documents: {} is negative, expected a count, or 0 for all",
+         documents);
+  }
   auto store = open_store(parsed["data"].as<std::string>(), *source);
-  windows_ = first_windows(*store, length, parsed["documents"].as<int64_t>());
-  targets_ = parsed.count("targets") ? parsed["targets"].as<int64_t>() : length - 1;
+  windows_ = first_windows(*store, length, documents);
+  targets_ = parsed.count("targets") ? number_of<int64_t>(parsed, "targets") : length - 1;
   if (targets_ < 1 || targets_ >= length) {
     fail(ExitCode::kUsage, "--targets: {} is out of range; expected 1 to {}", targets_, length - 1);
   }
@@ -167,9 +172,14 @@ Json Subject::identity(const cxxopts::ParseResult& parsed, const ModelSource& so
   for (const auto& window : windows_) {
     for (int64_t id : window) ids.update(fmt::format("{}\n", id));
   }
-  return {{"model", parsed["model"].as<std::string>()}, {"config_sha256", config.hex_digest()},
-          {"dtype", parsed["dtype"].as<std::string>()}, {"documents", windows_.size()},
-          {"length", windows_.front().size()},          {"ids_sha256", ids.hex_digest()}};
+  return {{"model", parsed["model"].as<std::string>()},
+          {"config_sha256", config.hex_digest()},
+          {"files", source.stamps()},
+          {"dtype", parsed["dtype"].as<std::string>()},
+          {"documents", windows_.size()},
+          {"length", windows_.front().size()},
+          {"targets", targets_},
+          {"ids_sha256", ids.hex_digest()}};
 }
 
 double Subject::measure(const Json& rope) {

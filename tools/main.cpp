@@ -21,7 +21,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"pull", "download a model from the Hugging Face hub", pull_command},
-    {"convert", "a GGUF file or a model folder to a Hugging Face folder", convert_command},
+    {"convert", "a model to a Hugging Face folder or a GGUF file", convert_command},
     {"plan", "what a recipe will need: memory, disk, time", plan_command},
     {"prepare", "long documents to a token store", prepare_command},
     {"validate", "check a recipe without loading anything", validate_command},

@@ -5,6 +5,7 @@
 #include "checkpoints/checkpoint_store.h"
 #include "checkpoints/hub_cache.h"
 #include "checkpoints/peft_adapter.h"
+#include "checkpoints/special_tokens.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/nn/device.h"
@@ -14,40 +15,23 @@ namespace longspan {
 
 namespace {
 
-void override_attention(CausalLm& model, const cxxopts::ParseResult& parsed) {
-  Json map = {{"pattern", parsed["attention"].as<std::string>()}};
+std::shared_ptr<AttentionPattern> read_attention(const cxxopts::ParseResult& parsed) {
+  const auto name = parsed["attention"].as<std::string>();
+  Json map = {{"pattern", name}};
   if (parsed.count("group-size")) {
+    if (name != "shifted_sparse") {
+      fail(ExitCode::kUsage, "--group-size: is for --attention shifted_sparse, not {}", name);
+    }
     map["group_size"] = parse_length(parsed["group-size"].as<std::string>(), "--group-size");
   }
   Diagnostics diagnostics("--attention");
   auto pattern = read_attention_pattern(Fields(map, diagnostics));
   diagnostics.throw_if_any(ExitCode::kUsage);
-  model.set_attention(std::move(pattern));
+  return pattern;
 }
 
 Json rope_entry(const ModelConfig& config) {
   return config.rope_scaling->config_entry(config.rope_geometry());
-}
-
-/// The SpecialToken that leads "single" of a TemplateProcessing, in post_processor or one of its
-/// processors.
-std::optional<int64_t> template_bos(const Json& processor) {
-  if (!processor.is_object()) return std::nullopt;
-  if (auto list = processor.find("processors"); list != processor.end() && list->is_array()) {
-    for (const auto& item : *list) {
-      if (auto id = template_bos(item)) return id;
-    }
-  }
-  Json::json_pointer token("/single/0/SpecialToken/id");
-  if (!processor.contains(token) || !processor[token].is_string()) return std::nullopt;
-  Json tokens = processor.value("special_tokens", Json::object());
-  for (const auto& [name, entry] : tokens.items()) {
-    Json::json_pointer id("/ids/0");
-    if (name == processor[token] && entry.contains(id) && entry[id].is_number_integer()) {
-      return entry[id].get<int64_t>();
-    }
-  }
-  return std::nullopt;
 }
 
 /// The model that the adapter says it was trained on: a path, or a hub id in the local cache.
@@ -75,8 +59,8 @@ void add_model_options(cxxopts::Options& options) {
       "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
       "DTYPE")("quantization", "of the projections' weights: none, nf4 or int8",
                cxxopts::value<std::string>()->default_value("none"),
-               "KIND")("threads", "processor threads (default: all)", cxxopts::value<int>(), "N")(
-      "h,help", "this help");
+               "KIND")("threads", "processor threads (default: all)", cxxopts::value<std::string>(),
+                       "N")("h,help", "this help");
   add_device_option(options);
   add_on_scaled_option(options);
   options.positional_help("MODEL");
@@ -95,13 +79,23 @@ Quantization parse_quantization(const std::string& name) {
 
 void set_threads(const cxxopts::ParseResult& parsed) {
   if (!parsed.count("threads")) return;
-  int threads = parsed["threads"].as<int>();
+  int threads = number_of<int>(parsed, "threads");
   constexpr int kMostThreads = 1024;
   if (threads < 1 || threads > kMostThreads) {
     fail(ExitCode::kUsage, "--threads: {} is out of range; expected 1 to {}", threads,
          kMostThreads);
   }
   at::set_num_threads(threads);
+}
+
+void require_cache(const cxxopts::ParseResult& parsed, std::string_view what) {
+  auto attention = read_attention(parsed);
+  if (attention->has_cache()) return;
+  fail(
+      ExitCode::kUsage,
+      "--attention {}: keeps no keys and values of what was read, which {} needs; expected full or "
+      "sliding_window",
+      attention->name(), what);
 }
 
 OpenedModel open_model(const cxxopts::ParseResult& parsed) {
@@ -113,6 +107,8 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
   ImportOptions import{
       .dtype = parse_dtype(parsed["dtype"].as<std::string>()),
       .quantization = parse_quantization(parsed["quantization"].as<std::string>())};
+  auto attention = read_attention(parsed);
+  check_rope_option(parsed);
   OpenedModel opened;
   std::filesystem::path model = parsed["model"].as<std::string>();
   std::optional<PeftAdapter> adapter;
@@ -134,7 +130,7 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
     RopeExtension rope = extend_rope_by_option(opened.model->config(), parsed);
     opened.model->set_rope_scaling(rope.scaling, rope.max_position_embeddings);
   }
-  override_attention(*opened.model, parsed);
+  opened.model->set_attention(std::move(attention));
   opened.rope_after = rope_entry(opened.model->config());
   return opened;
 }
@@ -159,17 +155,8 @@ std::unique_ptr<Tokenizer> open_tokenizer(const OpenedModel& opened) {
 }
 
 std::optional<int64_t> bos_token_of(const ModelSource& source, const ModelConfig& config) {
-  Json tokenizer = source.tokenizer_json();
-  if (tokenizer.is_object() && tokenizer.contains("post_processor")) {
-    if (auto id = template_bos(tokenizer["post_processor"])) return id;
-  }
-  for (const auto& [name, text] : source.side_files()) {
-    if (name != "tokenizer_config.json") continue;
-    Json json = parse_json(text, source.path().string() + "/" + name, ExitCode::kModel);
-    auto add = json.find("add_bos_token");
-    if (add != json.end() && add->is_boolean() && add->get<bool>()) return config.bos_token_id;
-  }
-  return std::nullopt;
+  return added_bos_token(source.tokenizer_json(), source.side_json("tokenizer_config.json"),
+                         config.bos_token_id);
 }
 
 }  // namespace longspan

@@ -22,6 +22,9 @@ struct OpenedModel {
   Json rope_after;   // and of what runs
 };
 
+/// Throws Error(kUsage) where --attention has no key/value cache, which `what` needs.
+void require_cache(const cxxopts::ParseResult& parsed, std::string_view what);
+
 /// Opens the model the options name and puts adapter, RoPE scaling and attention on it. Errors
 /// carry kUsage for an option and kModel for a file.
 OpenedModel open_model(const cxxopts::ParseResult& parsed);
@@ -30,8 +33,7 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed);
 /// has ids that the model lacks.
 std::unique_ptr<Tokenizer> open_tokenizer(const OpenedModel& opened);
 
-/// The id that Hugging Face's tokenizer of this model puts before a text, if it does: as the
-/// post_processor of tokenizer.json says, else add_bos_token of tokenizer_config.json.
+/// The id that the tokenizer of this model puts before a text, if it does; see added_bos_token.
 std::optional<int64_t> bos_token_of(const ModelSource& source, const ModelConfig& config);
 
 /// Uses as many threads as --threads says, if it does.

@@ -90,22 +90,31 @@ void throw_if_stopped() {
   fail(exit_code_of(stop_signal()), "prepare: stopped by a signal; nothing was written");
 }
 
-std::optional<int32_t> eos_to_add(const cxxopts::ParseResult& parsed, const TextModel& model) {
-  bool add = parsed.count("add-eos") > 0, none = parsed.count("no-eos") > 0;
-  if (add && none) fail(ExitCode::kUsage, "--add-eos and --no-eos contradict each other");
-  if (add && !model.eos_token_id) {
-    fail(ExitCode::kModel, "--add-eos: the model's config names no eos_token_id");
+/// --add-NAME and --no-NAME of bos and eos; without either, `by_default`.
+std::optional<int32_t> token_to_add(const cxxopts::ParseResult& parsed, const std::string& name,
+                                    std::optional<int32_t> id, bool by_default) {
+  const bool add = parsed.count("add-" + name) > 0, none = parsed.count("no-" + name) > 0;
+  if (add && none) fail(ExitCode::kUsage, "--add-{0} and --no-{0} contradict each other", name);
+  if (add && !id) {
+    fail(ExitCode::kModel,
+         "--add-{0}: the model's config names no {0}_token_id; leave the option out", name);
   }
-  return none ? std::nullopt : model.eos_token_id;
+  return add || (by_default && !none) ? id : std::nullopt;
 }
 
-Tally write_store(DocumentSource& source, const TextModel& model, std::optional<int32_t> eos,
+/// Put before and behind each document.
+struct AddedTokens {
+  std::optional<int32_t> bos, eos;
+};
+
+Tally write_store(DocumentSource& source, const TextModel& model, const AddedTokens& added,
                   TokenStoreWriter& writer, Progress& progress) {
   Tally tally;
   while (auto document = source.next()) {
     throw_if_stopped();
     auto ids = model.tokenizer->encode(document->text);
-    if (eos) ids.push_back(*eos);
+    if (added.bos) ids.insert(ids.begin(), *added.bos);
+    if (added.eos) ids.push_back(*added.eos);
     writer.append(document->name, ids);
     tally.add(*document, static_cast<int64_t>(ids.size()));
     progress.show(tally);
@@ -128,7 +137,7 @@ void warn_about(const DocumentSource& source) {
 }
 
 Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource& source,
-                  std::optional<int32_t> eos, double seconds) {
+                  const AddedTokens& added, double seconds) {
   Json lengths = Json::object();
   for (const auto& [power, count] : tally.by_length) {
     lengths[std::to_string(int64_t{1} << power)] = count;
@@ -139,20 +148,25 @@ Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource&
           {"replaced_sequences", source.replaced_sequences()},
           {"tokens", tally.tokens},
           {"text_bytes", tally.text_bytes},
-          {"eos_token_id", eos ? Json(*eos) : Json()},
+          {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
+          {"eos_token_id", added.eos ? Json(*added.eos) : Json()},
           {"seconds", seconds},
           {"documents_by_length", lengths}};
 }
 
-void print_summary(const fs::path& out, const Tally& tally, std::optional<int32_t> eos,
+void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& added,
                    double seconds) {
+  auto describe = [](const char* name, std::optional<int32_t> id) {
+    return id ? fmt::format("{} token {} added to each", name, *id)
+              : fmt::format("no {} token added", name);
+  };
   auto bytes = static_cast<double>(tally.text_bytes);
   fmt::print("{}: {} documents, {} tokens in {}\n", out.string(), human_count(tally.documents),
              human_count(tally.tokens), human_bytes(static_cast<double>(fs::file_size(out))));
   fmt::print("  text              {}, {:.3f} tokens a byte\n", human_bytes(bytes),
              static_cast<double>(tally.tokens) / bytes);
-  fmt::print("  end of documents  {}\n",
-             eos ? fmt::format("eos token {} added to each", *eos) : "no eos token added");
+  fmt::print("  their beginning   {}\n", describe("bos", added.bos));
+  fmt::print("  their end         {}\n", describe("eos", added.eos));
   fmt::print("  time              {}: {}/s, {} tokens/s\n", human_duration(seconds),
              human_bytes(bytes / seconds), human_count(Progress::rate(tally.tokens, seconds)));
   fmt::print("  tokens a document\n");
@@ -180,6 +194,8 @@ int prepare_command(int argc, char** argv) {
       cxxopts::value<std::string>()->default_value("text"),
       "KEY")("max-document-size", "a document that is larger, once decompressed, is an error",
              cxxopts::value<std::string>()->default_value("1GiB"), "SIZE")(
+      "add-bos", "begin each document with the bos token (the default when the tokenizer does)")(
+      "no-bos", "do not")(
       "add-eos", "end each document with the eos token (the default when the model names one)")(
       "no-eos", "do not")("json", "print the summary as JSON")("force", "replace FILE.h5")(
       "h,help", "this help");
@@ -199,12 +215,13 @@ int prepare_command(int argc, char** argv) {
   if (fs::exists(out) && !parsed->count("force")) {
     fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
   }
-  auto files = find_document_files((*parsed)["input"].as<std::vector<std::string>>());
+  auto files = find_document_files(values_of(*parsed, "input"));
   std::vector<fs::path> inputs(files.begin(), files.end());
   inputs.emplace_back((*parsed)["model"].as<std::string>());
   require_output(out, inputs);
   auto model = open_text_model((*parsed)["model"].as<std::string>());
-  auto eos = eos_to_add(*parsed, model);
+  const AddedTokens added{token_to_add(*parsed, "bos", model.bos_token_id, model.adds_bos),
+                          token_to_add(*parsed, "eos", model.eos_token_id, true)};
 
   remember_stop_signals();
   Progress progress(total_bytes(files));
@@ -214,17 +231,17 @@ int prepare_command(int argc, char** argv) {
       parse_shard_size((*parsed)["max-document-size"].as<std::string>(), "--max-document-size");
   auto source = open_documents(std::move(files), document_options);
   TokenStoreWriter writer(out, model.tokenizer->fingerprint(), model.tokenizer->vocab_size());
-  Tally tally = write_store(*source, model, eos, writer, progress);
+  Tally tally = write_store(*source, model, added, writer, progress);
   if (tally.documents == 0) {
     fail(ExitCode::kData, "{}: every document is empty; nothing was written",
-         (*parsed)["input"].as<std::vector<std::string>>().front());
+         values_of(*parsed, "input").front());
   }
   writer.commit();
   warn_about(*source);
   if (parsed->count("json")) {
-    fmt::print("{}\n", json_text(summary_json(out, tally, *source, eos, progress.seconds())));
+    fmt::print("{}\n", json_text(summary_json(out, tally, *source, added, progress.seconds())));
   } else {
-    print_summary(out, tally, eos, progress.seconds());
+    print_summary(out, tally, added, progress.seconds());
   }
   return 0;
 }

@@ -56,21 +56,21 @@ int report_command(int argc, char** argv) {
   options.add_options()("results", "files written by longspan eval --out",
                         cxxopts::value<std::vector<std::string>>())(
       "reference", "label that differences are to (default: the first)",
-      cxxopts::value<std::string>()->default_value(""),
+      cxxopts::value<std::string>(),
       "LABEL")("html", "page to write", cxxopts::value<std::string>(), "FILE")(
       "json", "print JSON instead of tables")("h,help", "this help");
   options.parse_positional({"results"});
   options.positional_help("RESULT.json...");
   auto parsed = parse_command_line(options, argc, argv, kExample);
   if (!parsed) return 0;
-  std::string reference = (*parsed)["reference"].as<std::string>();
+  std::string reference;
+  if (parsed->count("reference")) reference = (*parsed)["reference"].as<std::string>();
 
   std::vector<EvalResult> results;
   std::vector<std::filesystem::path> files;
-  for (const auto& argument : parsed->arguments()) {
-    if (argument.key() != "results") continue;
-    results.push_back(read_eval_result(argument.value()));
-    files.emplace_back(argument.value());
+  for (const auto& file : values_of(*parsed, "results")) {
+    results.push_back(read_eval_result(file));
+    files.emplace_back(file);
   }
   if (results.empty()) {
     fail(ExitCode::kUsage, "longspan report: no result file given; see longspan report -h");

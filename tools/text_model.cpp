@@ -3,6 +3,7 @@
 #include "checkpoints/hf_tokenizer.h"
 #include "checkpoints/hub_cache.h"
 #include "checkpoints/meta_source.h"
+#include "checkpoints/special_tokens.h"
 
 namespace longspan {
 
@@ -10,39 +11,58 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::optional<int32_t> eos_of(const Json& config, const Tokenizer& tokenizer,
-                              const std::string& place) {
-  Json eos = config.is_object() ? config.value("eos_token_id", Json()) : Json();
-  if (eos.is_array() && !eos.empty()) eos = Json(eos[0]);
-  if (eos.is_null()) return std::nullopt;
-  if (!eos.is_number_integer() || eos.get<int64_t>() < 0 ||
-      eos.get<int64_t>() >= tokenizer.vocab_size()) {
-    fail(ExitCode::kModel, "{}: eos_token_id {} is no token of its vocabulary of {}", place,
-         eos.dump(), tokenizer.vocab_size());
+/// What the files beside the weights say.
+struct SideFiles {
+  Json tokenizer, tokenizer_config, config;  // null: not there
+};
+
+SideFiles read_side_files(const fs::path& model) {
+  if (!fs::is_directory(model) || MetaSource::is_one(model)) {
+    auto source = open_model_source(model);
+    return {source->tokenizer_json(), source->side_json("tokenizer_config.json"),
+            source->config_json()};
   }
-  return eos.get<int32_t>();
+  auto read = [&](const char* name) {
+    return fs::exists(model / name) ? read_json_file(model / name, ExitCode::kModel) : Json();
+  };
+  return {hf_tokenizer_json(model), read("tokenizer_config.json"), read("config.json")};
+}
+
+std::optional<int32_t> checked(std::optional<int64_t> id, const char* name,
+                               const Tokenizer& tokenizer, const std::string& place) {
+  if (!id) return std::nullopt;
+  if (*id < 0 || *id >= tokenizer.vocab_size()) {
+    fail(ExitCode::kModel, "{}: {} {} is no token of its vocabulary of {}", place, name, *id,
+         tokenizer.vocab_size());
+  }
+  return static_cast<int32_t>(*id);
 }
 
 }  // namespace
 
 TextModel open_text_model(const fs::path& named) {
-  fs::path model = find_model(named);
-  TextModel text_model;
-  Json config;
-  if (fs::is_directory(model) && !MetaSource::is_one(model)) {
-    Json tokenizer = hf_tokenizer_json(model);
-    if (tokenizer.is_null()) {
-      fail(ExitCode::kModel, "{}: has neither tokenizer.json nor tokenizer.model", model.string());
-    }
-    text_model.tokenizer = make_tokenizer(tokenizer, model.string());
-    auto path = model / "config.json";
-    if (fs::exists(path)) config = read_json_file(path, ExitCode::kModel);
-  } else {
-    auto source = open_model_source(model);
-    text_model.tokenizer = make_tokenizer(source->tokenizer_json(), model.string());
-    config = source->config_json();
+  const fs::path model = find_model(named);
+  const std::string place = model.string();
+  const SideFiles files = read_side_files(model);
+  if (files.tokenizer.is_null()) {
+    fail(ExitCode::kModel,
+         "{}: has neither tokenizer.json nor tokenizer.model; put the model's own there", place);
   }
-  text_model.eos_token_id = eos_of(config, *text_model.tokenizer, model.string());
+  Diagnostics diagnostics(place);
+  Fields config(files.config, diagnostics);
+  std::optional<int64_t> bos, eos;
+  if (config.has("bos_token_id")) config.optional("bos_token_id", bos.emplace());
+  const std::vector<int64_t> eos_ids = read_eos_token_ids(config);
+  if (!eos_ids.empty()) eos = eos_ids.front();
+  diagnostics.throw_if_any(ExitCode::kModel);
+  const auto added_bos = added_bos_token(files.tokenizer, files.tokenizer_config, bos);
+
+  TextModel text_model;
+  text_model.tokenizer = make_tokenizer(files.tokenizer, place);
+  text_model.adds_bos = added_bos.has_value();
+  text_model.bos_token_id =
+      checked(added_bos ? added_bos : bos, "bos_token_id", *text_model.tokenizer, place);
+  text_model.eos_token_id = checked(eos, "eos_token_id", *text_model.tokenizer, place);
   return text_model;
 }
 

@@ -40,7 +40,8 @@ std::vector<ComparedModel> models_of(const fs::path& path, const std::string& ba
   if (!checkpoint) return {{path, {}, nullptr}};
   std::vector<fs::path> exported;
   for (const auto& entry : fs::directory_iterator(path)) {
-    bool unfinished = entry.path().extension() == ".partial";
+    fs::path ending = entry.path().extension();  // ".older" is what a killed export set aside
+    bool unfinished = ending == ".partial" || ending == ".older";
     if (!unfinished && is_model(entry.path())) exported.push_back(entry.path());
   }
   std::sort(exported.begin(), exported.end());
@@ -127,9 +128,8 @@ void print_text(const Json& report) {
 std::vector<ComparedModel> read_models(const cxxopts::ParseResult& parsed) {
   std::string base = parsed.count("base") ? parsed["base"].as<std::string>() : "";
   std::vector<ComparedModel> models;
-  for (const auto& argument : parsed.arguments()) {
-    if (argument.key() != "paths") continue;
-    auto more = models_of(argument.value(), base);
+  for (const auto& path : values_of(parsed, "paths")) {
+    auto more = models_of(path, base);
     models.insert(models.end(), more.begin(), more.end());
   }
   if (models.size() == 1) models = with_its_run(models.front(), base);
@@ -156,13 +156,14 @@ int verify_command(int argc, char** argv) {
                         cxxopts::value<std::vector<std::string>>())(
       "base", "base of the adapters (default: what they name)", cxxopts::value<std::string>(),
       "MODEL")("lengths", "tokens read (default: 256 and the model's context, up to 32K)",
-               cxxopts::value<std::string>(), "N,N")(
-      "last", "how many last tokens are compared", cxxopts::value<int64_t>()->default_value("64"),
-      "N")("text", "read this text (default: made ids)", cxxopts::value<std::string>(), "FILE")(
+               cxxopts::value<std::string>(),
+               "N,N")("last", "how many last tokens are compared",
+                      cxxopts::value<std::string>()->default_value("64"), "N")(
+      "text", "read this text (default: made ids)", cxxopts::value<std::string>(), "FILE")(
       "dtype", "to compute in: float32 or bfloat16",
       cxxopts::value<std::string>()->default_value("float32"),
-      "DTYPE")("tolerance", "largest |difference| / |logits|", cxxopts::value<double>(), "X")(
-      "threads", "processor threads (default: all)", cxxopts::value<int>(), "N")(
+      "DTYPE")("tolerance", "largest |difference| / |logits|", cxxopts::value<std::string>(), "X")(
+      "threads", "processor threads (default: all)", cxxopts::value<std::string>(), "N")(
       "json", "print JSON")("h,help", "this help");
   options.parse_positional({"paths"});
   options.positional_help("RUN | MODEL MODEL...");
@@ -175,10 +176,10 @@ int verify_command(int argc, char** argv) {
   const ComparedModel& first = models.front();
   ComparisonOptions how;
   how.dtype = parse_dtype((*parsed)["dtype"].as<std::string>());
-  how.last = (*parsed)["last"].as<int64_t>();
+  how.last = number_of<int64_t>(*parsed, "last");
   if (how.last < 1) fail(ExitCode::kUsage, "--last: {} is not positive", how.last);
   if (parsed->count("tolerance")) {
-    how.tolerance = (*parsed)["tolerance"].as<double>();
+    how.tolerance = number_of<double>(*parsed, "tolerance");
     if (!(how.tolerance > 0))
       fail(ExitCode::kUsage, "--tolerance: {} is not positive", how.tolerance);
   }

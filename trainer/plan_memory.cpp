@@ -6,6 +6,7 @@
 
 #include "src/attention/kernels/flash_attention.h"
 #include "src/core/processor.h"
+#include "src/nn/chunked_cross_entropy.h"
 #include "src/nn/float32_for_bf16.h"
 
 namespace longspan {
@@ -16,7 +17,6 @@ namespace {
 // one batch.
 constexpr int64_t kProgramBytes = int64_t{190} << 20;
 constexpr int64_t kCudaProgramBytes = int64_t{62} << 20;  // measured on an H100: cuBLAS's workspace
-constexpr int64_t kVocabularyBlock = 4096;                // chunked_cross_entropy.cpp's
 
 /// Sizes of the tensors of one pass, in bytes.
 struct Tensors {

@@ -48,6 +48,8 @@ class AttentionPattern {
  public:
   virtual ~AttentionPattern() = default;
   virtual std::string_view name() const = 0;
+  /// Whether attend() takes a LayerState, without which a model cannot continue a text.
+  virtual bool has_cache() const { return true; }
   /// Reads its own recipe keys (all but `pattern`).
   virtual void read(Fields& fields) = 0;
   /// The keys that read() reads, with values.

@@ -105,7 +105,14 @@ void move_into_place(const fs::path& part, const fs::path& place) {
   std::error_code status;
   fs::path older = part.string() + ".older";
   bool replaces = fs::exists(place);
-  if (replaces) fs::rename(place, older, status);
+  if (replaces) {
+    fs::remove_all(older, status);  // of a process that was killed as it removed it
+    if (status) {
+      fail(ExitCode::kFailure, "{}: is in the way of {} and cannot be removed: {}", older.string(),
+           place.string(), status.message());
+    }
+    fs::rename(place, older, status);
+  }
   if (!status) {
     fs::rename(part, place, status);
     std::error_code ignored;

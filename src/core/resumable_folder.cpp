@@ -104,8 +104,8 @@ void ResumableFolder::discard() {
 }
 
 void ResumableFolder::commit() {
-  fs::remove(part_ / kMadeFrom);
   move_into_place(part_, place_);
+  fs::remove(place_ / kMadeFrom);  // only now: where the move fails the next one goes on
   lock_.reset();
 }
 

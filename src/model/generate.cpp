@@ -15,8 +15,17 @@ namespace longspan {
 
 namespace {
 
-void check(const std::vector<int64_t>& prompt, const GenerateOptions& options) {
-  if (prompt.empty()) fail(ExitCode::kUsage, "generate: the prompt is empty, expected some text");
+/// In [0, 1), the same on every platform (std::uniform_real_distribution is not).
+double uniform(std::mt19937_64& generator) {
+  return static_cast<double>(generator() >> 11) * 0x1.0p-53;
+}
+
+}  // namespace
+
+void check_generate_options(const GenerateOptions& options) {
+  if (options.max_new_tokens < 1) {
+    fail(ExitCode::kUsage, "generate: max_new_tokens {} is not positive", options.max_new_tokens);
+  }
   constexpr double kLeastTemperature = 1e-6;  // scores divided by less are infinite in float32
   if (options.temperature != 0 && !(options.temperature >= kLeastTemperature)) {
     fail(ExitCode::kUsage, "generate: temperature {} is not 0 (greedy) or at least {}",
@@ -26,13 +35,6 @@ void check(const std::vector<int64_t>& prompt, const GenerateOptions& options) {
     fail(ExitCode::kUsage, "generate: top_p {} is not in (0, 1]", options.top_p);
   }
 }
-
-/// In [0, 1), the same on every platform (std::uniform_real_distribution is not).
-double uniform(std::mt19937_64& generator) {
-  return static_cast<double>(generator() >> 11) * 0x1.0p-53;
-}
-
-}  // namespace
 
 int64_t nucleus_size(const std::vector<float>& descending, double top_p) {
   double mass = 0;
@@ -86,7 +88,8 @@ at::Tensor prefill(CausalLm& model, const std::vector<int64_t>& ids, ModelState&
 std::vector<int64_t> generate(CausalLm& model, const std::vector<int64_t>& prompt,
                               const GenerateOptions& options,
                               const std::function<bool(int64_t)>& on_token, ModelState* state) {
-  check(prompt, options);
+  check_generate_options(options);
+  if (prompt.empty()) fail(ExitCode::kUsage, "generate: the prompt is empty, expected some text");
   at::NoGradGuard no_gradients;
   const auto& eos = model.config().eos_token_ids;
   std::mt19937_64 generator(options.seed);

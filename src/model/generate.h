@@ -17,11 +17,15 @@ struct GenerateOptions {
   int64_t prefill_chunk_tokens = 4096;
 };
 
+/// Throws Error(kUsage) for fewer than one new token, a temperature that is neither 0 nor large
+/// enough to divide by, and a top_p outside (0, 1].
+void check_generate_options(const GenerateOptions& options);
+
 /// Continues `prompt` token by token with a key/value cache; on_token gets each new id and returns
 /// false to stop. Ends after an eos token of the config (which is not handed over) or
 /// max_new_tokens. Returns the new ids. `state` may hold what came before the prompt; without it
-/// the prompt is all there is. An empty prompt, a negative temperature or a top_p outside (0, 1]
-/// throws Error(kUsage); logits that are not finite throw Error(kNonFinite).
+/// the prompt is all there is. Throws Error(kUsage) for an empty prompt and what
+/// check_generate_options() refuses, Error(kNonFinite) for logits that are not finite.
 std::vector<int64_t> generate(CausalLm& model, const std::vector<int64_t>& prompt,
                               const GenerateOptions& options,
                               const std::function<bool(int64_t)>& on_token = {},

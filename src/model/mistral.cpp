@@ -2,8 +2,9 @@
 
 namespace longspan {
 
-/// Mistral 7B (Jiang et al. 2023, arXiv 2310.06825) and Mistral NeMo: LLaMA with, in the first
-/// version, a sliding window in every layer. An absent sliding_window is transformers' 4096.
+/// Mistral 7B (Jiang et al. 2023, arXiv 2310.06825), Mistral NeMo and Ministral: LLaMA with, in the
+/// first version, a sliding window in every layer, and in Ministral in those that layer_types
+/// names. An absent sliding_window is transformers' 4096.
 void read_mistral(Fields& fields, ModelConfig& config) {
   config.num_key_value_heads = 8;
   config.max_position_embeddings = 131072;
@@ -11,7 +12,7 @@ void read_mistral(Fields& fields, ModelConfig& config) {
   read_shape(fields, config);
   require_silu(fields);
   int64_t window = read_sliding_window(fields, config, 4096);
-  config.decoder.layers.assign(static_cast<size_t>(config.num_hidden_layers), {window});
+  read_layer_types(fields, config, window, [&](int64_t) { return window > 0; });
 }
 
 }  // namespace longspan

@@ -25,8 +25,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kVocabularyBlock = 4096;
-
 /// Losses [n] of logits [n, V], in float32 (float64 in float64). With `gradient` the logits become
 /// d losses / d logits: softmax - one_hot(label), in place. Rows with kIgnoreIndex have neither.
 at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool gradient) {

@@ -8,6 +8,9 @@ namespace longspan {
 
 constexpr int64_t kIgnoreIndex = -100;  // a label that is not scored, as in PyTorch
 
+/// Rows of the weight whose gradient is summed at once.
+constexpr int64_t kVocabularyBlock = 4096;
+
 /// Sum of the cross entropies of softmax(hidden weight^T) against labels, as a scalar in float32
 /// (float64 in float64).
 ///   hidden [N, C], weight [V, C], labels [N] int64 with kIgnoreIndex for unscored rows.

@@ -3,6 +3,7 @@
 #include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 
+#include "checkpoints/gguf_config.h"
 #include "checkpoints/gguf_source.h"
 #include "checkpoints/hf_source.h"
 #include "tests/checkpoints/model_folder.h"
@@ -98,6 +99,25 @@ TEST_F(Exported, RefusesWeightsThatAreNotFinite) {
   auto write = [&] { export_gguf(broken, config_, out_, find_gguf_file_type("F16", "")); };
   EXPECT_THAT(error_of(write), HasSubstr("'model.norm.weight' holds NaN"));
   EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST(GgufConfig, TakesTheScaleOfGemma3sScoresThatLlamaCppHas) {
+  auto refused = [](int64_t layers, double query_pre_attn_scalar) {
+    Json json = {{"model_type", "gemma3_text"}, {"vocab_size", 262208},
+                 {"hidden_size", 5376},         {"intermediate_size", 21504},
+                 {"num_hidden_layers", layers}, {"num_attention_heads", 32},
+                 {"num_key_value_heads", 16},   {"head_dim", 128},
+                 {"rms_norm_eps", 1e-6},        {"query_pre_attn_scalar", query_pre_attn_scalar},
+                 {"tie_word_embeddings", true}, {"sliding_window", 1024}};
+    ModelConfig config = read_hf_config(json, "config.json");
+    GgufMetadata metadata;
+    return error_of(
+        [&] { write_gguf_config(config, *gguf_architecture_of("gemma3_text"), metadata); });
+  };
+  EXPECT_EQ(refused(62, 168), "no error");  // the 27B: hidden_size over heads
+  EXPECT_THAT(refused(62, 128), HasSubstr("query_pre_attn_scalar to be 168 (it is 128)"));
+  EXPECT_EQ(refused(34, 128), "no error");
+  EXPECT_THAT(refused(34, 168), HasSubstr("query_pre_attn_scalar to be 128 (it is 168)"));
 }
 
 TEST_F(Exported, TakesTheTypeOfTheSourcesWeights) {

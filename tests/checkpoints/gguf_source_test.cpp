@@ -160,6 +160,23 @@ TEST(GgufSource, ReadsLongropeFromItsTensors) {
   EXPECT_THAT(error_of([&] { small_llama(lacks_long); }), HasSubstr("twice"));
 }
 
+TEST(GgufSource, ScalesGemma3sScoresAsLlamaCppDoes) {
+  auto scalar_with = [](uint32_t layers) {  // 62 are the 27B's, as are the other numbers
+    GgufFile file;
+    file.set("general.architecture", "gemma3").set("gemma3.block_count", layers);
+    file.set("gemma3.context_length", 131072u).set("gemma3.embedding_length", 5376u);
+    file.set("gemma3.feed_forward_length", 21504u).set("gemma3.attention.head_count", 32u);
+    file.set("gemma3.attention.head_count_kv", 16u).set("gemma3.attention.key_length", 128u);
+    file.set("gemma3.attention.layer_norm_rms_epsilon", 1e-6f);
+    file.tensor("token_embd.weight", {5376, 1}, counting(5376));
+    TemporaryFolder folder;
+    Json config = gguf_config_json(GgufReader(folder.write("x.gguf", file.bytes())));
+    return config["query_pre_attn_scalar"].get<int64_t>();
+  };
+  EXPECT_EQ(scalar_with(62), 168);  // hidden_size over heads
+  EXPECT_EQ(scalar_with(34), 128);  // head_dim
+}
+
 /// What each of 4 frequencies of base 1e5 is divided by, under `scaling`.
 std::vector<float> divisors_under(const Json& scaling) {
   Diagnostics diagnostics;

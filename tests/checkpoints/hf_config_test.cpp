@@ -126,6 +126,11 @@ TEST(HfConfig, KeepsKeysItDoesNotKnow) {
   EXPECT_EQ(json["architectures"], Json::array({"LlamaForCausalLM"}));
 }
 
+TEST(HfConfig, LeavesOutThePythonFilesThatAreNotCopied) {
+  Json json = with(small_config(), {{"auto_map", {{"AutoConfig", "configuration_x.XConfig"}}}});
+  EXPECT_FALSE(write_hf_config(read_hf_config(json, ""), at::kFloat).contains("auto_map"));
+}
+
 TEST(HfConfig, ListsAllThatIsWrongAtOnce) {
   Json json =
       with(small_config(), {{"vocab_size", "many"}, {"hidden_act", "gelu"}, {"hidden_size", -3}});
@@ -233,6 +238,27 @@ TEST(HfConfig, StatesAnyScalingOfPhi3AsLongRope) {
   EXPECT_THAT(error_of([&] { write_hf_config(config, at::kFloat); }), HasSubstr("longrope"));
 }
 
+TEST(HfConfig, StatesPhi3sLongRopeInTheThreeKeysThatTransformers4Takes) {
+  Json json = write_hf_config(read_hf_config(family_config("phi3"), ""), at::kFloat);
+  Json three = {{"type", "longrope"}, {"short_factor", {1.0, 1.5}}, {"long_factor", {1.0, 4.0}}};
+  EXPECT_EQ(json["rope_scaling"], three);
+  EXPECT_EQ(read_hf_config(json, "").rope_scaling->factor(), 2.0);
+  Json older = json;
+  older.erase("rope_parameters");
+  EXPECT_EQ(write_hf_config(read_hf_config(older, ""), at::kFloat)["rope_parameters"],
+            json["rope_parameters"]);
+
+  // Another factor than that of the lengths, or another attention factor, takes a key more.
+  for (const char* key : {"factor", "attention_factor"}) {
+    Json longrope = family_config("phi3")["rope_parameters"];
+    longrope[key] = 3.0;
+    json = write_hf_config(
+        read_hf_config(family_config("phi3", {{"rope_parameters", longrope}}), ""), at::kFloat);
+    EXPECT_EQ(json["rope_scaling"][key], 3.0);
+    EXPECT_EQ(json["rope_scaling"]["rope_type"], "longrope");
+  }
+}
+
 TEST(HfConfig, KeepsThePartOfAHeadThatTurns) {
   Json longrope = {{"rope_type", "longrope"},
                    {"short_factor", {1.0}},
@@ -240,10 +266,8 @@ TEST(HfConfig, KeepsThePartOfAHeadThatTurns) {
                    {"partial_rotary_factor", 0.5}};
   Json json = write_hf_config(
       read_hf_config(family_config("phi3", {{"rope_parameters", longrope}}), ""), at::kFloat);
-  for (const char* style : {"rope_parameters", "rope_scaling"}) {
-    EXPECT_EQ(json[style]["partial_rotary_factor"], 0.5) << style;
-  }
-  EXPECT_EQ(json["partial_rotary_factor"], 0.5);
+  EXPECT_EQ(json["rope_parameters"]["partial_rotary_factor"], 0.5);
+  EXPECT_EQ(json["partial_rotary_factor"], 0.5);  // for transformers 4
   EXPECT_EQ(read_hf_config(json, "").rope_geometry().head_dim, 2);
 }
 

@@ -1,12 +1,14 @@
 #include "checkpoints/peft_adapter.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <gmock/gmock.h>
 
 #include "checkpoints/adapter_config.h"
 #include "checkpoints/hf_exporter.h"
+#include "src/core/text.h"
 #include "tests/checkpoints/model_folder.h"
 #include "tests/checkpoints/temporary_folder.h"
 
@@ -118,6 +120,30 @@ TEST_F(PeftAdapterFolder, MergesToTheSameLogits) {
   EXPECT_LT(largest_difference(logits_of(*model), logits_of(*model_)), 1e-4);
 }
 
+TEST_F(PeftAdapterFolder, BringsItsTokenizerWhereItAddsTokens) {
+  fs::create_directories(adapter_);
+  std::ofstream(base_ / "tokenizer.json") << "the base's";
+  auto merged = [&](const PeftAdapter& adapter, const char* file) {
+    fs::remove_all(out_);
+    merge(*open_model_source(base_), adapter, 1 << 30);
+    return read_file(out_ / file, ExitCode::kModel);
+  };
+  PeftAdapter adapter = trained();
+  const PeftAdapter of_its_size = through_disk(adapter);
+  adapter.tensors["model.embed_tokens.weight"] = at::randn({63, 36});  // the base has 61
+  const PeftAdapter larger = through_disk(adapter);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(merged(larger, "tokenizer.json"), "the base's");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("adds the ids 61 to 62 and has"));
+
+  std::ofstream(adapter_ / "tokenizer.json") << "the adapter's";
+  std::ofstream(adapter_ / "chat_template.jinja") << "its template";
+  EXPECT_EQ(merged(larger, "tokenizer.json"), "the adapter's");
+  EXPECT_EQ(merged(larger, "chat_template.jinja"), "its template");
+  EXPECT_FALSE(fs::exists(out_ / "tokenizer_config.json"));  // that is of the base's tokenizer
+  EXPECT_EQ(merged(of_its_size, "tokenizer.json"), "the base's");
+}
+
 TEST_F(PeftAdapterFolder, UntiesWherePeftDoes) {
   // PEFT's own: embed_tokens saved, lm_head left at the base's weight.
   PeftAdapter adapter = trained();
@@ -212,12 +238,22 @@ TEST_F(PeftAdapterFolder, TakesRankAndAlphaOfEachModule) {
 }
 
 TEST_F(PeftAdapterFolder, ReadsAdapterModelBin) {
-  // state_dict.bin holds other names than an adapter's, so reading gets as far as the first.
-  through_disk(trained());
-  fs::rename(adapter_ / "adapter_model.safetensors", adapter_ / "kept");
+  // Made by tests/checkpoints/reference/make_torch_checkpoint.py.
+  const fs::path reference = fs::path(LONGSPAN_TEST_REFERENCE) / "../checkpoints/reference";
+  through_disk(trained({"norm"}));
+  fs::remove(adapter_ / "adapter_model.safetensors");
   EXPECT_THAT(error_of([&] { read_peft_adapter(adapter_); }), HasSubstr("nor adapter_model.bin"));
-  fs::copy(fs::path(LONGSPAN_TEST_REFERENCE) / "../checkpoints/reference/state_dict.bin",
-           adapter_ / "adapter_model.bin");
+  fs::copy(reference / "adapter_model.bin", adapter_);
+  PeftAdapter adapter = read_peft_adapter(adapter_);
+  EXPECT_EQ(adapter.tensors.size(), 3);
+  at::Tensor counting = at::arange(72, at::kFloat) / 8 - 1;
+  const std::string q_proj = "model.layers.0.self_attn.q_proj.";
+  EXPECT_TRUE(at::equal(adapter.tensors.at(q_proj + "lora_A.weight"), counting.view({2, 36})));
+  EXPECT_TRUE(at::equal(adapter.tensors.at("model.norm.weight"), counting.narrow(0, 0, 36)));
+  merge(*open_model_source(base_), adapter, 1 << 30);
+
+  fs::copy(reference / "state_dict.bin", adapter_ / "adapter_model.bin",
+           fs::copy_options::overwrite_existing);
   EXPECT_THAT(error_of([&] { read_peft_adapter(adapter_); }), HasSubstr("is this a PEFT adapter?"));
 }
 

@@ -36,6 +36,8 @@ class FailingSource : public ModelSource {
     return source_->tensor(name);
   }
 
+  Json stamps() const override { return source_->stamps(); }
+
   mutable int reads = 0;
 
  private:
@@ -98,6 +100,16 @@ TEST_F(ResumedExport, BeginsAnewWhenTheInputChanged) {
   export_until(12);
   fs::path weights = base_ / "model.safetensors";
   fs::last_write_time(weights, fs::last_write_time(weights) + std::chrono::seconds(1));
+  EXPECT_EQ(export_until(kNever), all);
+}
+
+TEST_F(ResumedExport, BeginsAnewFromOtherWeightsOfTheFolder) {
+  int all = static_cast<int>(open_model_source(base_)->tensors().size());
+  fs::path folder = base_;
+  fs::copy_file(folder / "model.safetensors", folder / "ema.safetensors");
+  base_ = folder / "model.safetensors";
+  export_until(12);
+  base_ = folder / "ema.safetensors";
   EXPECT_EQ(export_until(kNever), all);
 }
 

@@ -67,7 +67,19 @@ TEST(TensorDiff, CountsNaNAsDifferentFromANumber) {
   b[2] = std::numeric_limits<double>::quiet_NaN();
   TensorDifference d = difference(a, b);
   EXPECT_EQ(d.unequal, 1);
+  EXPECT_TRUE(std::isnan(d.max_abs));
   EXPECT_TRUE(std::isnan(d.relative));
+  EXPECT_TRUE(difference(b, b.clone()).equal());  // the same bytes
+}
+
+TEST(TensorDiff, FindsNoDifferenceBetweenEqualInfinities) {
+  at::Tensor a = at::ones({4}), b = at::ones({4});
+  a[0] = std::numeric_limits<double>::infinity();
+  b[0] = a[0];
+  b[2] = 3;
+  TensorDifference d = difference(a, b);
+  EXPECT_EQ(d.unequal, 1);
+  EXPECT_EQ(d.max_abs, 2);
 }
 
 TEST(TensorDiff, ListsWhatOnlyOneHas) {
@@ -88,6 +100,8 @@ TEST(TensorDiff, SumsOverBlocks) {
   EXPECT_EQ(d.unequal, 2);
   EXPECT_EQ(d.max_abs, 2);
   EXPECT_NEAR(d.relative, std::sqrt(5.0 / 3e6), 1e-12);
+  b[0] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(difference(a, b).max_abs));
 }
 
 }  // namespace

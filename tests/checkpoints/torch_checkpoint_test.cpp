@@ -148,6 +148,12 @@ TEST(Unpickler, RunsNothing) {
   EXPECT_THAT(unpickled("(S'ls'\nios\nsystem\n."), HasSubstr("opcode 0x53"));
 }
 
+TEST(Unpickler, RefusesANameThatSteersATerminal) {
+  std::string pickle = pickle_of(0, "K\x06\x85", "K\x01\x85");
+  pickle[pickle.find('w')] = '\x1b';
+  EXPECT_THAT(unpickled(pickle), HasSubstr("a key with unprintable letters"));
+}
+
 TEST(Unpickler, RefusesWhatIsMalformed) {
   EXPECT_THAT(unpickled(""), HasSubstr("truncated"));
   EXPECT_THAT(unpickled("."), HasSubstr("empty stack"));

@@ -187,11 +187,37 @@ class EvalTest(unittest.TestCase):
             (2, "--prompt", "generate", self.base),
             (5, "no-such-model", "generate", "no-such-model", "--prompt", "x"),
             (4, "report.json", "report", self.folder / "report.json"),
+            (2, "--temperature: '0,7' is not a number", "generate", self.base, "--prompt", "x", "--temperature", "0,7"),
+            (2, "--threads: '3x' is not a whole number", "generate", self.base, "--prompt", "x", "--threads", "3x"),
+            (2, "--depths: 'x' is not a number", "eval", self.base, "--task", "passkey", "--depths", "0,x"),
+            (2, "top_p 2 is not", "generate", "no-such-model", "--prompt", "x", "--top-p", "2"),
+            (2, "there is no --rope", "generate", self.base, "--prompt", "x", "--on-scaled", "replace"),
+            (2, "expected a map such as", "generate", "no-such-model", "--prompt", "x", "--rope", "yarn"),
+            (2, "--group-size: is for", "generate", self.base, "--prompt", "x", "--group-size", "64"),
+            (2, "full or sliding_window", "generate", self.base, "--prompt", "x", "--attention", "shifted_sparse"),
+            (2, "full or sliding_window", "eval", self.base, "--task", "passkey", "--attention", "shifted_sparse"),
+            # What a second task cannot do is said before the first is run.
+            (2, "--text", "eval", "no-such-model", "--task", "passkey,perplexity"),
+            (2, "there twice", "eval", "no-such-model", "--task", "passkey,passkey"),
+            (2, "is read here", "eval", self.base, "--text", text, "--targets", "8", "--out", text),
+            (2, "is read here", "eval", self.base, "--text", text, "--html", self.base / "config.json"),
+            (2, "expected two files", "eval", self.base, "--text", text, "--out", "x", "--html", "./x"),
         ):
             with self.subTest(arguments):
                 result = longspan(*arguments)
                 self.assertEqual(result.returncode, code, result.stderr.decode())
                 self.assertIn(says, result.stderr.decode())
+        self.assertEqual(text.read_text(), "A short text.")
+
+    def test_a_task_that_fails_leaves_the_result_of_the_one_before(self):
+        text, out = self.folder / "essay.txt", self.folder / "partial.json"
+        text.write_text(essay(4))
+        # 64 tokens are enough to score 16 of, and too few for the text around a key.
+        result = longspan(
+            "eval", self.base, "--task", "perplexity,passkey", "--lengths", "64", "--targets", "16", "--text", text,
+            "--out", out)  # fmt: skip
+        self.assertEqual(result.returncode, 2, result.stderr.decode())
+        self.assertEqual([task["task"] for task in json.loads(out.read_text())["tasks"]], ["perplexity"])
 
 
 if __name__ == "__main__":

@@ -50,6 +50,9 @@ CASES = {
         ("no window", rope("default"), {"sliding_window": None}),
         ("yarn", rope("yarn", 8), {}),
         ("head_dim null", rope("linear"), {"head_dim": None}),
+        # AutoModel makes a Ministral of it.
+        ("layer_types", rope("default"), {
+            "layer_types": ["full_attention", "sliding_attention", "full_attention"]}),
     ],
     "qwen2": [
         ("sliding window", rope("default"), {}),

@@ -54,6 +54,9 @@ MODELS = {
     "phi3 longrope": ("Phi3", dict(original_max_position_embeddings=32, rope_parameters=LONGROPE)),
     "gemma3, sliding window": ("Gemma3", dict(head_dim=16, query_pre_attn_scalar=16, sliding_window=16, num_hidden_layers=7,
                                               tie_word_embeddings=True)),
+    # llama.cpp takes 62 layers for the 27B, whose scores it scales by hidden_size over heads.
+    "gemma3, 62 layers": ("Gemma3", dict(head_dim=32, query_pre_attn_scalar=16, sliding_window=16, num_hidden_layers=62,
+                                         tie_word_embeddings=True)),
 }
 
 

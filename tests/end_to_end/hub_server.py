@@ -29,6 +29,7 @@ class Hub:
         self.requests = []  # (server, method, path, headers)
         self.break_after = {}  # file name: bytes after which the connection is closed, once
         self.ignore_range = False
+        self.unsatisfiable = set()  # names of files that are refused with 416
         self.corrupt = set()  # file names
         self.failures = []  # statuses to answer first
         self.storage = Server(StorageHandler, self)
@@ -59,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_file(self, name, data, headers=()):
         hub = self.server.hub
+        if name in hub.unsatisfiable:
+            return self.answer(416)
         if name in hub.corrupt:
             data = bytes(len(data))
         begin, status = 0, 200

@@ -116,6 +116,17 @@ def check_lengths(binary, work, model):
     print("LLaMA, LLaMA 2 and Code Llama are told apart")
 
 
+def check_tied(binary, work, model):
+    """LLaMA 3.2 is tied, and its file has the embeddings twice."""
+    tensors = meta_tensors(model, 1)
+    tensors["output.weight"] = (tensors["tok_embeddings.weight"][0], 0)
+    folder = write(work / "tied", tensors, 1, use_scaled_rope=True, max_seq_len=131072)
+    run(binary, "convert", folder, folder / "hf")
+    assert json.loads((folder / "hf" / "config.json").read_text())["tie_word_embeddings"]
+    assert "lm_head.weight" not in load_file(folder / "hf" / "model.safetensors")
+    print("LLaMA 3.2 comes out tied")
+
+
 def check_refusals(binary, work, model):
     def says(folder, words):
         error = refusal(binary, "convert", folder, work / "no", code=5)
@@ -142,6 +153,7 @@ def main():
         work = Path(temporary)
         check(binary, work, model)
         check_lengths(binary, work, model)
+        check_tied(binary, work, model)
         check_refusals(binary, work, model)
 
 

@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,10 @@ def check_verify(binary, work):
     (merged / "config.json").write_text(config)
     print("verify refuses a config.json of another context")
 
+    shutil.copytree(work / "base", work / "run" / "merged.partial.older")  # left by a killed merge --force
+    assert len(json.loads(run(binary, "verify", work / "run", "--lengths", "256", "--json"))["models"]) == 1
+    shutil.rmtree(work / "run" / "merged.partial.older")
+
 
 def check_diff(binary, work):
     base, merged = work / "base", work / "run" / "merged"
@@ -157,7 +162,43 @@ def check_diff(binary, work):
     (work / "copy" / "config.json").write_text(json.dumps(config))
     text = run(binary, "diff", base, work / "copy", code=1)
     assert "linear x2" in text and "unscaled" in text, text
+
+    spoiled = load_file(base / "model.safetensors")
+    spoiled["model.layers.0.self_attn.q_proj.weight"] *= 3
+    spoiled["model.norm.weight"][0] = math.nan
+    save_file(spoiled, work / "copy" / "model.safetensors", {"format": "pt"})
+    rows = [line.split() for line in run(binary, "diff", base, work / "copy", code=1).splitlines() if ".weight" in line]
+    assert [row[0] for row in rows] == ["model.norm.weight", "model.layers.0.self_attn.q_proj.weight"], rows
+    assert all("nan" in cell for cell in rows[0][-2:]), rows
     run(binary, "diff", base, work / "nowhere", code=5)
+
+
+def gguf(**metadata):
+    """The bytes of a GGUF without tensors; values are texts or lists of numbers."""
+    text = lambda s: struct.pack("<Q", len(s)) + s.encode()
+    value = lambda v: struct.pack("<I", 8) + text(v) if isinstance(v, str) else struct.pack(
+        f"<IIQ{len(v)}I", 9, 4, len(v), *v)  # fmt: skip
+    pairs = b"".join(text(key) + value(v) for key, v in metadata.items())
+    return (b"GGUF" + struct.pack("<IQQ", 3, 0, len(metadata)) + pairs).ljust(1024, b"\0")
+
+
+def check_inspect(binary, work):
+    """What a file says of itself stands apart from what we say of it, and steers no terminal."""
+    hostile = {"kind": "\x1b[2Jmodel", "tensors": [1], "parameters": "many", "path": "a\nb"}
+    (work / "hostile.gguf").write_bytes(gguf(**hostile))
+    facts = json.loads(run(binary, "inspect", work / "hostile.gguf", "--json", "--tensors"))
+    assert facts["kind"] == "GGUF" and facts["parameters"] == 0 and facts["tensors"] == [], facts
+    assert facts["metadata"] == hostile, facts
+    text = run(binary, "inspect", work / "hostile.gguf")
+    assert "\x1b" not in text and "\\u001b[2Jmodel" in text and "a\\nb" in text, text
+
+    # A run folder stands for its newest checkpoint, also with --rope.
+    checkpoint = work / "run" / "checkpoints" / "step-000001"
+    assert "inspect its base model" in refusal(binary, "inspect", work / "run", "--rope", code=5)
+    shutil.copy(work / "base" / "config.json", checkpoint)
+    assert json.loads(run(binary, "inspect", work / "run", "--rope", "--json"))["length"] == 512
+    (checkpoint / "config.json").unlink()
+    print("inspect: a file's own keys stand apart, a run is looked into with --rope too")
 
 
 def check_wrong_inputs(binary, work):
@@ -188,7 +229,7 @@ def check_wrong_inputs(binary, work):
     assert done.returncode == 1 and "standard output: cannot write" in done.stderr, done
     assert "out of range; expected 1 to" in says(2, "verify", base, base, "--threads", 100000)
     for wrong in (["--threads", "many"], ["--threads=many"]):
-        assert "--threads: Argument" in says(2, "verify", base, base, *wrong)
+        assert "--threads: 'many' is not a whole number" in says(2, "verify", base, base, *wrong)
     assert "exists; --force" in says(2, "convert", base, work / "none" / "..")
     ids = work / "three.json"
     ids.write_text("[1, 2, 3]")
@@ -233,6 +274,7 @@ def main():
         work = Path(temporary)
         check_verify(binary, work)
         check_diff(binary, work)
+        check_inspect(binary, work)
         check_card(work)
         check_device(binary, work)
         check_resume(binary, work)

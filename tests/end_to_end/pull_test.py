@@ -194,8 +194,12 @@ def check_tokens(puller):
         token.parent.mkdir(parents=True, exist_ok=True)
         token.write_text("hf_secret\n")
         puller.pull(GATED, **({} if place == "home" else {"HF_TOKEN_PATH": str(token)}))
+    for name in ("localhost.example.com", "127.0.0.1.nip.io"):  # by way of a proxy, or the name would be looked up
+        puller.fresh()
+        puller.pull(GATED, code=1, HF_TOKEN="hf_secret", HF_ENDPOINT=f"http://{name}", http_proxy=puller.hub.endpoint)
+        assert puller.hub.requests and not any("Authorization" in r[3] for r in puller.hub.requests), name
     assert "hf_secret" not in message
-    print("tokens: from HF_TOKEN, HF_HOME/token and HF_TOKEN_PATH; none goes to another host")
+    print("tokens: from HF_TOKEN, HF_HOME/token and HF_TOKEN_PATH; none goes to another host, nor unencrypted")
 
 
 def check_choices(puller):
@@ -224,11 +228,16 @@ def check_errors(puller):
         puller.hub.requests.clear()
         assert "iB of disk" in puller.pull(name, code=1)
         assert len(puller.hub.requests) == 1, "nothing is downloaded where the disk has no room"
+    puller.hub.unsatisfiable = {WEIGHTS}
+    assert "answers 416" in puller.pull(ID, code=1)
+    puller.hub.unsatisfiable = set()
+    puller.fresh()
     (puller.work / "file").touch()
     assert "cannot" in puller.pull(ID, code=1, HF_HOME=str(puller.work / "file"))
     for wrong in ("../x", "a/b/c", "/tmp", "a--b/c", "x/y@../z"):
         assert "is no ORG/NAME" in puller.pull(wrong, code=2), wrong
-    assert "nothing is downloaded" in puller.pull(ID, code=2, HF_HUB_OFFLINE="1")
+    for yes in ("1", "true", "On"):
+        assert "nothing is downloaded" in puller.pull(ID, code=2, HF_HUB_OFFLINE=yes)
     assert not (puller.repository / "snapshots").exists()
     print("errors: each says what is wrong and what to do")
 

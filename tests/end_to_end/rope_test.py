@@ -193,6 +193,8 @@ def check_search(program, folder):
 
     error = program.run(*command, "--out", resumed, "--length", "128", exit_code=8)
     assert "its length is 256, here it is 128" in error, error
+    error = program.run(*command, "--out", resumed, "--targets", "64", exit_code=8)
+    assert "its targets is 255, here it is 64" in error, error
     program.run("eval", folder / "model", "--rope", whole, "--text", folder / "2.txt", "--lengths", "256",
                 "--targets", "64")  # fmt: skip
 

@@ -162,6 +162,20 @@ def vocabulary_of(path):
     return library, vocabulary, generate_merges(vocabulary, {p: library.get_score(i) for i, p in enumerate(pieces)})
 
 
+def added_bos(longspan, folder, model, library):
+    """`prepare` begins a document with <s> where Hugging Face's tokenizer does, unless it is told not to."""
+    global failures
+    text = "Two lines.\nThe other.\n"
+    (folder / "lines.txt").write_text(text)
+    for options, bos in (([], 1), (["--no-bos"], None), (["--add-bos"], 1)):
+        command = [longspan, "prepare", folder / "lines.txt", "--model", model, "--out", folder / "lines.h5", "--force", "--json"]
+        summary = json.loads(subprocess.run([*command, *options], check=True, capture_output=True).stdout)
+        expected = {"bos_token_id": bos, "eos_token_id": None, "tokens": len(library.encode(text)) + (bos is not None)}
+        if expected != {key: summary[key] for key in expected}:
+            failures += 1
+            print("prepare", options, summary, "instead of", expected)
+
+
 def mistral(longspan, folder):
     """A tokenizer.model alone against the library, with LlamaTokenizer's keys against that class, and as tokenizer.json."""
     from transformers import AddedToken, LlamaTokenizer
@@ -180,6 +194,8 @@ def mistral(longspan, folder):
     book = next(text for _, text in long_texts() if len(text) < 500000)
     tokens += compare("tokenizer.model, a book", ours, library.encode, book)
     print(f"tokenizer.model against the SentencePiece library: {tokens:,} tokens")
+
+    added_bos(longspan, folder, alone, library)
 
     special = [AddedToken(library.id_to_piece(i), normalized=False, special=True) for i in range(3)]
     texts = [*SPECIAL, " x", "  x", odd + "</s>" + odd[:1000]]

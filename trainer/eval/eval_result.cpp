@@ -82,7 +82,14 @@ EvalResult read_eval_result(const Json& json, const std::string& place) {
     }
   }
   for (size_t i = 0; i < tasks.size(); ++i) {
-    result.tasks.push_back(read_task(tasks[i], place, static_cast<int64_t>(i)));
+    TaskResult task = read_task(tasks[i], place, static_cast<int64_t>(i));
+    for (const auto& other : result.tasks) {
+      if (other.task == task.task) {
+        fail(ExitCode::kData, "{}: tasks.{}.task: '{}' is there twice, expected each task once",
+             place, i, task.task);
+      }
+    }
+    result.tasks.push_back(std::move(task));
   }
   return result;
 }

@@ -57,8 +57,13 @@ class EvalTask {
   virtual ~EvalTask() = default;
   virtual std::string_view name() const = 0;
   virtual std::string_view title() const = 0;  // the heading of its part of a report
-  /// Runs the model, with progress on stderr. Impossible options throw Error(kUsage), unsuitable
-  /// texts Error(kData), a loss that is not finite Error(kNonFinite).
+  /// Throws Error(kUsage) for options that no model could be run with.
+  virtual void check(const EvalOptions& options) const = 0;
+  /// Whether the model is to read on from what it has read, with its keys and values kept.
+  virtual bool needs_cache() const { return false; }
+  /// Runs the model, with progress on stderr, with options that check() lets pass. Lengths that do
+  /// not suit the tokenizer throw Error(kUsage), unsuitable texts Error(kData), a loss that is not
+  /// finite Error(kNonFinite).
   virtual TaskResult run(const EvalSubject& subject, const EvalOptions& options) const = 0;
   /// Reports rows of a file that tables() and figures() could not read.
   virtual void check_rows(const Json& rows, Diagnostics& diagnostics) const = 0;

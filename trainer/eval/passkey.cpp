@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <set>
 
 #include "src/core/log.h"
 #include "src/model/generate.h"
@@ -20,18 +21,6 @@ namespace {
 
 constexpr int64_t kExtraNewTokens = 4;  // room for a newline or a word before the digits
 constexpr int64_t kPrefillChunkTokens = 4096;
-
-void check(const EvalOptions& options) {
-  if (options.trials < 1 || options.trials > 10000) {
-    fail(ExitCode::kUsage, "passkey: --trials {} is not from 1 to 10000", options.trials);
-  }
-  if (options.depths.empty()) fail(ExitCode::kUsage, "passkey: no depth given, expected 0,0.5,1");
-  for (double depth : options.depths) {
-    if (!(depth >= 0 && depth <= 1)) {
-      fail(ExitCode::kUsage, "passkey: depth {} is not from 0 (start) to 1 (end)", depth);
-    }
-  }
-}
 
 struct Trial {
   bool correct = false;
@@ -53,6 +42,7 @@ void feed_answer(const EvalSubject& subject, const PasskeyPrompt& prompt, ModelS
   trial.answer_token_accuracy = guesses.eq(answer).to(at::kDouble).mean().item<double>();
 }
 
+/// Ends before the model generates where its loss is not finite.
 Trial ask(const EvalSubject& subject, const PasskeyPrompt& prompt, const std::string& key) {
   at::NoGradGuard no_gradients;
   ModelState state;
@@ -60,6 +50,7 @@ Trial ask(const EvalSubject& subject, const PasskeyPrompt& prompt, const std::st
   Trial trial;
   // A copied state shares the cache; what the copy appends is overwritten by the next to append.
   feed_answer(subject, prompt, state, trial);
+  if (!std::isfinite(trial.answer_nll)) return trial;
   GenerateOptions greedy{.max_new_tokens =
                              static_cast<int64_t>(prompt.answer_ids.size()) + kExtraNewTokens};
   auto ids = generate(subject.model, {prompt.ids.back()}, greedy, {}, &state);
@@ -76,16 +67,17 @@ PasskeyRow run_cell(const EvalSubject& subject, const EvalOptions& options, int6
     std::string key = draw_passkey(options.seed, length, depth, i);
     auto prompt = build_passkey_prompt(subject.tokenizer, subject.bos_token_id, length, depth, key);
     Trial trial = ask(subject, prompt, key);
+    if (!std::isfinite(trial.answer_nll)) {
+      fail(
+          ExitCode::kNonFinite,
+          "passkey: the loss at length {} and depth {} is not finite; try --dtype float32, or look "
+          "at the model with 'longspan inspect'",
+          length, depth);
+    }
     row.correct += trial.correct ? 1 : 0;
     row.answer_nll += trial.answer_nll / trials;
     row.answer_token_accuracy += trial.answer_token_accuracy / trials;
     row.prompt_tokens += static_cast<double>(prompt.ids.size()) / trials;
-  }
-  if (!std::isfinite(row.answer_nll)) {
-    fail(ExitCode::kNonFinite,
-         "passkey: the loss at length {} is not finite; try --dtype float32, or look at the model "
-         "with 'longspan inspect'",
-         length);
   }
   row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return row;
@@ -112,8 +104,25 @@ Json protocol(const EvalSubject& subject, const EvalOptions& options) {
 
 }  // namespace
 
+void Passkey::check(const EvalOptions& options) const {
+  if (options.trials < 1 || options.trials > 10000) {
+    fail(ExitCode::kUsage, "passkey: --trials {} is not from 1 to 10000", options.trials);
+  }
+  if (options.depths.empty())
+    fail(ExitCode::kUsage, "passkey: --depths: is empty, expected a list such as 0,0.5,1");
+  std::set<double> known;
+  for (double depth : options.depths) {
+    if (!(depth >= 0 && depth <= 1)) {
+      fail(ExitCode::kUsage, "passkey: --depths: {} is not from 0 (start) to 1 (end)", depth);
+    }
+    if (!known.insert(depth).second) {
+      fail(ExitCode::kUsage,
+           "passkey: --depths: {} is there twice, which would count its keys twice", depth);
+    }
+  }
+}
+
 TaskResult Passkey::run(const EvalSubject& subject, const EvalOptions& options) const {
-  check(options);
   TaskResult result{.task = std::string(name()), .protocol = protocol(subject, options)};
   for (int64_t length : options.lengths) {
     for (double depth : options.depths) {

@@ -13,6 +13,8 @@ class Passkey : public EvalTask {
  public:
   std::string_view name() const override { return "passkey"; }
   std::string_view title() const override { return "Passkey retrieval"; }
+  void check(const EvalOptions& options) const override;
+  bool needs_cache() const override { return true; }
   TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
   void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
   std::vector<Table> tables(const std::vector<LabelledRows>& models,

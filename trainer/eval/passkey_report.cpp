@@ -4,54 +4,26 @@
 
 #include "src/core/text.h"
 #include "trainer/eval/passkey.h"
+#include "trainer/eval/rows.h"
 #include "trainer/eval/statistics.h"
 
 namespace longspan {
 
 namespace {
 
-struct Grid {
-  std::string label;
-  std::vector<PasskeyRow> cells;
+using Grid = ModelRows<PasskeyRow>;
 
-  std::vector<PasskeyRow> at_length(int64_t length) const {
-    std::vector<PasskeyRow> found;
-    for (const auto& cell : cells) {
-      if (cell.length == length) found.push_back(cell);
-    }
-    return found;
+std::vector<PasskeyRow> cells_at(const Grid& grid, int64_t length) {
+  std::vector<PasskeyRow> found;
+  for (const auto& cell : grid.rows) {
+    if (cell.length == length) found.push_back(cell);
   }
-};
-
-std::vector<PasskeyRow> read_rows(const Json& rows, Diagnostics& diagnostics) {
-  std::vector<PasskeyRow> read;
-  for (const auto& row : rows) {
-    Fields fields(row, diagnostics);
-    read.emplace_back().read(fields);
-  }
-  return read;
-}
-
-std::vector<Grid> read_grids(const std::vector<LabelledRows>& models) {
-  Diagnostics diagnostics;
-  std::vector<Grid> grids;
-  for (const auto& model : models) {
-    grids.push_back({model.label, read_rows(model.rows, diagnostics)});
-  }
-  return grids;
-}
-
-std::set<int64_t> lengths_of(const std::vector<Grid>& grids) {
-  std::set<int64_t> lengths;
-  for (const auto& grid : grids) {
-    for (const auto& cell : grid.cells) lengths.insert(cell.length);
-  }
-  return lengths;
+  return found;
 }
 
 std::set<double> depths_of(const Grid& grid) {
   std::set<double> depths;
-  for (const auto& cell : grid.cells) depths.insert(cell.depth);
+  for (const auto& cell : grid.rows) depths.insert(cell.depth);
   return depths;
 }
 
@@ -64,7 +36,7 @@ Table by_length(std::string title, const std::vector<Grid>& grids, const Summary
   for (const auto& grid : grids) {
     std::vector<std::string> cells{grid.label};
     for (int64_t length : lengths) {
-      auto depths = grid.at_length(length);
+      auto depths = cells_at(grid, length);
       cells.push_back(depths.empty() ? "-" : summary(depths));
     }
     table.rows.push_back(std::move(cells));
@@ -93,13 +65,13 @@ std::string answer_loss_of(const std::vector<PasskeyRow>& depths) {
 
 Table by_depth(const Grid& grid) {
   Table table{.title = "Keys found by depth of the key", .header = {"prompt (tokens)"}};
-  std::set<int64_t> lengths = lengths_of({grid});
+  std::set<int64_t> lengths = lengths_of(std::vector<Grid>{grid});
   for (int64_t length : lengths) table.header.push_back(length_label(length));
   for (double depth : depths_of(grid)) {
     auto& row = table.rows.emplace_back(1, fmt::format("{:.0f} %", depth * 100));
     for (int64_t length : lengths) {
       std::string found = "-";
-      for (const auto& cell : grid.at_length(length)) {
+      for (const auto& cell : cells_at(grid, length)) {
         if (cell.depth == depth) found = fmt::format("{}/{}", cell.correct, cell.trials);
       }
       row.push_back(found);
@@ -116,7 +88,7 @@ HeatMap heat_map(const Grid& grid, const std::set<int64_t>& lengths) {
     auto& cells = map.cells.emplace_back();
     for (int64_t length : lengths) {
       HeatMap::Cell cell;
-      for (const auto& row : grid.at_length(length)) {
+      for (const auto& row : cells_at(grid, length)) {
         if (row.depth != depth) continue;
         Interval interval = wilson_interval(row.correct, row.trials);
         cell.value = row.accuracy();
@@ -166,11 +138,11 @@ void PasskeyRow::read(Fields& fields) {
 }
 
 void Passkey::check_rows(const Json& rows, Diagnostics& diagnostics) const {
-  read_rows(rows, diagnostics);
+  read_rows<PasskeyRow>(rows, diagnostics);
 }
 
 std::vector<Table> Passkey::tables(const std::vector<LabelledRows>& models, size_t) const {
-  std::vector<Grid> grids = read_grids(models);
+  std::vector<Grid> grids = read_models<PasskeyRow>(models);
   std::vector<Table> tables{
       by_length("Keys found over all depths [95 % Wilson interval]", grids, accuracy_of),
       by_length("Loss of the answer's tokens when fed, nats a token (and how many are the "
@@ -181,7 +153,7 @@ std::vector<Table> Passkey::tables(const std::vector<LabelledRows>& models, size
 }
 
 std::vector<Figure> Passkey::figures(const std::vector<LabelledRows>& models) const {
-  std::vector<Grid> grids = read_grids(models);
+  std::vector<Grid> grids = read_models<PasskeyRow>(models);
   std::set<int64_t> lengths = lengths_of(grids);
   std::string maps;
   for (const auto& grid : grids) maps += heat_map_svg(heat_map(grid, lengths));

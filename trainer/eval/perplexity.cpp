@@ -16,22 +16,23 @@ namespace longspan {
 
 namespace {
 
-struct TargetDocuments {
-  std::vector<TargetDocument> documents;
-  std::vector<std::string> too_short;  // "name (1,234 tokens)"
-};
-
-void check(const EvalOptions& options) {
-  if (options.text.empty()) {
-    fail(ExitCode::kUsage, "perplexity: no text given; name documents with --text FILE...");
+/// "a.txt (1,234 tokens), b.txt (987 tokens) and 40 shorter ones", the longest first.
+std::string describe_short(std::vector<TargetDocument> documents) {
+  constexpr size_t kNamed = 10;
+  std::stable_sort(documents.begin(), documents.end(), [](const auto& a, const auto& b) {
+    return a.document_tokens > b.document_tokens;
+  });
+  std::vector<std::string> named;
+  for (size_t i = 0; i < std::min(kNamed, documents.size()); ++i) {
+    named.push_back(fmt::format("{} ({} tokens)", documents[i].name,
+                                human_count(documents[i].document_tokens)));
   }
-  int64_t shortest = *std::min_element(options.lengths.begin(), options.lengths.end());
-  if (options.targets < 1 || options.targets >= shortest - 1) {
-    fail(ExitCode::kUsage,
-         "perplexity: {} targets do not fit the shortest length {}, expected at least 1 and room "
-         "for context before them; give a smaller --targets or longer --lengths",
-         options.targets, shortest);
+  std::string text = join(named, ", ");
+  if (documents.size() > kNamed) {
+    text += fmt::format(" and {} shorter ones",
+                        human_count(static_cast<int64_t>(documents.size() - kNamed)));
   }
+  return text;
 }
 
 /// 64-bit FNV-1a over the ids: two results with equal digests scored equal tokens.
@@ -58,30 +59,27 @@ TargetDocument target_document(const Tokenizer& tokenizer, const Document& docum
   return kept;
 }
 
-TargetDocuments read_documents(const EvalSubject& subject, const EvalOptions& options) {
+std::vector<TargetDocument> read_documents(const EvalSubject& subject, const EvalOptions& options) {
   int64_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());
   int64_t keep_tokens = longest - (subject.bos_token_id ? 1 : 0);
-  TargetDocuments found;
+  std::vector<TargetDocument> found, too_short;
   auto source = open_documents(find_document_files(options.text), {});
   while (auto document = source->next()) {
     auto kept = target_document(subject.tokenizer, *document, keep_tokens, options.targets);
-    if (kept.ids.empty()) {
-      found.too_short.push_back(
-          fmt::format("{} ({} tokens)", kept.name, human_count(kept.document_tokens)));
-      continue;
-    }
-    found.documents.push_back(std::move(kept));
-    if (static_cast<int64_t>(found.documents.size()) == options.documents) break;
+    auto& list = kept.ids.empty() ? too_short : found;
+    list.push_back(std::move(kept));
+    if (options.documents > 0 && std::ssize(found) == options.documents) break;
   }
-  if (found.documents.empty()) {
+  if (found.empty()) {
     fail(ExitCode::kData,
          "perplexity: no document has the {} tokens of the longest length: {}; give longer "
          "documents or smaller --lengths",
-         human_count(keep_tokens), join(found.too_short, ", "));
+         human_count(keep_tokens),
+         too_short.empty() ? "there is none with text" : describe_short(std::move(too_short)));
   }
-  if (!found.too_short.empty()) {
+  if (!too_short.empty()) {
     log_warning(fmt::format("perplexity: left out, shorter than {} tokens: {}",
-                            human_count(keep_tokens), join(found.too_short, ", ")));
+                            human_count(keep_tokens), describe_short(std::move(too_short))));
   }
   return found;
 }
@@ -101,10 +99,10 @@ double score(const EvalSubject& subject, const TargetDocument& document, int64_t
 }
 
 Json protocol(const EvalSubject& subject, const EvalOptions& options,
-              const TargetDocuments& found) {
+              const std::vector<TargetDocument>& found) {
   int64_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());
   Json documents = Json::array();
-  for (const auto& document : found.documents) {
+  for (const auto& document : found) {
     documents.push_back({{"name", document.name}, {"ids_digest", digest(document.ids)}});
   }
   return {
@@ -117,7 +115,6 @@ Json protocol(const EvalSubject& subject, const EvalOptions& options,
       {"target_end", longest},
       {"bos_token_id", subject.bos_token_id ? Json(*subject.bos_token_id) : Json(nullptr)},
       {"documents", documents},
-      {"left_out_as_too_short", found.too_short},
   };
 }
 
@@ -134,6 +131,24 @@ void finish(PerplexityRow& row, const std::vector<TargetDocument>& documents, in
 
 }  // namespace
 
+void Perplexity::check(const EvalOptions& options) const {
+  if (options.text.empty()) {
+    fail(ExitCode::kUsage, "perplexity: no text given; name documents with --text FILE...");
+  }
+  if (options.documents < 0) {
+    fail(ExitCode::kUsage,
+         "perplexity: --documents: {} is negative, expected a count, or 0 for all",
+         options.documents);
+  }
+  int64_t shortest = *std::min_element(options.lengths.begin(), options.lengths.end());
+  if (options.targets < 1 || options.targets >= shortest - 1) {
+    fail(ExitCode::kUsage,
+         "perplexity: {} targets do not fit the shortest length {}, expected at least 1 and room "
+         "for context before them; give a smaller --targets or longer --lengths",
+         options.targets, shortest);
+  }
+}
+
 std::vector<int64_t> context_window(const TargetDocument& document, int64_t length,
                                     std::optional<int64_t> bos_token_id) {
   std::vector<int64_t> window;
@@ -145,28 +160,26 @@ std::vector<int64_t> context_window(const TargetDocument& document, int64_t leng
 
 TaskResult Perplexity::run(const EvalSubject& subject, const EvalOptions& options) const {
   using Clock = std::chrono::steady_clock;
-  check(options);
   auto begin = Clock::now();
-  TargetDocuments found = read_documents(subject, options);
+  std::vector<TargetDocument> found = read_documents(subject, options);
   std::vector<PerplexityRow> rows;
   for (int64_t length : options.lengths) rows.push_back({.length = length});
 
-  for (size_t i = 0; i < found.documents.size(); ++i) {
+  for (size_t i = 0; i < found.size(); ++i) {
     for (auto& row : rows) {
       auto start = Clock::now();
-      double nll = score(subject, found.documents[i], row.length, options.targets);
+      double nll = score(subject, found[i], row.length, options.targets);
       double seconds = std::chrono::duration<double>(Clock::now() - start).count();
       row.document_nll.push_back(nll);
       row.seconds += seconds;
       log_info(fmt::format("perplexity {}/{} {}: {} of context, loss {:.4f}, {:.1f} s", i + 1,
-                           found.documents.size(), found.documents[i].name,
-                           length_label(row.length), nll, seconds));
+                           found.size(), found[i].name, length_label(row.length), nll, seconds));
     }
   }
 
   TaskResult result{.task = std::string(name()), .protocol = protocol(subject, options, found)};
   for (auto& row : rows) {
-    finish(row, found.documents, options.targets);
+    finish(row, found, options.targets);
     result.rows.push_back(row.write());
   }
   result.seconds = std::chrono::duration<double>(Clock::now() - begin).count();

@@ -13,13 +13,15 @@ namespace longspan {
 ///
 /// A length L is the number of tokens the model reads: a BOS where the tokenizer adds one, then the
 /// L (or L - 1) tokens of the document that end at its token L_max (L_max - 1). The last `targets`
-/// of them are scored, the first of these with L - targets tokens before it.
+/// of them are scored, the first of these with L - targets tokens before it. Logits are of the
+/// model's dtype, as in transformers, their softmax of float32.
 class Perplexity : public EvalTask {
  public:
   std::string_view name() const override { return "perplexity"; }
   std::string_view title() const override { return "Loss by context length"; }
-  /// Documents shorter than L_max are left out with a warning and named in the protocol; when none
-  /// is long enough, Error(kData) lists the token count of each.
+  void check(const EvalOptions& options) const override;
+  /// Documents shorter than L_max are left out with a warning; when none is long enough,
+  /// Error(kData) names the longest.
   TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
   void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
   std::vector<Table> tables(const std::vector<LabelledRows>& models,

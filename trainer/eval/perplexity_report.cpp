@@ -6,48 +6,20 @@
 
 #include "src/core/text.h"
 #include "trainer/eval/perplexity.h"
+#include "trainer/eval/rows.h"
 #include "trainer/eval/statistics.h"
 
 namespace longspan {
 
 namespace {
 
-struct Curve {
-  std::string label;
-  std::vector<PerplexityRow> rows;
+using Curve = ModelRows<PerplexityRow>;
 
-  const PerplexityRow* at(int64_t length) const {
-    for (const auto& row : rows) {
-      if (row.length == length) return &row;
-    }
-    return nullptr;
+const PerplexityRow* row_at(const Curve& curve, int64_t length) {
+  for (const auto& row : curve.rows) {
+    if (row.length == length) return &row;
   }
-};
-
-std::vector<PerplexityRow> read_rows(const Json& rows, Diagnostics& diagnostics) {
-  std::vector<PerplexityRow> read;
-  for (const auto& row : rows) {
-    Fields fields(row, diagnostics);
-    read.emplace_back().read(fields);
-  }
-  return read;
-}
-
-std::vector<Curve> read_curves(const std::vector<LabelledRows>& models) {
-  Diagnostics diagnostics;
-  std::vector<Curve> curves;
-  for (const auto& model : models) {
-    curves.push_back({model.label, read_rows(model.rows, diagnostics)});
-  }
-  return curves;
-}
-
-std::set<int64_t> lengths_of(const std::vector<Curve>& curves) {
-  std::set<int64_t> lengths;
-  for (const auto& curve : curves) {
-    for (const auto& row : curve.rows) lengths.insert(row.length);
-  }
-  return lengths;
+  return nullptr;
 }
 
 using Cell = std::function<std::string(const Curve& curve, const PerplexityRow& row)>;
@@ -59,7 +31,7 @@ Table by_length(std::string title, const std::vector<Curve>& curves, const Cell&
   for (const auto& curve : curves) {
     std::vector<std::string> cells{curve.label};
     for (int64_t length : lengths) {
-      const PerplexityRow* row = curve.at(length);
+      const PerplexityRow* row = row_at(curve, length);
       cells.push_back(row ? cell(curve, *row) : "-");
     }
     table.rows.push_back(std::move(cells));
@@ -77,7 +49,7 @@ Table difference_table(const std::vector<Curve>& curves, const Curve& reference)
       "Loss minus that of '{}' on the same tokens (± paired standard error over documents)",
       reference.label);
   return by_length(title, curves, [&](const Curve& curve, const PerplexityRow& row) {
-    const PerplexityRow* other = reference.at(row.length);
+    const PerplexityRow* other = row_at(reference, row.length);
     if (!other || &curve == &reference) return std::string("-");
     if (row.document_nll.size() != other->document_nll.size()) return std::string("-");
     auto difference = paired_difference(row.document_nll, other->document_nll);
@@ -164,12 +136,12 @@ void PerplexityRow::read(Fields& fields) {
 }
 
 void Perplexity::check_rows(const Json& rows, Diagnostics& diagnostics) const {
-  read_rows(rows, diagnostics);
+  read_rows<PerplexityRow>(rows, diagnostics);
 }
 
 std::vector<Table> Perplexity::tables(const std::vector<LabelledRows>& models,
                                       size_t reference) const {
-  std::vector<Curve> curves = read_curves(models);
+  std::vector<Curve> curves = read_models<PerplexityRow>(models);
   const PerplexityRow& any = curves.at(reference).rows.at(0);
   auto loss_title = fmt::format(
       "Loss in nats a token of the same {} tokens of {} document{} (± standard error over "
@@ -192,7 +164,7 @@ std::vector<Table> Perplexity::tables(const std::vector<LabelledRows>& models,
 }
 
 std::vector<Figure> Perplexity::figures(const std::vector<LabelledRows>& models) const {
-  std::vector<Curve> curves = read_curves(models);
+  std::vector<Curve> curves = read_models<PerplexityRow>(models);
   LineChart chart = loss_chart(curves);
   std::vector<Figure> figures{
       {"Loss of the same tokens against the context they are given; lower is better. The band is "

@@ -156,7 +156,8 @@ std::string legend(const LineChart& chart, const Frame& frame) {
 }  // namespace
 
 std::vector<double> nice_ticks(double low, double high, int count) {
-  if (!(high > low)) {
+  // Closer than that, and the steps from one to the other would be lost in rounding.
+  if (!(high - low > 1e-9 * std::max({1.0, std::abs(low), std::abs(high)}))) {
     double room = std::max(1e-3, std::abs(low) * 0.05);
     low -= room;
     high += room;

@@ -32,6 +32,17 @@ def state_dict():
     return tensors
 
 
+def adapter():
+    """LoRA of rank 2 and a norm, for the model of tests/support/tiny_llama.h."""
+    values = torch.arange(144, dtype=torch.float32) / 8 - 1
+    q_proj = "base_model.model.model.layers.0.self_attn.q_proj."
+    return {
+        q_proj + "lora_A.weight": values[:72].reshape(2, 36).clone(),
+        q_proj + "lora_B.weight": values.reshape(72, 2),
+        "base_model.model.model.norm.weight": values[:36].clone(),
+    }
+
+
 def as_zip64(data):
     """The same archive with every size and offset in ZIP64 fields."""
     out, directory = io.BytesIO(), b""
@@ -68,6 +79,7 @@ def main():
     torch.save({"a": torch.ones(2), "step": 3, "module": torch.nn.Linear(2, 2)},
                HERE / "pickled_module.bin")
     torch.save({"a": torch.ones(2), "step": 3}, HERE / "with_a_number.bin")
+    torch.save(adapter(), HERE / "adapter_model.bin")
     expected = {
         name: {"dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape),
                "values": [float(value) for value in tensor.detach().flatten()]}

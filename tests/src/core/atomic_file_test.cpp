@@ -107,6 +107,15 @@ TEST_F(AtomicFolderTest, AppearsOnlyWithCommitAndReplacesAnOlderOne) {
   EXPECT_THAT(names(), ElementsAre("model"));
 }
 
+TEST_F(AtomicFolderTest, ReplacesAnOlderOneThoughAnotherWasLeftAside) {
+  fs::create_directories(folder_ / "model" / "old");
+  AtomicFolder folder(folder_ / "model");
+  fs::create_directories(fs::path(folder.path().string() + ".older") / "of a killed process");
+  folder.commit();
+  EXPECT_FALSE(fs::exists(folder_ / "model" / "old"));
+  EXPECT_THAT(names(), ElementsAre("model"));
+}
+
 TEST_F(AtomicFolderTest, WithoutCommitNothingIsLeft) {
   {
     AtomicFolder folder(folder_ / "model");

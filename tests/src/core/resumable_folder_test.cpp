@@ -97,6 +97,20 @@ TEST_F(ResumableFolderTest, ReplacesAnOlderFolder) {
   EXPECT_THAT(names(place_), testing::ElementsAre("a"));
 }
 
+TEST_F(ResumableFolderTest, GoesOnWhereItCouldNotBeMovedIntoPlace) {
+  fs::create_symlink("nothing", place_);  // no folder can be renamed to it
+  {
+    ResumableFolder folder(place_, {{"input", 1}});
+    write(folder, "a");
+    EXPECT_THROW(folder.commit(), Error);
+  }
+  fs::remove(place_);
+  ResumableFolder folder(place_, {{"input", 1}});
+  EXPECT_TRUE(fs::exists(folder.path() / "a"));
+  folder.commit();
+  EXPECT_THAT(names(place_), testing::ElementsAre("a"));
+}
+
 TEST(FileStamps, ChangeWithTheFiles) {
   TemporaryFolder temporary;
   temporary.write("a", "1");

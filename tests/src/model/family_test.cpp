@@ -111,6 +111,12 @@ TEST(Mistral, TellsAnAbsentWindowFromNone) {
   EXPECT_THAT(windows(read("mistral", {{"sliding_window", 7}})), ElementsAre(7, 7, 7, 7));
 }
 
+TEST(Mistral, SlidesInTheLayersThatLayerTypesNames) {
+  std::string full = "full_attention", sliding = "sliding_attention";
+  Json ministral = {{"sliding_window", 7}, {"layer_types", {full, sliding, sliding, full}}};
+  EXPECT_THAT(windows(read("mistral", ministral)), ElementsAre(0, 7, 7, 0));
+}
+
 TEST(Qwen, SlidesFromMaxWindowLayersOnWhenToldTo) {
   Json window = {{"sliding_window", 9}, {"max_window_layers", 2}};
   EXPECT_THAT(windows(read("qwen2", window)), ElementsAre(0, 0, 0, 0));

@@ -2,8 +2,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -34,6 +36,14 @@ TEST(LogitComparison, MeasuresEachDistance) {
   EXPECT_NEAR(d.argmax_agreement, 0.5, 1e-9);
   EXPECT_NEAR(d.largest_kl, kl, 1e-6);
   EXPECT_NEAR(d.kl, kl / 2, 1e-6);
+}
+
+TEST(LogitComparison, OfNaNIsNaNAndNot0) {
+  at::Tensor a = at::zeros({1, 2});
+  LogitDifference d = compare_logits(a, at::full({1, 2}, NAN));
+  EXPECT_TRUE(std::isnan(d.kl));
+  EXPECT_TRUE(std::isnan(d.largest_kl));
+  EXPECT_TRUE(std::isnan(d.relative));
 }
 
 TEST(LastLogits, AreTheLastOfAllTokensRead) {

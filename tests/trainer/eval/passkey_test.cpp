@@ -1,10 +1,16 @@
 #include "trainer/eval/passkey.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
+#include "src/model/generate.h"
 #include "tests/trainer/eval/eval_fixtures.h"
 #include "trainer/eval/passkey_prompt.h"
 
@@ -95,12 +101,74 @@ TEST(Passkey, GivesARowForEachLengthAndDepth) {
   EXPECT_EQ(row["depth"], 0.5);
   EXPECT_EQ(row["trials"], 2);
   EXPECT_EQ(row["prompt_tokens"], 394);
-  EXPECT_GT(row["answer_nll"], 0);
-  EXPECT_EQ(row["correct"], 0);  // random weights: one in 90,000 keys
   EXPECT_LE(row["accuracy_low"], row["accuracy"]);
   EXPECT_GE(row["accuracy_high"], row["accuracy"]);
   EXPECT_EQ(result.protocol["trials"], 2);
   EXPECT_THAT(result.protocol["rule"].get<std::string>(), HasSubstr("LongLoRA"));
+}
+
+/// By definition: log softmax of the whole sequence, and its first choice, token by token.
+TEST(Passkey, ScoresTheAnswerBehindThePrompt) {
+  auto model = byte_model();
+  ByteTokenizer tokenizer;
+  EvalOptions options{.lengths = {340}, .depths = {0.5}, .trials = 1};
+  auto prompt = build_passkey_prompt(tokenizer, {}, 340, 0.5, draw_passkey(0, 340, 0.5, 0));
+  std::vector<int64_t> ids = prompt.ids;
+  ids.insert(ids.end(), prompt.answer_ids.begin(), prompt.answer_ids.end());
+  at::NoGradGuard no_gradients;
+  at::Tensor hidden = model->hidden_states({at::tensor(ids, at::kLong).unsqueeze(0), {}, {}});
+  at::Tensor log_p = at::log_softmax(at::linear(hidden.squeeze(0), model->lm_head_weight()), -1);
+  double nll = 0, first_choices = 0;
+  for (size_t t = prompt.ids.size(); t < ids.size(); ++t) {
+    at::Tensor before = log_p[static_cast<int64_t>(t) - 1];
+    nll -= before[ids[t]].item<double>();
+    first_choices += before.argmax().item<int64_t>() == ids[t] ? 1 : 0;
+  }
+  const auto answer = static_cast<double>(prompt.answer_ids.size());
+  const Json row = Passkey().run({*model, tokenizer, {}}, options).rows[0];
+  EXPECT_NEAR(row["answer_nll"].get<double>(), nll / answer, 1e-5);
+  EXPECT_DOUBLE_EQ(row["answer_token_accuracy"].get<double>(), first_choices / answer);
+}
+
+/// Reads out of any tokens what it was told to.
+class TellingTokenizer : public ByteTokenizer {
+ public:
+  explicit TellingTokenizer(std::string told) : told_(std::move(told)) {}
+  std::string decode(const std::vector<int32_t>& ids, bool) const override {
+    read_ = ids;
+    return told_;
+  }
+  const std::vector<int32_t>& read() const { return read_; }
+
+ private:
+  std::string told_;
+  mutable std::vector<int32_t> read_;
+};
+
+TEST(Passkey, IsCorrectWhereTheGeneratedTextNamesTheKey) {
+  auto model = byte_model();
+  EvalOptions options{.lengths = {340}, .depths = {0.5}, .trials = 1};
+  const std::string key = draw_passkey(0, 340, 0.5, 0);
+  TellingTokenizer right(" " + key + ".\n"), wrong(" 00000");
+  EXPECT_EQ(Passkey().run({*model, right, {}}, options).rows[0]["correct"], 1);
+  EXPECT_EQ(Passkey().run({*model, wrong, {}}, options).rows[0]["correct"], 0);
+  auto prompt = build_passkey_prompt(right, {}, 340, 0.5, key);
+  auto greedy = generate(*model, prompt.ids, {.max_new_tokens = std::ssize(right.read())});
+  EXPECT_EQ(std::vector<int64_t>(right.read().begin(), right.read().end()), greedy);
+}
+
+TEST(Passkey, ALossThatIsNotFiniteIsAnErrorThatNamesThePlace) {
+  auto model = byte_model();
+  model->visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
+    if (name == "model.norm.weight") parameter.fill_(NAN);
+  });
+  try {
+    Passkey().run({*model, ByteTokenizer(), {}}, {.lengths = {340}, .depths = {0.5}, .trials = 1});
+    ADD_FAILURE() << "no error";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kNonFinite);
+    EXPECT_THAT(e.what(), HasSubstr("length 340 and depth 0.5"));
+  }
 }
 
 TEST(Passkey, IsTheSameEachTime) {
@@ -113,11 +181,21 @@ TEST(Passkey, IsTheSameEachTime) {
   EXPECT_EQ(nll(), nll());
 }
 
-TEST(Passkey, RefusesDepthsOutsideTheText) {
-  auto model = byte_model();
-  ByteTokenizer tokenizer;
-  EXPECT_THROW(Passkey().run({*model, tokenizer, {}}, {.lengths = {400}, .depths = {1.5}}), Error);
-  EXPECT_THROW(Passkey().run({*model, tokenizer, {}}, {.lengths = {400}, .trials = 0}), Error);
+TEST(Passkey, RefusesWhatItCannotAsk) {
+  auto error_of = [](const EvalOptions& options) -> std::string {
+    try {
+      Passkey().check(options);
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kUsage);
+      return e.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(error_of({}), "");
+  EXPECT_THAT(error_of({.depths = {1.5}}), HasSubstr("1.5 is not from 0"));
+  EXPECT_THAT(error_of({.depths = {}}), HasSubstr("--depths: is empty"));
+  EXPECT_THAT(error_of({.depths = {0.5, 0, 0.5}}), HasSubstr("0.5 is there twice"));
+  EXPECT_THAT(error_of({.trials = 0}), HasSubstr("--trials 0"));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace longspan {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TargetDocument counting_document(int64_t tokens) {
   TargetDocument document{.name = "counting"};
@@ -49,6 +50,7 @@ TEST(ContextWindow, CountsTheBosToken) {
 class PerplexityRun : public ::testing::Test {
  protected:
   TaskResult run(const EvalOptions& options, std::optional<int64_t> bos = {}) {
+    Perplexity().check(options);
     return Perplexity().run({*model_, tokenizer_, bos}, options);
   }
   std::string error_of(const EvalOptions& options, ExitCode code) {
@@ -120,12 +122,27 @@ TEST_F(PerplexityRun, AveragesOverDocuments) {
   EXPECT_EQ(result.rows[0]["tokens_scored"], 16);
 }
 
-TEST_F(PerplexityRun, LeavesShortDocumentsOutAndNamesThem) {
+TEST_F(PerplexityRun, LeavesShortDocumentsOut) {
   std::string a = folder_.write("a.txt", some_text(39));
   std::string b = folder_.write("b.txt", some_text(40));
   TaskResult result = run({.lengths = {40}, .text = {a, b}, .targets = 8});
-  EXPECT_EQ(result.protocol["documents"].size(), 1);
-  EXPECT_THAT(result.protocol["left_out_as_too_short"].dump(), HasSubstr("39 tokens"));
+  EXPECT_EQ(result.rows[0]["tokens_scored"], 8);
+  EXPECT_EQ(result.protocol, run({.lengths = {40}, .text = {b}, .targets = 8}).protocol);
+}
+
+TEST_F(PerplexityRun, NamesTheLongestOfManyShortDocuments) {
+  std::string records;
+  for (int size = 1; size <= 30; ++size) {
+    records += "{\"text\": \"" + some_text(size) + "\"}\n";
+  }
+  std::string many = folder_.write("many.jsonl", records);
+  std::string error = error_of({.lengths = {40}, .text = {many}, .targets = 8}, ExitCode::kData);
+  EXPECT_THAT(error, HasSubstr("(30 tokens)"));
+  EXPECT_THAT(error, HasSubstr("(21 tokens) and 20 shorter ones"));
+  EXPECT_THAT(error, Not(HasSubstr("(20 tokens)")));
+  std::string blank = folder_.write("blank.txt", "");
+  EXPECT_THAT(error_of({.lengths = {40}, .text = {blank}, .targets = 8}, ExitCode::kData),
+              HasSubstr("there is none with text"));
 }
 
 TEST_F(PerplexityRun, TakesTheFirstDocumentsThatAreLongEnough) {
@@ -150,6 +167,9 @@ TEST_F(PerplexityRun, NeedsRoomForContextAndTexts) {
   EXPECT_THAT(error_of({.lengths = {40}, .text = {a}, .targets = 40}, ExitCode::kUsage),
               HasSubstr("--targets"));
   EXPECT_THAT(error_of({.lengths = {40}, .targets = 8}, ExitCode::kUsage), HasSubstr("--text"));
+  EXPECT_THAT(
+      error_of({.lengths = {40}, .text = {a}, .documents = -1, .targets = 8}, ExitCode::kUsage),
+      HasSubstr("--documents"));
 }
 
 TEST_F(PerplexityRun, NonFiniteWeightsAreAnErrorNotANumber) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <regex>
 
 #include "trainer/eval/table.h"
@@ -86,6 +87,7 @@ TEST(NiceTicks, AreRoundAndCoverTheRange) {
   EXPECT_LE(ticks.front(), 3.17);
   EXPECT_GE(ticks.back(), 5.52);
   EXPECT_GE(nice_ticks(2, 2, 5).size(), 2);
+  EXPECT_LE(nice_ticks(3, std::nextafter(3.0, 4.0), 6).size(), 20);
 }
 
 TEST(TextTable, AlignsColumnsByCharacters) {
