@@ -151,15 +151,11 @@ void write_sentencepiece(const Json& tokenizer, Vocabulary vocabulary, const std
 
 /// tokenizer_config.json, or an empty map; its chat_template may lie in a file of its own.
 Json tokenizer_config_of(const ModelSource& source) {
-  Json config = Json::object();
-  std::string chat_template;
+  Json config = source.side_json("tokenizer_config.json");
+  if (!config.is_object()) config = Json::object();
   for (const auto& [name, content] : source.side_files()) {
-    if (name == "chat_template.jinja") chat_template = content;
-    if (name != "tokenizer_config.json") continue;
-    config = parse_json(content, source.path().string() + "/" + name, ExitCode::kModel);
-    if (!config.is_object()) config = Json::object();
+    if (name == "chat_template.jinja") config["chat_template"] = content;
   }
-  if (!chat_template.empty()) config["chat_template"] = chat_template;
   return config;
 }
 

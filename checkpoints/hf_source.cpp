@@ -114,6 +114,10 @@ at::Tensor HfSource::tensor(const std::string& name) const {
   return shards_[found->second].tensor(name);
 }
 
-Json HfSource::stamps() const { return Json::array({file_stamps(folder_), weights_}); }
+Json HfSource::stamps() const {
+  Json stamps = file_stamps(folder_);
+  if (!weights_.empty()) stamps.push_back(weights_);
+  return stamps;
+}
 
 }  // namespace longspan

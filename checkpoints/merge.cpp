@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "checkpoints/adapted_tensor.h"
 #include "checkpoints/hf_tokenizer.h"
@@ -42,10 +43,11 @@ class MergedSource : public ModelSource {
     if (brings_tokenizer()) {
       std::erase_if(files, [](const auto& file) { return file.first != "generation_config.json"; });
       for (auto& file : hf_tokenizer_files(adapter_.folder)) files.push_back(std::move(file));
-    } else if (adds_tokens()) {
+    } else if (adds_tokens() && !std::exchange(warned_, true)) {
       log_warning(fmt::format(
           "{}: adds the ids {} to {} and has neither tokenizer.json nor tokenizer.model; the "
-          "base's tokenizer, which is kept, lacks them: put the adapter's own there",
+          "base's tokenizer, which is kept, lacks them: put all files of the adapter's own there, "
+          "tokenizer_config.json and chat_template.jinja too",
           adapter_.folder.string(), base_vocab_size_, config_.vocab_size - 1));
     }
     return files;
@@ -89,6 +91,7 @@ class MergedSource : public ModelSource {
   ModelConfig config_;
   int64_t base_vocab_size_ = 0;
   bool base_has_lm_head_ = false;
+  mutable bool warned_ = false;
   std::vector<TensorInfo> tensors_;
 };
 

@@ -50,13 +50,12 @@ struct Release {
   const char* name;
   int64_t context;
   double rope_factor = 1;  // of rope_type llama3
-  bool tied = false;       // although it has output.weight, a copy of tok_embeddings.weight
 };
 
 /// Meta tells them apart by where they were downloaded from.
 Release published(const Params& params, int64_t vocab_size) {
   if (params.use_scaled_rope) {
-    if (params.dim < 4096) return {"LLaMA 3.2", 131072, 32, true};
+    if (params.dim < 4096) return {"LLaMA 3.2", 131072, 32};
     return {"LLaMA 3.1", 131072, 8};
   }
   if (vocab_size >= 128000) return {"LLaMA 3", 8192};
@@ -93,7 +92,7 @@ Json meta_config_json(const std::filesystem::path& params_path, const MetaShape&
                  {"rms_norm_eps", params.norm_eps},
                  {"rope_theta", params.rope_theta},
                  {"max_position_embeddings", release.context},
-                 {"tie_word_embeddings", shape.tied || release.tied},
+                 {"tie_word_embeddings", shape.tied},
                  {"bos_token_id", third ? 128000 : 1},
                  {"eos_token_id", third ? 128001 : 2}};
   if (params.use_scaled_rope) {

@@ -1,6 +1,7 @@
 #include "checkpoints/meta_source.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
 
 #include <algorithm>
 #include <set>
@@ -75,8 +76,20 @@ MetaSource::MetaSource(const fs::path& folder) : folder_(folder) {
       shape.intermediate_size = info.shape[0];
     }
   }
-  shape.tied = !joined_.contains(kLmHead);
+  shape.tied = !joined_.contains(kLmHead) || has_embeddings_twice();
   config_ = meta_config_json(folder_ / "params.json", shape);
+}
+
+bool MetaSource::has_embeddings_twice() const {
+  constexpr int64_t kWidest = 3072;  // those of LLaMA 3.2 3B; larger ones need not be read for it
+  for (const auto& info : infos_) {
+    if (info.name == kEmbedTokens && (info.shape.size() != 2 || info.shape[1] > kWidest)) {
+      return false;
+    }
+  }
+  if (!joined_.contains(kEmbedTokens)) return false;
+  const at::Tensor embeddings = tensor(kEmbedTokens), head = tensor(kLmHead);
+  return embeddings.scalar_type() == head.scalar_type() && at::equal(embeddings, head);
 }
 
 void MetaSource::open_shards() {

@@ -34,6 +34,8 @@ class MetaSource : public ModelSource {
 
   void open_shards();
   void join(const TensorInfo& first);
+  /// Whether output.weight is a copy of tok_embeddings.weight, as in LLaMA 3.2's 1B and 3B.
+  bool has_embeddings_twice() const;
 
   std::filesystem::path folder_;
   std::vector<TensorFile> shards_;

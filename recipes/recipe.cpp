@@ -9,6 +9,7 @@
 #include "recipes/recipe_plan.h"
 #include "recipes/yaml.h"
 #include "src/core/diagnostics.h"
+#include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/causal_lm.h"
 
@@ -193,7 +194,8 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
     if (rope.context_length > longest.context_length) longest = rope;
   }
   if (longest.scaling && recipe.validation.seq_len > longest.context_length) {
-    error("validation.seq_len", beyond_context(recipe.validation.seq_len, longest));
+    log_warning(fmt::format("{}: validation.seq_len: {}", recipe.file,
+                            beyond_context(recipe.validation.seq_len, longest)));
   }
 }
 

@@ -118,7 +118,8 @@ void warn_beyond_limit(const EvalOptions& options, const ModelConfig& config) {
   }
 }
 
-/// --out and --html, where given; before anything is run, so that no result is lost to them.
+/// Refuses an --out or --html that would replace what is read, or that no file can be, before hours
+/// of work.
 void check_outputs(const cxxopts::ParseResult& parsed, const EvalOptions& options) {
   std::vector<std::filesystem::path> inputs;
   for (const char* option : {"model", "adapter", "rope"}) {

@@ -174,7 +174,6 @@ Json Subject::identity(const cxxopts::ParseResult& parsed, const ModelSource& so
   }
   return {{"model", parsed["model"].as<std::string>()},
           {"config_sha256", config.hex_digest()},
-          {"files", source.stamps()},
           {"dtype", parsed["dtype"].as<std::string>()},
           {"documents", windows_.size()},
           {"length", windows_.front().size()},

@@ -4,7 +4,6 @@
 
 #include "checkpoints/checkpoint_store.h"
 #include "checkpoints/hub_cache.h"
-#include "checkpoints/peft_adapter.h"
 #include "checkpoints/special_tokens.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -111,20 +110,24 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
   check_rope_option(parsed);
   OpenedModel opened;
   std::filesystem::path model = parsed["model"].as<std::string>();
-  std::optional<PeftAdapter> adapter;
+  std::optional<std::filesystem::path> folder;
   if (parsed.count("adapter")) {
-    adapter = read_peft_adapter(parsed["adapter"].as<std::string>());
+    folder = parsed["adapter"].as<std::string>();
   } else if (auto found = look_up_model(model)) {
-    if (auto folder = find_adapter(*found)) {
-      adapter = read_peft_adapter(*folder);
-      model = base_of(*adapter, *folder);
-    }
+    folder = find_adapter(*found);
   }
-  opened.source = open_model_source(model);
-  ModelConfig base = read_hf_config(*opened.source);
+  if (folder) opened.adapter = std::make_unique<PeftAdapter>(read_peft_adapter(*folder));
+  if (folder && !parsed.count("adapter")) model = base_of(*opened.adapter, *folder);
+  opened.base = open_model_source(model);
+  ModelConfig base = read_hf_config(*opened.base);
   opened.rope_before = rope_entry(base);
-  opened.model = adapter ? import_adapted_model(*opened.source, *adapter, import)
-                         : import_model(*opened.source, base, import);
+  if (opened.adapter) {
+    opened.model = import_adapted_model(*opened.base, *opened.adapter, import);
+    opened.source = merged_source(*opened.base, *opened.adapter);
+  } else {
+    opened.model = import_model(*opened.base, base, import);
+    opened.source = std::move(opened.base);
+  }
   if (!device.is_cpu()) move_to(*opened.model, device);
   if (parsed.count("rope")) {
     RopeExtension rope = extend_rope_by_option(opened.model->config(), parsed);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "checkpoints/model_source.h"
+#include "checkpoints/peft_adapter.h"
 #include "data/tokenizer.h"
 #include "src/model/causal_lm.h"
 #include "tools/command.h"
@@ -16,7 +17,9 @@ void add_model_options(cxxopts::Options& options);
 
 /// A model ready to run, with what the options made of it.
 struct OpenedModel {
-  std::unique_ptr<ModelSource> source;
+  std::unique_ptr<ModelSource> base;     // of an adapter, which `source` reads; else null
+  std::unique_ptr<PeftAdapter> adapter;  // the same
+  std::unique_ptr<ModelSource> source;   // what the model and its tokenizer are on disk
   std::unique_ptr<CausalLm> model;
   Json rope_before;  // config_entry() of the model on disk
   Json rope_after;   // and of what runs

@@ -97,7 +97,8 @@ std::optional<int32_t> token_to_add(const cxxopts::ParseResult& parsed, const st
   if (add && none) fail(ExitCode::kUsage, "--add-{0} and --no-{0} contradict each other", name);
   if (add && !id) {
     fail(ExitCode::kModel,
-         "--add-{0}: the model's config names no {0}_token_id; leave the option out", name);
+         "--add-{0}: the model's config has no {0}_token_id that is a token; leave the option out",
+         name);
   }
   return add || (by_default && !none) ? id : std::nullopt;
 }

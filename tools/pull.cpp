@@ -161,7 +161,9 @@ int pull_command(int argc, char** argv) {
   if (parsed->count("revision")) text += "@" + (*parsed)["revision"].as<std::string>();
   auto model = parse_hub_model(text);
   if (!model) fail(ExitCode::kUsage, "longspan pull: '{}' is no ORG/NAME of the hub", text);
-  fmt::print("{}\n", pull(*model, values_of(*parsed, "include")).string());
+  std::vector<std::string> patterns;
+  if (parsed->count("include")) patterns = (*parsed)["include"].as<std::vector<std::string>>();
+  fmt::print("{}\n", pull(*model, patterns).string());
   return 0;
 }
 

@@ -28,6 +28,14 @@ SideFiles read_side_files(const fs::path& model) {
   return {hf_tokenizer_json(model), read("tokenizer_config.json"), read("config.json")};
 }
 
+/// bos_token_id of a config.json, where it names a token; many models have one that they never use.
+std::optional<int64_t> bos_of(const Json& config, const Tokenizer& tokenizer) {
+  const Json bos = config.is_object() ? config.value("bos_token_id", Json()) : Json();
+  if (!bos.is_number_integer()) return std::nullopt;
+  const auto id = bos.get<int64_t>();
+  return id >= 0 && id < tokenizer.vocab_size() ? std::optional(id) : std::nullopt;
+}
+
 std::optional<int32_t> checked(std::optional<int64_t> id, const char* name,
                                const Tokenizer& tokenizer, const std::string& place) {
   if (!id) return std::nullopt;
@@ -48,17 +56,17 @@ TextModel open_text_model(const fs::path& named) {
     fail(ExitCode::kModel,
          "{}: has neither tokenizer.json nor tokenizer.model; put the model's own there", place);
   }
+  TextModel text_model;
+  text_model.tokenizer = make_tokenizer(files.tokenizer, place);
   Diagnostics diagnostics(place);
   Fields config(files.config, diagnostics);
-  std::optional<int64_t> bos, eos;
-  if (config.has("bos_token_id")) config.optional("bos_token_id", bos.emplace());
+  std::optional<int64_t> eos;
   const std::vector<int64_t> eos_ids = read_eos_token_ids(config);
   if (!eos_ids.empty()) eos = eos_ids.front();
   diagnostics.throw_if_any(ExitCode::kModel);
-  const auto added_bos = added_bos_token(files.tokenizer, files.tokenizer_config, bos);
 
-  TextModel text_model;
-  text_model.tokenizer = make_tokenizer(files.tokenizer, place);
+  const auto bos = bos_of(files.config, *text_model.tokenizer);
+  const auto added_bos = added_bos_token(files.tokenizer, files.tokenizer_config, bos);
   text_model.adds_bos = added_bos.has_value();
   text_model.bos_token_id =
       checked(added_bos ? added_bos : bos, "bos_token_id", *text_model.tokenizer, place);

@@ -110,10 +110,6 @@ MemoryOptions read_memory_options(Fields fields) {
     fields.error("recompute_num_layers",
                  "recompute: none recomputes no layer; expected recompute: selective or layer");
   }
-  if (options.offload == Offload::kNone && options.offload_ram.value_or(0) > 0) {
-    fields.error("offload_ram",
-                 "offload: none moves nothing to RAM; expected offload: ram or disk");
-  }
   fields.finish();
   return options;
 }

@@ -124,7 +124,12 @@ def check_tied(binary, work, model):
     run(binary, "convert", folder, folder / "hf")
     assert json.loads((folder / "hf" / "config.json").read_text())["tie_word_embeddings"]
     assert "lm_head.weight" not in load_file(folder / "hf" / "model.safetensors")
-    print("LLaMA 3.2 comes out tied")
+    tensors["output.weight"] = (tensors["output.weight"][0] + 1, 0)
+    folder = write(work / "trained-head", tensors, 1, use_scaled_rope=True, max_seq_len=131072)
+    run(binary, "convert", folder, folder / "hf")
+    assert not json.loads((folder / "hf" / "config.json").read_text())["tie_word_embeddings"]
+    assert torch.equal(load_file(folder / "hf" / "model.safetensors")["lm_head.weight"], tensors["output.weight"][0])
+    print("LLaMA 3.2 comes out tied, with a head of its own it does not")
 
 
 def check_refusals(binary, work, model):

@@ -272,10 +272,9 @@ class TrainTest(unittest.TestCase):
         self.assertFalse((self.folder / "override").exists())
 
     def test_what_does_not_suit_the_model_is_named_with_its_place(self):
-        recipe, store = self.recipe("suits"), f"{self.folder}/tokens.h5"
+        recipe = self.recipe("suits")
         for override, said in (
             ("train.seq_len=256", "train.seq_len: 256 tokens are beyond the context of 128"),
-            (f"validation={{path: {store}, seq_len: 256}}", "validation.seq_len: 256 tokens are beyond"),
             ("lora.target_modules=[proj]", "lora.target_modules: 'proj' matches no module"),
             ("memory.weights=mapped", "memory.weights: 'mapped' needs weights that their file holds as bfloat16"),
         ):

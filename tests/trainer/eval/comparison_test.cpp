@@ -84,6 +84,12 @@ TEST(EvalResult, SurvivesJson) {
   EXPECT_EQ(read.provenance["dtype"], "bfloat16");
 }
 
+TEST(EvalResult, OfAnOlderVersionComparesStill) {
+  Json older = perplexity_result("older").write();
+  older["tasks"][0]["protocol"]["left_out_as_too_short"] = {"a.txt (12 tokens)"};
+  EXPECT_EQ(error_of({read_eval_result(older, "older.json"), perplexity_result("a")}), "");
+}
+
 TEST(EvalResult, HasTheKeysThatScriptsReadAndInOrder) {
   Json json = perplexity_result("a").write();
   EXPECT_EQ(json["format"], "longspan eval");
