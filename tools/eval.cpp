@@ -140,12 +140,6 @@ void check_outputs(const cxxopts::ParseResult& parsed, const EvalOptions& option
   }
 }
 
-void write_file(const std::string& path, const std::string& text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 /// Runs the tasks in turn. --out is written after each: what is done is not lost when a later one
 /// fails.
 void run_tasks(const std::vector<std::unique_ptr<EvalTask>>& tasks, const EvalSubject& subject,
@@ -154,7 +148,7 @@ void run_tasks(const std::vector<std::unique_ptr<EvalTask>>& tasks, const EvalSu
     result.tasks.push_back(task->run(subject, options));
     if (!parsed.count("out")) continue;
     const auto out = parsed["out"].as<std::string>();
-    write_file(out, json_text(result.write()) + "\n");
+    write_json_file(out, result.write());
     log_info(fmt::format("wrote {} to {}", task->name(), out));
   }
 }
@@ -189,7 +183,9 @@ int eval_command(int argc, char** argv) {
              parsed->count("json") ? json_text(result.write()) + "\n" : text_report(comparisons));
   if (parsed->count("html")) {
     const auto html = (*parsed)["html"].as<std::string>();
-    write_file(html, report_page({result}, comparisons));
+    AtomicFile page(html);
+    page.write(report_page({result}, comparisons));
+    page.commit();
     log_info(fmt::format("wrote {}", html));
   }
   return 0;
