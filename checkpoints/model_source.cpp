@@ -3,10 +3,10 @@
 #include <map>
 
 #include "checkpoints/dtype.h"
-#include "checkpoints/gguf_source.h"
-#include "checkpoints/hf_source.h"
-#include "checkpoints/hub_cache.h"
-#include "checkpoints/meta_source.h"
+#include "checkpoints/gguf/gguf_source.h"
+#include "checkpoints/hf/hf_source.h"
+#include "checkpoints/hf/hub_cache.h"
+#include "checkpoints/meta/meta_source.h"
 #include "src/core/resumable_folder.h"
 
 namespace longspan {

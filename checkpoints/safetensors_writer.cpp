@@ -1,3 +1,5 @@
+#include "checkpoints/safetensors_writer.h"
+
 #include "checkpoints/dtype.h"
 #include "checkpoints/safetensors.h"
 #include "src/core/json.h"

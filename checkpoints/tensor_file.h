@@ -3,7 +3,7 @@
 #include <variant>
 
 #include "checkpoints/safetensors.h"
-#include "checkpoints/torch_checkpoint.h"
+#include "checkpoints/torch/torch_checkpoint.h"
 
 namespace longspan {
 

@@ -3,7 +3,7 @@
 #include <set>
 #include <utility>
 
-#include "checkpoints/hf_rope.h"
+#include "checkpoints/hf/hf_rope.h"
 #include "recipes/override.h"
 #include "recipes/recipe_fields.h"
 #include "recipes/recipe_plan.h"
@@ -11,6 +11,7 @@
 #include "src/core/diagnostics.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/model/apply_lora.h"
 #include "src/model/causal_lm.h"
 
 namespace longspan {

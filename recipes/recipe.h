@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/packer.h"
+#include "data/store/packer.h"
 #include "src/core/diagnostics.h"
 #include "src/core/json.h"
 #include "src/model/model_config.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "checkpoints/adapter_config.h"
+#include "checkpoints/adapters/adapter_config.h"
 
 namespace longspan {
 

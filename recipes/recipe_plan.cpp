@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "checkpoints/dtype.h"
+#include "checkpoints/hf/hf_config.h"
 #include "checkpoints/mapped_weights.h"
 #include "src/core/disk_space.h"
 #include "src/core/process_memory.h"
@@ -65,10 +66,9 @@ Machine this_machine(const Recipe& recipe, const KernelRates& rates, at::Device 
 }
 
 std::string CheckpointSpace::to_string() const {
-  const auto shown = [](int64_t size) { return human_bytes(static_cast<double>(size)); };
-  return fmt::format("{} each, {} at once, {}{} of {} of disk", shown(bytes), at_once,
-                     shown(total()), activations > 0 ? " with the activations" : "",
-                     available ? shown(*available) : "an unknown size");
+  return fmt::format("{} each, {} at once, {}{} of {} of disk", human_bytes(bytes), at_once,
+                     human_bytes(total()), activations > 0 ? " with the activations" : "",
+                     available ? human_bytes(*available) : "an unknown size");
 }
 
 CheckpointSpace checkpoint_space(const Recipe& recipe, const RunShape& shape, const Plan& plan) {

@@ -4,7 +4,7 @@
 
 #include "checkpoints/model_source.h"
 #include "recipes/recipe.h"
-#include "trainer/plan.h"
+#include "trainer/plan/plan.h"
 
 namespace longspan {
 

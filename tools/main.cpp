@@ -12,9 +12,10 @@
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/core/version.h"
 #include "src/nn/float32_for_bf16.h"
 #include "src/nn/page_allocator.h"
-#include "tools/command.h"
+#include "tools/support/command.h"
 
 namespace longspan {
 namespace {
@@ -56,7 +57,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   if (name == "--version") {
-    fmt::print("longspan {}\n", LONGSPAN_VERSION);
+    fmt::print("longspan {}\n", version());
     return 0;
   }
   for (const auto& command : kCommands) {

@@ -51,7 +51,8 @@ install_wheels() {
 }
 
 build() {
-  local options=(-DCMAKE_BUILD_TYPE=Release)
+  # Sources in batches: headers of LibTorch are most of a build, and are read once a batch.
+  local options=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=12)
   [[ -z ${LONGSPAN_LIBTORCH:-} ]] || options+=("-DCMAKE_PREFIX_PATH=$LONGSPAN_LIBTORCH")
   [[ ${CI:-} != true ]] || options+=(-DLONGSPAN_WERROR=ON)
   cmake -G Ninja -S . -B build "${options[@]}" || stop "cmake could not configure; see above"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "data/batch.h"
+#include "data/store/batch.h"
 #include "src/model/causal_lm.h"
 
 namespace longspan {

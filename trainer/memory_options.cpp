@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoints/hf_exporter.h"
+#include "checkpoints/hf/hf_exporter.h"
 #include "src/core/text.h"
 
 namespace longspan {

@@ -14,7 +14,7 @@ enum class FrozenWeights { kResident, kMapped };
 
 /// What a run gives up for less memory: the `memory:` map of a recipe. Each value is "auto" (here
 /// none) until the plan has chosen it, and a value that was given is never changed. See
-/// trainer/plan.h, which also says what `auto` may become.
+/// trainer/plan/plan.h, which also says what `auto` may become.
 struct MemoryOptions {
   /// "none", "selective" or "layer": what each decoder layer keeps for its backward.
   std::optional<Recompute> recompute = {};

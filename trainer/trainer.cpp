@@ -10,8 +10,8 @@
 #include "src/core/error.h"
 #include "src/nn/activation_store.h"
 #include "src/nn/device.h"
-#include "trainer/learning_rate.h"
 #include "trainer/loss.h"
+#include "trainer/optimizer/learning_rate.h"
 
 namespace longspan {
 

@@ -3,11 +3,11 @@
 #include <memory>
 #include <vector>
 
-#include "checkpoints/train_state.h"
-#include "data/loader.h"
+#include "checkpoints/run_state/train_state.h"
+#include "data/store/loader.h"
 #include "src/model/causal_lm.h"
-#include "trainer/adamw.h"
 #include "trainer/observer.h"
+#include "trainer/optimizer/adamw.h"
 #include "trainer/stage.h"
 #include "trainer/trainer_options.h"
 

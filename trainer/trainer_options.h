@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "trainer/adamw.h"
-#include "trainer/learning_rate.h"
 #include "trainer/memory_options.h"
+#include "trainer/optimizer/adamw.h"
+#include "trainer/optimizer/learning_rate.h"
 
 namespace longspan {
 

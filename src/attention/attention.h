@@ -9,24 +9,13 @@
 #include <vector>
 
 #include "src/attention/kernels/causal_attention.h"
+#include "src/attention/layer_state.h"
 #include "src/attention/rotary.h"
 #include "src/core/fields.h"
 
 namespace longspan {
 
 // B batch, T time (tokens of this pass), H query heads, Hkv key/value heads, D head_dim.
-
-/// The keys and values of one layer seen so far, rotated; grows by half.
-class LayerState {
- public:
-  /// k, v [B, Hkv, T, D]: appends them and returns views of all keys and values [B, Hkv, Tk, D].
-  std::pair<at::Tensor, at::Tensor> append(const at::Tensor& k, const at::Tensor& v);
-  int64_t length() const { return length_; }
-
- private:
-  at::Tensor keys_, values_;  // [B, Hkv, capacity, D]
-  int64_t length_ = 0;
-};
 
 struct Heads {
   at::Tensor q;     // [B, H, T, D], before rotation

@@ -1,3 +1,5 @@
+#include "src/attention/layer_state.h"
+
 #include <ATen/ops/empty.h>
 
 #include <algorithm>

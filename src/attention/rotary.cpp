@@ -8,8 +8,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
-#include "src/attention/kernels/operators.h"
 #include "src/attention/kernels/rotary_kernels.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 

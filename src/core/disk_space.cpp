@@ -27,7 +27,7 @@ void require_disk_space(const fs::path& folder, int64_t bytes) {
   const std::optional<int64_t> free = free_disk_bytes(folder);
   if (free && *free < bytes) {
     fail(ExitCode::kFailure, "{}: needs {} of disk, {} are free; free some or write elsewhere",
-         folder.string(), human_bytes(double(bytes)), human_bytes(double(*free)));
+         folder.string(), human_bytes(bytes), human_bytes(*free));
   }
 }
 

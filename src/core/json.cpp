@@ -15,7 +15,7 @@ namespace {
 
 // Destroying or printing a value recurses once a level; a hostile file must not reach the end of
 // the stack.
-constexpr size_t kDeepest = 256;
+constexpr size_t kDeepestJson = 256;
 
 /// Builds an ordered value in linear time. nlohmann's own parser looks for each key from the
 /// object's first one on: 1.3 s for the 49,152 tokens of SmolLM2.
@@ -70,9 +70,9 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
   }
 
   bool open() {
-    if (levels_.size() >= kDeepest) {
+    if (levels_.size() >= kDeepestJson) {
       fail(code_, "{}: JSON nests deeper than {} levels; the file is damaged or hostile", place_,
-           kDeepest);
+           kDeepestJson);
     }
     levels_.emplace_back();
     return true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -20,6 +21,9 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 
 /// "1.5 GiB", "312 MiB", "17 B".
 std::string human_bytes(double bytes);
+std::string human_bytes(std::integral auto bytes) {
+  return human_bytes(static_cast<double>(bytes));
+}
 /// 1234567 -> "1,234,567".
 std::string human_count(int64_t count);
 /// "42 s", "3 min 05 s", "2 h 07 min".

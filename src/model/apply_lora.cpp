@@ -1,3 +1,5 @@
+#include "src/model/apply_lora.h"
+
 #include <algorithm>
 
 #include "src/core/text.h"

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "src/attention/attention.h"
+#include "src/attention/layer_state.h"
 #include "src/model/model_config.h"
 #include "src/nn/lora_linear.h"
 #include "src/nn/module.h"
@@ -77,15 +78,5 @@ std::unique_ptr<CausalLm> make_causal_lm(const ModelConfig& config);
 
 /// Takes all weights, quantised ones too, to another device.
 void move_to(CausalLm& model, at::Device device);
-
-/// What no module of the model answers to: the key of LoraOptions ("target_modules"), and the name
-/// with those that are known.
-std::vector<std::pair<std::string, std::string>> unmatched_modules(CausalLm& model,
-                                                                   const LoraOptions& options);
-
-/// Replaces the projections that are target_modules by LoraLinear and makes their A and B, and the
-/// parameters of modules_to_save, require gradients; all else is frozen. A target or module that
-/// matches nothing throws Error(kRecipe).
-void apply_lora(CausalLm& model, const LoraOptions& options);
 
 }  // namespace longspan

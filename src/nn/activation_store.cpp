@@ -50,8 +50,7 @@ ActivationStore::Ticket ActivationStore::put(at::Tensor tensor) {
     fail(ExitCode::kOutOfMemory,
          "memory.offload_ram: {} of activations are kept, {} more do not fit in {}; raise it, or "
          "set memory.offload to disk",
-         human_bytes(static_cast<double>(kept_bytes_)), human_bytes(static_cast<double>(bytes)),
-         human_bytes(static_cast<double>(options_.ram_bytes)));
+         human_bytes(kept_bytes_), human_bytes(bytes), human_bytes(options_.ram_bytes));
   }
   if (!fits) {
     wait(lock, [&] { return count(Place::kWriting) < kWritesUnderWay || write_failure_; });

@@ -14,9 +14,9 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "src/attention/kernels/operators.h"
 #include "src/nn/kernels/elementwise.h"
 #include "src/nn/token_chunks.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 

@@ -13,9 +13,9 @@
 #include <cstddef>
 #include <vector>
 
-#include "src/attention/kernels/operators.h"
 #include "src/core/error.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 

@@ -110,15 +110,14 @@ class Pages {
   }
 
   [[noreturn]] void fail_for(size_t bytes) const {
-    const auto human = [](size_t count) { return human_bytes(static_cast<double>(count)); };
     const size_t left = left_bytes();
-    std::string message =
-        fmt::format("a tensor of {} beside {} of others", human(bytes), human(live_bytes_));
+    std::string message = fmt::format("a tensor of {} beside {} of others", human_bytes(bytes),
+                                      human_bytes(live_bytes_));
     if (bytes > left) {
       message += fmt::format(
           " where the machine has {} left; give it less at a time (a shorter length, a smaller "
           "batch)",
-          human(left));
+          human_bytes(left));
     } else {
       message +=
           " is refused by the system; see ulimit -v, vm.overcommit_memory and vm.max_map_count";

@@ -11,8 +11,8 @@
 #include <algorithm>
 #include <tuple>
 
-#include "src/attention/kernels/operators.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 
@@ -23,12 +23,14 @@ using torch::autograd::variable_list;
 
 // x and grad [.., size] and weight [size] are contiguous; inverse_rms [rows] is in float32, or
 // float64 when x is; grad_weight is undefined unless wants_weight.
-using Forward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& x, const at::Tensor& weight,
-                                                   double eps, bool zero_centered);
-using Backward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& grad, const at::Tensor& x,
-                                                    const at::Tensor& weight,
-                                                    const at::Tensor& inverse_rms,
-                                                    bool zero_centered, bool wants_weight);
+using RmsNormForward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& x,
+                                                          const at::Tensor& weight, double eps,
+                                                          bool zero_centered);
+using RmsNormBackward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& grad,
+                                                           const at::Tensor& x,
+                                                           const at::Tensor& weight,
+                                                           const at::Tensor& inverse_rms,
+                                                           bool zero_centered, bool wants_weight);
 
 constexpr int64_t kGrainRows = 32;
 constexpr int64_t kShares = 64;  // of the weight's gradient, whatever the number of threads
@@ -37,7 +39,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double eps, bool zero_centered) {
-    static const auto op = find_operator<Forward>("longspan::rms_norm");
+    static const auto op = find_operator<RmsNormForward>("longspan::rms_norm");
     auto [y, inverse_rms] = op.call(x, weight, eps, zero_centered);
     context->save_for_backward({x, weight, inverse_rms});
     context->saved_data["zero_centered"] = zero_centered;
@@ -45,7 +47,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    static const auto op = find_operator<Backward>("longspan::rms_norm_backward");
+    static const auto op = find_operator<RmsNormBackward>("longspan::rms_norm_backward");
     const variable_list saved = context->get_saved_variables();
     auto [grad_x, grad_weight] =
         op.call(gradients[0].contiguous(), saved[0], saved[1], saved[2],

@@ -114,8 +114,8 @@ void SpillFile::fail_to_write(int reason, int64_t offset) const {
   fail(ExitCode::kFailure,
        "memory.offload_dir: {}: cannot write beyond {} of activations: {}; {} are free; free some, "
        "name a folder on another disk, or raise memory.offload_ram",
-       directory_.string(), human_bytes(static_cast<double>(offset)), std::strerror(reason),
-       human_bytes(static_cast<double>(space.available)));
+       directory_.string(), human_bytes(offset), std::strerror(reason),
+       human_bytes(space.available));
 }
 
 }  // namespace longspan

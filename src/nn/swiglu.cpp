@@ -10,8 +10,8 @@
 
 #include <tuple>
 
-#include "src/attention/kernels/operators.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 
@@ -21,9 +21,10 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // All are contiguous, of one shape and dtype.
-using Forward = at::Tensor(const at::Tensor& gate, const at::Tensor& up);
-using Backward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& grad, const at::Tensor& gate,
-                                                    const at::Tensor& up);
+using SwigluForward = at::Tensor(const at::Tensor& gate, const at::Tensor& up);
+using SwigluBackward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& grad,
+                                                          const at::Tensor& gate,
+                                                          const at::Tensor& up);
 
 constexpr int64_t kGrain = 1 << 15;
 
@@ -31,13 +32,13 @@ class SwiGlu : public torch::autograd::Function<SwiGlu> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& gate,
                             const at::Tensor& up) {
-    static const auto op = find_operator<Forward>("longspan::swiglu");
+    static const auto op = find_operator<SwigluForward>("longspan::swiglu");
     context->save_for_backward({gate, up});
     return op.call(gate, up);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    static const auto op = find_operator<Backward>("longspan::swiglu_backward");
+    static const auto op = find_operator<SwigluBackward>("longspan::swiglu_backward");
     const variable_list saved = context->get_saved_variables();
     auto [grad_gate, grad_up] = op.call(gradients[0].contiguous(), saved[0], saved[1]);
     return {grad_gate, grad_up};

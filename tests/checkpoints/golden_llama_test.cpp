@@ -7,16 +7,16 @@
 
 #include <set>
 
+#include "checkpoints/adapters/adapted_model.h"
+#include "checkpoints/adapters/peft_adapter.h"
 #include "checkpoints/model_source.h"
-#include "checkpoints/peft_adapter.h"
 #include "src/nn/chunked_cross_entropy.h"
+#include "tests/support/largest.h"
 
 namespace longspan {
 namespace {
 
 const std::filesystem::path kFolder = std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "tiny_llama";
-
-double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
 
 class GoldenLlama : public testing::TestWithParam<std::string> {
  protected:

@@ -1,9 +1,10 @@
 #include <gmock/gmock.h>
 
-#include "checkpoints/gguf_source.h"
-#include "checkpoints/hf_source.h"
-#include "checkpoints/torch_checkpoint.h"
-#include "tests/checkpoints/gguf_file.h"
+#include "checkpoints/gguf/gguf_source.h"
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_source.h"
+#include "checkpoints/torch/torch_checkpoint.h"
+#include "tests/checkpoints/gguf/gguf_file.h"
 
 namespace longspan {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-Json small_config() {
+Json hostile_config() {
   return {{"model_type", "llama"},       {"vocab_size", 32},
           {"hidden_size", 16},           {"intermediate_size", 32},
           {"num_hidden_layers", 2},      {"num_attention_heads", 4},
@@ -22,13 +23,13 @@ Json small_config() {
 
 /// What is said of a config.json with this value, up to a model without weights.
 std::string refused_config(const char* key, const Json& value) {
-  Json config = small_config();
+  Json config = hostile_config();
   config[key] = value;
   return error_of([&] { make_causal_lm(read_hf_config(config, "x")); });
 }
 
 TEST(HostileConfig, SizesThatNoModelHasAreRefusedBeforeAnythingIsMade) {
-  EXPECT_EQ(error_of([] { make_causal_lm(read_hf_config(small_config(), "x")); }), "no error");
+  EXPECT_EQ(error_of([] { make_causal_lm(read_hf_config(hostile_config(), "x")); }), "no error");
   for (const char* key :
        {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
         "num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings"}) {
@@ -42,7 +43,7 @@ TEST(HostileConfig, SizesThatNoModelHasAreRefusedBeforeAnythingIsMade) {
 }
 
 TEST(HostileConfig, TheLargestSizesTogetherDoNotOverflow) {
-  Json config = small_config();
+  Json config = hostile_config();
   for (const char* key : {"vocab_size", "hidden_size", "intermediate_size"}) config[key] = 1 << 26;
   for (const char* key : {"num_attention_heads", "num_key_value_heads", "head_dim"}) {
     config[key] = 1 << 16;
@@ -56,7 +57,7 @@ TEST(HostileConfig, TheLargestSizesTogetherDoNotOverflow) {
 // Found by config_fuzz: the place of original_max_position_embeddings was kept while "factor" was
 // added, which moves it.
 TEST(HostileConfig, ARopeScalingWithoutAFactorTakesItFromTheLengths) {
-  Json config = small_config();
+  Json config = hostile_config();
   config["rope_parameters"] = {{"rope_type", "llama3"},
                                {"low_freq_factor", 1.0},
                                {"high_freq_factor", 4.0},
@@ -69,7 +70,7 @@ TEST(HostileConfig, ARopeScalingWithoutAFactorTakesItFromTheLengths) {
 TEST(HostileConfig, EveryZerothLayerIsAnError) {
   for (auto [family, key] : {std::pair{"smollm3", "no_rope_layer_interval"},
                              {"gemma3_text", "sliding_window_pattern"}}) {
-    Json config = small_config();
+    Json config = hostile_config();
     config["model_type"] = family;
     config[key] = 0;
     EXPECT_THAT(error_of([&] { read_hf_config(config, "x"); }),
@@ -80,7 +81,7 @@ TEST(HostileConfig, EveryZerothLayerIsAnError) {
 /// What is said of a folder whose index names this shard.
 std::string refused_shard(const std::string& name) {
   TemporaryFolder folder;
-  folder.write("config.json", small_config().dump());
+  folder.write("config.json", hostile_config().dump());
   folder.write("model.safetensors.index.json", Json{{"weight_map", {{"w", name}}}}.dump());
   return error_of([&] { HfSource source(folder.path()); });
 }

@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <fstream>
 
+#include "checkpoints/hf/hf_importer.h"
 #include "src/core/error.h"
+#include "src/model/apply_lora.h"
 #include "tests/checkpoints/model_folder.h"
 #include "tests/support/temporary_folder.h"
 

@@ -4,7 +4,9 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/linear.h>
 
+#include "checkpoints/hf/hf_config.h"
 #include "checkpoints/model_source.h"
+#include "checkpoints/safetensors_writer.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {

@@ -3,7 +3,9 @@
 
 #include <map>
 
+#include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/model_source.h"
+#include "src/model/apply_lora.h"
 #include "tests/checkpoints/model_folder.h"
 #include "tests/support/temporary_folder.h"
 

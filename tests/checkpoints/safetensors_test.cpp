@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include "checkpoints/safetensors_writer.h"
 #include "src/core/text.h"
 #include "tests/checkpoints/temporary_folder.h"
 

@@ -13,21 +13,24 @@ ROOT = Path(__file__).resolve().parents[2]
 BELOW = {
     "src/core": [],
     "src/rope": ["src/core"],
-    "src/attention": ["src/rope"],
+    "src/simd": ["src/core"],
+    "src/attention": ["src/rope", "src/simd"],
     "src/nn": ["src/attention"],
     "src/model": ["src/nn"],
     "checkpoints": ["src/model"],
     "data": ["src/rope"],
     "trainer": ["checkpoints", "data"],
     "recipes": ["trainer"],
-    "tools": ["recipes"],
+    "tools/hub": ["checkpoints"],
+    "tools/support": ["recipes"],
+    "tools": ["tools/support", "tools/hub"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 SLOW_HEADER = re.compile(r"^\s*#\s*include\s*<(torch/torch\.h|ATen/ATen\.h|torch/all\.h)>", re.MULTILINE)
 
 
 def layer_of(path):
-    return next((layer for layer in BELOW if path.startswith(layer + "/")), None)
+    return max((layer for layer in BELOW if path.startswith(layer + "/")), key=len, default=None)
 
 
 def allowed(layer):
@@ -54,7 +57,7 @@ def main():
         str(path.relative_to(ROOT))
         for layer in BELOW
         for path in sorted((ROOT / layer).rglob("*"))
-        if path.suffix in (".h", ".cpp", ".cu")
+        if path.suffix in (".h", ".cpp", ".cu") and layer_of(str(path.relative_to(ROOT))) == layer
     ]
     problems = [problem for path in files for problem in problems_of(path)]
     print("\n".join(problems + [f"{len(files)} files, {len(problems)} includes that go up"]))

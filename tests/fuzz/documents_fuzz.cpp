@@ -1,4 +1,4 @@
-#include "data/document_source.h"
+#include "data/documents/document_source.h"
 #include "tests/fuzz/input_file.h"
 
 /// The first byte chooses the ending, the rest is the file.

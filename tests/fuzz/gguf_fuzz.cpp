@@ -1,4 +1,4 @@
-#include "checkpoints/gguf.h"
+#include "checkpoints/gguf/gguf.h"
 #include "tests/fuzz/input_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,4 +1,5 @@
-#include "checkpoints/gguf_source.h"
+#include "checkpoints/gguf/gguf_source.h"
+#include "checkpoints/hf/hf_config.h"
 #include "tests/fuzz/input_file.h"
 
 /// A GGUF as a model: config, tokenizer and tensors as a Hugging Face folder has them.

@@ -1,7 +1,7 @@
 #include <cstdlib>
 
-#include "checkpoints/torch_checkpoint.h"
-#include "checkpoints/unpickler.h"
+#include "checkpoints/torch/torch_checkpoint.h"
+#include "checkpoints/torch/unpickler.h"
 #include "tests/fuzz/input_file.h"
 
 /// A whole file of torch.save, and its pickle alone: mutations hardly leave an archive intact.

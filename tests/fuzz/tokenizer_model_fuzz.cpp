@@ -1,6 +1,6 @@
-#include "checkpoints/sentencepiece_model.h"
-#include "checkpoints/sentencepiece_tokenizer.h"
-#include "data/tokenizer.h"
+#include "checkpoints/sentencepiece/sentencepiece_model.h"
+#include "checkpoints/sentencepiece/sentencepiece_tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 #include "src/core/error.h"
 
 /// The first line is what lies beside the tokenizer.model, [tokenizer_config, special_tokens_map,

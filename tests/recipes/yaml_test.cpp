@@ -19,7 +19,7 @@ Json parse(const std::string& text) {
   return value;
 }
 
-std::vector<std::string> errors_of(const std::string& text) {
+std::vector<std::string> yaml_errors(const std::string& text) {
   Diagnostics diagnostics("a.yaml");
   read_yaml(text, "a.yaml", diagnostics);
   return diagnostics.errors();
@@ -60,9 +60,9 @@ TEST(Yaml, LeavesQuotedScalarsTexts) {
 
 TEST(Yaml, IntegersThatDoNotFitAreErrors) {
   EXPECT_EQ(parse("9223372036854775807"), Json(std::numeric_limits<int64_t>::max()));
-  EXPECT_THAT(errors_of("a: 9223372036854775808"),
+  EXPECT_THAT(yaml_errors("a: 9223372036854775808"),
               ElementsAre("a.yaml:1:1: a: the number 9223372036854775808 is out of range"));
-  EXPECT_THAT(errors_of("a: 1e999"), ElementsAre(HasSubstr("out of range")));
+  EXPECT_THAT(yaml_errors("a: 1e999"), ElementsAre(HasSubstr("out of range")));
 }
 
 TEST(Yaml, KeepsTheOrderOfKeys) { EXPECT_EQ(parse("b: 1\na: 2\n").dump(), R"({"b":1,"a":2})"); }
@@ -72,37 +72,37 @@ TEST(Yaml, ExpandsAliases) {
 }
 
 TEST(Yaml, DuplicateKeysAreErrorsWithTheirPlace) {
-  EXPECT_THAT(errors_of("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n"),
+  EXPECT_THAT(yaml_errors("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n"),
               ElementsAre("a.yaml:4:3: b.c: this key is here twice",
                           "a.yaml:5:1: a: this key is here twice"));
 }
 
 TEST(Yaml, SyntaxErrorsHaveAPlace) {
-  EXPECT_THAT(errors_of("a: 1\nb: [1, 2\n"), ElementsAre(HasSubstr("a.yaml:")));
-  EXPECT_THAT(errors_of("a: *nowhere"), ElementsAre(HasSubstr("a.yaml:1:")));
-  EXPECT_THAT(errors_of("a: 1\n b: 2\n"), ElementsAre(HasSubstr("not valid YAML")));
+  EXPECT_THAT(yaml_errors("a: 1\nb: [1, 2\n"), ElementsAre(HasSubstr("a.yaml:")));
+  EXPECT_THAT(yaml_errors("a: *nowhere"), ElementsAre(HasSubstr("a.yaml:1:")));
+  EXPECT_THAT(yaml_errors("a: 1\n b: 2\n"), ElementsAre(HasSubstr("not valid YAML")));
 }
 
 TEST(Yaml, ASecondDocumentIsAnError) {
-  EXPECT_THAT(errors_of("a: 1\n---\nb: 2\n"), ElementsAre(HasSubstr("second YAML document")));
+  EXPECT_THAT(yaml_errors("a: 1\n---\nb: 2\n"), ElementsAre(HasSubstr("second YAML document")));
 }
 
 // Found by yaml_fuzz: yaml-cpp's LoadAll takes all memory here.
 TEST(Yaml, ACommaBehindTheDocumentIsAnError) {
   for (const char* text : {"{},", "[q_proj],", "{c: 0 *a},"}) {
-    EXPECT_THAT(errors_of(text), ElementsAre(HasSubstr("second YAML document"))) << text;
+    EXPECT_THAT(yaml_errors(text), ElementsAre(HasSubstr("second YAML document"))) << text;
   }
 }
 
 TEST(Yaml, BytesThatAreNotUtf8AreErrors) {
-  EXPECT_THAT(errors_of("a: caf\xE9"), ElementsAre("a.yaml: byte 6 is NUL or not UTF-8"));
+  EXPECT_THAT(yaml_errors("a: caf\xE9"), ElementsAre("a.yaml: byte 6 is NUL or not UTF-8"));
   // By its NULs yaml-cpp would take it for UTF-32, one character beyond Unicode.
-  EXPECT_THAT(errors_of(std::string("\1\0\0\0\0\0\0\6: xd", 12)),
+  EXPECT_THAT(yaml_errors(std::string("\1\0\0\0\0\0\0\6: xd", 12)),
               ElementsAre(HasSubstr("byte 1 is NUL")));
 }
 
 TEST(Yaml, UnknownTagsAreErrors) {
-  EXPECT_THAT(errors_of("a: !!binary aGk="), ElementsAre(HasSubstr("tag")));
+  EXPECT_THAT(yaml_errors("a: !!binary aGk="), ElementsAre(HasSubstr("tag")));
 }
 
 TEST(Yaml, AnEmptyDocumentIsNull) {
@@ -116,7 +116,7 @@ TEST(Yaml, AliasesCannotGrowWithoutEnd) {
     std::string before = "*a" + std::to_string(i - 1);
     bomb += fmt::format("a{0}: &a{0} [{1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}]\n", i, before);
   }
-  EXPECT_THAT(errors_of(bomb), ElementsAre(HasSubstr("too large or too deep")));
+  EXPECT_THAT(yaml_errors(bomb), ElementsAre(HasSubstr("too large or too deep")));
 }
 
 TEST(Yaml, AliasesCannotRepeatALongTextOrTagWithoutEnd) {
@@ -124,7 +124,7 @@ TEST(Yaml, AliasesCannotRepeatALongTextOrTagWithoutEnd) {
   for (int i = 0; i < 5000; ++i) aliases += "*a, ";
   for (const std::string& value :
        {std::string(500'000, 'x'), "!<" + std::string(500'000, 't') + "> x"}) {
-    EXPECT_THAT(errors_of("a: &a " + value + "\nb: [" + aliases + "]\n"),
+    EXPECT_THAT(yaml_errors("a: &a " + value + "\nb: [" + aliases + "]\n"),
                 Contains(HasSubstr("too large or too deep")));
   }
 }
@@ -133,25 +133,25 @@ TEST(Yaml, ALongKeyDoesNotMultiplyWithWhatIsBelowIt) {
   std::string list;
   for (int i = 0; i < 9000; ++i) list += "x, ";
   EXPECT_THAT(
-      errors_of("? " + std::string(500'000, 'k') + "\n: [" + list + "]\n"),
+      yaml_errors("? " + std::string(500'000, 'k') + "\n: [" + list + "]\n"),
       ElementsAre(testing::AllOf(HasSubstr("too large or too deep"),
                                  testing::ResultOf([](auto& e) { return e.size(); }, Lt(2000)))));
 }
 
 TEST(Yaml, AnAliasOfItselfIsAnError) {
-  EXPECT_THAT(errors_of("a: &a [*a]\n"), ElementsAre(HasSubstr("too large or too deep")));
-  EXPECT_THAT(errors_of("&a {b: *a}\n"), ElementsAre(HasSubstr("too large or too deep")));
+  EXPECT_THAT(yaml_errors("a: &a [*a]\n"), ElementsAre(HasSubstr("too large or too deep")));
+  EXPECT_THAT(yaml_errors("&a {b: *a}\n"), ElementsAre(HasSubstr("too large or too deep")));
 }
 
 TEST(Yaml, AFileOfMegabytesIsNoRecipe) {
-  EXPECT_THAT(errors_of("# " + std::string(1 << 20, 'x')),
+  EXPECT_THAT(yaml_errors("# " + std::string(1 << 20, 'x')),
               ElementsAre(HasSubstr("larger than 1 MiB")));
 }
 
 TEST(Yaml, DeepNestingIsAnError) {
-  EXPECT_THAT(errors_of(std::string(200, '[') + std::string(200, ']')),
+  EXPECT_THAT(yaml_errors(std::string(200, '[') + std::string(200, ']')),
               ElementsAre(HasSubstr("too large or too deep")));
-  EXPECT_THAT(errors_of(std::string(100000, '[')), testing::SizeIs(1));
+  EXPECT_THAT(yaml_errors(std::string(100000, '[')), testing::SizeIs(1));
 }
 
 TEST(Yaml, MarksTheKeyOfEachValueAndTheEntriesOfLists) {

@@ -10,11 +10,13 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "checkpoints/checkpoint_store.h"
-#include "checkpoints/peft_adapter.h"
+#include "checkpoints/adapters/peft_adapter.h"
+#include "checkpoints/run_state/checkpoint_store.h"
+#include "data/store/token_store_writer.h"
 #include "src/core/error.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
+#include "src/model/apply_lora.h"
 #include "tests/support/devices.h"
 #include "tests/support/tiny_llama.h"
 #include "trainer/observers/checkpointing.h"

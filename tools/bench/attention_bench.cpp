@@ -19,13 +19,13 @@
 #include "src/core/text.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/timing.h"
-#include "trainer/eval/table.h"
+#include "trainer/figures/table.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kExample =
+constexpr std::string_view kAttentionBenchExample =
     "  bench attention --threads 1 --lengths 1K,4K --head-dims 64,128 --json > attention.json";
 
 struct Shape {
@@ -199,7 +199,7 @@ int attention_bench(int argc, char** argv) {
       "head-dims", "", text("64,128"), "LIST")(
       "patterns", "full, s2 (groups of a quarter of the length)", text("full,s2"), "LIST")(
       "json", "print the rows as JSON instead of a table");
-  auto parsed = parse_bench_options(options, argc, argv, kExample);
+  auto parsed = parse_bench_options(options, argc, argv, kAttentionBenchExample);
   if (!parsed) return 0;
   const std::vector<Shape> shapes = read_shapes(*parsed);
   set_bench_threads((*parsed)["threads"].as<int64_t>());

@@ -7,13 +7,13 @@
 #include "src/core/error.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/saved_result.h"
-#include "trainer/eval/table.h"
+#include "trainer/figures/table.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kExample =
+constexpr std::string_view kCompareExample =
     "  bench compare before.json after.json\n"
     "  bench compare peer.json step.json  # what train_step.py and bench step printed";
 
@@ -65,7 +65,7 @@ int compare_bench(int argc, char** argv) {
       "second", "", cxxopts::value<std::string>(), "B.json");
   options.parse_positional({"first", "second"});
   options.positional_help("A.json B.json");
-  auto parsed = parse_bench_options(options, argc, argv, kExample);
+  auto parsed = parse_bench_options(options, argc, argv, kCompareExample);
   if (!parsed) return 0;
   if (!parsed->count("second")) fail(ExitCode::kUsage, "bench compare: expected A.json B.json");
   const auto first = read_result_rows((*parsed)["first"].as<std::string>());

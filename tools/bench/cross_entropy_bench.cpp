@@ -19,13 +19,13 @@
 #include "src/nn/chunked_cross_entropy.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/timing.h"
-#include "trainer/eval/table.h"
+#include "trainer/figures/table.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kExample =
+constexpr std::string_view kCrossEntropyBenchExample =
     "  bench cross-entropy --threads 1 --chunks 256,512,1024 --json > cross-entropy.json";
 
 struct Head {
@@ -102,7 +102,7 @@ int cross_entropy_bench(int argc, char** argv) {
       "chunks", "rows of logits that exist at a time",
       cxxopts::value<std::string>()->default_value("512,1024"),
       "LIST")("json", "print the rows as JSON instead of a table");
-  auto parsed = parse_bench_options(options, argc, argv, kExample);
+  auto parsed = parse_bench_options(options, argc, argv, kCrossEntropyBenchExample);
   if (!parsed) return 0;
   set_bench_threads((*parsed)["threads"].as<int64_t>());
   loss_and_gradients(random_head(64, 512, 64), 32);  // what LibTorch loads at its first product

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "trainer/eval/table.h"
+#include "trainer/figures/table.h"
 
 namespace longspan {
 

@@ -7,9 +7,10 @@
 #include <cxxopts.hpp>
 #include <map>
 
+#include "checkpoints/adapters/peft_adapter.h"
 #include "checkpoints/dtype.h"
-#include "checkpoints/hf_exporter.h"
-#include "checkpoints/peft_adapter.h"
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_exporter.h"
 #include "src/core/log.h"
 #include "src/core/process_memory.h"
 #include "src/core/text.h"
@@ -21,7 +22,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kExample = "  bench random-model llama-2-7b/config.json 7b-2 --layers 2";
+constexpr std::string_view kRandomModelExample =
+    "  bench random-model llama-2-7b/config.json 7b-2 --layers 2";
 
 /// Normal weights, around 1 for norms; each tensor is a function of the seed and its place alone.
 class RandomSource : public ModelSource {
@@ -100,7 +102,7 @@ int random_model_bench(int argc, char** argv) {
                                                                            "replace the folder");
   options.parse_positional({"config", "output"});
   options.positional_help("CONFIG.json OUT");
-  auto given = parse_bench_options(options, argc, argv, kExample);
+  auto given = parse_bench_options(options, argc, argv, kRandomModelExample);
   if (!given) return 0;
   const cxxopts::ParseResult& parsed = *given;
   for (const char* name : {"config", "output"}) {
@@ -122,7 +124,7 @@ int random_model_bench(int argc, char** argv) {
   if (parsed.count("adapter")) {
     write_random_adapter(source, parsed["adapter"].as<std::string>(), parsed["r"].as<int64_t>());
   }
-  log_info(fmt::format("peak memory {}", human_bytes(double(peak_memory_bytes()))));
+  log_info(fmt::format("peak memory {}", human_bytes(peak_memory_bytes())));
   return 0;
 }
 

@@ -10,14 +10,14 @@
 #include "src/core/log.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/saved_result.h"
-#include "trainer/eval/svg_chart.h"
-#include "trainer/eval/svg_elements.h"
+#include "trainer/figures/svg_chart.h"
+#include "trainer/figures/svg_elements.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kExample =
+constexpr std::string_view kRooflineExample =
     "  bench attention --json > attention.json\n"
     "  bench roofline attention.json attention.svg";
 constexpr double kWidth = 860, kHeight = 400;  // of a line chart
@@ -66,7 +66,7 @@ int roofline_bench(int argc, char** argv) {
       "picture", "", cxxopts::value<std::string>(), "OUT.svg");
   options.parse_positional({"result", "picture"});
   options.positional_help("A.json OUT.svg");
-  auto parsed = parse_bench_options(options, argc, argv, kExample);
+  auto parsed = parse_bench_options(options, argc, argv, kRooflineExample);
   if (!parsed) return 0;
   if (!parsed->count("picture")) fail(ExitCode::kUsage, "bench roofline: expected A.json OUT.svg");
   const auto result = (*parsed)["result"].as<std::string>();

@@ -8,22 +8,27 @@
 #include <cmath>
 #include <ctime>
 
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/model_source.h"
-#include "data/document_source.h"
-#include "data/token_store.h"
-#include "data/tokenizer.h"
+#include "data/documents/document_files.h"
+#include "data/documents/document_source.h"
+#include "data/store/token_store.h"
+#include "data/store/token_store_writer.h"
+#include "data/tokenizers/tokenizer.h"
 #include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/model/apply_lora.h"
 #include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/operator_profile.h"
 #include "tools/bench/timing.h"
-#include "trainer/eval/table.h"
+#include "trainer/figures/table.h"
+#include "trainer/plan/training_flops.h"
 #include "trainer/trainer.h"
-#include "trainer/training_flops.h"
 
 namespace longspan {
 
@@ -31,7 +36,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kExample =
+constexpr std::string_view kStepBenchExample =
     "  bench step --model models/SmolLM2-135M-Instruct --text emma.txt.gz --length 8192 \\\n"
     "      --attention s2 --steps 2 memory.recompute=selective --json > step.json";
 
@@ -268,7 +273,7 @@ Json measure(const cxxopts::ParseResult& parsed) {
 
 int step_bench(int argc, char** argv) {
   cxxopts::Options options = command_line();
-  auto parsed = parse_bench_options(options, argc, argv, kExample);
+  auto parsed = parse_bench_options(options, argc, argv, kStepBenchExample);
   if (!parsed) return 0;
   if (!parsed->count("model") || !parsed->count("text")) {
     fail(ExitCode::kUsage, "bench step: expected --model and --text; see bench step -h");

@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 #include "src/core/json.h"
 #include "src/model/causal_lm.h"
-#include "trainer/eval/svg_chart.h"
-#include "trainer/eval/table.h"
+#include "trainer/figures/svg_chart.h"
+#include "trainer/figures/table.h"
 
 namespace longspan {
 
@@ -19,7 +19,7 @@ namespace longspan {
 struct EvalOptions {
   std::vector<int64_t> lengths{4096, 8192};  // tokens, BOS included
   // perplexity
-  std::vector<std::string> text{};  // files, folders, globs (see data/document_source.h)
+  std::vector<std::string> text{};  // files, folders, globs (see data/documents/document_source.h)
   int64_t documents = 0;            // the first so many that are long enough; 0: all
   int64_t targets = 512;            // scored tokens a document
   // passkey

@@ -6,7 +6,8 @@
 #include <filesystem>
 #include <numbers>
 
-#include "data/document_source.h"
+#include "data/documents/document_files.h"
+#include "data/documents/document_source.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "trainer/eval/statistics.h"

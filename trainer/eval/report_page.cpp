@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "src/core/text.h"
-#include "trainer/eval/svg_elements.h"
+#include "trainer/figures/svg_elements.h"
 
 namespace longspan {
 
@@ -34,17 +34,17 @@ svg.chart { width: 100%; height: auto; display: block; }
 .maps { display: flex; flex-wrap: wrap; gap: 0.5rem 2rem; }
 )css";
 
-std::string shown(const Json& value) {
+std::string cell_shown(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
   if (value.is_array()) {
     std::vector<std::string> items;
-    for (const auto& item : value) items.push_back(shown(item));
+    for (const auto& item : value) items.push_back(cell_shown(item));
     return items.empty() ? "none" : join(items, value[0].is_structured() ? "; " : ", ");
   }
   if (value.is_object()) {
     std::vector<std::string> items;
-    for (const auto& [key, item] : value.items()) items.push_back(key + " " + shown(item));
+    for (const auto& [key, item] : value.items()) items.push_back(key + " " + cell_shown(item));
     return join(items, ", ");
   }
   return value.is_null() ? "none" : value.dump();
@@ -55,7 +55,7 @@ std::string protocol_html(const Json& protocol) {
   std::string html = "<h3>Protocol</h3>\n<figure class=\"table\"><table class=\"facts\"><tbody>\n";
   for (const auto& [key, value] : protocol.items()) {
     html += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape_html(key),
-                        escape_html(shown(value)));
+                        escape_html(cell_shown(value)));
   }
   return html + "</tbody></table></figure>\n";
 }
@@ -95,10 +95,10 @@ std::string provenance_html(const std::vector<EvalResult>& results) {
     html += fmt::format("<tr><th>{}</th>", escape_html(key));
     if (shared) {
       html += fmt::format("<td colspan=\"{}\">{}</td>", values.size(),
-                          escape_html(shown(values.front())));
+                          escape_html(cell_shown(values.front())));
     } else {
       for (const auto& value : values) {
-        html += fmt::format("<td>{}</td>", escape_html(shown(value)));
+        html += fmt::format("<td>{}</td>", escape_html(cell_shown(value)));
       }
     }
     html += "</tr>\n";

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/token_store.h"
+#include "data/store/token_store.h"
 #include "src/model/causal_lm.h"
 
 namespace longspan {

@@ -1,9 +1,10 @@
 #include "trainer/observers/checkpointing.h"
 
-#include "checkpoints/peft_adapter.h"
+#include "checkpoints/adapters/peft_adapter.h"
+#include "checkpoints/hf/hf_config.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
-#include "trainer/model_card.h"
+#include "trainer/card/model_card.h"
 #include "trainer/trainer.h"
 
 namespace longspan {

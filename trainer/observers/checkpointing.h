@@ -3,7 +3,7 @@
 #include <chrono>
 #include <string>
 
-#include "checkpoints/checkpoint_store.h"
+#include "checkpoints/run_state/checkpoint_store.h"
 #include "src/core/json.h"
 #include "src/nn/lora_linear.h"
 #include "trainer/observer.h"

@@ -5,8 +5,8 @@
 
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "trainer/plan/training_flops.h"
 #include "trainer/trainer.h"
-#include "trainer/training_flops.h"
 
 namespace longspan {
 
@@ -39,8 +39,7 @@ void Progress::step_ended(Trainer& trainer, StepRecord& record) {
   std::string line = fmt::format(
       "step {}/{}  loss {:.4f}  lr {:.2e}  grad_norm {:.3f}  {} tok/s  mem {}  {}  ETA {}",
       record.step, record.total_steps, record.loss, record.lr, record.grad_norm,
-      human_count(std::llround(record.tokens_per_second())),
-      human_bytes(static_cast<double>(record.peak_memory_bytes)),
+      human_count(std::llround(record.tokens_per_second())), human_bytes(record.peak_memory_bytes),
       fmt::format("{} {}", human_count(record.seq_len), record.attention), human_duration(eta));
   if (record.validation_loss) {
     log_info(fmt::format("{}  validation_loss {:.4f}", line, *record.validation_loss));

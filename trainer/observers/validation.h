@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "data/loader.h"
+#include "data/store/loader.h"
 #include "trainer/observer.h"
 
 namespace longspan {

@@ -1,11 +1,14 @@
 #pragma once
 
-#include "src/attention/kernels/gemm_tile.h"
+#include "src/attention/kernels/flash_kernels.h"
+#include "src/simd/gemm_tile.h"
 
 // The state of the backward: the scratch memory of a task, and one block of it.
 
 namespace longspan::flash {
 namespace {
+
+using namespace simd;
 
 template <class K>
 constexpr int64_t kBackwardTiles = K::kBackwardRows / kTileRows;

@@ -11,6 +11,8 @@
 namespace longspan::flash {
 namespace {
 
+using namespace simd;
+
 /// The rows of the block as left operand of S or dP, and in pairs as right operand of dK or dV.
 template <class K>
 void load_rows(const BackwardBlock<K>& block, Rows from, uint32_t* operand, uint32_t* pairs) {

@@ -7,6 +7,8 @@
 namespace longspan::flash {
 namespace {
 
+using namespace simd;
+
 /// What the softmax of two neighbouring rows needs; the second may be past the last row.
 struct RowPair {
   Range columns[2];

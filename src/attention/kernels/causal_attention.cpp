@@ -9,9 +9,9 @@
 #include <tuple>
 
 #include "src/attention/kernels/flash_attention.h"
-#include "src/attention/kernels/operators.h"
 #include "src/attention/kernels/sdpa_attention.h"
 #include "src/attention/kernels/sdpa_flash.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 namespace {
@@ -19,10 +19,11 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-using Forward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& q, const at::Tensor& k,
-                                                   const at::Tensor& v, const at::Tensor& key_start,
-                                                   const std::optional<at::Tensor>& sinks);
-using Backward = std::tuple<at::Tensor, at::Tensor, at::Tensor>(
+using FlashForward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& q, const at::Tensor& k,
+                                                        const at::Tensor& v,
+                                                        const at::Tensor& key_start,
+                                                        const std::optional<at::Tensor>& sinks);
+using FlashBackward = std::tuple<at::Tensor, at::Tensor, at::Tensor>(
     const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
     const at::Tensor& key_start, const std::optional<at::Tensor>& sinks, const at::Tensor& out,
     const at::Tensor& log_sum_exp);
@@ -33,7 +34,7 @@ std::optional<at::Tensor> if_defined(const at::Tensor& x) {
 
 KeptAttention run_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                           const at::Tensor& key_start, const std::optional<at::Tensor>& sinks) {
-  static const auto op = find_operator<Forward>("longspan::causal_attention");
+  static const auto op = find_operator<FlashForward>("longspan::causal_attention");
   auto [out, log_sum_exp] = op.call(q, k, v, key_start, sinks);
   return {out, log_sum_exp};
 }
@@ -51,7 +52,7 @@ class FlashAttention : public torch::autograd::Function<FlashAttention> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
-    static const auto op = find_operator<Backward>("longspan::causal_attention_backward");
+    static const auto op = find_operator<FlashBackward>("longspan::causal_attention_backward");
     const variable_list saved = context->get_saved_variables();
     auto [q, k, v] = op.call(with_contiguous_rows(grad_outputs[0]), saved[0], saved[1], saved[2],
                              saved[3], if_defined(saved[4]), saved[5], saved[6]);

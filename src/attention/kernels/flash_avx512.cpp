@@ -1,6 +1,6 @@
-#include "src/attention/kernels/float_products.h"
 #include "src/attention/kernels/kernel_table.h"
-#include "src/attention/kernels/vector_avx512.h"
+#include "src/simd/float_products.h"
+#include "src/simd/vector_avx512.h"
 
 namespace longspan::flash {
 

@@ -1,5 +1,5 @@
-#include "src/attention/kernels/bf16_products.h"
 #include "src/attention/kernels/kernel_table.h"
+#include "src/simd/bf16_products.h"
 
 namespace longspan::flash {
 

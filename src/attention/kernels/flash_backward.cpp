@@ -8,7 +8,7 @@
 #include "src/attention/kernels/backward_plan.h"
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/flash_operands.h"
-#include "src/attention/kernels/operators.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 // For g query heads a key/value head, a head in work takes tokens * D * (6 + 4 g) bytes in bf16 and
 // (12 + 4 g) in float32, and the dQ shares of its further parts up to 4 g each: 280 MB for 100K
 // tokens, D = 128 and g = 4 in bf16.
-constexpr int64_t kWorkspaceBytes = int64_t{512} << 20;
+constexpr int64_t kBackwardWorkspaceBytes = int64_t{512} << 20;
 
 /// K panels, V panels and K pairs.
 constexpr int64_t kPackedOperands = 3;
@@ -24,7 +24,7 @@ constexpr int64_t kPackedOperands = 3;
 /// Rows of dQ that one task sums over the parts.
 constexpr int64_t kSumRows = 512;
 
-struct Backward {
+struct BackwardPass {
   const at::Tensor& grad_out;
   const at::Tensor& q;
   const at::Tensor& k;
@@ -52,7 +52,7 @@ struct HeadWork {
   std::vector<flash::GradQuery> grad_q;  // [parts][groups]
 };
 
-HeadWork head_work(const Backward& bw, int64_t index, uint32_t* packed, int64_t parts) {
+HeadWork head_work(const BackwardPass& bw, int64_t index, uint32_t* packed, int64_t parts) {
   HeadWork work{index / bw.k.size(1), index % bw.k.size(1), packed, {}, {}, {}};
   std::vector<flash::Visible> visible;
   for (int64_t g = 0; g < bw.groups; ++g) {
@@ -71,7 +71,7 @@ HeadWork head_work(const Backward& bw, int64_t index, uint32_t* packed, int64_t 
   return work;
 }
 
-void pack_keys(const Backward& bw, const HeadWork& work, int64_t begin) {
+void pack_keys(const BackwardPass& bw, const HeadWork& work, int64_t begin) {
   const int64_t keys = bw.geometry.keys, head_dim = bw.geometry.head_dim;
   const int64_t end = flash::pack_end(begin, keys);
   const flash::Rows k = flash::rows_of(bw.k, work.b, work.h);
@@ -81,7 +81,7 @@ void pack_keys(const Backward& bw, const HeadWork& work, int64_t begin) {
   bw.kernels.pack_pairs(k, keys, head_dim, begin, end, work.packed + 2 * bw.key_dwords);
 }
 
-void compute_delta(const Backward& bw, const HeadWork& work, int64_t group, int64_t begin) {
+void compute_delta(const BackwardPass& bw, const HeadWork& work, int64_t group, int64_t begin) {
   const int64_t queries = bw.geometry.queries, h = work.h * bw.groups + group;
   float* delta = bw.delta.mutable_data_ptr<float>() + (work.b * bw.q.size(1) + h) * queries;
   bw.kernels.row_dot_products(work.heads[group].grad_out, flash::rows_of(bw.forward.out, work.b, h),
@@ -90,7 +90,7 @@ void compute_delta(const Backward& bw, const HeadWork& work, int64_t group, int6
 }
 
 /// What the parts share.
-void prepare(const Backward& bw, const std::vector<HeadWork>& wave) {
+void prepare(const BackwardPass& bw, const std::vector<HeadWork>& wave) {
   const int64_t key_chunks = flash::pack_chunks(bw.geometry.keys);
   const int64_t query_chunks = flash::pack_chunks(bw.geometry.queries);
   const int64_t tasks_per_head = key_chunks + bw.groups * query_chunks;
@@ -109,7 +109,7 @@ void prepare(const Backward& bw, const std::vector<HeadWork>& wave) {
 }
 
 /// Gives each part of each head its share of dQ in one allocation.
-c10::DataPtr place_grad_queries(const Backward& bw, std::vector<HeadWork>& wave) {
+c10::DataPtr place_grad_queries(const BackwardPass& bw, std::vector<HeadWork>& wave) {
   int64_t floats = 0;
   for (const HeadWork& work : wave) {
     for (const flash::KeyPart& part : work.parts) floats += part.grad_q_floats;
@@ -128,7 +128,7 @@ c10::DataPtr place_grad_queries(const Backward& bw, std::vector<HeadWork>& wave)
   return memory;
 }
 
-void run_parts(const Backward& bw, const std::vector<HeadWork>& wave) {
+void run_parts(const BackwardPass& bw, const std::vector<HeadWork>& wave) {
   std::vector<flash::BackwardTask> tasks;
   for (const HeadWork& work : wave) {
     for (size_t part = 0; part < work.parts.size(); ++part) {
@@ -149,7 +149,7 @@ void run_parts(const Backward& bw, const std::vector<HeadWork>& wave) {
       [&](int64_t i, void* scratch) { bw.kernels.backward_task(bw.geometry, tasks[i], scratch); });
 }
 
-void sum_parts(const Backward& bw, const std::vector<HeadWork>& wave) {
+void sum_parts(const BackwardPass& bw, const std::vector<HeadWork>& wave) {
   const int64_t chunks = (bw.geometry.queries + kSumRows - 1) / kSumRows;
   const int64_t tasks_per_head = bw.groups * chunks;
   const auto heads = static_cast<int64_t>(wave.size());
@@ -178,7 +178,7 @@ Workspace workspace_of(const flash::Kernels& kernels, const at::Tensor& q, const
                          static_cast<int64_t>(sizeof(uint32_t));
   const int64_t grad_q =
       q.size(1) / k.size(1) * q.size(2) * q.size(3) * static_cast<int64_t>(sizeof(float));
-  const flash::Waves waves(q.size(0) * k.size(1), packed + grad_q, kWorkspaceBytes);
+  const flash::Waves waves(q.size(0) * k.size(1), packed + grad_q, kBackwardWorkspaceBytes);
   return {packed, grad_q, waves, flash::parts_per_head(waves.heads_per_wave, threads)};
 }
 
@@ -196,19 +196,19 @@ FlashGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& q, c
                               const at::Tensor& v, const at::Tensor& key_start,
                               const at::Tensor& sinks, const KeptAttention& forward) {
   const flash::Kernels& kernels = flash::needed_kernels_for(q);
-  Backward bw{grad_out,
-              q,
-              k,
-              v,
-              key_start,
-              sinks,
-              forward,
-              kernels,
-              {time_major_like(q), time_major_like(k), time_major_like(v)},
-              at::empty_like(forward.log_sum_exp),
-              flash::geometry_of(q, k),
-              q.size(1) / k.size(1),
-              flash::packed_dwords(kernels, k.size(2), k.size(3))};
+  BackwardPass bw{grad_out,
+                  q,
+                  k,
+                  v,
+                  key_start,
+                  sinks,
+                  forward,
+                  kernels,
+                  {time_major_like(q), time_major_like(k), time_major_like(v)},
+                  at::empty_like(forward.log_sum_exp),
+                  flash::geometry_of(q, k),
+                  q.size(1) / k.size(1),
+                  flash::packed_dwords(kernels, k.size(2), k.size(3))};
   const Workspace workspace = workspace_of(kernels, q, k, at::get_num_threads());
   const flash::Waves& waves = workspace.waves;
   const c10::DataPtr packed =

@@ -5,15 +5,15 @@
 
 #include "src/attention/kernels/flash_attention.h"
 #include "src/attention/kernels/flash_operands.h"
-#include "src/attention/kernels/operators.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 namespace {
 
 // Packed keys and values of the heads in work; one head of 100K tokens and D = 128 takes 51 MB.
-constexpr int64_t kWorkspaceBytes = int64_t{256} << 20;
+constexpr int64_t kForwardWorkspaceBytes = int64_t{256} << 20;
 
-struct Forward {
+struct ForwardPass {
   const at::Tensor& q;
   const at::Tensor& k;
   const at::Tensor& v;
@@ -34,7 +34,7 @@ struct QueryBlock {
 
 /// Whether `keys` holds any between the first and the last key that a query head of key/value head
 /// `head`, of those of the whole batch, sees in its intervals, or among its sinks.
-bool sees(const Forward& f, int64_t head, flash::Range keys) {
+bool sees(const ForwardPass& f, int64_t head, flash::Range keys) {
   const int64_t groups = f.q.size(1) / f.k.size(1), last_row = f.geometry.queries - 1;
   for (int64_t g = 0; g < groups; ++g) {
     const flash::Visible visible = flash::visible_of(f.key_start, f.sinks, head * groups + g);
@@ -49,7 +49,8 @@ bool sees(const Forward& f, int64_t head, flash::Range keys) {
 
 /// Chunks that nothing sees stay unwritten: each token decoded packs the cache anew, of which a
 /// window reads little.
-void pack_keys_and_values(const Forward& f, int64_t first_head, int64_t heads, uint32_t* packed) {
+void pack_keys_and_values(const ForwardPass& f, int64_t first_head, int64_t heads,
+                          uint32_t* packed) {
   const int64_t chunks = flash::pack_chunks(f.geometry.keys);
   flash::run_tasks(heads * chunks, 1, [&](int64_t task, void*) {
     const int64_t slot = task / chunks;
@@ -67,7 +68,7 @@ void pack_keys_and_values(const Forward& f, int64_t first_head, int64_t heads, u
 }
 
 /// The query blocks of a wave, longest first, so that no long one is left for the end.
-std::vector<QueryBlock> query_blocks(const Forward& f, int64_t first_head, int64_t heads) {
+std::vector<QueryBlock> query_blocks(const ForwardPass& f, int64_t first_head, int64_t heads) {
   const int64_t groups = f.q.size(1) / f.k.size(1);
   const auto* key_start = f.key_start.const_data_ptr<int32_t>();
   std::vector<QueryBlock> blocks;
@@ -88,7 +89,7 @@ std::vector<QueryBlock> query_blocks(const Forward& f, int64_t first_head, int64
   return blocks;
 }
 
-void attend(const Forward& f, const QueryBlock& block, const uint32_t* packed, void* scratch) {
+void attend(const ForwardPass& f, const QueryBlock& block, const uint32_t* packed, void* scratch) {
   const int64_t b = block.head / f.q.size(1);
   const int64_t h = block.head % f.q.size(1);
   const int64_t queries = f.geometry.queries;
@@ -113,19 +114,19 @@ KeptAttention flash_forward(const at::Tensor& q, const at::Tensor& k, const at::
                             const at::Tensor& key_start, const at::Tensor& sinks) {
   const int64_t batch = q.size(0), query_heads = q.size(1), queries = q.size(2);
   const flash::Kernels& kernels = flash::needed_kernels_for(q);
-  Forward f{q,
-            k,
-            v,
-            key_start,
-            sinks,
-            kernels,
-            flash::geometry_of(q, k),
-            flash::packed_dwords(kernels, k.size(2), k.size(3)),
-            {}};
+  ForwardPass f{q,
+                k,
+                v,
+                key_start,
+                sinks,
+                kernels,
+                flash::geometry_of(q, k),
+                flash::packed_dwords(kernels, k.size(2), k.size(3)),
+                {}};
   f.result.out = time_major_like(q);
   f.result.log_sum_exp = at::empty({batch, query_heads, queries}, q.options().dtype(at::kFloat));
   const int64_t bytes = 2 * f.dwords * sizeof(uint32_t);
-  const flash::Waves waves(batch * k.size(1), bytes, kWorkspaceBytes);
+  const flash::Waves waves(batch * k.size(1), bytes, kForwardWorkspaceBytes);
   const c10::DataPtr packed = c10::GetCPUAllocator()->allocate(bytes * waves.heads_per_wave);
   for (int64_t head = 0; head < waves.heads; head += waves.heads_per_wave) {
     const int64_t heads = std::min(waves.heads_per_wave, waves.heads - head);

@@ -1,7 +1,7 @@
 #include <c10/util/Exception.h>
 
-#include "src/attention/kernels/built_kernels.h"
 #include "src/attention/kernels/flash_operands.h"
+#include "src/simd/built_kernels.h"
 
 namespace longspan::flash {
 

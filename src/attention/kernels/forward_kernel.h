@@ -9,6 +9,8 @@
 namespace longspan::flash {
 namespace {
 
+using namespace simd;
+
 constexpr int64_t kForwardTiles = kForwardRows / kTileRows;
 static_assert(kForwardRows % kTileRows == 0);
 

@@ -1,11 +1,13 @@
 #pragma once
 
-#include "src/attention/kernels/gemm_tile.h"
+#include "src/simd/gemm_tile.h"
 
 // The softmax of one row of scores in one block of keys.
 
 namespace longspan::flash {
 namespace {
+
+using namespace simd;
 
 /// Columns of the row that every two vectors cover without a mask.
 template <class K>

@@ -6,6 +6,8 @@
 namespace longspan::flash {
 namespace {
 
+using namespace simd;
+
 /// The kernel on the vectors and products of K, all of it in the file that includes this.
 template <class K>
 constexpr Kernels kernels_of() {

@@ -1,11 +1,14 @@
 #pragma once
 
-#include "src/attention/kernels/gemm_tile.h"
+#include "src/attention/kernels/flash_kernels.h"
+#include "src/simd/gemm_tile.h"
 
 // Kernels::pack_panels and pack_pairs, and the operands that are kept as rows.
 
 namespace longspan::flash {
 namespace {
+
+using namespace simd;
 
 template <class K>
 const typename K::Element* row_of(Rows rows, int64_t row) {

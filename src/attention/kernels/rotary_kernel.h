@@ -1,10 +1,12 @@
 #pragma once
 
 #include "src/attention/kernels/rotary_kernels.h"
-#include "src/attention/kernels/vector_span.h"
+#include "src/simd/vector_span.h"
 
 namespace longspan::rotary {
 namespace {
+
+using namespace simd;
 
 template <class K>
 void rotate_tokens(const HeadRows& in, int64_t begin, int64_t end, void* out) {

@@ -1,6 +1,6 @@
 #include "src/attention/kernels/rotary_kernels.h"
 
-#include "src/attention/kernels/built_kernels.h"
+#include "src/simd/built_kernels.h"
 
 namespace longspan::rotary {
 

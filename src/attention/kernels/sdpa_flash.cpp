@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "src/attention/kernels/operators.h"
 #include "src/core/processor.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 namespace {

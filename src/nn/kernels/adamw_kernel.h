@@ -1,10 +1,12 @@
 #pragma once
 
-#include "src/attention/kernels/vector_span.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/vector_span.h"
 
 namespace longspan::elementwise {
 namespace {
+
+using namespace simd;
 
 /// An update of the elements of one vector; arithmetic in float32.
 template <class K>

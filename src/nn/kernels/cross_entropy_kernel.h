@@ -1,11 +1,13 @@
 #pragma once
 
-#include "src/attention/kernels/logarithms.h"
-#include "src/attention/kernels/vector_span.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/logarithms.h"
+#include "src/simd/vector_span.h"
 
 namespace longspan::elementwise {
 namespace {
+
+using namespace simd;
 
 // A row stays in the L2 cache (96 KiB of bf16 at 49,152 logits), so that passing over it again is
 // cheaper than rescaling a running sum.

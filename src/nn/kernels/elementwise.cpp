@@ -1,6 +1,6 @@
 #include "src/nn/kernels/elementwise.h"
 
-#include "src/attention/kernels/built_kernels.h"
+#include "src/simd/built_kernels.h"
 
 namespace longspan::elementwise {
 

@@ -1,10 +1,12 @@
 #pragma once
 
-#include "src/attention/kernels/vector_span.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/vector_span.h"
 
 namespace longspan::elementwise {
 namespace {
+
+using namespace simd;
 
 template <class K>
 void dequantize_int8(const int8_t* codes, float scale, int64_t count, void* out) {

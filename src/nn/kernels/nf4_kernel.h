@@ -1,5 +1,7 @@
 #pragma once
 
+#include <immintrin.h>
+
 #include "src/nn/kernels/elementwise.h"
 
 // The 16 values of a block are looked up by pshufb, 16 codes at once, a byte of the values after
@@ -7,6 +9,8 @@
 
 namespace longspan::elementwise {
 namespace {
+
+using namespace simd;
 
 inline void split_into_planes(const uint16_t* values, __m128i (&plane)[2]) {
   // The low bytes of 8 values, then their high bytes.

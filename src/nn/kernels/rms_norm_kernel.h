@@ -1,10 +1,12 @@
 #pragma once
 
-#include "src/attention/kernels/vector_span.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/vector_span.h"
 
 namespace longspan::elementwise {
 namespace {
+
+using namespace simd;
 
 template <class K>
 void rms_norm_forward(const NormRows& in, float eps, int64_t begin, int64_t end, void* y,

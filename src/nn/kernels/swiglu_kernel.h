@@ -1,11 +1,13 @@
 #pragma once
 
-#include "src/attention/kernels/logarithms.h"
-#include "src/attention/kernels/vector_span.h"
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/logarithms.h"
+#include "src/simd/vector_span.h"
 
 namespace longspan::elementwise {
 namespace {
+
+using namespace simd;
 
 /// 1 / (1 + e^-x)
 template <class K>

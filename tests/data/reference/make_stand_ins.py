@@ -1,4 +1,4 @@
-"""Writes data/unicode_stand_ins.inc: code points whose general category Hugging Face's tokenizers
+"""Writes data/tokenizers/unicode_stand_ins.inc: code points whose general category Hugging Face's tokenizers
 (Oniguruma, Unicode 16) knows and PCRE2 10.42 (Unicode 14, as Python 3.11's unicodedata) does not.
 
 python make_stand_ins.py > ../../../data/unicode_stand_ins.inc     (made with tokenizers 0.23.3)

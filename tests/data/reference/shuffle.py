@@ -1,4 +1,4 @@
-"""The order of Loader's rows (data/loader.cpp) by a second implementation: python shuffle.py SEED EPOCH SIZE."""
+"""The order of Loader's rows (data/store/loader.cpp) by a second implementation: python shuffle.py SEED EPOCH SIZE."""
 import sys
 
 MASK = (1 << 64) - 1

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "src/attention/attention.h"
+#include "src/attention/layer_state.h"
 #include "src/attention/shifted_sparse.h"
 #include "tests/support/masked_attention.h"
 
@@ -38,7 +39,7 @@ Heads disturbed(const Heads& heads, int64_t begin, int64_t tokens) {
   return other;
 }
 
-std::shared_ptr<AttentionPattern> sliding_window(int64_t window, int64_t sinks) {
+std::shared_ptr<AttentionPattern> sliding_window_pattern(int64_t window, int64_t sinks) {
   Diagnostics diagnostics;
   Json options{{"pattern", "sliding_window"}, {"window", window}, {"sinks", sinks}};
   auto pattern = read_attention_pattern(Fields(options, diagnostics));
@@ -53,7 +54,7 @@ std::vector<std::shared_ptr<AttentionPattern>> patterns() {
   Diagnostics diagnostics;
   Json fixed{{"pattern", "shifted_sparse"}, {"group_size", 7}};
   all.push_back(read_attention_pattern(Fields(fixed, diagnostics)));
-  all.push_back(sliding_window(5, 2));
+  all.push_back(sliding_window_pattern(5, 2));
   diagnostics.throw_if_any(ExitCode::kFailure);
   return all;
 }
@@ -193,7 +194,7 @@ TEST(SlidingWindow, EqualsTheMaskOfThePaper) {
     at::Tensor q = rotary.rotate(heads.q), k = rotary.rotate(heads.k);
     at::Tensor token = at::arange(shape.seq_len, at::kLong);
     for (auto [window, sinks] : {std::pair{1, 0}, {1, 3}, {4, 2}, {9, 1000}, {1000, 4}}) {
-      auto pattern = sliding_window(window, sinks);
+      auto pattern = sliding_window_pattern(window, sinks);
       SCOPED_TRACE(fmt::format("T={} {}", shape.seq_len, pattern->write().dump()));
       at::Tensor causal = token.le(token.unsqueeze(1));
       at::Tensor visible =
@@ -220,7 +221,7 @@ TEST(SlidingWindow, KeepsTheSinksOfEachDocument) {
     AttentionContext context{rotary, document.expand({2, -1}), nullptr, model_window};
     at::Tensor visible = near.logical_or(sink).logical_and(together);
     if (model_window > 0) visible = visible.logical_and(window_mask(shape.seq_len, model_window));
-    at::Tensor actual = sliding_window(4, 3)->attend(heads, context);
+    at::Tensor actual = sliding_window_pattern(4, 3)->attend(heads, context);
     at::Tensor expected = masked_attention(q, k, heads.v, visible);
     EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12) << model_window;
   }
@@ -230,8 +231,8 @@ TEST(AttentionPatterns, ContinueFromTheCache) {
   Shape shape{1, 9, 3, 20, 8};
   Heads heads = random_heads(shape, at::kFloat);
   Rotary whole_rotary = unscaled_rotary(shape, at::kFloat);
-  for (const auto& pattern :
-       {make_attention_pattern("full"), sliding_window(6, 2), sliding_window(1, 13)}) {
+  for (const auto& pattern : {make_attention_pattern("full"), sliding_window_pattern(6, 2),
+                              sliding_window_pattern(1, 13)}) {
     for (int64_t window : {0, 1, 5, 30}) {
       at::Tensor whole = pattern->attend(heads, {whole_rotary, {}, nullptr, window});
       LayerState state;

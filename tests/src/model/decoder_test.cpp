@@ -10,8 +10,10 @@
 
 #include <set>
 
+#include "src/model/apply_lora.h"
 #include "src/nn/activation_store.h"
 #include "src/nn/chunked_cross_entropy.h"
+#include "tests/support/largest.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {
@@ -20,8 +22,6 @@ namespace {
 at::Tensor random_ids(int64_t rows, int64_t seq_len) {
   return at::randint(61, {rows, seq_len}, at::kLong);
 }
-
-double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
 
 TEST(Decoder, NamesItsParametersAsHuggingFaceDoes) {
   auto model = make_causal_lm(tiny_llama_config());

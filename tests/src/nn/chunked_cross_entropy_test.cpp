@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "tests/support/gradcheck.h"
+#include "tests/support/largest.h"
 #include "tests/support/processors.h"
 
 namespace longspan {
@@ -35,8 +36,6 @@ at::Tensor reference_sum(const Case& c) {
   return at::cross_entropy_loss(at::matmul(c.hidden, c.weight.t()), c.labels, {},
                                 at::Reduction::Sum, kIgnoreIndex);
 }
-
-double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
 
 TEST(ChunkedCrossEntropy, EqualsTheWholeOneWithGradientsForAnyChunk) {
   Case c = random_case(at::kDouble);

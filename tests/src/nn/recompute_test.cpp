@@ -11,6 +11,7 @@
 #include "src/nn/activation_store.h"
 #include "src/nn/lora_linear.h"
 #include "src/nn/weight_residency.h"
+#include "tests/support/largest.h"
 
 namespace longspan {
 namespace {
@@ -74,8 +75,6 @@ Pass run(Layer& layer, const RecomputeOptions& options, bool input_needs_gradien
   }
   return pass;
 }
-
-double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
 
 /// `within` relative to the largest value.
 void expect_near(const at::Tensor& a, const at::Tensor& b, double within) {

@@ -30,11 +30,11 @@ Function plain(bool zero_centered) {
   };
 }
 
-struct Case {
+struct NormCase {
   at::Tensor x, weight, gradient;
 };
-Case random_case(at::Device device, int64_t rows, int64_t size,
-                 at::ScalarType dtype = at::kBFloat16) {
+NormCase random_case(at::Device device, int64_t rows, int64_t size,
+                     at::ScalarType dtype = at::kBFloat16) {
   auto draw = [&](at::IntArrayRef shape) { return at::randn(shape, at::kFloat).to(device, dtype); };
   return {draw({rows, size}), draw({size}), draw({rows, size})};
 }
@@ -51,7 +51,7 @@ TEST_P(RmsNormOn, RoundsOnceForwardAndBackward) {
       for (int64_t rows : {1, 7, 100}) {
         double many = (rows * size < 5000 ? 1.03 : 0.46) * unit,
                few = (size < 500 ? 1.03 : 0.57) * unit;
-        Case c = random_case(device(), rows, size, dtype);
+        NormCase c = random_case(device(), rows, size, dtype);
         if (device().is_cpu()) {
           EXPECT_EQ(elementwise::kernels_for(c.x) != nullptr, has_kernels(dtype)) << dtype;
         }
@@ -71,14 +71,14 @@ TEST_P(RmsNormOn, RoundsOnceForwardAndBackward) {
 
 TEST_P(RmsNormOn, HasTheGradientsOfItsDifferences) {
   at::manual_seed(3);
-  Case c = random_case(device(), 3, 7, at::kDouble);
+  NormCase c = random_case(device(), 3, 7, at::kDouble);
   for (bool zero_centered : {false, true}) {
     expect_gradients_as_by_differences(ours(zero_centered), {c.x, c.weight});
   }
 }
 
 TEST_P(RmsNormOn, OfZeroIsZeroAndItsGradientFinite) {
-  Case c = random_case(device(), 2, 24);
+  NormCase c = random_case(device(), 2, 24);
   c.x.zero_();
   auto actual = value_and_gradients(ours(false), {c.x, c.weight}, c.gradient, at::kBFloat16);
   EXPECT_EQ(actual.value.abs().max().item<double>(), 0.0);
@@ -86,7 +86,7 @@ TEST_P(RmsNormOn, OfZeroIsZeroAndItsGradientFinite) {
 }
 
 TEST_P(RmsNormOn, LeavesAFrozenWeightWithoutGradient) {
-  Case c = random_case(device(), 3, 24);
+  NormCase c = random_case(device(), 3, 24);
   for (bool zero_centered : {false, true}) {
     RmsNorm norm(24, kEps, zero_centered);
     norm.weight = c.weight;
@@ -98,7 +98,7 @@ TEST_P(RmsNormOn, LeavesAFrozenWeightWithoutGradient) {
 }
 
 TEST_P(RmsNormOn, GivesTheSameBitsTwice) {
-  Case c = random_case(device(), 500, 64);
+  NormCase c = random_case(device(), 500, 64);
   auto first = value_and_gradients(ours(false), {c.x, c.weight}, c.gradient, at::kBFloat16);
   auto second = value_and_gradients(ours(false), {c.x, c.weight}, c.gradient, at::kBFloat16);
   EXPECT_TRUE(first.value.equal(second.value));
@@ -109,7 +109,7 @@ TEST_P(RmsNormOn, GivesTheSameBitsTwice) {
 TEST_P(RmsNormOn, SumsManyRowsAlikeOnAnyNumberOfThreads) {
   at::manual_seed(3);
   const int threads = at::get_num_threads();
-  Case c = random_case(device(), 20'000, 40, at::kFloat);
+  NormCase c = random_case(device(), 20'000, 40, at::kFloat);
   auto exact = value_and_gradients(plain(false), {c.x, c.weight}, c.gradient, at::kDouble);
   at::set_num_threads(1);
   auto one = value_and_gradients(ours(false), {c.x, c.weight}, c.gradient, at::kFloat);
@@ -121,14 +121,14 @@ TEST_P(RmsNormOn, SumsManyRowsAlikeOnAnyNumberOfThreads) {
 
 TEST_P(RmsNormOn, TakesAWeightOfAnotherType) {
   if (!device().is_cpu()) GTEST_SKIP() << "the CUDA kernel takes one dtype";
-  Case c = random_case(device(), 3, 40);
+  NormCase c = random_case(device(), 3, 40);
   at::Tensor y = ours(false)({c.x, c.weight.to(at::kFloat)});
   EXPECT_TRUE(y.equal(ours(false)({c.x, c.weight})));
   EXPECT_THROW(ours(false)({c.x, c.weight.narrow(0, 0, 20)}), c10::Error);
 }
 
 TEST_P(RmsNormOn, TakesHeadsAndNothing) {
-  Case c = random_case(device(), 2 * 5 * 3, 16);
+  NormCase c = random_case(device(), 2 * 5 * 3, 16);
   at::Tensor heads = c.x.view({2, 5, 3, 16});
   Function norm = ours(false);
   EXPECT_TRUE(

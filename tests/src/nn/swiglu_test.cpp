@@ -13,8 +13,8 @@
 namespace longspan {
 namespace {
 
-at::Tensor ours(const std::vector<at::Tensor>& x) { return swiglu(x[0], x[1]); }
-at::Tensor plain(const std::vector<at::Tensor>& x) { return at::silu(x[0]) * x[1]; }
+at::Tensor our_swiglu(const std::vector<at::Tensor>& x) { return swiglu(x[0], x[1]); }
+at::Tensor plain_swiglu(const std::vector<at::Tensor>& x) { return at::silu(x[0]) * x[1]; }
 
 class SwiGluOn : public OnDevice {
  protected:
@@ -36,8 +36,8 @@ TEST_P(SwiGluOn, RoundsOnceForwardAndBackward) {
       if (device().is_cpu()) {
         EXPECT_EQ(elementwise::kernels_for(gate) != nullptr, has_kernels(dtype)) << dtype;
       }
-      auto exact = value_and_gradients(plain, {gate, up}, gradient, at::kDouble);
-      auto actual = value_and_gradients(ours, {gate, up}, gradient, dtype);
+      auto exact = value_and_gradients(plain_swiglu, {gate, up}, gradient, at::kDouble);
+      auto actual = value_and_gradients(our_swiglu, {gate, up}, gradient, dtype);
       EXPECT_LT(relative_error(actual.value, exact.value), bound) << dtype << " " << columns;
       EXPECT_LT(relative_error(actual.gradients[0], exact.gradients[0]), bound) << dtype;
       EXPECT_LT(relative_error(actual.gradients[1], exact.gradients[1]), bound) << dtype;
@@ -47,7 +47,7 @@ TEST_P(SwiGluOn, RoundsOnceForwardAndBackward) {
 
 TEST_P(SwiGluOn, HasTheGradientsOfItsDifferences) {
   at::manual_seed(3);
-  expect_gradients_as_by_differences(ours, {draw({3, 7}), draw({3, 7})});
+  expect_gradients_as_by_differences(our_swiglu, {draw({3, 7}), draw({3, 7})});
 }
 
 TEST_P(SwiGluOn, IsExactWhereTheSigmoidSaturates) {

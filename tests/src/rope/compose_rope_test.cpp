@@ -9,7 +9,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr RopeGeometry kSmolLm{64, 100000.0, 8192};
+constexpr RopeGeometry kSmolLmRope{64, 100000.0, 8192};
 
 std::shared_ptr<const RopeScaling> rope(const Json& json) {
   Diagnostics diagnostics;
@@ -37,17 +37,17 @@ std::string error_of(const Json& base, const Json& extension) {
 TEST(ComposeRope, LinearOnLinearIsTheOneAfterTheOther) {
   auto both =
       compose({{"rope_type", "linear"}, {"factor", 4}}, {{"rope_type", "linear"}, {"factor", 2}});
-  auto once = rope({{"rope_type", "linear"}, {"factor", 4}})->frequencies(kSmolLm, 1).inv_freq;
-  auto twice = both->frequencies(kSmolLm, 1).inv_freq;
+  auto once = rope({{"rope_type", "linear"}, {"factor", 4}})->frequencies(kSmolLmRope, 1).inv_freq;
+  auto twice = both->frequencies(kSmolLmRope, 1).inv_freq;
   for (size_t i = 0; i < once.size(); ++i) EXPECT_DOUBLE_EQ(twice[i], once[i] / 2);
 }
 
 TEST(ComposeRope, NtkOnNtkIsTheOneAfterTheOther) {
   Json ntk{{"rope_type", "ntk"}, {"factor", 2}};
-  RopeGeometry once = kSmolLm;
-  once.rope_theta = rope(ntk)->config_entry(kSmolLm)["rope_theta"];
+  RopeGeometry once = kSmolLmRope;
+  once.rope_theta = rope(ntk)->config_entry(kSmolLmRope)["rope_theta"];
   auto twice = rope(ntk)->frequencies(once, 1).inv_freq;
-  auto both = compose(ntk, ntk)->frequencies(kSmolLm, 1).inv_freq;
+  auto both = compose(ntk, ntk)->frequencies(kSmolLmRope, 1).inv_freq;
   for (size_t i = 0; i < twice.size(); ++i) EXPECT_NEAR(both[i], twice[i], 1e-6 * twice[i]);
 }
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "data/tokenizer.h"
+#include "data/tokenizers/tokenizer.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 

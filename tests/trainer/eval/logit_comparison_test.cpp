@@ -10,6 +10,7 @@
 
 #include <cmath>
 
+#include "src/model/apply_lora.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {

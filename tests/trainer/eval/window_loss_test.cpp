@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/store/token_store_writer.h"
 #include "tests/trainer/eval/eval_fixtures.h"
 
 namespace longspan {

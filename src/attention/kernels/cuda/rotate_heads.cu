@@ -1,7 +1,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include "src/attention/kernels/cuda/launch.h"
+#include "src/simd/cuda/launch.h"
 
 namespace longspan::cuda {
 namespace {

@@ -1,7 +1,7 @@
 #include <torch/library.h>
 
-#include "src/attention/kernels/cuda/launch.h"
 #include "src/nn/nf4.h"
+#include "src/simd/cuda/launch.h"
 
 namespace longspan::cuda {
 namespace {

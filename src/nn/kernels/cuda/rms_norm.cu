@@ -5,7 +5,7 @@
 
 #include <tuple>
 
-#include "src/attention/kernels/cuda/launch.h"
+#include "src/simd/cuda/launch.h"
 
 namespace longspan::cuda {
 namespace {

@@ -1,0 +1,108 @@
+#include "checkpoints/adapters/merge.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "checkpoints/adapters/adapted_model.h"
+#include "checkpoints/adapters/adapted_tensor.h"
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_tokenizer.h"
+#include "checkpoints/tensor_names.h"
+#include "src/core/log.h"
+
+namespace longspan {
+
+namespace {
+
+class MergedSource : public ModelSource {
+ public:
+  MergedSource(const ModelSource& base, const PeftAdapter& adapter)
+      : base_(base), adapter_(adapter), config_(adapted_config(base, adapter)) {
+    std::set<std::string> known{kLmHead};  // saved of a tied model, it equals embed_tokens
+    for (auto& info : base.tensors()) {
+      base_has_lm_head_ |= info.name == kLmHead;
+      if (info.name == kLmHead && config_.tie_word_embeddings) continue;
+      known.insert(info.name);
+      add(std::move(info));
+    }
+    const ModelConfig before = read_hf_config(base);
+    base_vocab_size_ = before.vocab_size;
+    if (!config_.tie_word_embeddings && !base_has_lm_head_ && before.tie_word_embeddings) {
+      TensorInfo head = info_of(kEmbedTokens);  // untied: begins as the base's
+      head.name = kLmHead;
+      tensors_.push_back(std::move(head));
+    }
+    check_all_used(adapter, known, base.path().string());
+  }
+
+  std::filesystem::path path() const override { return base_.path(); }
+  std::string format() const override { return base_.format(); }
+  Json config_json() const override { return write_hf_config(config_, main_dtype(base_)); }
+  Json tokenizer_json() const override {
+    return brings_tokenizer() ? hf_tokenizer_json(adapter_.folder) : base_.tokenizer_json();
+  }
+  std::vector<std::pair<std::string, std::string>> side_files() const override {
+    auto files = base_.side_files();
+    if (brings_tokenizer()) {
+      std::erase_if(files, [](const auto& file) { return file.first != "generation_config.json"; });
+      for (auto& file : hf_tokenizer_files(adapter_.folder)) files.push_back(std::move(file));
+    } else if (adds_tokens() && !std::exchange(warned_, true)) {
+      log_warning(fmt::format(
+          "{}: adds the ids {} to {} and has neither tokenizer.json nor tokenizer.model; the "
+          "base's tokenizer, which is kept, lacks them: put all files of the adapter's own there, "
+          "tokenizer_config.json and chat_template.jinja too",
+          adapter_.folder.string(), base_vocab_size_, config_.vocab_size - 1));
+    }
+    return files;
+  }
+  std::vector<TensorInfo> tensors() const override { return tensors_; }
+  Json stamps() const override { return base_.stamps(); }
+
+  at::Tensor tensor(const std::string& name) const override {
+    const TensorInfo& info = info_of(name);
+    bool from_embeddings = name == kLmHead && !base_has_lm_head_;
+    return adapted_tensor(adapter_, name, base_.tensor(from_embeddings ? kEmbedTokens : name),
+                          info.shape.empty() ? 0 : info.shape[0], base_.path().string());
+  }
+
+ private:
+  bool adds_tokens() const { return config_.vocab_size > base_vocab_size_; }
+  bool brings_tokenizer() const {
+    return adds_tokens() && !adapter_.folder.empty() && has_hf_tokenizer(adapter_.folder);
+  }
+
+  void add(TensorInfo info) {
+    bool grows = info.name == kEmbedTokens || info.name == kLmHead;
+    if (grows && !info.shape.empty() && info.shape[0] > 0 && info.shape[0] < config_.vocab_size) {
+      info.bytes = info.bytes / info.shape[0] * config_.vocab_size;
+      info.shape[0] = config_.vocab_size;
+    }
+    tensors_.push_back(std::move(info));
+  }
+
+  const TensorInfo& info_of(const std::string& name) const {
+    auto found = std::find_if(tensors_.begin(), tensors_.end(),
+                              [&](const TensorInfo& info) { return info.name == name; });
+    if (found == tensors_.end()) {
+      fail(ExitCode::kModel, "{}: has no tensor '{}'", base_.path().string(), name);
+    }
+    return *found;
+  }
+
+  const ModelSource& base_;
+  const PeftAdapter& adapter_;
+  ModelConfig config_;
+  int64_t base_vocab_size_ = 0;
+  bool base_has_lm_head_ = false;
+  mutable bool warned_ = false;
+  std::vector<TensorInfo> tensors_;
+};
+
+}  // namespace
+
+std::unique_ptr<ModelSource> merged_source(const ModelSource& base, const PeftAdapter& adapter) {
+  return std::make_unique<MergedSource>(base, adapter);
+}
+
+}  // namespace longspan

@@ -1,0 +1,234 @@
+#include "checkpoints/gguf/gguf_tokenizer.h"
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_set>
+
+#include "checkpoints/gguf/gguf_architecture.h"
+#include "checkpoints/gguf/gguf_pre_tokenizer.h"
+#include "checkpoints/gguf/gguf_sentencepiece.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr const char* kBos = "tokenizer.ggml.bos_token_id";
+constexpr const char* kEos = "tokenizer.ggml.eos_token_id";
+
+/// A list of texts under `key`.
+const Json& texts(const GgufReader& gguf, const char* key) {
+  const Json* list = gguf.value(key);
+  bool right = list && list->is_array();
+  for (size_t i = 0; right && i < list->size(); ++i) right = (*list)[i].is_string();
+  if (!right) fail(ExitCode::kModel, "{}: {} is missing or no list of texts", gguf.place(), key);
+  return *list;
+}
+
+/// token -> id, without those that only fill up the ids. Appended straight into the vector that an
+/// ordered object is: its operator[] looks through all keys, which takes seconds for a vocabulary.
+Json vocabulary(const GgufReader& gguf, const Json& tokens) {
+  Json vocab = Json::object();
+  auto& entries = static_cast<Json::object_t::Container&>(vocab.get_ref<Json::object_t&>());
+  entries.reserve(tokens.size());
+  std::unordered_set<std::string_view> seen;
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    const auto& token = tokens[id].get_ref<const std::string&>();
+    if (!seen.insert(token).second) {
+      fail(ExitCode::kModel, "{}: token '{}' stands twice in the vocabulary", gguf.place(), token);
+    }
+    if (token != fmt::format("[PAD{}]", id)) entries.emplace_back(token, id);
+  }
+  return vocab;
+}
+
+/// tokenizer.ggml.token_type, an entry a token.
+std::vector<GgufTokenType> token_types(const GgufReader& gguf, size_t count) {
+  const Json* types = gguf.value("tokenizer.ggml.token_type");
+  bool right = types && types->is_array() && types->size() == count;
+  std::vector<GgufTokenType> result;
+  for (size_t i = 0; right && i < count; ++i) {
+    const Json& type = (*types)[i];
+    right = type.is_number_integer() && type >= 0 && type <= 100;
+    if (right) result.push_back(static_cast<GgufTokenType>(type.get<int32_t>()));
+  }
+  if (!right) {
+    fail(ExitCode::kModel,
+         "{}: tokenizer.ggml.token_type does not have a type for each of {} "
+         "tokens",
+         gguf.place(), count);
+  }
+  return result;
+}
+
+/// Control tokens, and that for the unknown, are special; user-defined ones are only kept whole.
+Json added_tokens(const Json& tokens, const std::vector<GgufTokenType>& types) {
+  Json added = Json::array();
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    bool special = types[id] == GgufTokenType::kControl || types[id] == GgufTokenType::kUnknown;
+    if (!special && types[id] != GgufTokenType::kUserDefined) continue;
+    added.push_back({{"id", id},
+                     {"content", tokens[id]},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", special}});
+  }
+  return added;
+}
+
+/// The token of the id under `key`; "" when the key is not there.
+std::string token_of(const GgufReader& gguf, const char* key) {
+  if (!gguf.value(key)) return "";
+  const Json& tokens = texts(gguf, "tokenizer.ggml.tokens");
+  int64_t id = gguf.integer(key);
+  if (id < 0 || id >= static_cast<int64_t>(tokens.size())) {
+    fail(ExitCode::kModel, "{}: {} is {}, the vocabulary has {}", gguf.place(), key, id,
+         tokens.size());
+  }
+  return tokens[static_cast<size_t>(id)].get<std::string>();
+}
+
+/// bos before and eos behind the text, or each text of a pair; "" for none.
+Json template_of(const GgufReader& gguf, const std::string& bos, const std::string& eos) {
+  if (bos.empty() && eos.empty()) return nullptr;
+  Json single = Json::array(), pair = Json::array(), tokens = Json::object();
+  for (int type = 0; type < 2; ++type) {
+    auto special = [&](const std::string& token) {
+      Json item = {{"SpecialToken", {{"id", token}, {"type_id", type}}}};
+      if (type == 0) single.push_back(item);
+      pair.push_back(item);
+    };
+    if (!bos.empty()) special(bos);
+    Json sequence = {{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}};
+    if (type == 0) single.push_back(sequence);
+    pair.push_back(sequence);
+    if (!eos.empty()) special(eos);
+  }
+  for (auto [token, key] : {std::pair(bos, kBos), std::pair(eos, kEos)}) {
+    if (token.empty()) continue;
+    tokens[token] = {
+        {"id", token}, {"ids", Json::array({gguf.integer(key)})}, {"tokens", Json::array({token})}};
+  }
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", pair},
+          {"special_tokens", tokens}};
+}
+
+/// What lies around the vocabulary, and the model without it.
+struct Parts {
+  Json normalizer, pre_tokenizer, decoder, model;
+  bool adds_bos = false;
+};
+
+Json bpe_model() {
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", nullptr},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", false},
+          {"byte_fallback", false},
+          {"ignore_merges", false}};
+}
+
+Parts byte_level_parts(const GgufReader& gguf) {
+  std::string pre = gguf.text("tokenizer.ggml.pre", "default");
+  auto known = find_gguf_pre_tokenizer(pre);
+  if (!known) {
+    fail(ExitCode::kModel,
+         "{}: tokenizer.ggml.pre '{}' is not known; expected one of {}; "
+         "convert from the original Hugging Face folder",
+         gguf.place(), pre, gguf_pre_tokenizer_names());
+  }
+  Json decoder = {{"type", "ByteLevel"},
+                  {"add_prefix_space", false},
+                  {"trim_offsets", true},
+                  {"use_regex", true}};
+  Parts parts{known->normalizer, known->pre_tokenizer, decoder, bpe_model(), known->adds_bos};
+  parts.model["ignore_merges"] = known->ignore_merges;
+  parts.model["merges"] = texts(gguf, "tokenizer.ggml.merges");
+  return parts;
+}
+
+Parts sentencepiece_parts(const GgufReader& gguf, const Json& tokens,
+                          const std::vector<GgufTokenType>& types) {
+  const Json* stored = gguf.value("tokenizer.ggml.scores");
+  bool right = stored && stored->is_array() && stored->size() == tokens.size();
+  std::vector<float> scores;
+  for (size_t i = 0; right && i < tokens.size(); ++i) {
+    right = (*stored)[i].is_number();
+    if (right) scores.push_back((*stored)[i].get<float>());
+  }
+  if (!right) {
+    fail(ExitCode::kModel, "{}: tokenizer.ggml.scores does not have a number for each of {} tokens",
+         gguf.place(), tokens.size());
+  }
+  const Json* prefix = gguf.value("tokenizer.ggml.add_space_prefix");
+  bool space_prefix = !prefix || *prefix == true;
+  Parts parts{sentencepiece_normalizer(space_prefix), nullptr, sentencepiece_decoder(space_prefix),
+              bpe_model(), true};
+  std::string unknown = token_of(gguf, "tokenizer.ggml.unknown_token_id");
+  auto bytes = std::count(types.begin(), types.end(), GgufTokenType::kByte);
+  if (!unknown.empty()) parts.model["unk_token"] = unknown;
+  parts.model["fuse_unk"] = true;
+  parts.model["byte_fallback"] = bytes == 256;
+  Json& merges = parts.model["merges"] = Json::array();
+  auto strings = tokens.get<std::vector<std::string>>();
+  for (auto& [left, right_part] : sentencepiece_merges(strings, scores, types, gguf.place())) {
+    merges.push_back(Json::array({std::move(left), std::move(right_part)}));
+  }
+  return parts;
+}
+
+}  // namespace
+
+Json gguf_tokenizer_json(const GgufReader& gguf) {
+  std::string model = gguf.text("tokenizer.ggml.model", "none");
+  if (model == "none" || model == "no_vocab") return nullptr;
+  if (model != "gpt2" && model != "llama") {
+    fail(ExitCode::kModel,
+         "{}: tokenizer model '{}' is not supported; expected gpt2 (byte-level BPE) or llama "
+         "(SentencePiece); convert from the original Hugging Face folder",
+         gguf.place(), model);
+  }
+  const Json& tokens = texts(gguf, "tokenizer.ggml.tokens");
+  std::vector<GgufTokenType> types = token_types(gguf, tokens.size());
+  Parts parts = model == "gpt2" ? byte_level_parts(gguf) : sentencepiece_parts(gguf, tokens, types);
+  auto adds = [&](const char* key, bool otherwise) {
+    const Json* said = gguf.value(key);
+    return said ? *said == true : otherwise;
+  };
+  bool bos = adds("tokenizer.ggml.add_bos_token", parts.adds_bos);
+  bool eos = adds("tokenizer.ggml.add_eos_token", false);
+  parts.model["vocab"] = vocabulary(gguf, tokens);
+  return {{"version", "1.0"},
+          {"truncation", nullptr},
+          {"padding", nullptr},
+          {"added_tokens", added_tokens(tokens, types)},
+          {"normalizer", parts.normalizer},
+          {"pre_tokenizer", parts.pre_tokenizer},
+          {"post_processor",
+           template_of(gguf, bos ? token_of(gguf, kBos) : "", eos ? token_of(gguf, kEos) : "")},
+          {"decoder", parts.decoder},
+          {"model", std::move(parts.model)}};
+}
+
+Json gguf_tokenizer_config_json(const GgufReader& gguf) {
+  const GgufArchitecture* architecture = find_gguf_architecture(gguf.text("general.architecture"));
+  // The class that takes tokenizer.json as it is; GPT2Tokenizer would put its own pre-tokenizer in.
+  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"clean_up_tokenization_spaces", false}};
+  if (architecture) config["model_max_length"] = gguf.integer(architecture->key("context_length"));
+  for (auto [key, ours] : {std::pair(kBos, "bos_token"), std::pair(kEos, "eos_token"),
+                           std::pair("tokenizer.ggml.unknown_token_id", "unk_token"),
+                           std::pair("tokenizer.ggml.padding_token_id", "pad_token")}) {
+    if (std::string token = token_of(gguf, key); !token.empty()) config[ours] = token;
+  }
+  std::string chat_template = gguf.text("tokenizer.chat_template", "");
+  if (!chat_template.empty()) config["chat_template"] = chat_template;
+  return config;
+}
+
+}  // namespace longspan

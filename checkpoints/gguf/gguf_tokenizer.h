@@ -1,0 +1,16 @@
+#pragma once
+
+#include "checkpoints/gguf/gguf.h"
+
+namespace longspan {
+
+/// tokenizer.json of Hugging Face's tokenizers, rebuilt from the keys tokenizer.ggml.*: byte-level
+/// BPE (model "gpt2") with a known pre-tokenizer (see gguf_pre_tokenizer.h), or SentencePiece's BPE
+/// (model "llama") as byte-fallback BPE with the merges that its scores mean. Others throw
+/// Error(kModel). null when the file has no tokenizer.
+Json gguf_tokenizer_json(const GgufReader& gguf);
+
+/// tokenizer_config.json: the special tokens, chat template and model_max_length.
+Json gguf_tokenizer_config_json(const GgufReader& gguf);
+
+}  // namespace longspan

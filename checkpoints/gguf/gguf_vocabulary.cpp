@@ -1,0 +1,272 @@
+#include "checkpoints/gguf/gguf_vocabulary.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "checkpoints/gguf/gguf_pre_tokenizer.h"
+#include "checkpoints/gguf/gguf_sentencepiece.h"
+#include "src/core/log.h"
+
+namespace longspan {
+
+namespace {
+
+using Merges = std::vector<std::pair<std::string, std::string>>;
+
+struct Vocabulary {
+  std::vector<std::string> tokens;
+  std::vector<GgufTokenType> types;
+};
+
+[[noreturn]] void refuse(const std::string& place, const std::string& what) {
+  fail(ExitCode::kModel, "{}: {}; convert to a folder instead (an OUT without .gguf)", place, what);
+}
+
+const Json& member(const Json& json, const char* key, const std::string& place) {
+  auto found = json.find(key);
+  if (found == json.end()) refuse(place, fmt::format("tokenizer.json has no '{}'", key));
+  return *found;
+}
+
+/// All tokens by id: the model's vocabulary with the added tokens over it.
+Vocabulary read_vocabulary(const Json& tokenizer, int64_t vocab_size, const std::string& place) {
+  Vocabulary vocabulary;
+  auto size = static_cast<size_t>(vocab_size);
+  for (size_t id = 0; id < size; ++id) vocabulary.tokens.push_back(fmt::format("[PAD{}]", id));
+  vocabulary.types.assign(size, GgufTokenType::kUnused);
+  auto put = [&](const Json& id, const std::string& token, GgufTokenType type) {
+    if (!id.is_number_integer() || id < 0 || id >= vocab_size) {
+      refuse(place, fmt::format("token '{}' has the id {}, the model has {} embeddings", token,
+                                id.dump(), vocab_size));
+    }
+    vocabulary.tokens[id.get<size_t>()] = token;
+    vocabulary.types[id.get<size_t>()] = type;
+  };
+  const Json& model = member(tokenizer, "model", place);
+  bool byte_fallback = model.value("byte_fallback", false);
+  for (const auto& [token, id] : member(model, "vocab", place).items()) {
+    bool byte = byte_fallback && is_byte_token(token);
+    put(id, token, byte ? GgufTokenType::kByte : GgufTokenType::kNormal);
+  }
+  for (const auto& added : tokenizer.value("added_tokens", Json::array())) {
+    bool special = added.value("special", false);
+    put(member(added, "id", place), added.value("content", ""),
+        special ? GgufTokenType::kControl : GgufTokenType::kUserDefined);
+  }
+  if (model.contains("unk_token") && model["unk_token"].is_string() && byte_fallback) {
+    auto unknown = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(),
+                             model["unk_token"].get<std::string>());
+    if (unknown != vocabulary.tokens.end()) {
+      vocabulary.types[static_cast<size_t>(unknown - vocabulary.tokens.begin())] =
+          GgufTokenType::kUnknown;
+    }
+  }
+  return vocabulary;
+}
+
+/// "a b" or ["a", "b"].
+Merges read_merges(const Json& model, const std::string& place) {
+  Merges merges;
+  for (const auto& merge : member(model, "merges", place)) {
+    if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+      merges.emplace_back(merge[0], merge[1]);
+      continue;
+    }
+    std::string text = merge.is_string() ? merge.get<std::string>() : "";
+    size_t blank = text.find(' ');
+    if (blank == text.npos) refuse(place, fmt::format("merge {} is none", merge.dump()));
+    merges.emplace_back(text.substr(0, blank), text.substr(blank + 1));
+  }
+  return merges;
+}
+
+std::vector<int32_t> as_numbers(const std::vector<GgufTokenType>& types) {
+  std::vector<int32_t> numbers;
+  for (GgufTokenType type : types) numbers.push_back(static_cast<int32_t>(type));
+  return numbers;
+}
+
+void write_byte_level(const Json& tokenizer, const Vocabulary& vocabulary, const std::string& place,
+                      GgufMetadata& metadata) {
+  std::string pre = gguf_pre_tokenizer_name(tokenizer);
+  if (pre.empty()) {
+    refuse(place, fmt::format("llama.cpp has no name that we know for this pre_tokenizer; the "
+                              "known are {}",
+                              gguf_pre_tokenizer_names()));
+  }
+  const Json& normalizer = tokenizer.value("normalizer", Json());
+  if (!normalizer.is_null() && normalizer.value("type", "") != "NFC") {
+    refuse(place, fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
+  }
+  metadata.set("tokenizer.ggml.model", "gpt2");
+  metadata.set("tokenizer.ggml.pre", pre);
+  metadata.set("tokenizer.ggml.tokens", vocabulary.tokens);
+  metadata.set("tokenizer.ggml.token_type", as_numbers(vocabulary.types));
+  std::vector<std::string> merges;
+  for (const auto& [left, right] : read_merges(tokenizer["model"], place)) {
+    merges.push_back(fmt::format("{} {}", left, right));
+  }
+  metadata.set("tokenizer.ggml.merges", merges);
+}
+
+/// Whether SentencePiece's blank comes before the text.
+bool has_space_prefix(const Json& tokenizer, const std::string& place) {
+  const Json& pre = tokenizer.value("pre_tokenizer", Json());
+  const Json& normalizer = tokenizer.value("normalizer", Json());
+  if (pre.is_object() && pre.value("type", "") == "Metaspace") {
+    return pre.value("prepend_scheme", "always") != "never" && pre.value("add_prefix_space", true);
+  }
+  for (bool prefix : {false, true}) {
+    if (normalizer == sentencepiece_normalizer(prefix)) return prefix;
+  }
+  refuse(place, fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
+}
+
+void write_sentencepiece(const Json& tokenizer, Vocabulary vocabulary, const std::string& place,
+                         GgufMetadata& metadata) {
+  std::unordered_map<std::string, size_t> normal;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    if (vocabulary.types[id] == GgufTokenType::kNormal) normal.emplace(vocabulary.tokens[id], id);
+  }
+  Merges merges = read_merges(tokenizer["model"], place);
+  // Added tokens are found before merging begins.
+  std::erase_if(merges, [&](const auto& merge) {
+    return !normal.contains(merge.first) || !normal.contains(merge.second) ||
+           !normal.contains(merge.first + merge.second);
+  });
+  std::vector<float> scores = sentencepiece_scores(normal, vocabulary.tokens.size(), merges, place);
+  for (size_t id = 0; id < scores.size(); ++id) {
+    if (vocabulary.types[id] == GgufTokenType::kUserDefined ||
+        vocabulary.types[id] == GgufTokenType::kControl) {
+      scores[id] = -1000;  // as llama.cpp's converter
+    }
+  }
+  metadata.set("tokenizer.ggml.model", "llama");
+  metadata.set("tokenizer.ggml.pre", "default");
+  metadata.set("tokenizer.ggml.tokens", vocabulary.tokens);
+  metadata.set("tokenizer.ggml.scores", scores);
+  metadata.set("tokenizer.ggml.token_type", as_numbers(vocabulary.types));
+  metadata.set("tokenizer.ggml.add_space_prefix", has_space_prefix(tokenizer, place));
+}
+
+/// tokenizer_config.json, or an empty map; its chat_template may lie in a file of its own.
+Json tokenizer_config_of(const ModelSource& source) {
+  Json config = source.side_json("tokenizer_config.json");
+  if (!config.is_object()) config = Json::object();
+  for (const auto& [name, content] : source.side_files()) {
+    if (name == "chat_template.jinja") config["chat_template"] = content;
+  }
+  return config;
+}
+
+/// The post_processor's TemplateProcessing, or null.
+Json template_of(const Json& processor) {
+  if (!processor.is_object()) return nullptr;
+  if (processor.value("type", "") == "TemplateProcessing") return processor;
+  for (const auto& inner : processor.value("processors", Json::array())) {
+    if (Json found = template_of(inner); !found.is_null()) return found;
+  }
+  return nullptr;
+}
+
+/// Whether a text gets a special token in front (or behind).
+bool adds_token(const Json& tokenizer, const Json& config, bool in_front) {
+  Json made = template_of(tokenizer.value("post_processor", Json()));
+  if (made.is_object() && made.contains("single") && !made["single"].empty()) {
+    const Json& edge = in_front ? made["single"].front() : made["single"].back();
+    return edge.contains("SpecialToken");
+  }
+  const char* key = in_front ? "add_bos_token" : "add_eos_token";
+  return config.contains(key) && config[key] == true;
+}
+
+/// The id of a special token: as tokenizer_config.json names it, else as config.json does.
+std::optional<int64_t> special_token(const Json& config, const char* key,
+                                     const Vocabulary& vocabulary,
+                                     std::optional<int64_t> otherwise) {
+  Json named = config.value(key, Json());
+  if (named.is_object()) named = named.value("content", Json());
+  if (named.is_string()) {
+    auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), named);
+    if (found != vocabulary.tokens.end()) return found - vocabulary.tokens.begin();
+  }
+  return otherwise;
+}
+
+void write_special_tokens(const Json& tokenizer, const Json& tokenizer_config,
+                          const ModelConfig& config, const Vocabulary& vocabulary,
+                          GgufMetadata& metadata) {
+  auto set = [&](const char* name, std::optional<int64_t> id) {
+    if (id && *id >= 0 && *id < config.vocab_size) {
+      metadata.set(fmt::format("tokenizer.ggml.{}", name), static_cast<uint32_t>(*id));
+    }
+  };
+  auto special = [&](const char* key, std::optional<int64_t> otherwise) {
+    return special_token(tokenizer_config, key, vocabulary, otherwise);
+  };
+  std::optional<int64_t> eos;
+  if (!config.eos_token_ids.empty()) eos = config.eos_token_ids[0];
+  eos = special("eos_token", eos);
+  set("bos_token_id", special("bos_token", config.bos_token_id));
+  set("eos_token_id", eos);
+  // The names by which llama.cpp itself looks for the end of a turn.
+  for (const char* name : {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"}) {
+    auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), name);
+    if (found == vocabulary.tokens.end()) continue;
+    int64_t id = found - vocabulary.tokens.begin();
+    if (id != eos) set("eot_token_id", id);
+    break;
+  }
+  set("unknown_token_id", special("unk_token", std::nullopt));
+  set("padding_token_id", special("pad_token", config.pad_token_id));
+  metadata.set("tokenizer.ggml.add_bos_token", adds_token(tokenizer, tokenizer_config, true));
+  metadata.set("tokenizer.ggml.add_eos_token", adds_token(tokenizer, tokenizer_config, false));
+  Json chat_template = tokenizer_config.value("chat_template", Json());
+  if (chat_template.is_array()) {  // several by name
+    Json named = std::move(chat_template);
+    chat_template = nullptr;
+    for (const auto& one : named) {
+      if (one.value("name", "") == "default") chat_template = one.value("template", Json());
+    }
+  }
+  if (chat_template.is_string()) {
+    metadata.set("tokenizer.chat_template", chat_template.get<std::string>());
+  }
+}
+
+void write_vocabulary(const ModelSource& source, const Json& tokenizer, const ModelConfig& config,
+                      GgufMetadata& metadata) {
+  std::string place = source.path().string();
+  const Json& model = member(tokenizer, "model", place);
+  if (model.value("type", "") != "BPE") {
+    refuse(place, fmt::format("a tokenizer of type {} is not supported, only BPE",
+                              model.value("type", Json()).dump()));
+  }
+  Vocabulary vocabulary = read_vocabulary(tokenizer, config.vocab_size, place);
+  if (model.value("byte_fallback", false)) {
+    write_sentencepiece(tokenizer, vocabulary, place, metadata);
+  } else {
+    write_byte_level(tokenizer, vocabulary, place, metadata);
+  }
+  write_special_tokens(tokenizer, tokenizer_config_of(source), config, vocabulary, metadata);
+}
+
+}  // namespace
+
+void write_gguf_vocabulary(const ModelSource& source, const ModelConfig& config,
+                           GgufMetadata& metadata) {
+  Json tokenizer = source.tokenizer_json();
+  if (!tokenizer.is_object()) {
+    log_warning(fmt::format("{}: has no tokenizer.json; the GGUF will have no vocabulary",
+                            source.path().string()));
+    metadata.set("tokenizer.ggml.model", "none");
+    return;
+  }
+  try {
+    write_vocabulary(source, tokenizer, config, metadata);
+  } catch (const Json::exception& e) {
+    refuse(source.path().string(), fmt::format("tokenizer.json is malformed: {}", e.what()));
+  }
+}
+
+}  // namespace longspan

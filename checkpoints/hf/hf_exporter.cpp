@@ -1,0 +1,254 @@
+#include "checkpoints/hf/hf_exporter.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "checkpoints/dtype.h"
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_importer.h"
+#include "checkpoints/hf/special_tokens.h"
+#include "checkpoints/safetensors_writer.h"
+#include "checkpoints/tensor_names.h"
+#include "checkpoints/write_progress.h"
+#include "src/core/atomic_file.h"
+#include "src/core/disk_space.h"
+#include "src/core/resumable_folder.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The tensors of each shard, in the source's order, with the bytes they will take.
+std::vector<std::vector<TensorInfo>> plan_shards(const ModelSource& source,
+                                                 const ModelConfig& config,
+                                                 const ExportOptions& options) {
+  std::vector<std::vector<TensorInfo>> shards(1);
+  int64_t filled = 0;
+  for (auto info : source.tensors()) {
+    if (info.name == kLmHead && config.tie_word_embeddings) continue;
+    if (info.name.ends_with("rotary_emb.inv_freq")) continue;
+    info.bytes = static_cast<int64_t>(c10::elementSize(options.dtype));
+    for (int64_t size : info.shape) info.bytes *= size;
+    info.dtype = safetensors_dtype(options.dtype);
+    if (filled > 0 && filled + info.bytes > options.shard_bytes) {
+      shards.emplace_back();
+      filled = 0;
+    }
+    filled += info.bytes;
+    shards.back().push_back(std::move(info));
+  }
+  return shards;
+}
+
+std::string shard_name(size_t index, size_t count) {
+  if (count == 1) return "model.safetensors";
+  return fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, count);
+}
+
+void write_shard(const fs::path& path, const std::vector<TensorInfo>& infos,
+                 const ModelSource& source, at::ScalarType dtype) {
+  SafetensorsWriter writer(path, infos);
+  for (const auto& info : infos) {
+    at::Tensor stored = source.tensor(info.name);
+    check_finite(stored, info.name, source.path().string());
+    at::Tensor written = stored.to(dtype);
+    if (dtype == at::kHalf) {
+      check_finite(written, info.name, fmt::format("{} as float16", source.path().string()));
+    }
+    writer.add(written);
+  }
+  writer.commit();
+}
+
+void write_index(const fs::path& path, const std::vector<std::vector<TensorInfo>>& shards) {
+  Json weight_map = Json::object();
+  int64_t total_size = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    for (const auto& info : shards[i]) {
+      weight_map[info.name] = shard_name(i, shards.size());
+      total_size += info.bytes;
+    }
+  }
+  write_json_file(path, {{"metadata", {{"total_size", total_size}}}, {"weight_map", weight_map}});
+}
+
+/// transformers' own: what of config.json concerns generation.
+Json generation_config(const ModelConfig& config) {
+  Json json = {{"_from_model_config", true}};
+  write_special_tokens(json, config);
+  return json;
+}
+
+/// A max_length that was the whole context (LLaMA 2's is) is the whole context again.
+void extend_max_length(Json& generation, const ModelConfig& config) {
+  Json before = config.source.value("max_position_embeddings", Json());
+  if (before.is_number() && generation.value("max_length", Json()) == before) {
+    generation["max_length"] = config.max_position_embeddings;
+  }
+}
+
+void write_side_files(const fs::path& folder, const ModelSource& source,
+                      const ModelConfig& config) {
+  constexpr const char* kGeneration = "generation_config.json";
+  write_json_file(folder / kGeneration, generation_config(config));
+  for (auto& [name, content] : source.side_files()) {
+    std::string place = (source.path() / name).string();
+    if (name == "tokenizer_config.json" || name == kGeneration) {
+      Json json = parse_json(content, place, ExitCode::kModel);
+      if (!json.is_object()) fail(ExitCode::kModel, "{}: is no map", place);
+      if (name == kGeneration) {
+        extend_max_length(json, config);
+      } else {
+        json["model_max_length"] = config.max_position_embeddings;
+      }
+      write_json_file(folder / name, json);
+      continue;
+    }
+    AtomicFile file(folder / name);
+    file.write(content);
+    file.commit();
+  }
+}
+
+int64_t bytes_of(const std::vector<TensorInfo>& shard) {
+  int64_t bytes = 0;
+  for (const auto& info : shard) bytes += info.bytes;
+  return bytes;
+}
+
+/// Whether `path` is the shard that was planned; AtomicFile gave it its name when it was whole.
+bool is_written(const fs::path& path, const std::vector<TensorInfo>& planned) {
+  if (!fs::exists(path)) return false;
+  try {
+    SafetensorsReader reader(path);
+    return std::equal(planned.begin(), planned.end(), reader.tensors().begin(),
+                      reader.tensors().end(), [](const TensorInfo& a, const TensorInfo& b) {
+                        return a.name == b.name && a.dtype == b.dtype && a.shape == b.shape;
+                      });
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void write_shards(const fs::path& folder, const std::vector<std::vector<TensorInfo>>& shards,
+                  const ModelSource& source, at::ScalarType dtype) {
+  std::vector<size_t> missing;
+  int64_t bytes = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (is_written(folder / shard_name(i, shards.size()), shards[i])) continue;
+    missing.push_back(i);
+    bytes += bytes_of(shards[i]);
+  }
+  constexpr int64_t kTokenizerAndHeaders = int64_t{32} << 20;
+  require_disk_space(folder, bytes + kTokenizerAndHeaders);
+  WriteProgress progress(bytes);
+  for (size_t i : missing) {
+    write_shard(folder / shard_name(i, shards.size()), shards[i], source, dtype);
+    progress.written(bytes_of(shards[i]));
+    if (shards.size() > 1) progress.log(fmt::format("shard {} of {}", i + 1, shards.size()));
+  }
+}
+
+/// Whether models on the hub have a file of that name.
+bool is_of_a_model(const fs::directory_entry& entry) {
+  constexpr std::string_view kEndings[] = {".json", ".safetensors", ".bin", ".model", ".jinja"};
+  constexpr std::string_view kNames[] = {"README.md",  "LICENSE",   "LICENSE.txt",
+                                         "merges.txt", "vocab.txt", ".gitattributes"};
+  const std::string name = entry.path().filename().string();
+  const bool named = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  const bool ended = std::any_of(std::begin(kEndings), std::end(kEndings),
+                                 [&](std::string_view ending) { return name.ends_with(ending); });
+  return entry.is_regular_file() && name != "adapter_config.json" && (named || ended);
+}
+
+}  // namespace
+
+void export_hf(const ModelSource& source, const ModelConfig& config, const fs::path& folder,
+               const ExportOptions& options) {
+  require_fitting_tensors(source, config);
+  auto shards = plan_shards(source, config, options);
+  Json config_json = write_hf_config(config, options.dtype);
+  ResumableFolder out(folder, {{"source", source.stamps()},
+                               {"made_from", options.made_from},
+                               {"config", config_json},
+                               {"shard_bytes", options.shard_bytes}});
+  write_shards(out.path(), shards, source, options.dtype);
+  if (shards.size() > 1) write_index(out.path() / "model.safetensors.index.json", shards);
+  write_json_file(out.path() / "config.json", config_json);
+  write_side_files(out.path(), source, config);
+  if (options.before_appearing) {
+    try {
+      options.before_appearing(out.path());
+    } catch (...) {
+      out.discard();
+      throw;
+    }
+  }
+  out.commit();
+}
+
+void require_replaceable(const fs::path& folder, bool force) {
+  const fs::file_status status = fs::symlink_status(folder);
+  if (!fs::exists(status)) return;
+  if (fs::is_symlink(status) && !fs::exists(folder)) {
+    fail(ExitCode::kUsage, "{}: is a link to nothing; remove it or give another folder",
+         folder.string());
+  }
+  if (!force) {
+    fail(ExitCode::kUsage, "{}: exists; --force replaces it", folder.string());
+  }
+  std::string other = fs::is_directory(folder) ? "" : "a file";
+  if (other.empty()) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (!is_of_a_model(entry)) other = entry.path().filename().string();
+    }
+    if (!fs::is_empty(folder) && !fs::exists(folder / "config.json")) other = "no config.json";
+  }
+  if (!other.empty()) {
+    fail(ExitCode::kUsage,
+         "{}: holds something other than a model ({}) and is not replaced; give another folder",
+         folder.string(), other);
+  }
+}
+
+void require_apart(const fs::path& in, const fs::path& out) {
+  std::error_code unknown;
+  const fs::path place = fs::canonical(out, unknown);
+  if (unknown) return;  // it is not there yet
+  fs::path above = fs::weakly_canonical(in, unknown);
+  for (; above != place; above = above.parent_path()) {
+    if (above == above.parent_path()) return;
+  }
+  fail(ExitCode::kUsage, "{}: is or holds {}, which would be lost; give another folder",
+       out.string(), in.string());
+}
+
+int64_t parse_shard_size(std::string_view text, std::string_view option) {
+  struct Unit {
+    std::string_view name;
+    int64_t bytes;
+  };
+  constexpr Unit kUnits[] = {{"", 1},
+                             {"B", 1},
+                             {"KB", 1000},
+                             {"MB", 1000 * 1000},
+                             {"GB", 1'000'000'000},
+                             {"KiB", 1 << 10},
+                             {"MiB", 1 << 20},
+                             {"GiB", 1 << 30}};
+  double value = 0;
+  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string_view suffix(end, static_cast<size_t>(text.data() + text.size() - end));
+  for (const auto& unit : kUnits) {
+    double bytes = value * static_cast<double>(unit.bytes);
+    if (status == std::errc() && suffix == unit.name && bytes >= 1 && bytes < 9e15) {
+      return static_cast<int64_t>(bytes);
+    }
+  }
+  fail(ExitCode::kUsage, "{}: '{}' is no size; give bytes or a number with MB, GB, MiB or GiB",
+       option, text);
+}
+
+}  // namespace longspan

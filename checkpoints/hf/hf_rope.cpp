@@ -1,0 +1,181 @@
+#include "checkpoints/hf/hf_rope.h"
+
+#include "src/core/text.h"
+#include "src/model/family.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr const char* kOriginal = "original_max_position_embeddings";
+constexpr const char* kPartialRotaryFactor = "partial_rotary_factor";
+constexpr const char* kFullAttention = "full_attention";
+constexpr const char* kSlidingAttention = "sliding_attention";
+
+struct Rope {
+  std::shared_ptr<const RopeScaling> scaling;
+  double theta;
+};
+
+bool present(const Json& map, const char* key) {
+  auto found = map.find(key);
+  return found != map.end() && !found->is_null();
+}
+
+/// One map of RoPE keys, or null. `theta` is what holds when the map has none.
+Rope read_rope(Json map, const std::string& place, double theta, const ModelConfig& config,
+               Diagnostics& diagnostics) {
+  if (map.is_object() && present(config.source, kOriginal)) {
+    // As in transformers it goes before the map's own. Phi-3's configs have it, and ours for
+    // llama.cpp's converter.
+    Json completed = complete_rope_parameters(map, config.max_position_embeddings);
+    if (completed.contains(kOriginal)) map[kOriginal] = config.source[kOriginal];
+  }
+  map = complete_rope_parameters(std::move(map), config.max_position_embeddings);
+  Rope rope{nullptr, theta};
+  double part = config.decoder.partial_rotary_factor;
+  Fields fields(map, diagnostics, place);
+  rope.scaling = read_rope_scaling(fields, &rope.theta, &part);
+  if (part != config.decoder.partial_rotary_factor) {
+    fields.error(kPartialRotaryFactor,
+                 fmt::format("{} is not supported in a {} model; expected {}", part,
+                             config.model_type, config.decoder.partial_rotary_factor));
+  }
+  return rope;
+}
+
+/// rope_parameters of the layers with full attention; of all layers in families without a local
+/// RoPE.
+Json global_parameters(const ModelConfig& config, Diagnostics& diagnostics) {
+  Json map = config.source.value("rope_parameters", Json());
+  if (!map.is_object()) return map;
+  bool by_layer_type = map.contains(kFullAttention) || map.contains(kSlidingAttention);
+  if (by_layer_type != config.decoder.local_rope.has_value()) {
+    diagnostics.error(
+        "rope_parameters",
+        fmt::format("{}; a {} model has {}",
+                    by_layer_type ? "is given by layer type" : "is one map", config.model_type,
+                    by_layer_type ? "one RoPE for all layers"
+                                  : "one for full_attention and one for "
+                                    "sliding_attention"));
+  }
+  return by_layer_type ? map.value(kFullAttention, Json()) : map;
+}
+
+void read_local_rope(ModelConfig& config, Diagnostics& diagnostics) {
+  LocalRope& local = *config.decoder.local_rope;
+  Json map = config.source.value("rope_parameters", Json());
+  if (map.is_object()) map = map.value(kSlidingAttention, Json());
+  Rope rope = read_rope(map, fmt::format("rope_parameters.{}", kSlidingAttention), local.rope_theta,
+                        config, diagnostics);
+  local = {rope.theta, rope.scaling};
+}
+
+/// Phi-3 knows LongRoPE only: the same frequencies as its factors, alike for all lengths.
+Json as_longrope(const ModelConfig& config) {
+  const RopeScaling& scaling = *config.rope_scaling;
+  require_statable_rope(config.model_type, scaling);
+  RopeGeometry geometry = config.rope_geometry();
+  RopeFrequencies scaled = scaling.frequencies(geometry, config.max_position_embeddings);
+  std::vector<double> divisors = unscaled_inv_freq(geometry);
+  for (size_t i = 0; i < divisors.size(); ++i) divisors[i] /= scaled.inv_freq[i];
+  return {{"rope_theta", geometry.rope_theta},
+          {"rope_type", "longrope"},
+          {"factor", scaling.factor()},
+          {"short_factor", divisors},
+          {"long_factor", divisors},
+          {"attention_factor", scaled.attention_factor},
+          {kOriginal, geometry.max_position_embeddings}};
+}
+
+Json global_entry(const ModelConfig& config) {
+  Json entry = config.rope_scaling->config_entry(config.rope_geometry());
+  bool stated = entry["rope_type"] == "default" || entry["rope_type"] == "longrope";
+  if (family_of(config.model_type).only_longrope && !stated) entry = as_longrope(config);
+  if (config.decoder.partial_rotary_factor != 1) {
+    entry[kPartialRotaryFactor] = config.decoder.partial_rotary_factor;
+  }
+  return entry;
+}
+
+/// Whether transformers 4's Phi3Config computes the other keys of `entry` from the lengths that
+/// stand beside rope_scaling. In rope_scaling it takes three keys and refuses any other.
+bool follows_from_lengths(const Json& entry, const ModelConfig& config) {
+  return family_of(config.model_type).only_longrope && !entry.contains("attention_factor") &&
+         entry["factor"] ==
+             static_cast<double>(config.max_position_embeddings) / entry[kOriginal].get<double>();
+}
+
+}  // namespace
+
+void require_statable_rope(std::string_view model_type, const RopeScaling& scaling) {
+  if (!family_of(model_type).only_longrope || scaling.rope_type() != "dynamic") return;
+  auto statable = rope_types();
+  std::erase(statable, "dynamic");
+  fail(ExitCode::kModel,
+       "rope_type 'dynamic' changes with the length, which no config.json of a {} model can state "
+       "(transformers reads longrope alone there; others are written as its factors); expected one "
+       "of {}",
+       model_type, join(statable, ", "));
+}
+
+void read_hf_rope(ModelConfig& config, Diagnostics& diagnostics) {
+  Fields root(config.source, diagnostics);
+  double theta = config.rope_theta;  // the family's
+  root.optional("rope_theta", theta);
+  bool modern = present(config.source, "rope_parameters");
+  Json map =
+      modern ? global_parameters(config, diagnostics) : config.source.value("rope_scaling", Json());
+  Rope rope =
+      read_rope(map, modern ? "rope_parameters" : "rope_scaling", theta, config, diagnostics);
+  config.rope_scaling = rope.scaling;
+  config.rope_theta = rope.theta;
+  if (config.decoder.local_rope) read_local_rope(config, diagnostics);
+  if (!modern || !diagnostics.empty()) return;
+
+  // What the older style says as well must be the same.
+  Rope other{rope.scaling, rope.theta};
+  if (present(config.source, "rope_scaling")) {
+    other =
+        read_rope(config.source["rope_scaling"], "rope_scaling", rope.theta, config, diagnostics);
+  }
+  root.optional("rope_theta", other.theta);
+  if (!diagnostics.empty()) return;
+  RopeGeometry geometry = config.rope_geometry();
+  Json ours = rope.scaling->config_entry(geometry);
+  geometry.rope_theta = other.theta;
+  Json theirs = other.scaling->config_entry(geometry);
+  if (ours != theirs) {
+    diagnostics.error("rope_parameters", fmt::format("{} contradicts rope_theta and rope_scaling, "
+                                                     "which say {}; remove one",
+                                                     ours.dump(), theirs.dump()));
+  }
+}
+
+void write_hf_rope(Json& json, const ModelConfig& config) {
+  for (const char* key : {"rope_scaling", "rope_parameters"}) json.erase(key);
+  // Phi-3 has it with or without scaling.
+  if (!family_of(config.model_type).only_longrope) json.erase(kOriginal);
+  Json entry = global_entry(config);
+  // llama.cpp's converter looks for them here.
+  for (const char* key : {kOriginal, kPartialRotaryFactor}) {
+    if (entry.contains(key)) json[key] = entry[key];
+  }
+  json["rope_theta"] = entry["rope_theta"];
+  json["rope_parameters"] = entry;
+  if (const auto& local = config.decoder.local_rope) {
+    Json sliding = local->rope_scaling->config_entry(config.local_rope_geometry());
+    json["rope_local_base_freq"] = sliding["rope_theta"];
+    json["rope_parameters"] = {{kFullAttention, entry}, {kSlidingAttention, sliding}};
+  }
+  if (entry["rope_type"] == "default") return;
+  entry.erase("rope_theta");
+  if (follows_from_lengths(entry, config)) {
+    entry = {{"type", entry["rope_type"]},
+             {"short_factor", entry["short_factor"]},
+             {"long_factor", entry["long_factor"]}};
+  }
+  json["rope_scaling"] = std::move(entry);
+}
+
+}  // namespace longspan

@@ -1,0 +1,73 @@
+#include "checkpoints/hf/hf_tokenizer.h"
+
+#include "checkpoints/sentencepiece/sentencepiece_tokenizer.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
+                                           "tokenizer_config.json",
+                                           "special_tokens_map.json",
+                                           "added_tokens.json",
+                                           "vocab.json",
+                                           "merges.txt",
+                                           "tokenizer.model",
+                                           "chat_template.jinja"};
+
+Json read_if_there(const fs::path& path) {
+  return fs::exists(path) ? read_json_file(path, ExitCode::kModel) : Json();
+}
+
+bool has_llama_model(const fs::path& folder) {
+  Json config = read_if_there(folder / "config.json");
+  return config.is_object() && config.value("model_type", Json()) == "llama";
+}
+
+bool has_byte_fallback(const Json& tokenizer_json) {
+  static const Json::json_pointer kByteFallback("/model/byte_fallback");
+  return tokenizer_json.contains(kByteFallback) && tokenizer_json[kByteFallback] == true;
+}
+
+}  // namespace
+
+Json hf_tokenizer_json(const fs::path& folder) {
+  Json config = read_if_there(folder / "tokenizer_config.json");
+  if (fs::path path = folder / "tokenizer.json"; fs::exists(path)) {
+    Json json = read_json_file(path, ExitCode::kModel);
+    if (is_llama_tokenizer(config) && has_byte_fallback(json) && has_llama_model(folder)) {
+      apply_llama_tokenizer(config, json);
+    }
+    return json;
+  }
+  fs::path path = folder / "tokenizer.model";
+  if (!fs::exists(path)) return nullptr;
+  TokenizerSideFiles files{config, read_if_there(folder / "special_tokens_map.json"),
+                           read_if_there(folder / "added_tokens.json")};
+  SentencePieceModel model =
+      read_sentencepiece_model(read_file(path, ExitCode::kModel), path.string());
+  try {
+    return sentencepiece_tokenizer_json(model, files, path.string());
+  } catch (const Json::exception& e) {
+    fail(ExitCode::kModel, "{}: a file beside it is malformed: {}", path.string(), e.what());
+  }
+}
+
+bool has_hf_tokenizer(const fs::path& folder) {
+  return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
+}
+
+std::vector<std::pair<std::string, std::string>> hf_tokenizer_files(const fs::path& folder) {
+  std::vector<std::pair<std::string, std::string>> files;
+  for (const char* name : kTokenizerFiles) {
+    if (fs::exists(folder / name)) {
+      files.emplace_back(name, read_file(folder / name, ExitCode::kModel));
+    }
+  }
+  return files;
+}
+
+}  // namespace longspan

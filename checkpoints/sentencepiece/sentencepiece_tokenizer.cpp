@@ -1,0 +1,279 @@
+#include "checkpoints/sentencepiece/sentencepiece_tokenizer.h"
+
+#include <map>
+#include <optional>
+#include <set>
+
+#include "src/core/error.h"
+
+namespace longspan {
+
+namespace {
+
+void refuse_unsupported(const SentencePieceModel& model, const std::string& place) {
+  auto refuse = [&](const char* what) {
+    fail(ExitCode::kModel,
+         "{}: is a SentencePiece model {}, which is not supported; expected BPE with byte fallback "
+         "that takes its text as it is, as of LLaMA 2 and Mistral",
+         place, what);
+  };
+  if (model.algorithm != SentencePieceModel::Algorithm::kBpe) refuse("other than BPE");
+  if (!model.byte_fallback) refuse("without byte fallback");
+  if (model.has_character_map) refuse("that replaces characters by a table");
+  if (model.remove_extra_whitespaces) refuse("that leaves out spaces");
+  if (!model.escape_whitespaces) refuse("without a sign for the space");
+  if (model.treat_whitespace_as_suffix) refuse("with the space behind the word");
+  for (auto type : model.types) {
+    if (type == GgufTokenType::kUnused) refuse("with pieces of the type UNUSED");
+  }
+}
+
+bool flag(const Json& map, const char* key, bool otherwise) {
+  Json value = map.is_object() ? map.value(key, Json()) : Json();
+  return value.is_boolean() ? value.get<bool>() : otherwise;
+}
+
+/// "</s>" of "</s>" or {"content": "</s>", ...}.
+std::string content_of(const Json& token) {
+  if (token.is_string()) return token.get<std::string>();
+  return token.is_object() ? token.value("content", "") : "";
+}
+
+/// The pieces and the tokens that are looked for before cutting, as the side files change them.
+class PieceVocabulary {
+ public:
+  PieceVocabulary(const SentencePieceModel& model, const TokenizerSideFiles& files,
+                  std::string place)
+      : pieces_(model.pieces),
+        keeps_normalized_(is_llama_tokenizer(files.tokenizer_config)),
+        place_(std::move(place)) {
+    for (size_t id = 0; id < pieces_.size(); ++id) ids_.emplace(pieces_[id], id);
+    for (size_t id = 0; id < pieces_.size(); ++id) {
+      bool special =
+          model.types[id] == GgufTokenType::kControl || model.types[id] == GgufTokenType::kUnknown;
+      if (special || model.types[id] == GgufTokenType::kUserDefined) {
+        add(static_cast<int64_t>(id), pieces_[id], special);
+      }
+    }
+    Json special_tokens =
+        files.tokenizer_config.is_object() ? files.tokenizer_config : Json::object();
+    if (Json listed = special_tokens.value("added_tokens_decoder", Json()); listed.is_object()) {
+      for (const auto& [id, token] : listed.items()) add_listed(id, token);
+    } else {
+      if (files.special_tokens_map.is_object()) special_tokens.update(files.special_tokens_map);
+      add_by_content(files.added_tokens);
+    }
+    mark_special(special_tokens);
+  }
+
+  const std::vector<std::string>& pieces() const { return pieces_; }
+  std::optional<int64_t> id_of(const std::string& content) const {
+    auto found = ids_.find(content);
+    if (found == ids_.end()) return std::nullopt;
+    return found->second;
+  }
+  Json added_tokens() const {
+    Json list = Json::array();
+    for (const auto& [id, token] : added_) list.push_back(token);
+    return list;
+  }
+
+ private:
+  Json& add(int64_t id, const std::string& content, bool special) {
+    return added_[id] = {{"id", id},          {"content", content}, {"single_word", false},
+                         {"lstrip", false},   {"rstrip", false},    {"normalized", false},
+                         {"special", special}};
+  }
+
+  /// An entry of added_tokens_decoder. One of a piece's id takes the piece's place.
+  void add_listed(const std::string& id_text, const Json& token) {
+    std::string content = content_of(token);
+    if (id_text.empty() || id_text.size() > 9 ||
+        id_text.find_first_not_of("0123456789") != std::string::npos || content.empty() ||
+        !token.is_object()) {
+      fail(ExitCode::kModel, "{}: added_tokens_decoder: {}: {} is no token", place_, id_text,
+           token.dump());
+    }
+    int64_t id = std::stoll(id_text);
+    auto known = id_of(content);
+    if (known && *known != id) contradiction(content, id, *known);
+    if (!known && id < static_cast<int64_t>(pieces_.size())) {
+      ids_.erase(pieces_[static_cast<size_t>(id)]);
+      pieces_[static_cast<size_t>(id)] = content;
+    }
+    ids_[content] = id;
+    bool special = flag(token, "special", false);
+    Json& added = add(id, content, special);
+    for (const char* key : {"single_word", "lstrip", "rstrip"})
+      added[key] = flag(token, key, false);
+    if (keeps_normalized_) added["normalized"] = flag(token, "normalized", !special);
+  }
+
+  /// added_tokens.json: content -> id.
+  void add_by_content(const Json& tokens) {
+    if (!tokens.is_object()) return;
+    for (const auto& [content, id_json] : tokens.items()) {
+      if (!id_json.is_number_integer() || id_json < 0 || content.empty()) {
+        fail(ExitCode::kModel, "{}: added_tokens.json: '{}': {} is no id", place_, content,
+             id_json.dump());
+      }
+      auto id = id_json.get<int64_t>();
+      auto known = id_of(content);
+      if (known ? *known != id : id < static_cast<int64_t>(pieces_.size())) {
+        contradiction(content, id, known.value_or(id));
+      }
+      ids_[content] = id;
+      add(id, content, false)["normalized"] = keeps_normalized_;
+    }
+  }
+
+  /// The tokens that the maps name by their use; those that are none yet get the next ids.
+  void mark_special(const Json& maps) {
+    Json named = Json::array();
+    for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                            "cls_token", "mask_token"}) {
+      named.push_back(maps.value(key, Json()));
+    }
+    for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+      Json list = maps.value(key, Json());
+      if (list.is_array() || list.is_object()) named.insert(named.end(), list.begin(), list.end());
+    }
+    for (const auto& token : named) {
+      std::string content = content_of(token);
+      if (content.empty()) continue;
+      auto id = id_of(content);
+      if (!id) {
+        id = std::max<int64_t>(static_cast<int64_t>(pieces_.size()),
+                               added_.empty() ? 0 : added_.rbegin()->first + 1);
+        ids_[content] = *id;
+      }
+      if (auto known = added_.find(*id); known != added_.end()) {
+        known->second["special"] = true;
+        known->second["normalized"] = false;
+        continue;
+      }
+      Json& added = add(*id, content, true);
+      for (const char* key : {"single_word", "lstrip", "rstrip"}) {
+        added[key] = flag(token, key, false);
+      }
+    }
+  }
+
+  [[noreturn]] void contradiction(const std::string& content, int64_t id, int64_t known) const {
+    fail(ExitCode::kModel,
+         "{}: the added token '{}' has the id {}, but the id {} is taken or the token is there "
+         "already",
+         place_, content, id, known);
+  }
+
+  std::vector<std::string> pieces_;
+  std::map<std::string, int64_t> ids_;  // of pieces and added tokens
+  std::map<int64_t, Json> added_;
+  bool keeps_normalized_;
+  std::string place_;
+};
+
+/// bos before and eos behind a text, where `add_bos_token` and `add_eos_token` want it.
+Json post_processor(const SentencePieceModel& model, const TokenizerSideFiles& files,
+                    const PieceVocabulary& vocabulary) {
+  Json single = Json::array(), pair = Json::array(), tokens = Json::object();
+  auto special = [&](const char* key, const std::string& otherwise) {
+    std::string content;
+    for (const Json* map : {&files.tokenizer_config, &files.special_tokens_map}) {
+      if (content.empty() && map->is_object()) content = content_of(map->value(key, Json()));
+    }
+    return content.empty() ? otherwise : content;
+  };
+  auto put = [&](const std::string& content, int type) {
+    auto id = vocabulary.id_of(content);
+    if (!id) return;
+    Json item = {{"SpecialToken", {{"id", content}, {"type_id", type}}}};
+    if (type == 0) single.push_back(item);
+    pair.push_back(item);
+    tokens[content] = {
+        {"id", content}, {"ids", Json::array({*id})}, {"tokens", Json::array({content})}};
+  };
+  bool add_bos = flag(files.tokenizer_config, "add_bos_token", true);
+  bool add_eos = flag(files.tokenizer_config, "add_eos_token", false);
+  for (int type = 0; type < 2; ++type) {
+    if (add_bos) put(special("bos_token", model.bos_piece), type);
+    Json sequence = {{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}};
+    if (type == 0) single.push_back(sequence);
+    pair.push_back(sequence);
+    if (add_eos) put(special("eos_token", model.eos_piece), type);
+  }
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", pair},
+          {"special_tokens", tokens}};
+}
+
+Json bpe_model(const SentencePieceModel& model, const PieceVocabulary& vocabulary,
+               const std::string& place) {
+  Json ids = Json::object();
+  // Not by its operator[], which looks through all keys.
+  auto& entries = static_cast<Json::object_t::Container&>(ids.get_ref<Json::object_t&>());
+  entries.reserve(vocabulary.pieces().size());
+  Json unknown;
+  for (size_t id = 0; id < vocabulary.pieces().size(); ++id) {
+    entries.emplace_back(vocabulary.pieces()[id], id);
+    if (model.types[id] == GgufTokenType::kUnknown) unknown = vocabulary.pieces()[id];
+  }
+  Json merges = Json::array();
+  for (auto& [left, right] :
+       sentencepiece_merges(vocabulary.pieces(), model.scores, model.types, place)) {
+    merges.push_back(Json::array({std::move(left), std::move(right)}));
+  }
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", unknown},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", true},
+          {"byte_fallback", true},
+          {"ignore_merges", false},
+          {"vocab", std::move(ids)},
+          {"merges", std::move(merges)}};
+}
+
+}  // namespace
+
+bool is_llama_tokenizer(const Json& tokenizer_config) {
+  Json name =
+      tokenizer_config.is_object() ? tokenizer_config.value("tokenizer_class", Json()) : Json();
+  return name == "LlamaTokenizer" || name == "LlamaTokenizerFast";
+}
+
+void apply_llama_tokenizer(const Json& tokenizer_config, Json& tokenizer_json) {
+  bool prefix = flag(tokenizer_config, "add_prefix_space", true);
+  bool legacy = flag(tokenizer_config, "legacy", false);
+  tokenizer_json["normalizer"] = nullptr;
+  tokenizer_json["pre_tokenizer"] = {{"type", "Metaspace"},
+                                     {"replacement", "\u2581"},
+                                     {"prepend_scheme", !prefix  ? "never"
+                                                        : legacy ? "always"
+                                                                 : "first"},
+                                     {"split", false}};
+  tokenizer_json["decoder"] = sentencepiece_decoder(prefix);
+}
+
+Json sentencepiece_tokenizer_json(const SentencePieceModel& model, const TokenizerSideFiles& files,
+                                  const std::string& place) {
+  refuse_unsupported(model, place);
+  PieceVocabulary vocabulary(model, files, place);
+  Json json = {{"version", "1.0"},
+               {"truncation", nullptr},
+               {"padding", nullptr},
+               {"added_tokens", vocabulary.added_tokens()},
+               {"normalizer", sentencepiece_normalizer(model.add_dummy_prefix)},
+               {"pre_tokenizer", nullptr},
+               {"post_processor", post_processor(model, files, vocabulary)},
+               {"decoder", sentencepiece_decoder(model.add_dummy_prefix)},
+               {"model", bpe_model(model, vocabulary, place)}};
+  if (is_llama_tokenizer(files.tokenizer_config)) {
+    apply_llama_tokenizer(files.tokenizer_config, json);
+  }
+  return json;
+}
+
+}  // namespace longspan

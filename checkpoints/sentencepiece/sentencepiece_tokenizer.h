@@ -1,0 +1,25 @@
+#pragma once
+
+#include "checkpoints/sentencepiece/sentencepiece_model.h"
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// What lies beside a tokenizer.model; null where there is no such file.
+struct TokenizerSideFiles {
+  Json tokenizer_config, special_tokens_map, added_tokens;
+};
+
+/// Whether tokenizer_config.json names transformers' LlamaTokenizer.
+bool is_llama_tokenizer(const Json& tokenizer_config);
+
+/// Makes normalizer, pre_tokenizer and decoder of a tokenizer.json what transformers 5.23's
+/// LlamaTokenizer puts there, by `legacy` and `add_prefix_space` of tokenizer_config.json.
+void apply_llama_tokenizer(const Json& tokenizer_config, Json& tokenizer_json);
+
+/// A tokenizer.json that cuts as the model does; hf_tokenizer.h says by which rules. A model that
+/// is no BPE with byte fallback, or normalizes its text, throws Error(kModel) with `place`.
+Json sentencepiece_tokenizer_json(const SentencePieceModel& model, const TokenizerSideFiles& files,
+                                  const std::string& place);
+
+}  // namespace longspan

@@ -1,0 +1,105 @@
+#include "data/store/loader.h"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <utility>
+
+#include "src/core/error.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kNoLabel = -100;  // what cross entropy leaves out
+
+/// A number below `bound`, all equally likely. The standard library's own distributions differ
+/// between implementations.
+uint64_t draw_below(uint64_t bound, std::mt19937_64& generator) {
+  uint64_t unbiased = bound * (std::mt19937_64::max() / bound);
+  uint64_t drawn = generator();
+  while (drawn >= unbiased) drawn = generator();
+  return drawn % bound;
+}
+
+/// Fisher-Yates.
+std::vector<int64_t> shuffled_order(int64_t size, uint64_t seed, int64_t epoch) {
+  constexpr uint64_t kGoldenRatio =
+      0x9E3779B97F4A7C15;  // keeps (seed, epoch) and (epoch, seed) apart
+  std::mt19937_64 generator(seed * kGoldenRatio + static_cast<uint64_t>(epoch));
+  std::vector<int64_t> order(static_cast<size_t>(size));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  for (size_t i = order.size(); i > 1; --i)
+    std::swap(order[i - 1], order[draw_below(i, generator)]);
+  return order;
+}
+
+[[noreturn]] void fail_without_rows(const TokenStore& store, const PackerOptions& options) {
+  int64_t longest = 0;
+  for (const auto& document : store.documents()) longest = std::max(longest, document.tokens);
+  std::vector<std::string> wanted;
+  if (longest < options.min_document_tokens) {
+    wanted.push_back(fmt::format("min_document_tokens wants {} (lower it)",
+                                 human_count(options.min_document_tokens)));
+  }
+  if (options.only_full_passages && longest <= options.seq_len) {
+    wanted.push_back(fmt::format(
+        "a full passage needs seq_len + 1 = {} (lower seq_len, or set only_full_passages: false)",
+        human_count(options.seq_len + 1)));
+  }
+  if (wanted.empty()) wanted.push_back("a row needs 2 of one document (prepare longer texts)");
+  fail(ExitCode::kData, "{}: none of its {} documents can be used: the longest has {} tokens; {}",
+       store.path(), human_count(store.info().documents), human_count(longest),
+       join(wanted, ", and "));
+}
+
+}  // namespace
+
+Loader::Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options)
+    : store_(std::move(store)), options_(options) {
+  sequences_ = pack(store_->documents(), options.packer, &report_);
+  if (sequences_.empty()) fail_without_rows(*store_, options.packer);
+}
+
+const PackedSequence& Loader::row(int64_t index) const {
+  int64_t place = index % sequences();
+  if (!options_.shuffle) return sequences_[static_cast<size_t>(place)];
+  std::lock_guard lock(mutex_);
+  if (int64_t epoch = index / sequences(); epoch != epoch_) {
+    order_ = shuffled_order(sequences(), options_.seed, epoch);
+    epoch_ = epoch;
+  }
+  return sequences_[static_cast<size_t>(order_[static_cast<size_t>(place)])];
+}
+
+void Loader::append(const PackedSequence& sequence, Batch& batch) const {
+  int64_t document = 0;
+  for (const auto& piece : sequence.pieces) {
+    std::vector<int32_t> ids = store_->read(piece.offset, piece.tokens);
+    batch.input_ids.insert(batch.input_ids.end(), ids.begin(), ids.end() - 1);
+    batch.labels.insert(batch.labels.end(), ids.begin() + 1, ids.end());
+    for (int64_t t = 0; t < piece.places(); ++t) batch.position_ids.push_back(t);
+    batch.document_ids.insert(batch.document_ids.end(), ids.size() - 1, document++);
+  }
+  int64_t padding = options_.packer.seq_len - sequence.places();
+  batch.labelled_tokens += sequence.places();
+  batch.input_ids.insert(batch.input_ids.end(), static_cast<size_t>(padding), 0);
+  batch.labels.insert(batch.labels.end(), static_cast<size_t>(padding), kNoLabel);
+  for (int64_t t = 0; t < padding; ++t) batch.position_ids.push_back(t);
+  batch.document_ids.insert(batch.document_ids.end(), static_cast<size_t>(padding), document);
+}
+
+Batch Loader::batch(int64_t first_row, int64_t rows) const {
+  Batch batch;
+  batch.rows = rows;
+  batch.seq_len = options_.packer.seq_len;
+  auto size = static_cast<size_t>(batch.rows * batch.seq_len);
+  for (auto* field : {&batch.input_ids, &batch.labels, &batch.position_ids, &batch.document_ids}) {
+    field->reserve(size);
+  }
+  for (int64_t r = 0; r < batch.rows; ++r) append(row(first_row + r), batch);
+  return batch;
+}
+
+}  // namespace longspan

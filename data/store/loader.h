@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "data/store/batch.h"
+#include "data/store/packer.h"
+#include "data/store/token_store.h"
+
+namespace longspan {
+
+struct LoaderOptions {
+  PackerOptions packer;
+  uint64_t seed = 0;
+  bool shuffle = true;  // a new order each epoch, drawn from seed and epoch
+};
+
+/// Batches of the endless sequence of epochs, as a pure function of their rows: the same in every
+/// run and with every standard library, so resuming at step N costs nothing and needs no state but
+/// N. Thread-safe.
+class Loader {
+ public:
+  /// Throws Error(kData) when the store yields no sequence, and says how long its longest document
+  /// is and what the options want.
+  Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options);
+
+  Batch batch(int64_t first_row, int64_t rows = 1) const;
+  int64_t sequences() const { return report_.sequences; }  // rows an epoch
+  const PackingReport& report() const { return report_; }
+
+ private:
+  const PackedSequence& row(int64_t index) const;
+  void append(const PackedSequence& sequence, Batch& batch) const;
+
+  std::shared_ptr<const TokenStore> store_;
+  LoaderOptions options_;
+  PackingReport report_;
+  std::vector<PackedSequence> sequences_;
+
+  mutable std::mutex mutex_;
+  mutable int64_t epoch_ = -1;  // of order_
+  mutable std::vector<int64_t> order_;
+};
+
+}  // namespace longspan

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/store/token_store.h"
+
+namespace longspan {
+
+/// A run of tokens of one document. Its first tokens - 1 are inputs and its last tokens - 1 their
+/// labels, so it fills tokens - 1 places of a row.
+struct Piece {
+  int64_t offset = 0;  // in the token store
+  int64_t tokens = 0;  // at least 2
+
+  int64_t places() const { return tokens - 1; }
+};
+
+/// What fills one row of a batch: one long passage, or pieces of different documents.
+struct PackedSequence {
+  std::vector<Piece> pieces;
+
+  int64_t places() const;  // at most seq_len; what is left is padding
+};
+
+struct PackerOptions {
+  int64_t seq_len = 8192;
+  int64_t min_document_tokens = 1;  // shorter documents are left out
+  bool only_full_passages = false;  // true: no row that mixes documents or is padded
+};
+
+struct PackingReport {
+  int64_t sequences = 0;
+  int64_t full_passages = 0;  // rows that are one unbroken passage
+  int64_t padding_tokens = 0;
+  int64_t dropped_documents = 0;  // of which no token is used
+  int64_t dropped_tokens = 0;     // which are neither input nor label
+};
+
+/// Cuts each document into passages of seq_len + 1 tokens (the last token of one is the first of
+/// the next, so each token but the first of a document is a label once), then packs the rests
+/// best-fit decreasing (Johnson 1973). A pure function of documents and options.
+std::vector<PackedSequence> pack(const std::vector<StoredDocument>& documents,
+                                 const PackerOptions& options, PackingReport* report = nullptr);
+
+}  // namespace longspan

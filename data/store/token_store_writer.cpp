@@ -1,0 +1,208 @@
+#include "data/store/token_store_writer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "data/store/hdf5_handle.h"
+#include "data/store/token_store.h"
+#include "data/store/token_store_layout.h"
+#include "src/core/error.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+namespace layout = token_store_layout;
+
+namespace {
+
+[[noreturn]] void cannot_write(const std::string& path) {
+  fail(ExitCode::kFailure, "{}: cannot write: {}; free some disk space or write elsewhere", path,
+       hdf5_reason());
+}
+
+template <class T>
+hid_t element_type();
+template <>
+hid_t element_type<int32_t>() {
+  return H5T_STD_I32LE;
+}
+template <>
+hid_t element_type<int64_t>() {
+  return H5T_STD_I64LE;
+}
+template <>
+hid_t element_type<uint8_t>() {
+  return H5T_STD_U8LE;
+}
+
+/// A dataset of one dimension that grows a chunk at a time.
+template <class T>
+class GrowingDataset {
+ public:
+  GrowingDataset(hid_t file, const char* name, const std::string& path) : path_(path) {
+    const hsize_t none = 0, unlimited = H5S_UNLIMITED, chunk = layout::kChunkElements;
+    Hdf5Handle space(H5Screate_simple(1, &none, &unlimited), H5Sclose);
+    Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    bool ready = H5Pset_chunk(properties.id(), 1, &chunk) >= 0 &&
+                 H5Pset_shuffle(properties.id()) >= 0 &&
+                 H5Pset_deflate(properties.id(), layout::kDeflateLevel) >= 0 &&
+                 H5Pset_fletcher32(properties.id()) >= 0;
+    dataset_ = {H5Dcreate2(file, name, element_type<T>(), space.id(), H5P_DEFAULT, properties.id(),
+                           H5P_DEFAULT),
+                H5Dclose};
+    if (!ready || !dataset_.valid()) cannot_write(path_);
+  }
+
+  void append(const T* values, size_t count) {
+    while (count > 0) {
+      size_t taken = std::min(count, layout::kChunkElements - buffer_.size());
+      buffer_.insert(buffer_.end(), values, values + taken);
+      values += taken;
+      count -= taken;
+      if (buffer_.size() == layout::kChunkElements) flush();
+    }
+  }
+  void flush() {
+    if (buffer_.empty()) return;
+    const hsize_t begin = size_, count = buffer_.size(), end = begin + count;
+    if (H5Dset_extent(dataset_.id(), &end) < 0) cannot_write(path_);
+    Hdf5Handle to(H5Dget_space(dataset_.id()), H5Sclose);
+    Hdf5Handle from(H5Screate_simple(1, &count, nullptr), H5Sclose);
+    if (H5Sselect_hyperslab(to.id(), H5S_SELECT_SET, &begin, nullptr, &count, nullptr) < 0 ||
+        H5Dwrite(dataset_.id(), element_type<T>(), from.id(), to.id(), H5P_DEFAULT,
+                 buffer_.data()) < 0) {
+      cannot_write(path_);
+    }
+    size_ = end;
+    buffer_.clear();
+  }
+  bool close() { return dataset_.close(); }
+
+ private:
+  const std::string& path_;
+  Hdf5Handle dataset_;
+  std::vector<T> buffer_;
+  hsize_t size_ = 0;
+};
+
+void write_attribute(hid_t file, const char* name, hid_t type, const void* value,
+                     const std::string& path) {
+  Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  Hdf5Handle attribute(H5Acreate2(file, name, type, space.id(), H5P_DEFAULT, H5P_DEFAULT),
+                       H5Aclose);
+  if (!attribute.valid() || H5Awrite(attribute.id(), type, value) < 0) cannot_write(path);
+}
+
+void write_attribute(hid_t file, const char* name, int64_t value, const std::string& path) {
+  write_attribute(file, name, H5T_STD_I64LE, &value, path);
+}
+
+void write_attribute(hid_t file, const char* name, const std::string& value,
+                     const std::string& path) {
+  Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.id(), value.size() + 1);
+  write_attribute(file, name, type.id(), value.c_str(), path);
+}
+
+Hdf5Handle create(const fs::path& part, const std::string& path) {
+  std::error_code status;
+  if (!part.parent_path().empty()) fs::create_directories(part.parent_path(), status);
+  Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_libver_bounds(access.id(), H5F_LIBVER_V110, H5F_LIBVER_V110);
+  Hdf5Handle file(H5Fcreate(part.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()), H5Fclose);
+  if (!file.valid()) cannot_write(path);
+  return file;
+}
+
+}  // namespace
+
+struct TokenStoreWriter::File {
+  File(fs::path where, const std::string& fingerprint, int64_t vocab)
+      : path(std::move(where)),
+        name(path.string()),
+        part(fmt::format("{}.part-{}", name, getpid())),
+        vocab_size(vocab),
+        file(create(part, name)),
+        tokens(file.id(), layout::kTokens, name),
+        offsets(file.id(), layout::kDocumentOffsets, name),
+        names(file.id(), layout::kDocumentNames, name) {
+    write_attribute(file.id(), layout::kFormatKey, layout::kFormat, name);
+    write_attribute(file.id(), layout::kFormatVersionKey, layout::kFormatVersion, name);
+    write_attribute(file.id(), layout::kTokenizerFingerprintKey, fingerprint, name);
+    write_attribute(file.id(), layout::kVocabSizeKey, vocab_size, name);
+    offsets.append(&end, 1);
+  }
+  ~File() {
+    close();
+    std::error_code ignored;
+    fs::remove(part, ignored);
+  }
+  bool close() {
+    bool closed = tokens.close();
+    closed = offsets.close() && closed;
+    closed = names.close() && closed;
+    return file.close() && closed;
+  }
+
+  fs::path path;
+  std::string name;
+  fs::path part;
+  int64_t vocab_size;
+  Hdf5Handle file;
+  GrowingDataset<int32_t> tokens;
+  GrowingDataset<int64_t> offsets;
+  GrowingDataset<uint8_t> names;
+  int64_t end = 0;
+};
+
+TokenStoreWriter::TokenStoreWriter(fs::path path, std::string tokenizer_fingerprint,
+                                   int64_t vocab_size) {
+  Hdf5Lock lock;
+  file_ = std::make_unique<File>(std::move(path), tokenizer_fingerprint, vocab_size);
+}
+
+TokenStoreWriter::~TokenStoreWriter() {
+  Hdf5Lock lock;
+  file_.reset();
+}
+
+void TokenStoreWriter::append(const std::string& document_name, const std::vector<int32_t>& ids) {
+  for (int32_t id : ids) {
+    if (id < 0 || id >= file_->vocab_size) {
+      fail(ExitCode::kData, "{}: token id {}, expected 0 to {}", document_name, id,
+           file_->vocab_size - 1);
+    }
+  }
+  Hdf5Lock lock;
+  file_->tokens.append(ids.data(), ids.size());
+  file_->end += static_cast<int64_t>(ids.size());
+  file_->offsets.append(&file_->end, 1);
+  // The C string: a name ends at its first NUL in the file too.
+  const char* name = document_name.c_str();
+  file_->names.append(reinterpret_cast<const uint8_t*>(name), std::strlen(name) + 1);
+}
+
+void TokenStoreWriter::commit() {
+  Hdf5Lock lock;
+  file_->tokens.flush();
+  file_->offsets.flush();
+  file_->names.flush();
+  if (!file_->close()) cannot_write(file_->name);
+  int descriptor = open(file_->part.c_str(), O_RDONLY | O_CLOEXEC);
+  bool synced = descriptor >= 0 && fsync(descriptor) == 0;
+  int reason = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (synced && rename(file_->part.c_str(), file_->path.c_str()) != 0) {
+    synced = false;
+    reason = errno;
+  }
+  if (!synced) {
+    fail(ExitCode::kFailure, "{}: cannot finish writing: {}", file_->name, std::strerror(reason));
+  }
+}
+
+}  // namespace longspan

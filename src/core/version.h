@@ -1,0 +1,8 @@
+#pragma once
+
+namespace longspan {
+
+/// "0.1.0", as CMakeLists.txt has it.
+const char* version();
+
+}  // namespace longspan

@@ -1,0 +1,277 @@
+#include "checkpoints/hf/hf_config.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+#include "checkpoints/model_source.h"
+#include "src/model/family.h"
+#include "tests/checkpoints/temporary_folder.h"
+
+namespace longspan {
+namespace {
+
+using testing::HasSubstr;
+
+Json small_config() {
+  return {{"architectures", Json::array({"LlamaForCausalLM"})},
+          {"model_type", "llama"},
+          {"vocab_size", 97},
+          {"hidden_size", 24},
+          {"intermediate_size", 40},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 3},
+          {"num_key_value_heads", 1},
+          {"max_position_embeddings", 8192},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 100000.0},
+          {"my_own_key", {{"a", 1}}}};
+}
+
+Json with(Json config, const Json& changes) {
+  config.update(changes);
+  return config;
+}
+
+std::string refused(const Json& config) {
+  return error_of([&] { read_hf_config(config, "config.json"); });
+}
+
+const Json kYarn = {
+    {"rope_type", "yarn"}, {"factor", 2.0}, {"original_max_position_embeddings", 8192}};
+
+TEST(HfConfig, ReadsTheShape) {
+  ModelConfig config = read_hf_config(small_config(), "config.json");
+  EXPECT_EQ(config.head_dim, 8);
+  EXPECT_EQ(config.num_key_value_heads, 1);
+  EXPECT_EQ(config.rope_theta, 100000.0);
+  EXPECT_EQ(config.rope_scaling->rope_type(), "default");
+  EXPECT_FALSE(config.tie_word_embeddings);
+}
+
+TEST(HfConfig, ReadsOneOrManyEndTokens) {
+  auto ends = [](const Json& eos) {
+    return read_hf_config(with(small_config(), {{"eos_token_id", eos}}), "").eos_token_ids;
+  };
+  EXPECT_EQ(ends(2), (std::vector<int64_t>{2}));
+  EXPECT_EQ(ends({2, 5}), (std::vector<int64_t>{2, 5}));
+  EXPECT_TRUE(ends(nullptr).empty());
+}
+
+TEST(HfConfig, ReadsBothRopeStylesAlike) {
+  Json legacy = with(small_config(), {{"max_position_embeddings", 16384}, {"rope_scaling", kYarn}});
+  Json modern =
+      with(small_config(), {{"max_position_embeddings", 16384},
+                            {"rope_parameters", with(kYarn, {{"rope_theta", 100000.0}})}});
+  modern.erase("rope_theta");
+  for (const Json& json : {legacy, modern}) {
+    ModelConfig config = read_hf_config(json, "config.json");
+    EXPECT_EQ(config.rope_scaling->rope_type(), "yarn");
+    EXPECT_EQ(config.rope_theta, 100000.0);
+    EXPECT_EQ(config.rope_geometry().max_position_embeddings, 8192);
+  }
+  legacy["rope_parameters"] = modern["rope_parameters"];
+  EXPECT_EQ(read_hf_config(legacy, "config.json").rope_scaling->factor(), 2.0);
+}
+
+TEST(HfConfig, RefusesStylesThatContradictEachOther) {
+  Json both = with(small_config(),
+                   {{"rope_scaling", kYarn}, {"rope_parameters", with(kYarn, {{"factor", 4.0}})}});
+  EXPECT_THAT(refused(both), HasSubstr("contradicts"));
+  Json theta =
+      with(small_config(), {{"rope_parameters", {{"rope_theta", 1e6}, {"rope_type", "default"}}}});
+  EXPECT_THAT(refused(theta), HasSubstr("contradicts"));
+}
+
+TEST(HfConfig, WritesBothStylesAndReadsThemBack) {
+  ModelConfig config = read_hf_config(
+      with(small_config(), {{"max_position_embeddings", 16384}, {"rope_scaling", kYarn}}), "");
+  Json json = write_hf_config(config, at::kBFloat16);
+  EXPECT_EQ(json["rope_theta"], 100000.0);
+  EXPECT_EQ(json["rope_scaling"]["rope_type"], "yarn");
+  EXPECT_EQ(json["rope_scaling"]["original_max_position_embeddings"], 8192);
+  EXPECT_FALSE(json["rope_scaling"].contains("rope_theta"));
+  EXPECT_EQ(json["rope_parameters"]["rope_theta"], 100000.0);
+  EXPECT_EQ(json["rope_parameters"]["factor"], 2.0);
+  EXPECT_EQ(json["original_max_position_embeddings"], 8192);
+  EXPECT_EQ(json["max_position_embeddings"], 16384);
+  EXPECT_EQ(json["dtype"], "bfloat16");
+  EXPECT_EQ(json["torch_dtype"], "bfloat16");
+  ModelConfig again = read_hf_config(json, "");
+  // nlohmann::json compares without regard to the order of keys.
+  EXPECT_EQ(nlohmann::json(write_hf_config(again, at::kBFloat16)), nlohmann::json(json));
+}
+
+TEST(HfConfig, WritesNoRopeScalingForAnUnscaledModel) {
+  Json scaled = with(small_config(), {{"rope_scaling", kYarn}});
+  ModelConfig config = read_hf_config(scaled, "");
+  config.rope_scaling = make_rope_scaling("default");
+  Json json = write_hf_config(config, at::kFloat);
+  EXPECT_FALSE(json.contains("rope_scaling"));
+  EXPECT_FALSE(json.contains("original_max_position_embeddings"));
+  EXPECT_EQ(json["rope_parameters"], Json({{"rope_theta", 100000.0}, {"rope_type", "default"}}));
+}
+
+TEST(HfConfig, StatesNtkAsALargerTheta) {
+  ModelConfig config = read_hf_config(small_config(), "");
+  Json keys = {{"rope_type", "ntk"}, {"factor", 4.0}};
+  Diagnostics diagnostics;
+  config.rope_scaling = read_rope_scaling(Fields(keys, diagnostics));
+  ModelConfig again = read_hf_config(write_hf_config(config, at::kFloat), "");
+  EXPECT_EQ(again.rope_scaling->rope_type(), "default");
+  EXPECT_NEAR(again.rope_theta, 100000.0 * std::pow(4.0, 8.0 / 6.0), 1e-6);
+}
+
+TEST(HfConfig, KeepsKeysItDoesNotKnow) {
+  Json json = write_hf_config(read_hf_config(small_config(), ""), at::kFloat);
+  EXPECT_EQ(json["my_own_key"], Json({{"a", 1}}));
+  EXPECT_EQ(json["architectures"], Json::array({"LlamaForCausalLM"}));
+}
+
+TEST(HfConfig, LeavesOutThePythonFilesThatAreNotCopied) {
+  Json json = with(small_config(), {{"auto_map", {{"AutoConfig", "configuration_x.XConfig"}}}});
+  EXPECT_FALSE(write_hf_config(read_hf_config(json, ""), at::kFloat).contains("auto_map"));
+}
+
+TEST(HfConfig, ListsAllThatIsWrongAtOnce) {
+  Json json =
+      with(small_config(), {{"vocab_size", "many"}, {"hidden_act", "gelu"}, {"hidden_size", -3}});
+  json.erase("intermediate_size");
+  std::string message = refused(json);
+  EXPECT_THAT(message, HasSubstr("vocab_size"));
+  EXPECT_THAT(message, HasSubstr("hidden_act"));
+  EXPECT_THAT(message, HasSubstr("hidden_size"));
+  EXPECT_THAT(message, HasSubstr("intermediate_size: is missing"));
+}
+
+TEST(HfConfig, RefusesWhatItWouldComputeWrongly) {
+  auto changed = [](const Json& changes) { return refused(with(small_config(), changes)); };
+  EXPECT_THAT(changed({{"num_key_value_heads", 2}}), HasSubstr("does not divide"));
+  EXPECT_THAT(changed({{"head_dim", 7}}), HasSubstr("odd"));
+  EXPECT_THAT(changed({{"partial_rotary_factor", 0.5}}), HasSubstr("partial_rotary_factor"));
+  EXPECT_THAT(changed({{"sliding_window", 4096}}), HasSubstr("sliding_window"));
+  EXPECT_THAT(changed({{"quantization_config", {{"bits", 4}}}}), HasSubstr("quantised"));
+  EXPECT_THAT(changed({{"rope_scaling", {{"rope_type", "yarm"}, {"factor", 2.0}}}}),
+              HasSubstr("did you mean 'yarn'"));
+  EXPECT_THAT(refused(Json::array()), HasSubstr("no map"));
+}
+
+TEST(HfConfig, RefusesFamiliesItDoesNotKnow) {
+  EXPECT_THAT(refused(with(small_config(), {{"model_type", "gpt5"}})),
+              HasSubstr("expected one of llama, mistral"));
+}
+
+const std::filesystem::path kFamilies = std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "families";
+
+Json family_config(const std::string& family, const Json& changes = Json::object()) {
+  return with(read_json_file(kFamilies / family / "config.json", ExitCode::kFailure), changes);
+}
+
+TEST(HfConfig, ComesBackTheSameInEveryFamily) {
+  for (const auto& family : model_types()) {
+    SCOPED_TRACE(family);
+    Json given = family_config(family, {{"my_own_key", 1}});
+    Json written = write_hf_config(read_hf_config(given, ""), at::kBFloat16);
+    for (const auto& [key, value] : given.items()) {
+      if (key == "rope_parameters") continue;
+      EXPECT_EQ(written[key], value) << key;
+    }
+    Json again = write_hf_config(read_hf_config(written, ""), at::kBFloat16);
+    EXPECT_EQ(nlohmann::json(again), nlohmann::json(written));
+  }
+}
+
+TEST(HfConfig, ReadsAndWritesRopeByLayerType) {
+  ModelConfig config = read_hf_config(family_config("gemma3_text"), "");
+  EXPECT_EQ(config.rope_scaling->rope_type(), "linear");
+  EXPECT_EQ(config.rope_theta, 1e6);
+  EXPECT_EQ(config.decoder.local_rope->rope_scaling->rope_type(), "default");
+  EXPECT_EQ(config.decoder.local_rope->rope_theta, 1e4);
+  Json json = write_hf_config(config, at::kFloat);
+  EXPECT_EQ(json["rope_parameters"]["full_attention"]["factor"], 2.0);
+  EXPECT_EQ(json["rope_parameters"]["sliding_attention"]["rope_theta"], 1e4);
+  EXPECT_EQ(json["rope_scaling"]["factor"], 2.0);
+  EXPECT_EQ(json["rope_local_base_freq"], 1e4);
+}
+
+TEST(HfConfig, ReadsTheOlderKeysOfALocalRope) {
+  Json json =
+      family_config("gemma3_text", {{"rope_theta", 5e5},
+                                    {"rope_local_base_freq", 2e4},
+                                    {"rope_scaling", {{"rope_type", "linear"}, {"factor", 8.0}}}});
+  json.erase("rope_parameters");
+  ModelConfig config = read_hf_config(json, "");
+  EXPECT_EQ(config.rope_theta, 5e5);
+  EXPECT_EQ(config.rope_scaling->factor(), 8.0);
+  EXPECT_EQ(config.decoder.local_rope->rope_theta, 2e4);
+  EXPECT_EQ(config.decoder.local_rope->rope_scaling->rope_type(), "default");
+}
+
+TEST(HfConfig, RefusesRopeByLayerTypeWhereAFamilyHasOne) {
+  Json by_layer_type = family_config("gemma3_text")["rope_parameters"];
+  EXPECT_THAT(refused(family_config("qwen2", {{"rope_parameters", by_layer_type}})),
+              HasSubstr("one RoPE for all layers"));
+  EXPECT_THAT(
+      refused(family_config("gemma3_text", {{"rope_parameters", {{"rope_type", "default"}}}})),
+      HasSubstr("one for full_attention"));
+}
+
+TEST(HfConfig, StatesAnyScalingOfPhi3AsLongRope) {
+  ModelConfig config = read_hf_config(family_config("phi3"), "");
+  for (const Json& keys : {kYarn, Json{{"rope_type", "linear"}, {"factor", 3.0}}}) {
+    Diagnostics diagnostics;
+    config.rope_scaling = read_rope_scaling(Fields(keys, diagnostics));
+    Json json = write_hf_config(config, at::kFloat);
+    EXPECT_EQ(json["rope_parameters"]["rope_type"], "longrope");
+    ModelConfig again = read_hf_config(json, "");
+    for (int64_t seq_len : {10, 100000}) {
+      RopeFrequencies ours = config.rope_scaling->frequencies(config.rope_geometry(), seq_len);
+      RopeFrequencies theirs = again.rope_scaling->frequencies(again.rope_geometry(), seq_len);
+      ASSERT_EQ(ours.inv_freq.size(), theirs.inv_freq.size());
+      for (size_t i = 0; i < ours.inv_freq.size(); ++i) {
+        EXPECT_NEAR(ours.inv_freq[i], theirs.inv_freq[i], 1e-12);
+      }
+      EXPECT_EQ(ours.attention_factor, theirs.attention_factor);
+    }
+  }
+  Json dynamic = {{"rope_type", "dynamic"}, {"factor", 2.0}};
+  Diagnostics diagnostics;
+  config.rope_scaling = read_rope_scaling(Fields(dynamic, diagnostics));
+  EXPECT_THAT(error_of([&] { write_hf_config(config, at::kFloat); }), HasSubstr("longrope"));
+}
+
+TEST(HfConfig, StatesPhi3sLongRopeInTheThreeKeysThatTransformers4Takes) {
+  Json json = write_hf_config(read_hf_config(family_config("phi3"), ""), at::kFloat);
+  Json three = {{"type", "longrope"}, {"short_factor", {1.0, 1.5}}, {"long_factor", {1.0, 4.0}}};
+  EXPECT_EQ(json["rope_scaling"], three);
+  EXPECT_EQ(read_hf_config(json, "").rope_scaling->factor(), 2.0);
+  Json older = json;
+  older.erase("rope_parameters");
+  EXPECT_EQ(write_hf_config(read_hf_config(older, ""), at::kFloat)["rope_parameters"],
+            json["rope_parameters"]);
+
+  // Another factor than that of the lengths, or another attention factor, takes a key more.
+  for (const char* key : {"factor", "attention_factor"}) {
+    Json longrope = family_config("phi3")["rope_parameters"];
+    longrope[key] = 3.0;
+    json = write_hf_config(
+        read_hf_config(family_config("phi3", {{"rope_parameters", longrope}}), ""), at::kFloat);
+    EXPECT_EQ(json["rope_scaling"][key], 3.0);
+    EXPECT_EQ(json["rope_scaling"]["rope_type"], "longrope");
+  }
+}
+
+TEST(HfConfig, KeepsThePartOfAHeadThatTurns) {
+  Json longrope = {{"rope_type", "longrope"},
+                   {"short_factor", {1.0}},
+                   {"long_factor", {2.0}},
+                   {"partial_rotary_factor", 0.5}};
+  Json json = write_hf_config(
+      read_hf_config(family_config("phi3", {{"rope_parameters", longrope}}), ""), at::kFloat);
+  EXPECT_EQ(json["rope_parameters"]["partial_rotary_factor"], 0.5);
+  EXPECT_EQ(json["partial_rotary_factor"], 0.5);  // for transformers 4
+  EXPECT_EQ(read_hf_config(json, "").rope_geometry().head_dim, 2);
+}
+
+}  // namespace
+}  // namespace longspan

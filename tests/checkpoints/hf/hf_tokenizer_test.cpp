@@ -1,0 +1,199 @@
+#include "checkpoints/hf/hf_tokenizer.h"
+
+#include <gmock/gmock.h>
+
+#include <random>
+
+#include "checkpoints/sentencepiece/sentencepiece_model.h"
+#include "src/core/text.h"
+#include "tests/checkpoints/temporary_folder.h"
+
+namespace longspan {
+namespace {
+
+using testing::HasSubstr;
+
+// Made by sentencepiece 0.2.3, and the tokenizer.json of it by transformers 5.23.0's
+// generate_merges: tests/data/reference/make_tokenizers.py.
+const std::string kReference = LONGSPAN_TEST_REFERENCE "/../data/reference/llama2/";
+
+std::string tokenizer_model() {
+  return read_file(kReference + "tokenizer.model", ExitCode::kModel);
+}
+
+Json golden() { return read_json_file(kReference + "tokenizer.json", ExitCode::kModel); }
+
+struct HfTokenizer : testing::Test {
+  HfTokenizer() { folder.write("tokenizer.model", tokenizer_model()); }
+  void write(const std::string& name, const Json& json) { folder.write(name, json.dump()); }
+  Json made() const { return hf_tokenizer_json(folder.path()); }
+  std::string error() const {
+    return error_of([&] { made(); });
+  }
+  Json added(const std::string& content) const {
+    Json json = made();
+    for (const auto& token : json["added_tokens"]) {
+      if (token["content"] == content) return token;
+    }
+    return nullptr;
+  }
+  std::vector<std::string> single() const {
+    std::vector<std::string> parts;
+    Json json = made();
+    for (const auto& item : json["post_processor"]["single"]) {
+      parts.push_back(item.begin().value()["id"].get<std::string>());
+    }
+    return parts;
+  }
+  TemporaryFolder folder;
+};
+
+TEST_F(HfTokenizer, MakesWhatTransformersMadeOfASentencePieceModel) {
+  Json json = made(), expected = golden();
+  EXPECT_EQ(json["model"]["merges"], expected["model"]["merges"]);
+  EXPECT_EQ(nlohmann::json(json["model"]["vocab"]), nlohmann::json(expected["model"]["vocab"]));
+  for (const char* key : {"unk_token", "fuse_unk", "byte_fallback", "ignore_merges"}) {
+    EXPECT_EQ(json["model"][key], expected["model"][key]) << key;
+  }
+  for (const char* key : {"added_tokens", "normalizer", "pre_tokenizer", "decoder"}) {
+    EXPECT_EQ(nlohmann::json(json[key]), nlohmann::json(expected[key])) << key;
+  }
+}
+
+TEST_F(HfTokenizer, PrefersTokenizerJson) {
+  write("tokenizer.json", {{"model", "mine"}});
+  EXPECT_EQ(made()["model"], "mine");
+}
+
+TEST_F(HfTokenizer, IsNullWithoutAnyTokenizer) {
+  TemporaryFolder empty;
+  EXPECT_TRUE(hf_tokenizer_json(empty.path()).is_null());
+}
+
+TEST_F(HfTokenizer, FollowsTheKeysOfLlamaTokenizer) {
+  auto scheme = [&](Json keys) {
+    keys["tokenizer_class"] = "LlamaTokenizer";
+    write("tokenizer_config.json", keys);
+    Json json = made();
+    EXPECT_TRUE(json["normalizer"].is_null());
+    EXPECT_EQ(json["pre_tokenizer"]["split"], false);
+    return json["pre_tokenizer"]["prepend_scheme"].get<std::string>();
+  };
+  EXPECT_EQ(scheme(Json::object()), "first");
+  EXPECT_EQ(scheme({{"legacy", true}}), "always");
+  EXPECT_EQ(scheme({{"legacy", true}, {"add_prefix_space", false}}), "never");
+}
+
+TEST_F(HfTokenizer, LlamaTokenizerOverridesATokenizerJsonOfALlamaModelAlone) {
+  write("tokenizer.json", golden());
+  write("tokenizer_config.json", {{"tokenizer_class", "LlamaTokenizerFast"}});
+  write("config.json", {{"model_type", "mistral"}});
+  EXPECT_EQ(made(), golden());
+  write("config.json", {{"model_type", "llama"}});
+  EXPECT_EQ(made()["pre_tokenizer"]["prepend_scheme"], "first");
+  Json byte_level = golden();
+  byte_level["model"]["byte_fallback"] = false;
+  write("tokenizer.json", byte_level);
+  EXPECT_EQ(made(), byte_level);
+}
+
+TEST_F(HfTokenizer, AddsBosUnlessToldOtherwiseAndEosWhenTold) {
+  EXPECT_EQ(single(), (std::vector<std::string>{"<s>", "A"}));
+  write("tokenizer_config.json", {{"add_bos_token", false}, {"add_eos_token", true}});
+  EXPECT_EQ(single(), (std::vector<std::string>{"A", "</s>"}));
+  write("tokenizer_config.json", {{"bos_token", {{"content", "</s>"}}}});
+  EXPECT_EQ(made()["post_processor"]["special_tokens"]["</s>"]["ids"], Json::array({2}));
+}
+
+TEST_F(HfTokenizer, TakesAddedTokensOfAddedTokensJson) {
+  write("added_tokens.json", {{"<|im_end|>", 700}, {"tool", 701}});
+  write("special_tokens_map.json", {{"eos_token", "<|im_end|>"}, {"pad_token", "[PAD]"}});
+  EXPECT_EQ(added("<|im_end|>")["special"], true);
+  EXPECT_EQ(added("tool")["special"], false);
+  EXPECT_EQ(added("[PAD]")["id"], 702);
+  write("added_tokens.json", {{"tool", 5}});
+  EXPECT_THAT(error(), HasSubstr("'tool' has the id 5"));
+}
+
+TEST_F(HfTokenizer, TakesAddedTokensOfTheDecoderAndRenamesPieces) {
+  Json token = {{"content", "<|user|>"}, {"lstrip", false},     {"rstrip", true},
+                {"normalized", false},   {"single_word", true}, {"special", true}};
+  Json renamed = token;
+  renamed["content"] = "<|end|>";
+  write("tokenizer_config.json", {{"added_tokens_decoder", {{"700", token}, {"2", renamed}}}});
+  write("added_tokens.json", {{"<|other|>", 3}});  // no longer looked at
+  EXPECT_EQ(added("<|user|>")["rstrip"], true);
+  EXPECT_EQ(added("<|user|>")["single_word"], true);
+  EXPECT_EQ(added("<|end|>")["id"], 2);
+  EXPECT_EQ(made()["model"]["vocab"]["<|end|>"], 2);
+  EXPECT_FALSE(made()["model"]["vocab"].contains("</s>"));
+  for (const char* id : {"-1", "x", "", "99999999999999999999"}) {
+    write("tokenizer_config.json", {{"added_tokens_decoder", {{id, token}}}});
+    EXPECT_THAT(error(), HasSubstr("is no token")) << id;
+  }
+}
+
+TEST_F(HfTokenizer, NamesWhatASentencePieceModelHasThatIsNotSupported) {
+  auto with = [&](const std::string& more) {
+    folder.write("tokenizer.model", tokenizer_model() + more);
+    return error();
+  };
+  // What is written later counts: trainer_spec is field 2, normalizer_spec field 3.
+  EXPECT_THAT(with("\x12\x02\x18\x01"), HasSubstr("other than BPE"));
+  EXPECT_THAT(with(std::string("\x12\x03\x98\x02\x00", 5)), HasSubstr("without byte fallback"));
+  EXPECT_THAT(with("\x1A\x02\x20\x01"), HasSubstr("leaves out spaces"));
+  EXPECT_THAT(with("\x1A\x03\x12\x01x"), HasSubstr("by a table"));
+  EXPECT_THAT(with("\x0A\x05\x0A\x01\x7F\x18\x05"), HasSubstr("UNUSED"));
+}
+
+TEST_F(HfTokenizer, FollowsAddDummyPrefixOfTheModel) {
+  folder.write("tokenizer.model", tokenizer_model() + std::string("\x1A\x02\x18\x00", 4));
+  EXPECT_EQ(made()["normalizer"]["type"], "Replace");
+}
+
+TEST(SentencePieceModel, ReadsPiecesAndSpecs) {
+  SentencePieceModel model = read_sentencepiece_model(tokenizer_model(), "t");
+  ASSERT_EQ(model.pieces.size(), 700u);
+  EXPECT_EQ(model.pieces[1], "<s>");
+  EXPECT_EQ(model.types[0], GgufTokenType::kUnknown);
+  EXPECT_EQ(model.types[2], GgufTokenType::kControl);
+  EXPECT_EQ(model.types[3], GgufTokenType::kUserDefined);
+  EXPECT_EQ(model.types[4], GgufTokenType::kByte);
+  EXPECT_EQ(model.algorithm, SentencePieceModel::Algorithm::kBpe);
+  EXPECT_TRUE(model.byte_fallback);
+  EXPECT_FALSE(model.remove_extra_whitespaces);
+}
+
+TEST(SentencePieceModel, DamageIsAnError) {
+  auto error = [](const std::string& bytes) {
+    return error_of([&] { read_sentencepiece_model(bytes, "t.model"); });
+  };
+  EXPECT_THAT(error(""), HasSubstr("t.model: is no SentencePiece model"));
+  EXPECT_THAT(error("IQ== 0\nIg== 1\n"), HasSubstr("tiktoken"));
+  EXPECT_THAT(error("\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"), HasSubstr("damaged"));
+  EXPECT_THAT(error("\x0A\x03\x0A\x01\xFF"), HasSubstr("not in UTF-8"));
+  EXPECT_THAT(error(std::string("\x0A\x02\x0A\x00", 4)), HasSubstr("empty"));
+  EXPECT_THAT(error("\x0A\x03\x0A\x01x\x0A\x03\x0A\x01x"), HasSubstr("twice: 'x'"));
+  EXPECT_THAT(error("\x0A\x05\x0A\x01x\x18\x09"), HasSubstr("damaged"));
+}
+
+// Either read or refused, never a crash: run it under the sanitizers to see more.
+TEST_F(HfTokenizer, SurvivesDamagedModels) {
+  std::mt19937 random(0);
+  const std::string whole = tokenizer_model();
+  for (int i = 0; i < 300; ++i) {
+    std::string bytes = whole.substr(0, i % 2 == 0 ? random() % whole.size() : whole.size());
+    for (int change = 0; change < i % 5; ++change) {
+      if (!bytes.empty()) bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    folder.write("tokenizer.model", bytes);
+    try {
+      made();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kModel);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,110 @@
+#include "data/store/packer.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "tests/data/temporary_folder.h"
+
+namespace longspan {
+namespace {
+
+std::vector<StoredDocument> documents_of(const std::vector<int64_t>& lengths) {
+  std::vector<StoredDocument> documents;
+  int64_t offset = 0;
+  for (int64_t tokens : lengths) {
+    documents.push_back({"d", offset, tokens});
+    offset += tokens;
+  }
+  return documents;
+}
+
+std::vector<StoredDocument> random_documents(unsigned seed) {
+  std::mt19937 draw(seed);
+  std::vector<int64_t> lengths(200);
+  for (auto& length : lengths) length = draw() % (draw() % 5 == 0 ? 400 : 40);
+  return documents_of(lengths);
+}
+
+TEST(Packer, MakesEachTokenButTheFirstOfADocumentALabelOnce) {
+  auto documents = random_documents(1);
+  PackingReport report;
+  std::map<int64_t, int> labels, inputs;
+  for (const auto& row : pack(documents, {.seq_len = 64}, &report)) {
+    EXPECT_LE(row.places(), 64);
+    for (const auto& piece : row.pieces) {
+      for (int64_t t = 0; t < piece.places(); ++t) {
+        ++inputs[piece.offset + t];
+        ++labels[piece.offset + t + 1];
+      }
+    }
+  }
+  for (const auto& document : documents) {
+    for (int64_t t = 0; t < document.tokens; ++t) {
+      EXPECT_EQ(labels[document.offset + t], t > 0);
+      EXPECT_EQ(inputs[document.offset + t], t + 1 < document.tokens);
+    }
+  }
+}
+
+TEST(Packer, KeepsEachPieceInsideOneDocument) {
+  auto documents = random_documents(2);
+  for (const auto& row : pack(documents, {.seq_len = 50})) {
+    for (const auto& piece : row.pieces) {
+      bool inside = false;
+      for (const auto& d : documents) {
+        inside |= piece.offset >= d.offset && piece.offset + piece.tokens <= d.offset + d.tokens;
+      }
+      EXPECT_TRUE(inside);
+      EXPECT_GE(piece.tokens, 2);
+    }
+  }
+}
+
+TEST(Packer, FillsEachRestIntoTheFullestRowThatTakesIt) {
+  // Places 6, 5, 4, 3, 2 into rows of 10: {6, 4}, {5, 3, 2}.
+  PackingReport report;
+  auto rows = pack(documents_of({3, 4, 5, 6, 7}), {.seq_len = 10}, &report);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].pieces.size(), 2u);
+  EXPECT_EQ(rows[1].pieces.size(), 3u);
+  EXPECT_EQ(report.padding_tokens, 0);
+}
+
+TEST(Packer, ReportsWhatItDidAndDropped) {
+  PackingReport report;
+  // 0, 1: nothing to predict. 5: too short. 33: two full passages. 20: one and a rest of 3 places.
+  pack(documents_of({0, 1, 5, 33, 20}), {.seq_len = 16, .min_document_tokens = 6}, &report);
+  EXPECT_EQ(report.dropped_documents, 3);
+  EXPECT_EQ(report.dropped_tokens, 6);
+  EXPECT_EQ(report.full_passages, 3);
+  EXPECT_EQ(report.sequences, 4);
+  EXPECT_EQ(report.padding_tokens, 13);
+}
+
+TEST(Packer, GivesOnlyFullPassagesOnDemand) {
+  PackingReport report;
+  auto rows = pack(documents_of({33, 20, 7}), {.seq_len = 16, .only_full_passages = true}, &report);
+  EXPECT_EQ(rows.size(), 3u);
+  for (const auto& row : rows) EXPECT_EQ(row.places(), 16);
+  EXPECT_EQ(report.padding_tokens, 0);
+  EXPECT_EQ(report.dropped_documents, 1);
+  EXPECT_EQ(report.dropped_tokens, 3 + 7);
+}
+
+TEST(Packer, PacksAMillionShortDocumentsQuickly) {
+  std::vector<int64_t> lengths(1000000);
+  std::mt19937 draw(3);
+  for (auto& length : lengths) length = 2 + draw() % 500;
+  PackingReport report;
+  pack(documents_of(lengths), {.seq_len = 8192}, &report);
+  EXPECT_LT(report.padding_tokens, report.sequences * 8);
+}
+
+TEST(Packer, TurnsDownALengthOfZero) {
+  EXPECT_EQ(exit_code_of([] { pack({}, {.seq_len = 0}); }), 4);
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,212 @@
+#include "trainer/plan/plan_memory.h"
+
+#include <ATen/ops/randint.h>
+#include <gtest/gtest.h>
+
+#include "src/core/processor.h"
+#include "src/model/apply_lora.h"
+#include "src/nn/activation_store.h"
+#include "tests/support/tiny_llama.h"
+#include "trainer/plan/plan_time.h"
+
+namespace longspan {
+namespace {
+
+const LoraOptions kAttentionOnly{.r = 4, .target_modules = {"q_proj"}, .modules_to_save = {"norm"}};
+
+RunShape tiny_shape(const LoraOptions& lora = kAttentionOnly,
+                    Quantization quantization = Quantization::kNone) {
+  return run_shape(tiny_llama_config(), lora, at::kBFloat16, quantization, 1024, 2);
+}
+
+Stage stage_of(int64_t seq_len) {
+  return {.steps = 1, .seq_len = seq_len, .attention = make_attention_pattern("full")};
+}
+
+MemoryOptions with(Recompute recompute) {
+  MemoryOptions memory = default_memory_options();
+  memory.recompute = recompute;
+  return memory;
+}
+
+MemoryPlan planned(int64_t seq_len, const MemoryOptions& memory = default_memory_options()) {
+  return plan_memory(tiny_shape(), stage_of(seq_len), memory);
+}
+
+// tiny_llama: 2 layers, hidden_size 36, 9 heads of 8, bfloat16.
+TEST(PlanMemory, SelectiveKeepsBothResidualsAndWhatAttentionComputed) {
+  EXPECT_EQ(planned(1000).kept, 2 * 1000 * (2 * 36 * 2 + 9 * 8 * 2 + 9 * 4));
+}
+
+TEST(PlanMemory, StoresWhatAForwardPassPutsIntoTheStore) {
+  if (processor() == Processor::kNone) GTEST_SKIP() << "attention is kept by flash kernels alone";
+  ModelConfig config = tiny_llama_config();
+  config.head_dim = 16;
+  const RunShape shape =
+      run_shape(config, kAttentionOnly, at::kBFloat16, Quantization::kNone, 1024, 2);
+  auto model = random_model(config, /*seed=*/1, at::kBFloat16);
+  apply_lora(*model, kAttentionOnly);
+  for (Recompute recompute : {Recompute::kSelective, Recompute::kLayer}) {
+    const auto store = std::make_shared<ActivationStore>(ActivationStoreOptions{});
+    model->set_activations({.recompute = {.what = recompute, .store = store}});
+    const at::Tensor ids = at::randint(config.vocab_size, {1, 100}, at::kLong);
+    const at::Tensor hidden = model->hidden_states({ids, {}, {}});
+    const MemoryPlan plan = plan_memory(shape, stage_of(100), with(recompute));
+    EXPECT_EQ(store->bytes_in_ram(), plan.stored);
+  }
+}
+
+TEST(PlanMemory, LayerKeepsItsInputAlone) {
+  EXPECT_EQ(planned(1000, with(Recompute::kLayer)).kept, 2 * 1000 * 36 * 2);
+}
+
+TEST(PlanMemory, KeepsMoreTheLessIsComputedAgain) {
+  EXPECT_LT(planned(1000, with(Recompute::kLayer)).kept,
+            planned(1000, with(Recompute::kSelective)).kept);
+  EXPECT_LT(planned(1000, with(Recompute::kSelective)).kept,
+            planned(1000, with(Recompute::kNone)).kept);
+}
+
+TEST(PlanMemory, ALayerThatRecomputesNothingKeepsAll) {
+  MemoryOptions mixed = with(Recompute::kSelective);
+  mixed.recompute_num_layers = 1;
+  EXPECT_EQ(2 * planned(1000, mixed).kept, planned(1000, with(Recompute::kSelective)).kept +
+                                               planned(1000, with(Recompute::kNone)).kept);
+}
+
+TEST(PlanMemory, WhatIsKeptGrowsWithTheSequenceAndWeightsDoNot) {
+  EXPECT_EQ(planned(8192).kept, 2 * planned(4096).kept);
+  EXPECT_EQ(planned(8192).weights, planned(4096).weights);
+  EXPECT_EQ(planned(8192).trained, planned(4096).trained);
+}
+
+TEST(PlanMemory, TheDiskTakesWhatIsBeyondTheBound) {
+  MemoryOptions memory = default_memory_options();
+  const int64_t log_sum_exps = 2 * 1000 * 9 * 4;  // stay in RAM
+  const int64_t stored = planned(1000).kept - log_sum_exps;
+  memory.offload = Offload::kDisk;
+  memory.offload_ram = 1000;
+  EXPECT_EQ(planned(1000, memory).disk, stored - 1000);
+  EXPECT_EQ(planned(1000, memory).kept, 1000 + log_sum_exps);
+  memory.offload_ram = stored;
+  EXPECT_EQ(planned(1000, memory).disk, 0);
+}
+
+TEST(PlanMemory, ChunksShrinkTheMlpAndWhatIsProjected) {
+  MemoryOptions memory = default_memory_options();
+  memory.chunk_tokens = 1024;
+  EXPECT_LT(planned(65536, memory).mlp, planned(65536).mlp);
+  const int64_t normed = (65536 - 1024) * 36 * 2;  // the norm's output but for one chunk
+  EXPECT_LE(planned(65536, memory).attention, planned(65536).attention - normed);
+  EXPECT_EQ(planned(1024, memory).mlp, planned(1024).mlp);
+  EXPECT_EQ(planned(1024, memory).attention, planned(1024).attention);
+}
+
+TEST(PlanMemory, OptimizerStatesTakeTheirBits) {
+  MemoryOptions memory = default_memory_options();
+  const int64_t trained = tiny_shape().parameters.trainable();
+  EXPECT_EQ(planned(64).trained, trained * (2 + 4 + 8));
+  memory.optimizer_state_bits = 8;
+  EXPECT_NEAR(static_cast<double>(planned(64, memory).trained), static_cast<double>(trained) * 8.03,
+              static_cast<double>(trained) * 0.01);
+}
+
+TEST(PlanMemory, AccumulatedGradientsAreFloat32) {
+  Stage stage = stage_of(64);
+  stage.gradient_accumulation_steps = 2;
+  EXPECT_EQ(plan_memory(tiny_shape(), stage, default_memory_options()).trained,
+            planned(64).trained + 4 * tiny_shape().parameters.trainable());
+}
+
+TEST(PlanMemory, MappedWeightsAreThoseOfALayerAndOfLayersThatRecomputeNothing) {
+  ModelConfig config = tiny_llama_config();
+  config.num_hidden_layers = 5;
+  const RunShape shape =
+      run_shape(config, kAttentionOnly, at::kBFloat16, Quantization::kNone, 1024, 2);
+  const auto weights = [&](FrozenWeights place, int64_t recomputed) {
+    MemoryOptions memory = default_memory_options();
+    memory.weights = place;
+    memory.recompute_num_layers = recomputed;
+    return plan_memory(shape, stage_of(64), memory).weights;
+  };
+  const int64_t all = weights(FrozenWeights::kResident, 5);
+  // Projections of 36 x 72, 36 x 24 twice, 72 x 36 and three of 36 x 40, in bfloat16.
+  const int64_t layer = 2 * 36 * (72 + 2 * 24 + 72 + 3 * 40);
+  EXPECT_EQ(weights(FrozenWeights::kMapped, 5), all - 4 * layer);
+  EXPECT_EQ(weights(FrozenWeights::kMapped, 2), all - 2 * layer);
+  EXPECT_EQ(weights(FrozenWeights::kMapped, 0), all);
+}
+
+TEST(PlanMemory, WhatIsTrainedWholeIsNoFrozenWeight) {
+  LoraOptions lora = kAttentionOnly;
+  const int64_t before =
+      plan_memory(tiny_shape(lora), stage_of(64), default_memory_options()).weights;
+  lora.modules_to_save = {"norm", "embed_tokens"};
+  EXPECT_EQ(plan_memory(tiny_shape(lora), stage_of(64), default_memory_options()).weights,
+            before - 61 * 36 * 2);
+}
+
+TEST(PlanMemory, QuantisedWeightsAreSmaller) {
+  ModelConfig config = tiny_llama_config();
+  config.hidden_size = 512;
+  config.intermediate_size = 2048;
+  config.num_hidden_layers = 16;
+  const auto weights = [&](Quantization quantization) {
+    RunShape shape = run_shape(config, kAttentionOnly, at::kBFloat16, quantization, 1024, 2);
+    return plan_memory(shape, stage_of(64), default_memory_options()).weights;
+  };
+  EXPECT_LT(weights(Quantization::kNf4), weights(Quantization::kInt8));
+  EXPECT_LT(weights(Quantization::kInt8), weights(Quantization::kNone));
+}
+
+TEST(RunShape, KnowsWhatIsAdaptedAndTrained) {
+  RunShape shape = tiny_shape(
+      {.r = 3, .target_modules = {"q_proj", "down_proj"}, .modules_to_save = {"embed_tokens"}});
+  int64_t adapted = 0;
+  for (const auto& p : shape.projections) {
+    const bool target = p.name == "q_proj" || p.name == "down_proj";
+    EXPECT_EQ(p.rank, target ? 3 : 0) << p.name;
+    adapted += p.rank > 0;
+  }
+  EXPECT_EQ(shape.projections.size(), 7u);
+  EXPECT_EQ(adapted, 2);
+  EXPECT_TRUE(shape.trains_embedding);
+  EXPECT_TRUE(shape.trains_head);  // tied
+  EXPECT_FALSE(tiny_shape().trains_head);
+}
+
+TEST(PlanTime, TwiceTheRatesIsHalfTheTime) {
+  KernelRates rates, twice;
+  twice.linear_gflops *= 2;
+  twice.linear_backward_gflops *= 2;
+  twice.head_gflops *= 2;
+  twice.attention_forward_gflops *= 2;
+  twice.attention_backward_gflops *= 2;
+  twice.elementwise_gb_per_second *= 2;
+  const MemoryOptions memory = default_memory_options();
+  const Stage stage = stage_of(4096);
+  const MemoryPlan bytes = plan_memory(tiny_shape(), stage, memory);
+  EXPECT_NEAR(plan_time(tiny_shape(), stage, memory, bytes, twice).total(),
+              plan_time(tiny_shape(), stage, memory, bytes, rates).total() / 2, 1e-9);
+}
+
+TEST(PlanTime, RecomputingCostsAndASlowDiskIsWaitedFor) {
+  const Stage stage = stage_of(4096);
+  const auto seconds = [&](const MemoryOptions& memory, const KernelRates& rates) {
+    const MemoryPlan bytes = plan_memory(tiny_shape(), stage, memory);
+    return plan_time(tiny_shape(), stage, memory, bytes, rates);
+  };
+  EXPECT_LT(seconds(with(Recompute::kNone), {}).total(),
+            seconds(with(Recompute::kSelective), {}).total());
+  EXPECT_EQ(seconds(with(Recompute::kSelective), {}).attention_recomputed, 0);
+  EXPECT_GT(seconds(with(Recompute::kLayer), {}).attention_recomputed, 0);
+  MemoryOptions memory = default_memory_options();
+  memory.offload = Offload::kDisk;
+  KernelRates slow;
+  slow.disk_read_gb_per_second = 1e-3;
+  EXPECT_EQ(seconds(default_memory_options(), slow).disk, 0);
+  EXPECT_GT(seconds(memory, slow).disk, 0);
+}
+
+}  // namespace
+}  // namespace longspan

@@ -1,0 +1,336 @@
+#include "trainer/plan/plan.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "src/core/error.h"
+#include "trainer/plan/plan_chart.h"
+#include "trainer/plan/plan_report.h"
+
+namespace longspan {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr int64_t kMiB = 1 << 20;
+constexpr int64_t kGiB = 1 << 30;
+
+ModelConfig llama2_7b() {
+  ModelConfig config;
+  config.vocab_size = 32000;
+  config.hidden_size = 4096;
+  config.intermediate_size = 11008;
+  config.num_hidden_layers = 32;
+  config.num_attention_heads = config.num_key_value_heads = 32;
+  config.head_dim = 128;
+  config.rope_scaling = make_rope_scaling("default");
+  return config;
+}
+
+RunShape shape_of(Quantization quantization = Quantization::kNf4,
+                  const LoraOptions& lora = {.modules_to_save = {"norm"}}) {
+  return run_shape(llama2_7b(), lora, at::kBFloat16, quantization, /*loss_chunk_tokens=*/1024,
+                   /*threads=*/2);
+}
+
+std::vector<Stage> stages_of(int64_t seq_len, const char* pattern = "shifted_sparse") {
+  return {{.steps = 10, .seq_len = seq_len, .attention = make_attention_pattern(pattern)}};
+}
+
+Machine machine_with(int64_t memory, std::optional<int64_t> disk = 1000 * kGiB) {
+  return {.rates = {}, .available_bytes = memory, .available_disk_bytes = disk};
+}
+
+Plan plan_on(int64_t memory, int64_t seq_len, const MemoryOptions& asked = {}) {
+  return plan_run(shape_of(), stages_of(seq_len), asked, machine_with(memory));
+}
+
+TEST(Plan, WithRoomKeepsEverything) {
+  Plan plan = plan_on(1000 * kGiB, 8192);
+  EXPECT_EQ(plan.memory.recompute, Recompute::kNone);
+  EXPECT_EQ(plan.memory.offload, Offload::kNone);
+  EXPECT_EQ(plan.memory.chunk_tokens, 0);
+  EXPECT_EQ(plan.memory.weights, FrozenWeights::kResident);
+  EXPECT_EQ(plan.memory.optimizer_state_bits, 32);
+  EXPECT_TRUE(plan.fits());
+}
+
+RunShape on_gpu(RunShape shape) {
+  shape.device = at::kCUDA;
+  return shape;
+}
+
+TEST(Plan, OnAGpuOffloadsNothingUnlessTold) {
+  Machine machine = machine_with(24 * kGiB);
+  machine.available_ram_bytes = 100 * kGiB;
+  const RunShape shape = on_gpu(shape_of());
+  const auto stages = stages_of(98304);
+  EXPECT_FALSE(plan_run(shape, stages, {}, machine).fits());
+  const auto found = remedies(shape, stages, {}, machine);
+  ASSERT_FALSE(found.empty());
+  for (const Remedy& remedy : found) EXPECT_THAT(remedy.change, Not(HasSubstr("mapped")));
+  EXPECT_EQ(found.front().change, "memory.offload=ram");
+  const MemoryOptions told{.offload = Offload::kRam};
+  const Plan plan = plan_run(shape, stages, told, machine);
+  EXPECT_TRUE(plan.fits());
+  EXPECT_EQ(plan.memory.offload_ram, 50 * kGiB);
+  machine.available_ram_bytes = 10 * kGiB;
+  EXPECT_FALSE(
+      plan_run(shape, stages, {.offload = Offload::kRam, .offload_ram = 500 * kGiB}, machine)
+          .fits());
+}
+
+// What bench step --device cuda had at its peak on an H100, 26 November 2026 (docs/performance.md).
+TEST(Plan, OnAGpuIsWithinATenthOfWhatWasMeasured) {
+  const LoraOptions lora{.r = 8, .modules_to_save = {"embed_tokens", "norm"}};
+  const MemoryOptions layer{.recompute = Recompute::kLayer, .chunk_tokens = 0};
+  RunShape shape = on_gpu(shape_of(Quantization::kNone, lora));
+  shape.loss_chunk_tokens = 512;
+  const Plan plan = plan_run(shape, stages_of(98304), layer, machine_with(80 * kGiB));
+  EXPECT_NEAR(static_cast<double>(plan.peak().total()) / (53832.0 * kMiB), 1, 0.1);
+}
+
+TEST(Plan, GivesUpTimeOnlyForMemory) {
+  double seconds = 0;
+  int64_t bytes = 1000 * kGiB;
+  for (int64_t memory : {1000, 40, 20, 14}) {
+    Plan plan = plan_on(memory * kGiB, 32768);
+    ASSERT_TRUE(plan.fits()) << memory;
+    EXPECT_GE(plan.run_seconds(), seconds) << memory;
+    EXPECT_LE(plan.peak().total(), bytes) << memory;
+    seconds = plan.run_seconds();
+    bytes = plan.peak().total();
+  }
+}
+
+TEST(Plan, KeepsInSomeLayersWhatHasRoom) {
+  const Plan plan = plan_on(120 * kGiB, 32768);
+  EXPECT_EQ(plan.memory.recompute, Recompute::kSelective);
+  ASSERT_TRUE(plan.memory.recompute_num_layers);
+  EXPECT_GT(*plan.memory.recompute_num_layers, 0);
+  EXPECT_LT(*plan.memory.recompute_num_layers, 32);
+  EXPECT_LE(plan.peak().total(), 60 * kGiB);
+  MemoryOptions one_less = plan.memory;
+  --*one_less.recompute_num_layers;
+  EXPECT_GT(plan_on(120 * kGiB, 32768, one_less).peak().total(), 60 * kGiB);
+  const MemoryOptions asked{.recompute = Recompute::kSelective};
+  const Plan all = plan_on(120 * kGiB, 32768, asked);
+  EXPECT_EQ(all.memory.recompute_num_layers, 32);
+  EXPECT_GT(all.run_seconds(), plan.run_seconds());
+}
+
+TEST(Plan, SevenBillionAt100KFitIn22GiBWithTheDisk) {
+  Plan plan = plan_on(22 * kGiB, 98304);
+  EXPECT_TRUE(plan.fits());
+  EXPECT_EQ(plan.memory.offload, Offload::kDisk);
+  EXPECT_GT(plan.disk_bytes(), 0);
+}
+
+TEST(Plan, ChunksTheMlpWhereItIsWhatDoesNotFit) {
+  Plan plan = plan_on(18 * kGiB, 98304);
+  EXPECT_TRUE(plan.fits());
+  EXPECT_GT(*plan.memory.chunk_tokens, 0);
+}
+
+TEST(Plan, NeverChangesWhatIsGiven) {
+  MemoryOptions asked{.recompute = Recompute::kLayer, .chunk_tokens = 512};
+  Plan plan = plan_on(1000 * kGiB, 8192, asked);
+  EXPECT_EQ(plan.memory.recompute, Recompute::kLayer);
+  EXPECT_EQ(plan.memory.chunk_tokens, 512);
+}
+
+TEST(Plan, RecomputesInAsManyLayersAsGiven) {
+  Plan plan = plan_on(1000 * kGiB, 8192, {.recompute_num_layers = 10});
+  EXPECT_NE(plan.memory.recompute, Recompute::kNone);
+  EXPECT_EQ(plan.memory.recompute_num_layers, 10);
+}
+
+TEST(Plan, KeepsInRamWhatTheRestOfTheMemoryHasRoomFor) {
+  const MemoryOptions in_ram{
+      .recompute = Recompute::kSelective, .offload = Offload::kRam, .chunk_tokens = 0};
+  const Plan open = plan_on(1000 * kGiB, 32768, in_ram);
+  // A tenth is left free.
+  const int64_t least = open.peak().total() * 10 / 9 + kMiB;
+  EXPECT_TRUE(plan_on(least, 32768, in_ram).fits());
+  EXPECT_FALSE(plan_on(least - 2 * kMiB, 32768, in_ram).fits());
+}
+
+TEST(Plan, KeepsNoRoomForWhatIsNotOffloaded) {
+  const Plan plan = plan_on(1000 * kGiB, 8192, {.offload_ram = kGiB});
+  EXPECT_EQ(plan.memory.offload, Offload::kNone);
+  EXPECT_EQ(plan.memory.offload_ram, 0);
+}
+
+TEST(Plan, TheMachinesRatesChangeTheTimeAndNotTheChoice) {
+  Machine machine = machine_with(22 * kGiB), slow = machine;
+  slow.rates.disk_write_gb_per_second = slow.rates.disk_read_gb_per_second = 1e-3;
+  const Plan plan = plan_run(shape_of(), stages_of(98304), {}, machine);
+  const Plan slower = plan_run(shape_of(), stages_of(98304), {}, slow);
+  EXPECT_EQ(write_memory_options(plan.memory), write_memory_options(slower.memory));
+  EXPECT_GT(slower.run_seconds(), plan.run_seconds());
+}
+
+TEST(Plan, MapsNothingThatBackwardWouldHoldAll) {
+  const RunShape dense = shape_of(Quantization::kNone);
+  const Plan plan = plan_run(dense, stages_of(1024), {}, machine_with(22 * kGiB));
+  EXPECT_TRUE(plan.memory.weights == FrozenWeights::kResident ||
+              plan.memory.recompute_num_layers == dense.config.num_hidden_layers);
+}
+
+TEST(Plan, WithoutDiskOffloadsNothing) {
+  for (int64_t disk : {kMiB, int64_t{0}}) {
+    Plan plan = plan_run(shape_of(), stages_of(98304), {}, machine_with(22 * kGiB, disk));
+    EXPECT_FALSE(plan.fits() && plan.disk_bytes() > 0) << disk;
+  }
+}
+
+TEST(Plan, ADiskOfAnUnknownSizeIsTaken) {
+  Plan plan = plan_run(shape_of(), stages_of(98304), {}, machine_with(22 * kGiB, std::nullopt));
+  EXPECT_TRUE(plan.fits());
+  EXPECT_GT(plan.disk_bytes(), 0);
+  EXPECT_TRUE(plan_json(plan)["available_disk_bytes"].is_null());
+}
+
+TEST(Plan, TheLongestContextFitsAndALongerOneDoesNot) {
+  const Machine machine = machine_with(16 * kGiB);
+  const RunShape shape = shape_of();
+  const int64_t longest = longest_context(shape, stages_of(4096), {}, machine);
+  EXPECT_GT(longest, 4096);
+  EXPECT_TRUE(plan_run(shape, stages_of(longest), {}, machine).fits());
+  EXPECT_FALSE(plan_run(shape, stages_of(longest + 1024), {}, machine).fits());
+}
+
+TEST(Plan, NoMemoryFitsNoContext) {
+  EXPECT_EQ(longest_context(shape_of(), stages_of(4096), {}, machine_with(kGiB)), 0);
+}
+
+TEST(Plan, ARemedyMakesItFit) {
+  const RunShape dense = shape_of(Quantization::kNone);
+  const MemoryOptions resident{.weights = FrozenWeights::kResident};
+  const Machine machine = machine_with(12 * kGiB);
+  const auto stages = stages_of(8192);
+  ASSERT_FALSE(plan_run(dense, stages, resident, machine).fits());
+  const auto found = remedies(dense, stages, resident, machine);
+  ASSERT_FALSE(found.empty());
+  EXPECT_THAT(found.front().change, HasSubstr("auto"));
+  for (const Remedy& remedy : found) {
+    EXPECT_LE(remedy.bytes, 12 * kGiB);
+    EXPECT_THAT(remedy.change, testing::StartsWith("memory: auto in its other keys"));
+    EXPECT_THAT(remedy.change, testing::Not(HasSubstr("batch_size")));  // it is 1
+  }
+}
+
+TEST(Plan, MapsOnlyWhatTheFileHoldsInTheDtypeOfTheRun) {
+  RunShape dense = shape_of(Quantization::kNone);
+  const Machine machine = machine_with(8 * kGiB);
+  EXPECT_EQ(plan_run(dense, stages_of(8192), {}, machine).memory.weights, FrozenWeights::kMapped);
+  dense.can_be_mapped = false;
+  const Plan plan = plan_run(dense, stages_of(8192), {}, machine);
+  EXPECT_EQ(plan.memory.weights, FrozenWeights::kResident);
+  EXPECT_FALSE(plan.fits());
+  const auto found = remedies(dense, stages_of(8192), {}, machine);
+  const auto of_mapping = std::find_if(found.begin(), found.end(), [](const Remedy& remedy) {
+    return remedy.change.find("memory.weights=mapped") != std::string::npos;
+  });
+  ASSERT_NE(of_mapping, found.end());
+  EXPECT_THAT(of_mapping->change, HasSubstr("the model converted"));
+  EXPECT_EQ(plan_run(shape_of(), stages_of(8192), {}, machine_with(kGiB)).memory.weights,
+            FrozenWeights::kResident);  // NF4, of least memory
+}
+
+TEST(Plan, WhatIsKeptInRamStaysWithinItsBound) {
+  const MemoryOptions bounded{
+      .recompute = Recompute::kLayer, .offload = Offload::kRam, .offload_ram = kMiB};
+  const Plan plan = plan_on(1000 * kGiB, 8192, bounded);
+  EXPECT_FALSE(plan.fits());
+  try {
+    require_fit(plan, {}, 0);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kOutOfMemory);
+    EXPECT_THAT(e.what(), HasSubstr("memory.offload_ram: 2.0 GiB of activations are kept"));
+  }
+  MemoryOptions enough = bounded;
+  enough.offload_ram = 3 * kGiB;
+  EXPECT_TRUE(plan_on(1000 * kGiB, 8192, enough).fits());
+}
+
+TEST(Plan, RefusesOptionsThatExcludeOneAnother) {
+  const MemoryOptions chunks{.recompute = Recompute::kNone, .chunk_tokens = 512};
+  EXPECT_THROW(plan_on(1000 * kGiB, 8192, chunks), Error);
+  const MemoryOptions open{.chunk_tokens = 512};
+  EXPECT_NE(plan_on(1000 * kGiB, 8192, open).memory.recompute, Recompute::kNone);
+}
+
+TEST(Plan, IsRefusedWithFiguresAndHelp) {
+  const Plan plan = plan_on(2 * kGiB, 98304);
+  try {
+    require_fit(plan, {{"model.quantization=nf4", kGiB}}, 1024);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kOutOfMemory);
+    EXPECT_THAT(e.what(), HasSubstr("fits with model.quantization=nf4 (1.0 GiB)"));
+    EXPECT_THAT(e.what(), HasSubstr("2.0 GiB"));
+  }
+  EXPECT_NO_THROW(require_fit(plan_on(1000 * kGiB, 98304), {}, 0));
+}
+
+TEST(Plan, UnknownMemoryFitsAll) { EXPECT_TRUE(plan_on(0, 98304).fits()); }
+
+TEST(PlanReport, PartsAddUpToTheTotals) {
+  const Plan plan = plan_on(22 * kGiB, 98304);
+  double bytes = 0, seconds = 0;
+  for (const auto& [name, value] : parts_of(plan.peak())) bytes += value;
+  for (const auto& [name, value] : parts_of(plan.stages[0].step)) seconds += value;
+  EXPECT_EQ(bytes, static_cast<double>(plan.peak().total()));
+  EXPECT_DOUBLE_EQ(seconds, plan.stages[0].step.total());
+  EXPECT_DOUBLE_EQ(plan.run_seconds(), 10 * plan.stages[0].step.total());
+}
+
+TEST(PlanReport, JsonHoldsTheChoiceAndTheSums) {
+  const Plan plan = plan_on(22 * kGiB, 98304);
+  const Json json = plan_json(plan);
+  EXPECT_EQ(json["memory"]["offload"], "disk");
+  EXPECT_EQ(json["peak_memory_bytes"], plan.peak().total());
+  EXPECT_EQ(json["stages"][0]["memory_bytes"]["total"], plan.peak().total());
+  EXPECT_EQ(json["stages"][0]["seq_len"], 98304);
+}
+
+TEST(PlanReport, TablesHaveAColumnAStage) {
+  const Plan plan = plan_on(22 * kGiB, 8192);
+  for (const Table& table : {memory_table(plan), time_table(plan)}) {
+    ASSERT_EQ(table.header.size(), 2u);
+    EXPECT_THAT(table.header[1], HasSubstr("8K"));
+    for (const auto& row : table.rows) EXPECT_EQ(row.size(), 2u) << row[0];
+  }
+}
+
+TEST(PlanChart, DrawsABarALength) {
+  const std::string svg = plan_chart_svg({plan_on(22 * kGiB, 8192), plan_on(22 * kGiB, 32768)});
+  EXPECT_THAT(svg, testing::StartsWith("<svg xmlns="));
+  EXPECT_THAT(svg, HasSubstr(">8K<"));
+  EXPECT_THAT(svg, HasSubstr(">32K<"));
+  EXPECT_THAT(svg, HasSubstr(">available<"));
+}
+
+TEST(KernelRates, ReadBackAsWritten) {
+  KernelRates rates;
+  rates.linear_gflops = 123.5;
+  EXPECT_EQ(write_rates(read_rates(write_rates(rates), "rates")), write_rates(rates));
+  Json missing = write_rates(rates);
+  missing.erase("head_gflops");
+  missing["linear_gflops"] = -1;
+  try {
+    read_rates(missing, "rates.json");
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kUsage);
+    EXPECT_THAT(e.what(), HasSubstr("head_gflops"));
+    EXPECT_THAT(e.what(), HasSubstr("linear_gflops"));
+  }
+}
+
+}  // namespace
+}  // namespace longspan

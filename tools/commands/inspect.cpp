@@ -1,0 +1,265 @@
+#include <fstream>
+
+#include "checkpoints/adapters/peft_adapter.h"
+#include "checkpoints/gguf/gguf.h"
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hub_cache.h"
+#include "checkpoints/meta/meta_source.h"
+#include "checkpoints/run_state/checkpoint_store.h"
+#include "checkpoints/run_state/train_state.h"
+#include "checkpoints/tensor_file.h"
+#include "data/store/token_store.h"
+#include "src/core/text.h"
+#include "tools/support/inspect_rope.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kInspectExample =
+    "  longspan inspect models/smollm2 --json\n"
+    "  longspan inspect models/smollm2 --rope='{rope_type: yarn, factor: 4}' --svg rope.svg";
+
+int64_t elements(const std::vector<int64_t>& shape) {
+  int64_t count = 1;
+  for (int64_t size : shape) count *= size;
+  return count;
+}
+
+/// Counts, and with `list` each tensor.
+void add_tensors(Json& facts, const std::vector<TensorInfo>& tensors, bool list) {
+  int64_t parameters = 0, bytes = 0;
+  Json dtypes = Json::object();
+  Json listed = Json::array();
+  for (const auto& info : tensors) {
+    parameters += elements(info.shape);
+    bytes += info.bytes;
+    dtypes[info.dtype] = dtypes.value(info.dtype, int64_t{0}) + elements(info.shape);
+    if (list) {
+      listed.push_back({{"name", info.name}, {"dtype", info.dtype}, {"shape", info.shape}});
+    }
+  }
+  facts["parameters"] = parameters;
+  facts["weight_bytes"] = bytes;
+  facts["dtypes"] = dtypes;
+  facts["tensor_count"] = tensors.size();
+  if (list) facts["tensors"] = listed;
+}
+
+Json rope_facts(const ModelConfig& config) {
+  return config.rope_scaling->config_entry(config.rope_geometry());
+}
+
+Json describe_model(const fs::path& path, bool list) {
+  auto opened = open_model_source(path);
+  const ModelSource& source = *opened;
+  ModelConfig config = read_hf_config(source);
+  Json facts = {{"kind", "model folder"}, {"path", path.string()}};
+  for (const char* key : {"model_type", "vocab_size", "hidden_size", "intermediate_size",
+                          "num_hidden_layers", "num_attention_heads", "num_key_value_heads"}) {
+    facts[key] = source.config_json().value(key, Json());
+  }
+  facts["head_dim"] = config.head_dim;
+  facts["num_key_value_heads"] = config.num_key_value_heads;
+  facts["tie_word_embeddings"] = config.tie_word_embeddings;
+  facts["max_position_embeddings"] = config.max_position_embeddings;
+  facts["rope"] = rope_facts(config);
+  Json tokenizer = source.tokenizer_json();
+  Json model = tokenizer.is_object() ? tokenizer.value("model", Json()) : Json();
+  facts["tokenizer"] = model.is_object() ? model.value("type", Json()) : Json();
+  if (model.is_object() && model.contains("vocab")) {
+    facts["tokenizer_vocab_size"] = model["vocab"].size();
+  }
+  add_tensors(facts, source.tensors(), list);
+  return facts;
+}
+
+Json describe_gguf(const fs::path& path, bool list) {
+  GgufReader gguf(path);
+  Json facts = {{"kind", "GGUF"}, {"path", path.string()}, {"metadata", Json::object()}};
+  constexpr size_t kLongestShown = 64;  // vocabularies and templates are left out
+  for (const auto& [key, value] : gguf.metadata()) {
+    if (value.is_array() ? value.size() <= 8 : value.dump().size() <= kLongestShown) {
+      facts["metadata"][key] = value;
+    }
+  }
+  std::vector<TensorInfo> tensors;
+  for (const auto& tensor : gguf.tensors()) {
+    tensors.push_back({tensor.name, std::string(tensor.type->name), tensor.shape, tensor.bytes});
+  }
+  add_tensors(facts, tensors, list);
+  return facts;
+}
+
+Json describe_safetensors(const fs::path& path, bool list) {
+  SafetensorsReader reader(path);
+  Json facts = {{"kind", "safetensors"}, {"path", path.string()}, {"metadata", reader.metadata()}};
+  add_tensors(facts, reader.tensors(), list);
+  return facts;
+}
+
+Json describe_torch_checkpoint(const fs::path& path, bool list) {
+  Json facts = {{"kind", "PyTorch state dict"}, {"path", path.string()}};
+  add_tensors(facts, TorchCheckpoint(path).tensors(), list);
+  return facts;
+}
+
+Json describe_adapter(const fs::path& path, bool list) {
+  PeftAdapter adapter = read_peft_adapter(path);
+  bool checkpoint = fs::exists(path / "state.json");
+  Json facts = {{"kind", checkpoint ? "checkpoint" : "PEFT adapter"},
+                {"path", path.string()},
+                {"base_model_name_or_path", adapter.base_model_name_or_path},
+                {"r", adapter.lora.r},
+                {"lora_alpha", adapter.lora.lora_alpha},
+                {"use_rslora", adapter.lora.use_rslora},
+                {"scale", adapter.lora.scale()},
+                {"target_modules", adapter.lora.target_modules},
+                {"modules_to_save", adapter.lora.modules_to_save}};
+  if (checkpoint) {
+    Json state = read_json_file(path / "state.json", ExitCode::kCheckpoint);
+    if (!state.is_object()) {
+      fail(ExitCode::kCheckpoint, "{}: is no map; the checkpoint is damaged, take an older one",
+           (path / "state.json").string());
+    }
+    for (const char* key : {"step", "tokens"}) facts[key] = state.value(key, Json());
+  }
+  const std::string& base = adapter.base_model_name_or_path;
+  if (!base.empty() && look_up_model(base)) {
+    ModelConfig config = read_hf_config(*open_model_source(base));
+    facts["max_position_embeddings_before"] = config.max_position_embeddings;
+    facts["rope_before"] = rope_facts(config);
+  }
+  if (!adapter.config_json.is_null()) {
+    ModelConfig config = read_hf_config(adapter.config_json, (path / "config.json").string());
+    facts["max_position_embeddings"] = config.max_position_embeddings;
+    facts["rope"] = rope_facts(config);
+  }
+  add_tensors(facts, TensorFile(adapter_weights(path)).tensors(), list);
+  return facts;
+}
+
+Json describe_run(const fs::path& path) {
+  CheckpointStore store(path / "checkpoints");
+  Json facts = {
+      {"kind", "run folder"}, {"path", path.string()}, {"checkpoint_steps", store.steps()}};
+  if (auto newest = store.newest()) facts["newest_checkpoint"] = describe_adapter(*newest, false);
+  return facts;
+}
+
+Json describe_token_store(const fs::path& path) {
+  TokenStore store(path);
+  const TokenStoreInfo& info = store.info();
+  int64_t longest = 0;
+  for (const auto& document : store.documents()) longest = std::max(longest, document.tokens);
+  return {{"kind", "token store"},
+          {"path", path.string()},
+          {"format_version", info.format_version},
+          {"documents", info.documents},
+          {"tokens", info.tokens},
+          {"longest_document_tokens", longest},
+          {"vocab_size", info.vocab_size},
+          {"tokenizer_fingerprint", info.tokenizer_fingerprint},
+          {"file_bytes", fs::file_size(path)}};
+}
+
+std::string first_bytes(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::string bytes(8, '\0');
+  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+
+Json describe(const fs::path& named, bool list) {
+  auto found = look_up_model(named);
+  if (!found) fail(ExitCode::kData, "{}: there is no such file or folder", named.string());
+  const fs::path& path = *found;
+  if (fs::is_directory(path)) {
+    if (fs::exists(path / "adapter_config.json")) return describe_adapter(path, list);
+    if (fs::exists(path / "checkpoints")) return describe_run(path);
+    if (fs::exists(path / "config.json") || MetaSource::is_one(path)) {
+      return describe_model(path, list);
+    }
+    fail(ExitCode::kModel, "{}: is no model folder, adapter, checkpoint or run", path.string());
+  }
+  if (!fs::is_regular_file(path)) {  // a pipe would wait for ever
+    fail(ExitCode::kData, "{}: is no regular file", path.string());
+  }
+  std::string bytes = first_bytes(path);
+  if (bytes.starts_with("GGUF")) return describe_gguf(path, list);
+  if (bytes.starts_with("\x89HDF")) return describe_token_store(path);
+  if (path.extension() == ".safetensors") return describe_safetensors(path, list);
+  if (bytes.starts_with("PK")) return describe_torch_checkpoint(path, list);
+  fail(ExitCode::kData, "{}: is no GGUF, safetensors, PyTorch file or token store", path.string());
+}
+
+/// As in JSON without its quotes: a text of a file stays in its line and steers no terminal.
+std::string one_line(const Json& text) {
+  std::string quoted = text.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+std::string shown(const std::string& key, const Json& value) {
+  if (value.is_string()) return one_line(value);
+  if (!value.is_number_integer()) return value.dump();
+  if (key.ends_with("bytes")) return human_bytes(value.get<double>());
+  bool count = key == "parameters" || key == "tokens" || key == "documents";
+  return count ? human_count(value.get<int64_t>()) : value.dump();
+}
+
+void print_text(const Json& facts, int indent) {
+  for (const auto& [key, value] : facts.items()) {
+    bool nested = value.is_object() && value.size() > 3;
+    if (nested) {
+      fmt::print("{:{}}{}\n", "", indent, one_line(key));
+      print_text(value, indent + 2);
+    } else {
+      fmt::print("{:{}}{:<{}} {}\n", "", indent, one_line(key), 32 - indent, shown(key, value));
+    }
+  }
+}
+
+void print_tensors(const Json& tensors) {
+  for (const auto& tensor : tensors) {
+    fmt::print("{:<5} {:<16} {}\n", tensor["dtype"].get<std::string>(), tensor["shape"].dump(),
+               tensor["name"].get<std::string>());
+  }
+}
+
+}  // namespace
+
+int inspect_command(int argc, char** argv) {
+  cxxopts::Options options("longspan inspect",
+                           "Say what a model folder, GGUF, safetensors file, adapter, checkpoint, "
+                           "run folder or token store is.\n");
+  options.add_options()("path", "what to look at", cxxopts::value<std::string>())(
+      "json", "print JSON")("tensors", "list each tensor")("h,help", "this help");
+  add_inspect_rope_options(options);
+  options.parse_positional({"path"});
+  options.positional_help("PATH");
+  auto parsed = parse_command_line(options, argc, argv, kInspectExample);
+  if (!parsed) return 0;
+  if (!parsed->count("path")) {
+    fail(ExitCode::kUsage, "longspan inspect: expected PATH; see longspan inspect -h");
+  }
+  if (parsed->count("rope")) return inspect_rope(*parsed);
+  for (const char* option : {"length", "svg", "on-scaled"}) {
+    if (parsed->count(option)) {
+      fail(ExitCode::kUsage, "longspan inspect: --{} goes with --rope", option);
+    }
+  }
+  Json facts = describe((*parsed)["path"].as<std::string>(), parsed->count("tensors") > 0);
+  if (parsed->count("json")) {
+    fmt::print("{}\n", json_text(facts));
+  } else {
+    Json tensors = facts.value("tensors", Json());
+    facts.erase("tensors");
+    print_text(facts, 0);
+    print_tensors(tensors);
+  }
+  return 0;
+}
+
+}  // namespace longspan

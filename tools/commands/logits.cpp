@@ -1,0 +1,71 @@
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/tensor.h>
+
+#include "checkpoints/safetensors.h"
+#include "checkpoints/safetensors_writer.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "tools/support/open_model.h"
+#include "tools/support/output_file.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr std::string_view kLogitsExample =
+    "  longspan tokenize smollm2 prompt.txt > ids.json\n"
+    "  longspan logits smollm2 --ids ids.json --out logits.safetensors --dtype float32";
+
+std::vector<int64_t> read_ids(const std::string& path, int64_t vocab_size) {
+  Json json = read_json_file(path, ExitCode::kData);
+  if (!json.is_array() || json.empty()) {
+    fail(ExitCode::kData, "{}: is not a JSON list of at least one token id", path);
+  }
+  std::vector<int64_t> ids;
+  for (const auto& item : json) {
+    bool whole = item.is_number_integer();
+    int64_t id = whole ? item.get<int64_t>() : -1;
+    if (id < 0 || id >= vocab_size) {
+      fail(ExitCode::kData, "{}: entry {} is {}, expected a token id from 0 to {}", path,
+           ids.size(), item.dump().substr(0, 40), vocab_size - 1);
+    }
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+}  // namespace
+
+int logits_command(int argc, char** argv) {
+  cxxopts::Options options("longspan logits", "Write the logits [T, V] of given token ids.\n");
+  add_model_options(options);
+  options.add_options()("ids", "JSON list of token ids", cxxopts::value<std::string>(), "FILE")(
+      "out", "safetensors file to write: one float32 tensor 'logits'",
+      cxxopts::value<std::string>(), "FILE");
+  options.parse_positional({"model"});
+  auto parsed = parse_command_line(options, argc, argv, kLogitsExample);
+  if (!parsed) return 0;
+  for (const char* option : {"ids", "out"}) {
+    if (!parsed->count(option)) {
+      fail(ExitCode::kUsage, "longspan logits: --{} FILE is missing; see longspan logits -h",
+           option);
+    }
+  }
+  std::string out = (*parsed)["out"].as<std::string>();
+  require_output(out, {(*parsed)["ids"].as<std::string>(), (*parsed)["model"].as<std::string>()});
+
+  at::NoGradGuard no_gradients;
+  OpenedModel opened = open_model(*parsed);
+  std::vector<int64_t> ids =
+      read_ids((*parsed)["ids"].as<std::string>(), opened.model->config().vocab_size);
+  const at::Tensor& head = opened.model->lm_head_weight();
+  at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0).to(head.device());  // [1, T]
+  at::Tensor hidden = opened.model->hidden_states({input, {}, {}}).squeeze(0);   // [T, C]
+  at::Tensor logits = at::linear(hidden, head).to(at::kCPU, at::kFloat);
+  write_safetensors(out, {{"logits", logits.contiguous()}});
+  log_info(fmt::format("{}: logits [{}, {}]", out, logits.size(0), logits.size(1)));
+  return 0;
+}
+
+}  // namespace longspan

@@ -1,0 +1,276 @@
+#include "src/rope/longrope_search.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_importer.h"
+#include "checkpoints/model_source.h"
+#include "src/core/log.h"
+#include "src/core/sha256.h"
+#include "src/core/text.h"
+#include "tools/support/open_model.h"
+#include "tools/support/open_store.h"
+#include "tools/support/output_file.h"
+#include "tools/support/rope_option.h"
+#include "trainer/eval/loss_journal.h"
+#include "trainer/eval/window_loss.h"
+#include "trainer/figures/table.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr std::string_view kLongropeSearchExample =
+    "  longspan longrope-search models/smollm2 --data books.h5 --factor 4 --length 32K \\\n"
+    "      --population 16 --iterations 10 --out rope.json\n"
+    "  longspan eval models/smollm2 --rope rope.json --lengths 8K,32K --text other-book.txt";
+
+cxxopts::Options longrope_search_command_line() {
+  cxxopts::Options options(
+      "longspan longrope-search",
+      "Search LongRoPE's long_factor by the loss of long documents (Ding et al. 2024). What is\n"
+      "written can be given to --rope, and to rope of a recipe. The paper's other variable, how "
+      "many\n"
+      "first tokens stay unscaled, is not searched: no config.json, GGUF or runtime can state it.\n"
+      "Stopped, it goes on where it was when it is run again.\n");
+  options.add_options()("model", "model folder or GGUF file", cxxopts::value<std::string>())(
+      "data", "token store of longspan prepare", cxxopts::value<std::string>(), "STORE")(
+      "factor", "target length over the original one", cxxopts::value<std::string>(), "F")(
+      "length", "tokens of a document to read (default: original length x factor)",
+      cxxopts::value<std::string>(), "N")("documents", "the first N that are long enough (0: all)",
+                                          cxxopts::value<std::string>()->default_value("5"), "N")(
+      "targets", "scored tokens at the end of each document (default: all but the first)",
+      cxxopts::value<std::string>(),
+      "N")("population", "candidates", cxxopts::value<std::string>()->default_value("64"), "N")(
+      "iterations", "each evaluates half a population",
+      cxxopts::value<std::string>()->default_value("40"),
+      "N")("seed", "of the search", cxxopts::value<std::string>()->default_value("0"), "N")(
+      "attention-factor", "of the scaling (default: the paper's, sqrt(1 + ln F / ln original))",
+      cxxopts::value<std::string>(),
+      "X")("out", "write the scaling here", cxxopts::value<std::string>(), "FILE.json")(
+      "state", "measured losses, to go on from (default: FILE.json.state)",
+      cxxopts::value<std::string>(), "FILE")(
+      "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
+      "DTYPE")("threads", "processor threads (default: all)", cxxopts::value<std::string>(), "N")(
+      "json", "print the result as JSON")("h,help", "this help");
+  add_on_scaled_option(options);
+  options.parse_positional({"model"});
+  options.positional_help("MODEL");
+  return options;
+}
+
+LongRopeSearchOptions read_longrope_search_options(const cxxopts::ParseResult& parsed) {
+  for (const char* option : {"model", "data", "factor", "out"}) {
+    if (!parsed.count(option)) {
+      fail(ExitCode::kUsage, "longspan longrope-search: {} is missing; see -h", option);
+    }
+  }
+  LongRopeSearchOptions options{.factor = number_of<double>(parsed, "factor"),
+                                .population = number_of<int64_t>(parsed, "population"),
+                                .iterations = number_of<int64_t>(parsed, "iterations"),
+                                .seed = number_of<uint64_t>(parsed, "seed")};
+  if (!(options.factor > 1) || options.factor > 1e6) {
+    fail(ExitCode::kUsage, "--factor: {} is out of range; expected more than 1, up to 1e6",
+         options.factor);
+  }
+  if (options.population < 4 || options.iterations < 0) {
+    fail(ExitCode::kUsage,
+         "--population {} --iterations {}: expected a population of at least 4 (linear, NTK and "
+         "YaRN are three of it) and no negative number",
+         options.population, options.iterations);
+  }
+  return options;
+}
+
+/// The model that is scaled, the texts it is measured on, and what was measured.
+class Subject {
+ public:
+  Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions& options);
+
+  const RopeGeometry& geometry() const { return geometry_; }
+  int64_t length() const { return std::ssize(windows_.front()); }
+  size_t documents() const { return windows_.size(); }
+  size_t measured() const { return journal_->size(); }
+
+  /// The scaling with these long factors as a map; sequences up to the original length stay as
+  /// they are, but for the attention factor.
+  Json longrope(const std::vector<double>& rescale_factors) const {
+    Json map = {{"rope_type", "longrope"}, {"factor", factor_}};
+    map["original_max_position_embeddings"] = geometry_.max_position_embeddings;
+    if (attention_factor_) map["attention_factor"] = *attention_factor_;
+    map["short_factor"] = std::vector<double>(rescale_factors.size(), 1.0);
+    map["long_factor"] = rescale_factors;
+    return map;
+  }
+
+  /// Mean loss over all windows under a scaling that is a map of rope_type and its keys.
+  double loss_of(const Json& rope) {
+    return journal_->loss_of(rope, [&] { return measure(rope); });
+  }
+
+ private:
+  Json identity(const cxxopts::ParseResult& parsed, const ModelSource& source) const;
+  double measure(const Json& rope);
+
+  double factor_;
+  std::optional<double> attention_factor_;
+  RopeGeometry geometry_;  // max_position_embeddings is the original length
+  ModelConfig base_;
+  std::vector<std::vector<int64_t>> windows_;
+  int64_t targets_;  // of a window
+  std::unique_ptr<LossJournal> journal_;
+  std::unique_ptr<CausalLm> model_;
+};
+
+Subject::Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions& options)
+    : factor_(options.factor) {
+  if (parsed.count("attention-factor")) {
+    attention_factor_ = number_of<double>(parsed, "attention-factor");
+  }
+  auto source = open_model_source(parsed["model"].as<std::string>());
+  base_ = read_hf_config(*source);
+  // Any longrope says which length the factors count from, and whether the model may be scaled.
+  std::shared_ptr<const RopeScaling> probe = make_rope_scaling("longrope");
+  OnScaled on_scaled = parse_on_scaled(parsed["on-scaled"].as<std::string>(), "--on-scaled");
+  int64_t original = 0;
+  try {
+    original = extend_rope(base_, probe, on_scaled).original_max_position_embeddings;
+  } catch (const Error& e) {
+    fail(ExitCode::kUsage, "{}; the option is --on-scaled", e.what());
+  }
+  geometry_ = base_.rope_geometry();
+  geometry_.max_position_embeddings = original;
+
+  int64_t length = std::llround(static_cast<double>(original) * factor_);
+  if (parsed.count("length")) length = parse_length(parsed["length"].as<std::string>(), "--length");
+  if (length <= original) {
+    fail(ExitCode::kUsage,
+         "--length: {} tokens do not reach beyond the original length {}, where long_factor "
+         "begins; expected more",
+         length, original);
+  }
+  const auto documents = number_of<int64_t>(parsed, "documents");
+  if (documents < 0) {
+    fail(ExitCode::kUsage, "--documents: {} is negative, expected a count, or 0 for all",
+         documents);
+  }
+  auto store = open_store(parsed["data"].as<std::string>(), *source);
+  windows_ = first_windows(*store, length, documents);
+  targets_ = parsed.count("targets") ? number_of<int64_t>(parsed, "targets") : length - 1;
+  if (targets_ < 1 || targets_ >= length) {
+    fail(ExitCode::kUsage, "--targets: {} is out of range; expected 1 to {}", targets_, length - 1);
+  }
+  std::string out = parsed["out"].as<std::string>();
+  require_output(out, {parsed["model"].as<std::string>(), parsed["data"].as<std::string>()});
+  std::string state = parsed.count("state") ? parsed["state"].as<std::string>() : out + ".state";
+  journal_ = std::make_unique<LossJournal>(state, identity(parsed, *source));
+  model_ = import_model(*source, {.dtype = parse_dtype(parsed["dtype"].as<std::string>())});
+}
+
+Json Subject::identity(const cxxopts::ParseResult& parsed, const ModelSource& source) const {
+  Sha256 config, ids;
+  config.update(source.config_json().dump());
+  for (const auto& window : windows_) {
+    for (int64_t id : window) ids.update(fmt::format("{}\n", id));
+  }
+  return {{"model", parsed["model"].as<std::string>()},
+          {"config_sha256", config.hex_digest()},
+          {"dtype", parsed["dtype"].as<std::string>()},
+          {"documents", windows_.size()},
+          {"length", windows_.front().size()},
+          {"targets", targets_},
+          {"ids_sha256", ids.hex_digest()}};
+}
+
+double Subject::measure(const Json& rope) {
+  Diagnostics diagnostics;
+  auto scaling = read_rope_scaling(Fields(rope, diagnostics));
+  diagnostics.throw_if_any(ExitCode::kUsage);
+  RopeExtension extended = extend_rope(base_, std::move(scaling), OnScaled::kReplace);
+  model_->set_rope_scaling(extended.scaling, extended.max_position_embeddings);
+  auto start = std::chrono::steady_clock::now();
+  double sum = 0;
+  for (const auto& window : windows_) {
+    sum += window_loss(*model_, window, targets_);
+  }
+  double loss = sum / static_cast<double>(windows_.size());
+  if (!std::isfinite(loss)) {
+    fail(ExitCode::kNonFinite,
+         "the loss under {} is not finite; try --dtype float32, or look at the model with "
+         "'longspan inspect'",
+         rope.dump());
+  }
+  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  log_info(fmt::format("{}: loss {:.4f}, {:.1f} s", rope["rope_type"].get<std::string>(), loss,
+                       seconds.count()));
+  return loss;
+}
+
+struct Row {
+  std::string name;
+  double loss = 0;
+};
+
+/// What the search has to beat: no scaling, the three formulas with their own attention factors,
+/// and the same frequencies under the attention factor of the search.
+std::vector<Row> measure_starts(Subject& subject, const std::vector<LongRopeStart>& starts,
+                                double factor) {
+  std::vector<Row> rows{{"not scaled", subject.loss_of({{"rope_type", "default"}})}};
+  for (const auto& start : starts) {
+    rows.push_back({fmt::format("{} x{:g}", start.rope_type, factor),
+                    subject.loss_of({{"rope_type", start.rope_type}, {"factor", factor}})});
+  }
+  for (const auto& start : starts) {
+    rows.push_back({fmt::format("longrope, as {}", start.rope_type),
+                    subject.loss_of(subject.longrope(start.rescale_factors))});
+  }
+  return rows;
+}
+
+void print(const std::vector<Row>& rows, const Json& rope, bool as_json) {
+  if (as_json) {
+    Json losses = Json::object();
+    for (const auto& row : rows) losses[row.name] = row.loss;
+    fmt::print("{}\n", json_text(Json({{"rope", rope}, {"losses", losses}})));
+    return;
+  }
+  Table table{.title = "Loss on the documents of the search (nats a token)",
+              .header = {"scaling", "loss"}};
+  for (const auto& row : rows) table.rows.push_back({row.name, fmt::format("{:.4f}", row.loss)});
+  fmt::print("{}", text_table(table));
+}
+
+}  // namespace
+
+int longrope_search_command(int argc, char** argv) {
+  cxxopts::Options command = longrope_search_command_line();
+  auto parsed = parse_command_line(command, argc, argv, kLongropeSearchExample);
+  if (!parsed) return 0;
+  LongRopeSearchOptions options = read_longrope_search_options(*parsed);
+  set_threads(*parsed);
+  Subject subject(*parsed, options);
+  auto starts = longrope_starts(subject.geometry(), options.factor);
+  log_info(fmt::format("{} documents of {} tokens, original length {}; {} losses are known already",
+                       subject.documents(), human_count(subject.length()),
+                       human_count(subject.geometry().max_position_embeddings),
+                       subject.measured()));
+
+  std::vector<Row> rows = measure_starts(subject, starts, options.factor);
+  auto best = search_longrope(
+      options, starts,
+      [&](const std::vector<double>& factors) {
+        return subject.loss_of(subject.longrope(factors));
+      },
+      [&](int64_t iteration, const std::vector<LongRopeIndividual>& parents) {
+        log_info(fmt::format("iteration {}/{}: best loss {:.4f}, worst parent {:.4f}", iteration,
+                             options.iterations, parents.front().loss, parents.back().loss));
+      });
+  rows.push_back({"longrope, found", best.loss});
+  Json rope = subject.longrope(best.rescale_factors);
+  write_json_file((*parsed)["out"].as<std::string>(), rope);
+  print(rows, rope, parsed->count("json") > 0);
+  return 0;
+}
+
+}  // namespace longspan

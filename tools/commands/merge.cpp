@@ -1,0 +1,100 @@
+#include "checkpoints/adapters/merge.h"
+
+#include "checkpoints/adapters/adapted_model.h"
+#include "checkpoints/adapters/merge_verification.h"
+#include "checkpoints/dtype.h"
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_exporter.h"
+#include "checkpoints/hf/hf_importer.h"
+#include "checkpoints/hf/hub_cache.h"
+#include "checkpoints/run_state/checkpoint_store.h"
+#include "src/core/atomic_file.h"
+#include "src/core/log.h"
+#include "src/core/resumable_folder.h"
+#include "src/core/text.h"
+#include "tools/support/command.h"
+#include "trainer/card/model_card.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kMergeExample =
+    "  longspan merge models/smollm2 runs/quickstart runs/quickstart/merged";
+
+fs::path adapter_folder(const fs::path& given) {
+  fs::path folder = find_model(given);
+  if (auto adapter = find_adapter(folder)) return *adapter;
+  fail(ExitCode::kModel,
+       "{}: is neither an adapter folder (adapter_config.json) nor a run with "
+       "checkpoints",
+       folder.string());
+}
+
+/// Reads back what was written; see verify_merge.
+void verify(const ModelSource& base, const PeftAdapter& adapter, const fs::path& written) {
+  MergeVerification found = verify_merge(base, adapter, *open_model_source(written));
+  log_info(
+      fmt::format("verified: {} tensors are base + adapter, {} the adapter's own, {} the base's",
+                  found.adapted, found.saved, found.copied));
+  if (found.adapted_values == 0) return;
+  double moved = double(found.moved_values) / double(found.adapted_values);
+  std::string message = fmt::format("the adapter moved {:.1f}% of {} values by more than rounding",
+                                    100 * moved, human_count(found.adapted_values));
+  found.moved_values > 0 ? log_info(message) : log_warning(message);
+}
+
+}  // namespace
+
+int merge_command(int argc, char** argv) {
+  cxxopts::Options options("longspan merge",
+                           "Write base model + checkpoint as a merged Hugging Face folder.\n");
+  options.add_options()("base", "model folder or GGUF file", cxxopts::value<std::string>())(
+      "checkpoint", "adapter folder, or a run folder (its newest checkpoint)",
+      cxxopts::value<std::string>())("output", "folder to write", cxxopts::value<std::string>())(
+      "dtype", "float32, bfloat16 or float16 (default: the base's)", cxxopts::value<std::string>(),
+      "DTYPE")("shard-size", "largest file of weights",
+               cxxopts::value<std::string>()->default_value("5GB"),
+               "SIZE")("force", "replace the model in OUT")(
+      "no-verify", "do not read back and compare with base + adapter, value by value")("h,help",
+                                                                                       "this help");
+  options.parse_positional({"base", "checkpoint", "output"});
+  options.positional_help("BASE CHECKPOINT OUT");
+  auto parsed = parse_command_line(options, argc, argv, kMergeExample);
+  if (!parsed) return 0;
+  if (!parsed->count("output")) {
+    fail(ExitCode::kUsage,
+         "longspan merge: expected BASE, CHECKPOINT and OUT; see longspan merge -h");
+  }
+  fs::path out = without_trailing_slash((*parsed)["output"].as<std::string>());
+  if (out.empty()) fail(ExitCode::kUsage, "longspan merge: OUT is empty; give a folder");
+  require_replaceable(out, parsed->count("force") > 0);
+  int64_t shard_bytes = parse_shard_size((*parsed)["shard-size"].as<std::string>(), "--shard-size");
+
+  auto base = open_model_source((*parsed)["base"].as<std::string>());
+  fs::path folder = adapter_folder((*parsed)["checkpoint"].as<std::string>());
+  require_apart(base->path(), out);
+  require_apart(folder, out);
+  require_fitting_tensors(*base, read_hf_config(*base));
+  PeftAdapter adapter = read_peft_adapter(folder);
+  ExportOptions write{
+      .dtype = parsed->count("dtype")
+                   ? parse_torch_dtype((*parsed)["dtype"].as<std::string>(), "--dtype")
+                   : main_dtype(*base),
+      .shard_bytes = shard_bytes};
+  write.made_from["adapter"] = file_stamps(folder);
+  write.before_appearing = [&](const fs::path& written) {
+    if (parsed->count("no-verify") == 0) verify(*base, adapter, written);
+    add_model_card(written, {.adapter = folder,
+                             .merged = out,
+                             .merged_dtype = std::string(torch_dtype(write.dtype)),
+                             .base = (*parsed)["base"].as<std::string>()});
+  };
+  export_hf(*merged_source(*base, adapter), adapted_config(*base, adapter), out, write);
+  log_info(fmt::format("{} + {} -> {}", base->path().string(), folder.string(), out.string()));
+  return 0;
+}
+
+}  // namespace longspan

@@ -1,0 +1,188 @@
+#include <cstdio>
+#include <filesystem>
+
+#include "checkpoints/hf/hf_exporter.h"
+#include "recipes/recipe_plan.h"
+#include "src/core/atomic_file.h"
+#include "src/core/disk_space.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "src/nn/device.h"
+#include "tools/support/output_file.h"
+#include "tools/support/recipe_arguments.h"
+#include "trainer/plan/plan_chart.h"
+#include "trainer/plan/plan_report.h"
+#include "trainer/trainer.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kPlanExample =
+    "  longspan plan recipes/smollm2-135m-32k.yaml --length 8K,32K,128K --out plan.svg\n"
+    "  longspan plan recipes/llama2-7b-100k.yaml model.path=Llama-2-7b-hf/config.json --json";
+
+KernelRates rates_for(const cxxopts::ParseResult& parsed, const Recipe& recipe,
+                      const RunShape& shape) {
+  if (parsed.count("rates")) {
+    const auto file = parsed["rates"].as<std::string>();
+    return read_rates(read_json_file(file, ExitCode::kUsage), file);
+  }
+  log_info("measuring this machine for some seconds (--save-rates keeps the result)");
+  return measure_rates(shape, recipe.stages, existing_folder(offload_directory(recipe)));
+}
+
+/// A GPU that is not here can be planned for as well, where nothing is to be asked of it.
+at::Device planned_device(const cxxopts::ParseResult& parsed) {
+  const auto& name = parsed["device"].as<std::string>();
+  const bool all_given = parsed.count("rates") > 0 && parsed.count("available") > 0;
+  return name == "cuda" && all_given ? at::kCUDA : open_device(name);
+}
+
+Machine planned_machine(const cxxopts::ParseResult& parsed, const Recipe& recipe,
+                        const RunShape& shape) {
+  const KernelRates rates = rates_for(parsed, recipe, shape);
+  if (!parsed.count("available")) return this_machine(recipe, rates, shape.device);
+  Machine machine = this_machine(recipe, rates, at::kCPU);
+  machine.usual = usual_rates(shape.device);
+  machine.available_bytes = parse_shard_size(parsed["available"].as<std::string>(), "--available");
+  return machine;
+}
+
+void write_file(const fs::path& path, const std::string& text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+  log_info(fmt::format("wrote {}", path.string()));
+}
+
+/// What there is to say of one recipe on one machine.
+struct Answer {
+  Plan plan;
+  std::vector<Plan> sweep = {};  // of --length
+  std::vector<Remedy> remedies = {};
+  int64_t longest_context = 0;
+  CheckpointSpace checkpoints = {};
+};
+
+std::vector<int64_t> lengths_of(const cxxopts::ParseResult& parsed) {
+  if (!parsed.count("length")) return {};
+  auto lengths = parse_lengths(parsed["length"].as<std::string>(), "--length");
+  for (int64_t length : lengths) {
+    if (length >= 2 && length <= kLongestSequence) continue;
+    fail(ExitCode::kUsage, "--length: {} is out of range; expected 2 to {}, as for train.seq_len",
+         length, kLongestSequence);
+  }
+  return lengths;
+}
+
+Answer answer(const std::vector<int64_t>& lengths, const Recipe& recipe, const RunShape& shape,
+              const Machine& machine) {
+  const MemoryOptions& asked = recipe.train.memory;
+  Answer found{.plan = plan_run(shape, recipe.stages, asked, machine),
+               .longest_context = longest_context(shape, recipe.stages, asked, machine)};
+  found.checkpoints = checkpoint_space(recipe, shape, found.plan);
+  if (!found.plan.fits()) found.remedies = remedies(shape, recipe.stages, asked, machine);
+  for (int64_t length : lengths) {
+    found.sweep.push_back(plan_run(shape, with_length(recipe.stages, length), asked, machine));
+  }
+  return found;
+}
+
+Json to_json(const Answer& found, const KernelRates& rates) {
+  Json json = plan_json(found.plan);
+  json["longest_context"] = found.longest_context;
+  json["checkpoints"] = {{"bytes", found.checkpoints.bytes},
+                         {"at_once", found.checkpoints.at_once},
+                         {"available_disk_bytes", or_null(found.checkpoints.available)}};
+  json["rates"] = write_rates(rates);
+  json["remedies"] = Json::array();
+  for (const Remedy& remedy : found.remedies) {
+    json["remedies"].push_back({{"change", remedy.change}, {"peak_memory_bytes", remedy.bytes}});
+  }
+  json["lengths"] = Json::array();
+  for (const Plan& plan : found.sweep) json["lengths"].push_back(plan_json(plan));
+  return json;
+}
+
+void print(const Answer& found) {
+  const Plan& plan = found.plan;
+  fmt::print("{}{}", text_table(memory_table(plan)), text_table(time_table(plan)));
+  fmt::print("run      {}\n", human_duration(plan.run_seconds()));
+  fmt::print("memory   {}\n", describe_memory(plan));
+  std::string on_disk;
+  if (plan.disk_bytes() > 0 && plan.available_disk_bytes) {
+    on_disk = fmt::format(", and {} of {} of disk", human_bytes(plan.disk_bytes()),
+                          human_bytes(*plan.available_disk_bytes));
+  }
+  fmt::print("fits     {}: {} of {} available, a tenth of which is left free{}\n",
+             plan.fits() ? "yes" : "no", human_bytes(plan.peak().total()),
+             human_bytes(plan.available_bytes), on_disk);
+  for (const Remedy& remedy : found.remedies) {
+    fmt::print("         with {}: {}\n", remedy.change, human_bytes(remedy.bytes));
+  }
+  fmt::print("saved    checkpoints of {}{}\n", found.checkpoints.to_string(),
+             found.checkpoints.fits() ? "" : ", which is too little");
+  fmt::print("longest  {} tokens fit in memory\n", human_count(found.longest_context));
+  if (found.sweep.empty()) return;
+  fmt::print("{}", text_table(sweep_table(found.sweep)));
+  for (const Plan& swept : found.sweep) {
+    fmt::print("  {:<6} {}\n", length_label(swept.stages.front().stage.seq_len),
+               describe_memory(swept));
+  }
+}
+
+}  // namespace
+
+int plan_command(int argc, char** argv) {
+  cxxopts::Options options("longspan plan",
+                           "What a recipe will need, without loading anything: memory and disk, "
+                           "time of a step and of the run, what fits. With --rates and "
+                           "--available, --device cuda needs no GPU here.\n");
+  add_recipe_arguments(options);
+  options.add_options()("length", "lengths of sequences to plan too, such as 8K,32K,128K",
+                        cxxopts::value<std::string>(), "LIST")(
+      "available", "memory to plan for (default: what is free now), such as 22GiB",
+      cxxopts::value<std::string>(),
+      "SIZE")("rates", "the machine's rates, as --save-rates wrote them (default: measured now)",
+              cxxopts::value<std::string>(), "FILE.json")(
+      "save-rates", "keep the measured rates", cxxopts::value<std::string>(), "FILE.json")(
+      "out", "draw memory and time by length, of --length", cxxopts::value<std::string>(),
+      "FILE.svg")("json", "print JSON");
+  add_device_option(options);
+  auto parsed = parse_command_line(options, argc, argv, kPlanExample);
+  if (!parsed) return 0;
+
+  const at::Device device = planned_device(*parsed);
+  const std::vector<int64_t> lengths = lengths_of(*parsed);
+  const Recipe recipe = load_recipe(*parsed);
+  for (const char* option : {"out", "save-rates"}) {
+    if (!parsed->count(option)) continue;
+    require_output((*parsed)[option].as<std::string>(), {recipe.file, recipe.model.path});
+  }
+  const ModelConfig config = read_planned_config(recipe);
+  const auto model = open_planned_model(recipe);
+  check_recipe_against_model(recipe, config, model.get());
+  set_seed_and_threads(recipe.train);
+  const RunShape shape = run_shape(recipe, config, model.get(), device);
+  const Machine machine = planned_machine(*parsed, recipe, shape);
+  if (parsed->count("save-rates")) {
+    write_file((*parsed)["save-rates"].as<std::string>(),
+               json_text(write_rates(machine.rates)) + "\n");
+  }
+  const Answer found = answer(lengths, recipe, shape, machine);
+  if (parsed->count("out")) {
+    const auto& drawn = found.sweep.empty() ? std::vector<Plan>{found.plan} : found.sweep;
+    write_file((*parsed)["out"].as<std::string>(), plan_chart_svg(drawn));
+  }
+  if (parsed->count("json")) {
+    fmt::print("{}\n", json_text(to_json(found, machine.rates)));
+  } else {
+    print(found);
+  }
+  return 0;
+}
+
+}  // namespace longspan

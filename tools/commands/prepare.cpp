@@ -1,0 +1,252 @@
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <map>
+
+#include "checkpoints/hf/hf_exporter.h"
+#include "data/documents/document_files.h"
+#include "data/documents/document_source.h"
+#include "data/store/token_store.h"
+#include "data/store/token_store_writer.h"
+#include "src/core/atomic_file.h"
+#include "src/core/json.h"
+#include "src/core/log.h"
+#include "src/core/stop_signal.h"
+#include "src/core/text.h"
+#include "tools/support/command.h"
+#include "tools/support/output_file.h"
+#include "tools/support/text_model.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kPrepareExample =
+    "  longspan prepare books/ 'more/*.jsonl.zst' --model models/SmolLM2-135M-Instruct \\\n"
+    "    --out train.h5";
+
+/// What prepare has done so far.
+struct Tally {
+  int64_t documents = 0, tokens = 0, text_bytes = 0, raw_bytes = 0;
+  std::map<int, int64_t> by_length;  // documents of [2^k, 2^(k + 1)) tokens by k
+
+  void add(const Document& document, int64_t ids) {
+    ++documents;
+    tokens += ids;
+    text_bytes += static_cast<int64_t>(document.text.size());
+    raw_bytes += document.raw_bytes;
+    if (ids > 0) ++by_length[std::bit_width(static_cast<uint64_t>(ids)) - 1];
+  }
+};
+
+/// A line on stderr: redrawn on a terminal, now and then elsewhere.
+class Progress {
+ public:
+  explicit Progress(int64_t total_raw_bytes) : total_(total_raw_bytes) {}
+
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  void show(const Tally& tally) {
+    bool terminal = stderr_is_terminal();
+    double now = seconds();
+    if (now < shown_ + (terminal ? 0.2 : 30.0)) return;
+    shown_ = now;
+    auto done = static_cast<double>(tally.raw_bytes);
+    double left = done > 0 ? now * (static_cast<double>(total_) - done) / done : 0;
+    auto line = fmt::format("{:3.0f} %  {} documents  {} tokens  {}/s  {} tokens/s  ETA {}",
+                            100 * done / std::max<double>(1, static_cast<double>(total_)),
+                            human_count(tally.documents), human_count(tally.tokens),
+                            human_bytes(tally.text_bytes / now),
+                            human_count(rate(tally.tokens, now)), human_duration(left));
+    if (terminal) {
+      show_progress(line);
+    } else {
+      log_info(line);
+    }
+  }
+  static int64_t rate(int64_t count, double seconds) {
+    return static_cast<int64_t>(static_cast<double>(count) / std::max(seconds, 1e-9));
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  int64_t total_;
+  double shown_ = 0;
+};
+
+int64_t total_bytes(const std::vector<fs::path>& files) {
+  int64_t sum = 0;
+  for (const auto& file : files) {
+    std::error_code status;
+    auto size = fs::file_size(file, status);
+    if (!status) sum += static_cast<int64_t>(size);
+  }
+  return sum;
+}
+
+void throw_if_stopped() {
+  if (stop_signal() == 0) return;
+  fail(exit_code_of(stop_signal()), "prepare: stopped by a signal; nothing was written");
+}
+
+/// --add-NAME and --no-NAME of bos and eos; without either, `by_default`.
+std::optional<int32_t> token_to_add(const cxxopts::ParseResult& parsed, const std::string& name,
+                                    std::optional<int32_t> id, bool by_default) {
+  const bool add = parsed.count("add-" + name) > 0, none = parsed.count("no-" + name) > 0;
+  if (add && none) fail(ExitCode::kUsage, "--add-{0} and --no-{0} contradict each other", name);
+  if (add && !id) {
+    fail(ExitCode::kModel,
+         "--add-{0}: the model's config has no {0}_token_id that is a token; leave the option out",
+         name);
+  }
+  return add || (by_default && !none) ? id : std::nullopt;
+}
+
+/// Put before and behind each document.
+struct AddedTokens {
+  std::optional<int32_t> bos, eos;
+};
+
+Tally write_store(DocumentSource& source, const TextModel& model, const AddedTokens& added,
+                  TokenStoreWriter& writer, Progress& progress) {
+  Tally tally;
+  while (auto document = source.next()) {
+    throw_if_stopped();
+    auto ids = model.tokenizer->encode(document->text);
+    if (added.bos) ids.insert(ids.begin(), *added.bos);
+    if (added.eos) ids.push_back(*added.eos);
+    writer.append(document->name, ids);
+    tally.add(*document, static_cast<int64_t>(ids.size()));
+    progress.show(tally);
+  }
+  show_progress("");
+  throw_if_stopped();  // within the last document
+  return tally;
+}
+
+void warn_about(const DocumentSource& source) {
+  if (int64_t empty = source.empty_documents(); empty > 0) {
+    log_warning(fmt::format("{} empty documents were left out", human_count(empty)));
+  }
+  if (int64_t replaced = source.replaced_sequences(); replaced > 0) {
+    log_warning(
+        fmt::format("{} sequences were no UTF-8, or \\u0000 or half a surrogate pair in a record, "
+                    "and became U+FFFD; convert the text with iconv if it is in another encoding",
+                    human_count(replaced)));
+  }
+}
+
+Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource& source,
+                  const AddedTokens& added, double seconds) {
+  Json lengths = Json::object();
+  for (const auto& [power, count] : tally.by_length) {
+    lengths[std::to_string(int64_t{1} << power)] = count;
+  }
+  return {{"out", out.string()},
+          {"documents", tally.documents},
+          {"empty_documents", source.empty_documents()},
+          {"replaced_sequences", source.replaced_sequences()},
+          {"tokens", tally.tokens},
+          {"text_bytes", tally.text_bytes},
+          {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
+          {"eos_token_id", added.eos ? Json(*added.eos) : Json()},
+          {"seconds", seconds},
+          {"documents_by_length", lengths}};
+}
+
+void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& added,
+                   double seconds) {
+  auto describe = [](const char* name, std::optional<int32_t> id) {
+    return id ? fmt::format("{} token {} added to each", name, *id)
+              : fmt::format("no {} token added", name);
+  };
+  auto bytes = static_cast<double>(tally.text_bytes);
+  fmt::print("{}: {} documents, {} tokens in {}\n", out.string(), human_count(tally.documents),
+             human_count(tally.tokens), human_bytes(fs::file_size(out)));
+  fmt::print("  text              {}, {:.3f} tokens a byte\n", human_bytes(bytes),
+             static_cast<double>(tally.tokens) / bytes);
+  fmt::print("  their beginning   {}\n", describe("bos", added.bos));
+  fmt::print("  their end         {}\n", describe("eos", added.eos));
+  fmt::print("  time              {}: {}/s, {} tokens/s\n", human_duration(seconds),
+             human_bytes(bytes / seconds), human_count(Progress::rate(tally.tokens, seconds)));
+  fmt::print("  tokens a document\n");
+  int64_t most = 0;
+  for (const auto& [power, count] : tally.by_length) most = std::max(most, count);
+  for (const auto& [power, count] : tally.by_length) {
+    auto bar = static_cast<size_t>((40 * count + most - 1) / most);
+    fmt::print("  {:>16} {:>10}  {}\n", fmt::format("{} +", human_count(int64_t{1} << power)),
+               human_count(count), std::string(bar, '#'));
+  }
+}
+
+}  // namespace
+
+int prepare_command(int argc, char** argv) {
+  cxxopts::Options options(
+      "longspan prepare",
+      "Write long documents as a token store. INPUT: files, folders, globs of .txt .md .tex "
+      ".jsonl, "
+      "each also .gz or .zst; a file is a document, a line of a .jsonl is one.\n");
+  options.add_options()("input", "documents", cxxopts::value<std::vector<std::string>>())(
+      "model,tokenizer", "folder with tokenizer.json, or GGUF file", cxxopts::value<std::string>(),
+      "MODEL")("out", "token store to write", cxxopts::value<std::string>(), "FILE.h5")(
+      "text-key", "key of the text in a .jsonl record",
+      cxxopts::value<std::string>()->default_value("text"),
+      "KEY")("max-document-size", "a document that is larger, once decompressed, is an error",
+             cxxopts::value<std::string>()->default_value("1GiB"), "SIZE")(
+      "add-bos", "begin each document with the bos token (the default when the tokenizer does)")(
+      "no-bos", "do not")(
+      "add-eos", "end each document with the eos token (the default when the model names one)")(
+      "no-eos", "do not")("json", "print the summary as JSON")("force", "replace FILE.h5")(
+      "h,help", "this help");
+  options.parse_positional({"input"});
+  options.positional_help("INPUT...");
+  auto parsed = parse_command_line(options, argc, argv, kPrepareExample);
+  if (!parsed) return 0;
+  for (const char* name : {"input", "model", "out"}) {
+    if (!parsed->count(name)) {
+      fail(ExitCode::kUsage,
+           "longspan prepare: expected INPUT..., --model MODEL and --out FILE.h5; "
+           "{} is missing; see longspan prepare -h",
+           name);
+    }
+  }
+  const fs::path out = without_trailing_slash((*parsed)["out"].as<std::string>());
+  if (fs::exists(out) && !parsed->count("force")) {
+    fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
+  }
+  auto files = find_document_files(values_of(*parsed, "input"));
+  std::vector<fs::path> inputs(files.begin(), files.end());
+  inputs.emplace_back((*parsed)["model"].as<std::string>());
+  require_output(out, inputs);
+  auto model = open_text_model((*parsed)["model"].as<std::string>());
+  const AddedTokens added{token_to_add(*parsed, "bos", model.bos_token_id, model.adds_bos),
+                          token_to_add(*parsed, "eos", model.eos_token_id, true)};
+
+  remember_stop_signals();
+  Progress progress(total_bytes(files));
+  DocumentOptions document_options;
+  document_options.text_key = (*parsed)["text-key"].as<std::string>();
+  document_options.max_document_bytes =
+      parse_shard_size((*parsed)["max-document-size"].as<std::string>(), "--max-document-size");
+  auto source = open_documents(std::move(files), document_options);
+  TokenStoreWriter writer(out, model.tokenizer->fingerprint(), model.tokenizer->vocab_size());
+  Tally tally = write_store(*source, model, added, writer, progress);
+  if (tally.documents == 0) {
+    fail(ExitCode::kData, "{}: every document is empty; nothing was written",
+         values_of(*parsed, "input").front());
+  }
+  writer.commit();
+  warn_about(*source);
+  if (parsed->count("json")) {
+    fmt::print("{}\n", json_text(summary_json(out, tally, *source, added, progress.seconds())));
+  } else {
+    print_summary(out, tally, added, progress.seconds());
+  }
+  return 0;
+}
+
+}  // namespace longspan

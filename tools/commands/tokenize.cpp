@@ -1,0 +1,67 @@
+#include <fmt/ranges.h>
+
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+
+#include "src/core/json.h"
+#include "src/core/text.h"
+#include "tools/support/command.h"
+#include "tools/support/text_model.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr std::string_view kTokenizeExample =
+    "  longspan tokenize models/SmolLM2-135M-Instruct book.txt > ids.json\n"
+    "  longspan tokenize models/SmolLM2-135M-Instruct ids.json --decode";
+
+std::string read_input(const std::string& name) {
+  if (name != "-") return read_file(name, ExitCode::kData);
+  return {std::istreambuf_iterator<char>(std::cin), {}};
+}
+
+std::vector<int32_t> read_ids(const std::string& text, const std::string& place) {
+  Json list = parse_json(text, place, ExitCode::kData);
+  if (!list.is_array()) fail(ExitCode::kData, "{}: expected a JSON list of token ids", place);
+  std::vector<int32_t> ids;
+  ids.reserve(list.size());
+  for (const auto& id : list) {
+    if (!id.is_number_integer() || id.get<int64_t>() != id.get<int32_t>()) {
+      fail(ExitCode::kData, "{}: {} at place {} is no token id", place, id.dump(), ids.size());
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+}  // namespace
+
+int tokenize_command(int argc, char** argv) {
+  cxxopts::Options options("longspan tokenize",
+                           "Print the token ids of a text as a JSON list, or the text of ids. "
+                           "Added tokens in the text are recognised; none is put in.\n");
+  options.add_options()("model", "model folder or GGUF file", cxxopts::value<std::string>())(
+      "file", "UTF-8 text, or with --decode a JSON list of ids; - reads standard input",
+      cxxopts::value<std::string>())("decode", "from ids to text")("h,help", "this help");
+  options.parse_positional({"model", "file"});
+  options.positional_help("MODEL FILE");
+  auto parsed = parse_command_line(options, argc, argv, kTokenizeExample);
+  if (!parsed) return 0;
+  if (!parsed->count("file")) {
+    fail(ExitCode::kUsage, "longspan tokenize: expected MODEL and FILE; see longspan tokenize -h");
+  }
+  auto tokenizer = open_text_model((*parsed)["model"].as<std::string>()).tokenizer;
+  const auto file = (*parsed)["file"].as<std::string>();
+  std::string output;
+  if (parsed->count("decode")) {
+    output = tokenizer->decode_whole(read_ids(read_input(file), file));
+  } else {
+    output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(read_input(file)), ", "));
+  }
+  std::fwrite(output.data(), 1, output.size(), stdout);  // main() looks whether it came through
+  return 0;
+}
+
+}  // namespace longspan

@@ -1,0 +1,283 @@
+#include <filesystem>
+#include <map>
+
+#include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_importer.h"
+#include "checkpoints/model_source.h"
+#include "recipes/recipe_plan.h"
+#include "recipes/yaml.h"
+#include "src/core/atomic_file.h"
+#include "src/core/folder_lock.h"
+#include "src/core/log.h"
+#include "src/core/sha256.h"
+#include "src/core/stop_signal.h"
+#include "src/core/text.h"
+#include "src/model/apply_lora.h"
+#include "src/nn/device.h"
+#include "src/nn/page_allocator.h"
+#include "tools/support/open_store.h"
+#include "tools/support/recipe_arguments.h"
+#include "trainer/observers/metrics.h"
+#include "trainer/observers/progress.h"
+#include "trainer/observers/stop_on_signal.h"
+#include "trainer/plan/parameter_count.h"
+#include "trainer/plan/plan_report.h"
+#include "trainer/plan/training_flops.h"
+#include "trainer/trainer.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kTrainExample =
+    "  longspan train recipes/smollm2-135m-16k-quickstart.yaml optimizer.lr=2e-4\n"
+    "  longspan train recipes/smollm2-135m-16k-quickstart.yaml --resume";
+
+/// All that a run reads, opened and checked; nothing large is in memory yet.
+struct Inputs {
+  std::unique_ptr<ModelSource> model;
+  ModelConfig config;
+  std::shared_ptr<const TokenStore> store;
+  std::vector<std::shared_ptr<const Loader>> loaders;  // one a stage
+  std::shared_ptr<const Loader> validation;            // null when there is none
+};
+
+std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
+                                          std::shared_ptr<const TokenStore> store, int64_t seq_len,
+                                          bool shuffle) {
+  LoaderOptions options;
+  options.packer = {.seq_len = seq_len,
+                    .min_document_tokens = recipe.data.min_document_tokens,
+                    .only_full_passages = recipe.data.only_full_passages};
+  options.seed = recipe.train.seed;
+  options.shuffle = shuffle;
+  return std::make_shared<const Loader>(std::move(store), options);
+}
+
+Inputs open_inputs(const Recipe& recipe) {
+  Inputs inputs;
+  inputs.model = open_model_source(recipe.model.path);
+  inputs.config = read_hf_config(*inputs.model);
+  check_recipe_against_model(recipe, inputs.config, inputs.model.get());
+  inputs.store = open_store(recipe.data.path, *inputs.model);
+
+  std::map<int64_t, std::shared_ptr<const Loader>> shared;  // by seq_len
+  int64_t longest = 0;
+  for (const auto& stage : recipe.stages) {
+    auto& loader = shared[stage.seq_len];
+    if (!loader) loader = make_loader(recipe, inputs.store, stage.seq_len, recipe.data.shuffle);
+    inputs.loaders.push_back(loader);
+    longest = std::max(longest, stage.seq_len);
+  }
+  const ValidationOptions& validation = recipe.validation;
+  if (!validation.path.empty()) {
+    int64_t seq_len = validation.seq_len > 0 ? validation.seq_len : longest;
+    inputs.validation =
+        make_loader(recipe, open_store(validation.path, *inputs.model), seq_len, false);
+  }
+  return inputs;
+}
+
+/// What decides the bits of a run besides the recipe: which base model and which documents.
+Json run_identity(const Recipe& recipe, const Inputs& inputs) {
+  Sha256 config, documents;
+  config.update(inputs.model->config_json().dump());
+  for (const auto& document : inputs.store->documents()) {
+    documents.update(fmt::format("{}\n{}\n{}\n", document.name, document.offset, document.tokens));
+  }
+  const TokenStoreInfo& info = inputs.store->info();
+  Json identity = resume_identity(recipe);
+  identity["model"]["config_sha256"] = config.hex_digest();
+  identity["data"]["tokens"] = info.tokens;
+  identity["data"]["documents_sha256"] = documents.hex_digest();
+  identity["data"]["tokenizer_fingerprint"] = info.tokenizer_fingerprint;
+  return identity;
+}
+
+std::string describe_rope(const RopeExtension& rope) {
+  return fmt::format("{} x{}, {} positions", rope.scaling->rope_type(), rope.scaling->factor(),
+                     human_count(rope.context_length));
+}
+
+/// A run that goes on keeps what was chosen when it began, so that its losses stay the same bits
+/// (on a CPU).
+MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
+  const fs::path resolved = fs::path(recipe.output_dir) / "recipe.resolved.yaml";
+  const MemoryOptions& asked = recipe.train.memory;
+  if (!resumes || !fs::exists(resolved)) return asked;
+  return merge_memory_options(asked, load_recipe(resolved, {}).train.memory);
+}
+
+Plan plan_recipe(Recipe& recipe, const Inputs& inputs, at::Device device, bool resumes) {
+  const MemoryOptions asked = memory_asked(recipe, resumes);
+  recipe.train.memory = asked;
+  const RunShape shape = run_shape(recipe, inputs.config, inputs.model.get(), device);
+  const Machine machine = this_machine(recipe, usual_rates(device), device);
+  Plan plan = plan_run(shape, recipe.stages, asked, machine);
+  if (!plan.fits()) {
+    require_fit(plan, remedies(shape, recipe.stages, asked, machine),
+                longest_context(shape, recipe.stages, asked, machine));
+    log_warning(
+        "the run needs all but a tenth of the memory that is available, or more; plans are "
+        "right within a tenth");
+  }
+  const CheckpointSpace checkpoints = checkpoint_space(recipe, shape, plan);
+  if (!checkpoints.fits()) {
+    log_warning(
+        fmt::format("{}: has no room for checkpoints of {}; lower checkpoint.keep_last or "
+                    "take another output.dir",
+                    recipe.output_dir, checkpoints.to_string()));
+  }
+  plan.memory.offload_dir = offload_directory(recipe);
+  recipe.train.memory = plan.memory;
+  return plan;
+}
+
+void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, const Plan& plan) {
+  const ModelConfig& config = inputs.config;
+  const TokenStoreInfo& info = inputs.store->info();
+  log_info(fmt::format("model    {} ({}, {} layers, hidden_size {}, {})", recipe.model.path,
+                       config.model_type, config.num_hidden_layers, config.hidden_size,
+                       recipe.model.dtype));
+  log_info(fmt::format("trained  {}", count_parameters(config, recipe.lora).to_string()));
+  log_info(fmt::format("RoPE     before: {}", describe_rope(extend_rope(config, nullptr))));
+  log_info(fmt::format("data     {}: {} documents, {} tokens", recipe.data.path,
+                       human_count(info.documents), human_count(info.tokens)));
+  int64_t first = 1;
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const Stage& stage = recipe.stages[i];
+    const PackingReport& packing = inputs.loaders[i]->report();
+    log_info(fmt::format(
+        "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step "
+        "({} x {} rows), "
+        "{:.1f} TFLOP; {} sequences, {} of them one passage, {} tokens of padding; "
+        "left out: {} documents, {} tokens in all",
+        i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
+        describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
+        human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
+        step_flops(config, stage, plan.memory).total() / 1e12, human_count(packing.sequences),
+        human_count(packing.full_passages), human_count(packing.padding_tokens),
+        human_count(packing.dropped_documents), human_count(packing.dropped_tokens)));
+    first += stage.steps;
+  }
+  log_info(fmt::format("device   {}", device.str()));
+  log_info(fmt::format("memory   about {}; {}", describe_peak(plan.peak()), describe_memory(plan)));
+  log_info(fmt::format("output   {}", recipe.output_dir));
+}
+
+struct Resumption {
+  fs::path checkpoint;
+  TrainState state;
+};
+
+/// Of the checkpoint named, else of the run's newest; none starts at step 0. Throws
+/// Error(kCheckpoint) where it belongs to another run.
+std::optional<Resumption> find_resumption(const std::string& named, const fs::path& folder,
+                                          const Json& identity) {
+  std::optional<fs::path> checkpoint = named;
+  if (named.empty()) checkpoint = CheckpointStore(folder / "checkpoints").newest();
+  if (!checkpoint) return std::nullopt;
+  TrainState state = read_train_state(*checkpoint);
+  require_same_identity(state.identity, identity, checkpoint->string());
+  return Resumption{*checkpoint, std::move(state)};
+}
+
+/// `--resume PATH` makes PATH an override.
+void require_overrides(const cxxopts::ParseResult& parsed) {
+  for (const auto& argument : values_of(parsed, "overrides")) {
+    if (argument.find('=') != argument.npos) continue;
+    fail(ExitCode::kUsage,
+         "'{}': expected key.path=value, such as optimizer.lr=1e-4; a checkpoint is given as "
+         "--resume=PATH",
+         argument);
+  }
+}
+
+void refuse_second_run(const Recipe& recipe) {
+  const fs::path metrics = fs::path(recipe.output_dir) / "metrics.jsonl";
+  if (!fs::exists(metrics)) return;
+  fail(ExitCode::kFailure,
+       "{}: holds a run already; go on with it by --resume, or choose another folder with "
+       "output.dir=...",
+       recipe.output_dir);
+}
+
+int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Json& identity,
+        std::optional<Resumption> resumption) {
+  const fs::path folder = recipe.output_dir;
+  AtomicFile resolved(folder / "recipe.resolved.yaml");
+  resolved.write(write_yaml(resolved_recipe(recipe)));
+  resolved.commit();
+
+  keep_freed_scratch();
+  set_seed_and_threads(recipe.train);
+  auto model = import_model(
+      *inputs.model,
+      {.dtype = dtype_of(recipe), .quantization = *quantization_named(recipe.model.quantization)});
+  apply_lora(*model, recipe.lora);
+  move_to(*model, device);
+
+  Trainer trainer(*model, recipe.stages, inputs.loaders, recipe.train);
+  if (inputs.validation) {
+    trainer.add(std::make_unique<Validation>(recipe.validation, inputs.validation));
+  }
+  trainer.add(std::make_unique<Metrics>(folder / "metrics.jsonl"));
+  trainer.add(std::make_unique<Progress>());
+  trainer.add(std::make_unique<Checkpointing>(CheckpointStore(folder / "checkpoints"),
+                                              recipe.checkpoint, recipe.lora, recipe.model.path,
+                                              identity));
+  trainer.add(std::make_unique<StopOnSignal>());
+  if (resumption) {
+    trainer.resume(resumption->state);
+    log_info(fmt::format("resumed {} at step {}", resumption->checkpoint.string(), trainer.step()));
+    resumption.reset();
+  }
+  trainer.run();
+  return static_cast<int>(exit_code_of(stop_signal()));
+}
+
+}  // namespace
+
+int train_command(int argc, char** argv) {
+  cxxopts::Options options("longspan train",
+                           "Run a recipe into its run folder: recipe.resolved.yaml, metrics.jsonl, "
+                           "log.txt, checkpoints/.\n");
+  add_recipe_arguments(options);
+  options.add_options()("resume",
+                        "go on from this checkpoint, or without one from the run's newest",
+                        cxxopts::value<std::string>()->implicit_value(""),
+                        "PATH")("dry-run", "check everything, show what would be done, and stop");
+  add_device_option(options);
+  auto parsed = parse_command_line(options, argc, argv, kTrainExample);
+  if (!parsed) return 0;
+
+  const at::Device device = open_device((*parsed)["device"].as<std::string>());
+  bool resumes = parsed->count("resume") > 0, dry_run = parsed->count("dry-run") > 0;
+  if (resumes) require_overrides(*parsed);
+  Recipe recipe = load_recipe(*parsed);
+  if (!resumes) refuse_second_run(recipe);
+  Inputs inputs = open_inputs(recipe);
+  const Plan plan = plan_recipe(recipe, inputs, device, resumes);
+  const fs::path folder = recipe.output_dir;
+  std::optional<FolderLock> lock;  // two runs would remove each other's checkpoints
+  if (!dry_run && fs::exists(folder)) lock.emplace(folder);
+  const Json identity = run_identity(recipe, inputs);
+  std::optional<Resumption> resumption;
+  if (resumes) {
+    resumption = find_resumption((*parsed)["resume"].as<std::string>(), folder, identity);
+  }
+  if (!dry_run) {
+    fs::create_directories(folder);
+    if (!lock) lock.emplace(folder);
+    log_to_file(folder / "log.txt");
+  }
+  show_banner(recipe, inputs, device, plan);
+  if (resumes && !resumption) {
+    log_warning("--resume: the run has no checkpoint yet; starting at step 0");
+  }
+  return dry_run ? 0 : run(recipe, inputs, device, identity, std::move(resumption));
+}
+
+}  // namespace longspan

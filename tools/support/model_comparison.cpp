@@ -1,0 +1,152 @@
+#include "tools/support/model_comparison.h"
+
+#include <ATen/ops/equal.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "checkpoints/adapters/adapted_model.h"
+#include "checkpoints/dtype.h"
+#include "checkpoints/hf/hf_importer.h"
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "trainer/eval/logit_comparison.h"
+
+namespace longspan {
+
+namespace {
+
+/// A float32 file made from bfloat16 weights holds bfloat16 weights.
+bool holds_bfloat16(const ModelSource& source) {
+  auto infos = source.tensors();
+  return std::all_of(infos.begin(), infos.end(), [&](const TensorInfo& info) {
+    at::Tensor tensor = source.tensor(info.name);
+    return at::equal(tensor, tensor.to(at::kBFloat16).to(tensor.scalar_type()));
+  });
+}
+
+StoredPrecision stored_precision(const ComparedModel& model) {
+  if (model.adapter) return {};  // W + scale B A is exact in no stored dtype
+  auto source = open_model_source(model.model);
+  std::map<std::string, int64_t> bytes;
+  for (const auto& info : source->tensors()) {
+    if (info.shape.size() > 1) bytes[info.dtype] += info.bytes;
+  }
+  auto most = std::max_element(bytes.begin(), bytes.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most != bytes.end() && !from_safetensors_dtype(most->first)) return {at::kFloat, most->first};
+  at::ScalarType dtype = main_dtype(*source);
+  return {holds_bfloat16(*source) ? at::kBFloat16 : dtype, ""};
+}
+
+int mantissa_bits(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? 8 : dtype == at::kHalf ? 11 : 24;
+}
+
+/// Float dtypes are compared after equal rounding, and differ by the order of sums alone. Of the
+/// logits' norm Q8_0 changes 0.012, Q4_K_M 0.1 and Q4_0 0.2 (SmolLM2-135M); a reader that goes
+/// wrong, 1 and more.
+double default_tolerance(const StoredPrecision& stored, at::ScalarType compute) {
+  if (stored.quantized.empty()) return compute == at::kFloat ? 1e-3 : 2e-2;
+  if (stored.quantized.starts_with("Q8")) return 0.05;
+  return 0.5;
+}
+
+std::unique_ptr<CausalLm> load(const ComparedModel& model, at::ScalarType dtype) {
+  auto source = open_model_source(model.model);
+  if (!model.adapter) return import_model(*source, {.dtype = dtype});
+  return import_adapted_model(*source, *model.adapter, {.dtype = dtype});
+}
+
+/// [last, V] of each length.
+std::vector<at::Tensor> logits_of(CausalLm& model, const ComparisonOptions& options,
+                                  const std::string& label) {
+  std::vector<at::Tensor> logits;
+  for (int64_t length : options.lengths) {
+    auto begin = std::chrono::steady_clock::now();
+    std::vector<int64_t> ids = options.text_ids;
+    if (ids.empty()) ids = made_ids(length, model.config().vocab_size);
+    ids.resize(static_cast<size_t>(length));
+    logits.push_back(last_logits(model, ids, options.last));
+    std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    log_info(fmt::format("{}: {} tokens in {}", label, human_count(length),
+                         human_duration(seconds.count())));
+  }
+  return logits;
+}
+
+Json as_json(const LogitDifference& d) {
+  return {{"max_abs", d.max_abs},
+          {"relative", d.relative},
+          {"argmax_agreement", d.argmax_agreement},
+          {"kl", d.kl},
+          {"largest_kl", d.largest_kl}};
+}
+
+}  // namespace
+
+std::string ComparedModel::label() const {
+  return adapter ? fmt::format("{} + {}", model.string(), adapter_folder.string()) : model.string();
+}
+
+std::string StoredPrecision::name() const {
+  return quantized.empty() ? std::string(torch_dtype(dtype)) : quantized;
+}
+
+ReferenceModel::ReferenceModel(const ComparedModel& model, const ComparisonOptions& options)
+    : model_(model), options_(options), stored_(stored_precision(model)) {
+  auto loaded = load(model, options.dtype);
+  vocab_size_ = loaded->config().vocab_size;
+  max_position_embeddings_ = loaded->config().max_position_embeddings;
+  exact_ = logits_of(*loaded, options, model.label());
+}
+
+/// Rounded to `dtype` where that is the coarser one, else as it is.
+const std::vector<at::Tensor>& ReferenceModel::rounded(at::ScalarType dtype) {
+  if (mantissa_bits(dtype) >= mantissa_bits(stored_.dtype)) return exact_;
+  auto [found, missing] = rounded_.try_emplace(dtype);
+  if (missing) {
+    auto model = load(model_, options_.dtype);
+    round_weights(*model, dtype);
+    found->second = logits_of(*model, options_, fmt::format("the same in {}", torch_dtype(dtype)));
+  }
+  return found->second;
+}
+
+Json ReferenceModel::compare(const ComparedModel& other) {
+  StoredPrecision stored = stored_precision(other);
+  double tolerance =
+      options_.tolerance > 0 ? options_.tolerance : default_tolerance(stored, options_.dtype);
+  auto model = load(other, options_.dtype);
+  Json result = {{"model", other.label()},
+                 {"stored_as", stored.name()},
+                 {"quantized", !stored.quantized.empty()},
+                 {"tolerance", tolerance},
+                 {"equal", true}};
+  if (model->config().vocab_size != vocab_size_) {
+    result["equal"] = false;
+    result["problem"] = fmt::format("vocabulary of {}, the reference has {}",
+                                    model->config().vocab_size, vocab_size_);
+    return result;
+  }
+  if (model->config().max_position_embeddings != max_position_embeddings_) {
+    result["equal"] = false;
+    result["problem"] =
+        fmt::format("context of {} tokens, the reference has {} (max_position_embeddings)",
+                    model->config().max_position_embeddings, max_position_embeddings_);
+  }
+  bool coarser = mantissa_bits(stored_.dtype) < mantissa_bits(stored.dtype);
+  if (coarser && stored.quantized.empty()) round_weights(*model, stored_.dtype);
+  auto logits = logits_of(*model, options_, other.label());
+  const auto& expected = rounded(stored.dtype);
+  for (size_t i = 0; i < options_.lengths.size(); ++i) {
+    LogitDifference difference = compare_logits(expected[i], logits[i]);
+    if (!(difference.relative <= tolerance)) result["equal"] = false;
+    result["rows"].push_back({{"length", options_.lengths[i]},
+                              {"equally_rounded", as_json(difference)},
+                              {"as_stored", as_json(compare_logits(exact_[i], logits[i]))}});
+  }
+  return result;
+}
+
+}  // namespace longspan

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <map>
+
+#include "checkpoints/adapters/peft_adapter.h"
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// A model to compare: a folder or file, or an adapter and the base it belongs to.
+struct ComparedModel {
+  std::filesystem::path model;
+  std::filesystem::path adapter_folder;        // empty without one
+  std::shared_ptr<const PeftAdapter> adapter;  // what is in it
+
+  std::string label() const;
+};
+
+struct ComparisonOptions {
+  std::vector<int64_t> lengths;  // tokens read
+  int64_t last = 64;             // of which so many last ones are compared
+  at::ScalarType dtype = at::kFloat;
+  double tolerance = 0;           // largest |difference| / |logits|; 0: by how the model is stored
+  std::vector<int64_t> text_ids;  // at least the longest length; empty: made_ids
+};
+
+/// How far a model's weights are rounded: to a dtype, or in blocks as only their writer knows.
+struct StoredPrecision {
+  at::ScalarType dtype = at::kFloat;
+  std::string quantized;  // GGUF's name of most of the weights; "" for a dtype
+
+  std::string name() const;
+};
+
+/// The first of the compared models: its logits as it is, and rounded as each of the others is
+/// stored, so that what remains is error and no rounding.
+class ReferenceModel {
+ public:
+  /// Both must outlive it.
+  ReferenceModel(const ComparedModel& model, const ComparisonOptions& options);
+
+  /// {"model", "stored_as", "quantized", "tolerance", "equal", "rows": [{"length",
+  /// "equally_rounded", "as_stored"}]}, the differences as LogitDifference names them; "problem"
+  /// for another context, and in place of rows for another vocabulary.
+  Json compare(const ComparedModel& other);
+
+ private:
+  const std::vector<at::Tensor>& rounded(at::ScalarType dtype);
+
+  const ComparedModel& model_;
+  const ComparisonOptions& options_;
+  StoredPrecision stored_;
+  int64_t vocab_size_ = 0, max_position_embeddings_ = 0;
+  std::vector<at::Tensor> exact_;  // [last, V] of each length
+  std::map<at::ScalarType, std::vector<at::Tensor>> rounded_;
+};
+
+}  // namespace longspan

@@ -1,0 +1,44 @@
+#include "tools/support/output_file.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "src/core/atomic_file.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Whether a model is read from files of such a name: config.json,
+/// model-00001-of-00002.safetensors.
+bool is_read_from(const fs::path& file) {
+  constexpr std::string_view kBeginnings[] = {
+      "config.",       "generation_config.", "model",
+      "pytorch_model", "consolidated.",      "params.",
+      "tokenizer",     "special_tokens_map", "vocab.",
+      "merges.",       "adapter_",           "chat_template",
+      "added_tokens."};
+  const std::string name = file.filename().string();
+  return std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
+                     [&](std::string_view beginning) { return name.starts_with(beginning); });
+}
+
+}  // namespace
+
+void require_output(const fs::path& out, const std::vector<fs::path>& inputs) {
+  // "none/../x" is nothing until the folder "none" is made for it, and x from then on.
+  for (const fs::path& place : {out, out.lexically_normal()}) {
+    const fs::path folder = place.has_parent_path() ? place.parent_path() : fs::path(".");
+    std::vector<fs::path> kept = inputs;
+    for (const fs::path& input : inputs) {
+      std::error_code unknown;
+      if (fs::equivalent(folder, input, unknown) && is_read_from(place)) kept.push_back(place);
+    }
+    require_output_file(place, kept);
+  }
+}
+
+}  // namespace longspan

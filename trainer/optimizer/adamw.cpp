@@ -1,0 +1,132 @@
+#include "trainer/optimizer/adamw.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "src/core/error.h"
+#include "src/nn/module.h"
+
+namespace longspan {
+
+namespace {
+
+bool decays(const std::string& name, const at::Tensor& parameter) {
+  return parameter.dim() > 1 && name.find("embed_tokens") == name.npos;
+}
+
+at::Tensor master_of(const at::Tensor& parameter) {
+  if (parameter.scalar_type() == at::kFloat && parameter.is_contiguous()) return parameter.detach();
+  return parameter.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
+}
+
+void restore_tensor(const at::Tensor& to, const at::Tensor& from, const std::string& name) {
+  const bool fits =
+      to.defined() == from.defined() &&
+      (!to.defined() || (from.sizes() == to.sizes() && from.scalar_type() == to.scalar_type()));
+  if (!fits) {
+    fail(ExitCode::kCheckpoint,
+         "the checkpoint's state of {} has another shape or dtype; resume with its own base model "
+         "and recipe",
+         name);
+  }
+  if (to.defined()) to.copy_(from);
+}
+
+}  // namespace
+
+AdamW::AdamW(Module& model, const AdamWOptions& options) : options_(options) {
+  model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    if (!parameter.requires_grad()) return;
+    Weight weight;
+    weight.name = name;
+    weight.parameter = parameter;
+    weight.master = master_of(parameter);
+    weight.moments = zero_moments(weight.master, options_.state_bits);
+    weight.decays = decays(name, parameter);
+    weights_.push_back(std::move(weight));
+  });
+  if (weights_.empty()) {
+    fail(ExitCode::kRecipe,
+         "lora: nothing is trained; name modules in lora.target_modules or lora.modules_to_save");
+  }
+}
+
+void AdamW::accumulate_gradients() {
+  at::NoGradGuard no_gradients;
+  for (auto& weight : weights_) {
+    at::Tensor& gradient = weight.parameter.mutable_grad();
+    if (!gradient.defined()) continue;
+    if (weight.gradient.defined()) {
+      weight.gradient = weight.gradient.to(at::kFloat).add_(gradient);
+    } else {
+      weight.gradient = gradient;
+    }
+    gradient.reset();
+  }
+}
+
+void AdamW::scale_gradients(double factor) { gradient_scale_ *= factor; }
+
+double AdamW::gradient_norm() const {
+  double sum = 0;
+  for (const auto& weight : weights_) {
+    if (weight.gradient.defined()) sum += sum_of_squares(weight.gradient);
+  }
+  return gradient_scale_ * std::sqrt(sum);
+}
+
+void AdamW::update(int64_t step, double lr) {
+  at::NoGradGuard no_gradients;
+  for (auto& weight : weights_) {
+    // Without a gradient, decay and the mean of those before still move the weight.
+    if (!weight.gradient.defined()) weight.gradient = at::zeros_like(weight.master);
+    adamw_update({.step = step,
+                  .lr = lr,
+                  .beta1 = options_.beta1,
+                  .beta2 = options_.beta2,
+                  .eps = options_.eps,
+                  .weight_decay = weight.decays ? options_.weight_decay : 0.0,
+                  .gradient_scale = gradient_scale_},
+                 weight.gradient, weight.moments, weight.master, weight.parameter);
+    weight.gradient.reset();
+  }
+  gradient_scale_ = 1;
+}
+
+std::vector<TrainState::Weight> AdamW::state() const {
+  std::vector<TrainState::Weight> state;
+  for (const auto& [name, parameter, master, gradient, moments, decays] : weights_) {
+    state.push_back({name, master, moments.exp_avg, moments.exp_avg_sq, moments.exp_avg_absmax,
+                     moments.exp_avg_sq_absmax});
+  }
+  return state;
+}
+
+void AdamW::restore(const std::vector<TrainState::Weight>& saved) {
+  at::NoGradGuard no_gradients;
+  if (saved.size() != weights_.size()) {
+    fail(ExitCode::kCheckpoint,
+         "the checkpoint trains {} tensors, this run {}; resume with the "
+         "recipe of the checkpoint",
+         saved.size(), weights_.size());
+  }
+  for (auto& weight : weights_) {
+    const auto found = std::find_if(saved.begin(), saved.end(),
+                                    [&](const auto& s) { return s.name == weight.name; });
+    if (found == saved.end()) {
+      fail(ExitCode::kCheckpoint, "the checkpoint has no state of {}; resume with its own recipe",
+           weight.name);
+    }
+    restore_tensor(weight.master, found->master, weight.name);
+    restore_tensor(weight.moments.exp_avg, found->exp_avg, weight.name);
+    restore_tensor(weight.moments.exp_avg_sq, found->exp_avg_sq, weight.name);
+    restore_tensor(weight.moments.exp_avg_absmax, found->exp_avg_absmax, weight.name);
+    restore_tensor(weight.moments.exp_avg_sq_absmax, found->exp_avg_sq_absmax, weight.name);
+    if (!weight.parameter.is_alias_of(weight.master)) weight.parameter.copy_(weight.master);
+  }
+}
+
+}  // namespace longspan

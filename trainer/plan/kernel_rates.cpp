@@ -1,0 +1,285 @@
+#include "trainer/plan/kernel_rates.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "src/attention/attention.h"
+#include "src/core/fields.h"
+#include "src/core/processor.h"
+#include "src/nn/device.h"
+#include "src/nn/spill_file.h"
+#include "src/nn/swiglu.h"
+
+namespace longspan {
+
+namespace {
+
+/// Of a pass of attention and of a product, and the rows of a product: on two cores a tenth to a
+/// third of a second with AVX-512 BF16, about five times that without.
+struct SampleSize {
+  double most_attention_gflop = 200, most_linear_gflop = 60;
+  int64_t tokens = 2048;
+};
+
+/// A GPU's must be larger, or its rates are those of being told what to do.
+SampleSize sample_size(const RunShape& shape) {
+  if (shape.device.is_cpu()) return {};
+  return {.most_attention_gflop = 50e3, .most_linear_gflop = 20e3, .tokens = 16384};
+}
+
+constexpr int64_t kShortestMeasured = 1024;
+constexpr int64_t kDiskBytes = int64_t{256} << 20;
+
+double seconds_of_one(const std::function<void()>& work, at::Device device = at::kCPU) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  synchronize(device);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// After one run that warms up, the mean of two: a step, too, takes what the machine's other guests
+/// leave it. What takes long runs once.
+double seconds_of(const RunShape& shape, const std::function<void()>& work) {
+  constexpr double kLongSeconds = 2;
+  synchronize(shape.device);
+  const double first = seconds_of_one(work, shape.device);
+  if (shape.device.is_cpu() && first >= kLongSeconds) return first;  // a GPU loads its libraries
+  return (seconds_of_one(work, shape.device) + seconds_of_one(work, shape.device)) / 2;
+}
+
+at::Tensor random(const RunShape& shape, at::IntArrayRef sizes) {
+  return at::randn(sizes, at::TensorOptions(shape.device).dtype(at::kFloat)).to(shape.dtype);
+}
+
+/// Rows, in_features and out_features of a linear layer.
+struct LinearShape {
+  int64_t rows, in, out;
+
+  double gflop() const { return 2e-9 * static_cast<double>(rows * in * out); }
+};
+
+/// What stands for a wide layer: it with fewer features, the wider side first. A product so wide
+/// runs at the same rate, and random numbers for a vocabulary of LLaMA-2-70B's width take seconds
+/// alone.
+LinearShape measured_linear(LinearShape shape, double most_gflop) {
+  while (shape.gflop() > most_gflop) {
+    int64_t& wider = shape.out >= shape.in ? shape.out : shape.in;
+    wider = (wider + 1) / 2;
+  }
+  return shape;
+}
+
+/// All shapes of the layer, each as often as it is there.
+void measure_linears(const RunShape& shape, KernelRates& rates) {
+  const SampleSize sample = sample_size(shape);
+  std::map<std::pair<int64_t, int64_t>, int> shapes;
+  for (const auto& p : shape.projections) ++shapes[{p.in_features, p.out_features}];
+  double gflop = 0, forward = 0, backward = 0;
+  for (const auto& [size, count] : shapes) {
+    const LinearShape whole{sample.tokens, size.first, size.second};
+    const LinearShape part = measured_linear(whole, sample.most_linear_gflop);
+    const at::Tensor x = random(shape, {part.rows, part.in}),
+                     y = random(shape, {part.rows, part.out});
+    const at::Tensor weight = random(shape, {part.out, part.in});
+    const double times = count * whole.gflop() / part.gflop();
+    forward += times * seconds_of(shape, [&] { at::linear(x, weight); });
+    backward += times * seconds_of(shape, [&] { at::mm(y, weight); });
+    gflop += count * whole.gflop();
+  }
+  rates.linear_gflops = gflop / forward;
+  rates.linear_backward_gflops = gflop / backward;
+
+  const int64_t rows = std::min<int64_t>(shape.loss_chunk_tokens, 512);
+  const LinearShape head = measured_linear(
+      {rows, shape.config.hidden_size, shape.config.vocab_size}, sample.most_linear_gflop);
+  const at::Tensor hidden = random(shape, {head.rows, head.in});
+  const at::Tensor weight = random(shape, {head.out, head.in});
+  rates.head_gflops = head.gflop() / seconds_of(shape, [&] { at::linear(hidden, weight); });
+}
+
+/// What stands for a stage's attention: its pattern with fewer heads, and shorter, where all of it
+/// would take long.
+struct AttentionShape {
+  int64_t key_value_heads, query_heads, length;
+};
+
+double forward_gflop(const RunShape& shape, const AttentionPattern& pattern,
+                     const AttentionShape& measured) {
+  return 4e-9 * static_cast<double>(shape.config.head_dim) *
+         static_cast<double>(pattern.scored_pairs(measured.length, measured.query_heads));
+}
+
+AttentionShape measured_attention(const RunShape& shape, const AttentionPattern& pattern,
+                                  int64_t seq_len) {
+  const ModelConfig& c = shape.config;
+  const int64_t groups = c.num_attention_heads / c.num_key_value_heads;
+  AttentionShape measured{c.num_key_value_heads, c.num_attention_heads, seq_len};
+  const auto is_long = [&] {
+    return forward_gflop(shape, pattern, measured) > sample_size(shape).most_attention_gflop;
+  };
+  if (is_long()) {
+    // Enough to keep every thread at work, and two, as patterns may shift half of them.
+    const int64_t fewest = std::max<int64_t>(2, shape.threads);
+    measured.key_value_heads = std::min(c.num_key_value_heads, fewest);
+    measured.query_heads = groups * measured.key_value_heads;
+  }
+  while (is_long() && measured.length > kShortestMeasured) measured.length /= 2;
+  return measured;
+}
+
+/// GFLOP forward and seconds of a stage's attention.
+struct AttentionSample {
+  double gflop, forward, backward;
+};
+
+AttentionSample measure_attention(const RunShape& shape, const AttentionPattern& pattern,
+                                  int64_t seq_len) {
+  const AttentionShape measured = measured_attention(shape, pattern, seq_len);
+  const int64_t head_dim = shape.config.head_dim;
+  const auto heads = [&](int64_t count) {
+    return random(shape, {1, measured.length, count, head_dim}).transpose(1, 2);
+  };
+  const auto operand = [&](int64_t count) { return heads(count).requires_grad_(true); };
+  const Heads operands{operand(measured.query_heads), operand(measured.key_value_heads),
+                       operand(measured.key_value_heads)};
+  const at::Tensor grad = heads(measured.query_heads);
+  const Rotary no_rotation;
+  at::AutoGradMode with_gradients(true);
+  const auto attend = [&] {
+    return pattern.attend(operands, {.rotary = no_rotation, .document_ids = {}});
+  };
+  const double forward = seconds_of(shape, [&] { attend(); });
+  const double both = seconds_of(shape, [&] { attend().backward(grad); });
+  return {forward_gflop(shape, pattern, measured), forward, std::max(1e-9, both - forward)};
+}
+
+void measure_elementwise(const RunShape& shape, KernelRates& rates) {
+  const std::vector<int64_t> sizes{2 * sample_size(shape).tokens, shape.config.intermediate_size};
+  const at::Tensor gate = random(shape, sizes).requires_grad_(true);
+  const at::Tensor up = random(shape, sizes).requires_grad_(true);
+  const at::Tensor grad = random(shape, sizes);
+  at::AutoGradMode with_gradients(true);
+  const double seconds = seconds_of(shape, [&] {
+    swiglu(gate, up).backward(grad);
+    gate.mutable_grad().reset();
+    up.mutable_grad().reset();
+  });
+  // Three tensors forward, five backward.
+  rates.elementwise_gb_per_second = 1e-9 * 8 * static_cast<double>(grad.nbytes()) / seconds;
+}
+
+void measure_disk(const std::filesystem::path& directory, KernelRates& rates) {
+  SpillFile file(directory, kDiskBytes);
+  const std::vector<char> block(SpillFile::kBlockBytes, 'x');
+  std::vector<char> read(SpillFile::kBlockBytes);
+  std::vector<uint32_t> checksums;
+  const double writing = seconds_of_one([&] {
+    for (int64_t at = 0; at < kDiskBytes; at += SpillFile::kBlockBytes) {
+      checksums.push_back(file.write(block.data(), SpillFile::kBlockBytes, at));
+    }
+  });
+  const double reading = seconds_of_one([&] {
+    for (size_t i = 0; i < checksums.size(); ++i) {
+      file.read(read.data(), SpillFile::kBlockBytes,
+                static_cast<int64_t>(i) * SpillFile::kBlockBytes, checksums[i]);
+    }
+  });
+  rates.disk_write_gb_per_second = 1e-9 * static_cast<double>(kDiskBytes) / writing;
+  rates.disk_read_gb_per_second = 1e-9 * static_cast<double>(kDiskBytes) / reading;
+}
+
+}  // namespace
+
+KernelRates usual_rates(at::Device device) {
+  if (device.is_cuda()) {
+    return {.linear_gflops = 500e3,
+            .linear_backward_gflops = 500e3,
+            .head_gflops = 500e3,
+            .attention_forward_gflops = 300e3,
+            .attention_backward_gflops = 250e3,
+            .elementwise_gb_per_second = 1500};
+  }
+  if (processor() == Processor::kAmx) {
+    // Two cores of an Intel Xeon of 2023.
+    return {.linear_gflops = 1700,
+            .linear_backward_gflops = 1700,
+            .head_gflops = 1500,
+            .attention_forward_gflops = 450,
+            .attention_backward_gflops = 290};
+  }
+  if (processor() == Processor::kAvx512Bf16) return {};
+  // Two cores of an AMD EPYC with AVX2 (docs/performance.md).
+  return {.linear_gflops = 140,
+          .linear_backward_gflops = 140,
+          .head_gflops = 130,
+          .attention_forward_gflops = 135,
+          .attention_backward_gflops = 130,
+          .elementwise_gb_per_second = 13};
+}
+
+KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stages,
+                          const std::filesystem::path& directory) {
+  at::NoGradGuard no_gradients;
+  KernelRates rates;
+  measure_linears(shape, rates);
+  measure_elementwise(shape, rates);
+  std::vector<std::string> measured;
+  AttentionSample sum{0, 0, 0};
+  for (const Stage& stage : stages) {
+    const std::string pattern =
+        std::string(stage.attention->name()) + stage.attention->write().dump();
+    if (std::find(measured.begin(), measured.end(), pattern) != measured.end()) continue;
+    measured.push_back(pattern);
+    const AttentionSample sample = measure_attention(shape, *stage.attention, stage.seq_len);
+    sum.gflop += sample.gflop;
+    sum.forward += sample.forward;
+    sum.backward += sample.backward;
+  }
+  rates.attention_forward_gflops = sum.gflop / sum.forward;
+  rates.attention_backward_gflops = 2.5 * sum.gflop / sum.backward;
+  if (!directory.empty()) measure_disk(directory, rates);
+  return rates;
+}
+
+Json write_rates(const KernelRates& rates) {
+  return {{"linear_gflops", rates.linear_gflops},
+          {"linear_backward_gflops", rates.linear_backward_gflops},
+          {"head_gflops", rates.head_gflops},
+          {"attention_forward_gflops", rates.attention_forward_gflops},
+          {"attention_backward_gflops", rates.attention_backward_gflops},
+          {"elementwise_gb_per_second", rates.elementwise_gb_per_second},
+          {"disk_write_gb_per_second", rates.disk_write_gb_per_second},
+          {"disk_read_gb_per_second", rates.disk_read_gb_per_second}};
+}
+
+KernelRates read_rates(const Json& json, const std::string& place) {
+  KernelRates rates;
+  Diagnostics diagnostics(place);
+  Fields fields(json, diagnostics);
+  const auto read = [&](const char* key, double& value) {
+    if (!fields.has(key)) return fields.error(key, "is missing");
+    fields.in_range(key, value, 1e-3, 1e9);
+  };
+  read("linear_gflops", rates.linear_gflops);
+  read("linear_backward_gflops", rates.linear_backward_gflops);
+  read("head_gflops", rates.head_gflops);
+  read("attention_forward_gflops", rates.attention_forward_gflops);
+  read("attention_backward_gflops", rates.attention_backward_gflops);
+  read("elementwise_gb_per_second", rates.elementwise_gb_per_second);
+  read("disk_write_gb_per_second", rates.disk_write_gb_per_second);
+  read("disk_read_gb_per_second", rates.disk_read_gb_per_second);
+  fields.finish();
+  diagnostics.throw_if_any(ExitCode::kUsage);
+  return rates;
+}
+
+}  // namespace longspan

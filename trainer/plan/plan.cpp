@@ -1,0 +1,320 @@
+#include "trainer/plan/plan.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "src/core/error.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kContextStep = 1024;
+constexpr int64_t kLongestContext = int64_t{1} << 24;
+constexpr int64_t kChunks[] = {0, 8192, 2048};
+// Of what is available: a plan is right within a tenth, and what saves time only leaves room for
+// others.
+constexpr double kUsable = 0.9, kUsableForAll = 0.5;
+
+Plan plan_with(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& memory,
+               const Machine& machine) {
+  Plan plan{.memory = memory,
+            .stages = {},
+            .available_bytes = machine.available_bytes,
+            .available_ram_bytes = shape.device.is_cpu() ? 0 : machine.available_ram_bytes,
+            .available_disk_bytes = machine.available_disk_bytes};
+  for (const Stage& stage : stages) {
+    MemoryPlan bytes = plan_memory(shape, stage, memory);
+    plan.stages.push_back({stage, bytes, plan_time(shape, stage, memory, bytes, machine.rates)});
+  }
+  return plan;
+}
+
+/// What the store may hold in RAM: what the rest of the peak leaves.
+int64_t room_for_kept(const RunShape& shape, const std::vector<Stage>& stages, MemoryOptions memory,
+                      int64_t available) {
+  memory.offload_ram = 0;
+  int64_t rest = 0;
+  for (const Stage& stage : stages) {
+    const MemoryPlan planned = plan_memory(shape, stage, memory);
+    rest = std::max(rest, planned.total() - planned.stored);
+  }
+  const auto usable = static_cast<int64_t>(kUsable * static_cast<double>(available));
+  return std::max<int64_t>(0, usable - rest);
+}
+
+template <class T>
+std::vector<T> choices(const std::optional<T>& given, std::vector<T> all) {
+  return given ? std::vector<T>{*given} : std::move(all);
+}
+
+bool leaves_half(const MemoryPlan& memory, int64_t available) {
+  return static_cast<double>(memory.total()) <= kUsableForAll * static_cast<double>(available);
+}
+
+/// `memory` with the fewest layers recomputed with which half of what is available is enough;
+/// nothing when that is all of them.
+std::optional<MemoryOptions> recomputing_less(const RunShape& shape,
+                                              const std::vector<Stage>& stages,
+                                              MemoryOptions memory, int64_t available) {
+  const int64_t layers = shape.config.num_hidden_layers;
+  const auto fits = [&](int64_t count) {
+    memory.recompute_num_layers = count;
+    return std::all_of(stages.begin(), stages.end(), [&](const Stage& stage) {
+      return leaves_half(plan_memory(shape, stage, memory), available);
+    });
+  };
+  int64_t least = 1, most = layers;
+  while (least < most) {
+    const int64_t middle = (least + most) / 2;
+    if (fits(middle)) {
+      most = middle;
+    } else {
+      least = middle + 1;
+    }
+  }
+  if (least == layers) return std::nullopt;
+  memory.recompute_num_layers = least;
+  return memory;
+}
+
+std::vector<FrozenWeights> places_of_weights(const RunShape& shape) {
+  const bool can_be_mapped = shape.can_be_mapped && shape.quantization == Quantization::kNone;
+  if (!can_be_mapped) return {FrozenWeights::kResident};
+  return {FrozenWeights::kResident, FrozenWeights::kMapped};
+}
+
+std::vector<Offload> places_of_activations(const RunShape& shape) {
+  if (!shape.device.is_cpu()) return {Offload::kNone};
+  return {Offload::kNone, Offload::kDisk};
+}
+
+/// What the store may hold in RAM unless the recipe says it.
+int64_t bound_of_store(const RunShape& shape, const std::vector<Stage>& stages,
+                       const MemoryOptions& memory, const Machine& machine) {
+  if (memory.offload == Offload::kNone) return 0;
+  if (shape.device.is_cpu()) return room_for_kept(shape, stages, memory, machine.available_bytes);
+  return static_cast<int64_t>(kUsableForAll * static_cast<double>(machine.available_ram_bytes));
+}
+
+std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<Stage>& stages,
+                                      const MemoryOptions& asked, const Machine& machine) {
+  std::vector<MemoryOptions> all;
+  for (Recompute recompute :
+       choices(asked.recompute, {Recompute::kNone, Recompute::kSelective, Recompute::kLayer})) {
+    // A number of layers to recompute was given.
+    const bool ignores_layers = recompute == Recompute::kNone && !asked.recompute &&
+                                asked.recompute_num_layers.value_or(0) > 0;
+    if (ignores_layers) continue;
+    for (Offload offload : choices(asked.offload, places_of_activations(shape))) {
+      if (recompute == Recompute::kNone && offload != Offload::kNone) continue;
+      for (int64_t chunk : choices(asked.chunk_tokens, {kChunks[0], kChunks[1], kChunks[2]})) {
+        if (recompute == Recompute::kNone && chunk > 0) continue;
+        for (FrozenWeights weights : choices(asked.weights, places_of_weights(shape))) {
+          // Layers that recompute nothing hold their weights until backward is done.
+          const bool holds_weights = weights == FrozenWeights::kMapped &&
+                                     recompute == Recompute::kNone &&
+                                     !(asked.weights && asked.recompute);
+          if (holds_weights) continue;
+          MemoryOptions memory = asked;
+          memory.recompute = recompute;
+          memory.offload = offload;
+          memory.chunk_tokens = chunk;
+          memory.weights = weights;
+          memory.optimizer_state_bits = asked.optimizer_state_bits.value_or(32);
+          if (!asked.offload_ram || offload == Offload::kNone) {
+            memory.offload_ram = bound_of_store(shape, stages, memory, machine);
+          }
+          memory.recompute_num_layers = recomputed_layers(memory, shape.config.num_hidden_layers);
+          all.push_back(memory);
+          const bool may_mix = !asked.recompute && !asked.recompute_num_layers &&
+                               recompute == Recompute::kSelective && offload == Offload::kNone &&
+                               weights == FrozenWeights::kResident;
+          if (!may_mix) continue;
+          auto mixed = recomputing_less(shape, stages, memory, machine.available_bytes);
+          if (mixed) all.push_back(*mixed);
+        }
+      }
+    }
+  }
+  if (all.empty()) {
+    fail(ExitCode::kRecipe,
+         "memory: with recompute: none nothing can be offloaded and nothing is cut into chunks; "
+         "expected recompute: selective or layer");
+  }
+  return all;
+}
+
+bool fits_as_choice(const Plan& plan, const RunShape& shape, const MemoryOptions& asked) {
+  const int64_t layers = shape.config.num_hidden_layers;
+  const bool keeps_more = recomputed_layers(plan.memory, layers) < layers && !asked.recompute &&
+                          !asked.recompute_num_layers;
+  return plan.fits(kUsable) && (!keeps_more || plan.available_bytes == 0 ||
+                                leaves_half(plan.peak(), plan.available_bytes));
+}
+
+}  // namespace
+
+const MemoryPlan& Plan::peak() const {
+  return std::max_element(
+             stages.begin(), stages.end(),
+             [](const auto& a, const auto& b) { return a.memory.total() < b.memory.total(); })
+      ->memory;
+}
+
+double Plan::run_seconds() const {
+  double seconds = 0;
+  for (const auto& [stage, bytes, step] : stages) {
+    seconds += static_cast<double>(stage.steps) * step.total();
+  }
+  return seconds;
+}
+
+int64_t Plan::disk_bytes() const {
+  int64_t most = 0;
+  for (const auto& planned : stages) most = std::max(most, planned.memory.disk);
+  return most;
+}
+
+bool Plan::keeps_within_bound() const {
+  if (memory.offload == Offload::kNone) return true;
+  return std::all_of(stages.begin(), stages.end(), [&](const auto& planned) {
+    const int64_t stored = planned.memory.stored;
+    const bool in_bound = memory.offload != Offload::kRam || stored <= *memory.offload_ram;
+    return in_bound && (available_ram_bytes == 0 || stored <= available_ram_bytes);
+  });
+}
+
+bool Plan::fits(double part) const {
+  if (!keeps_within_bound()) return false;
+  const bool on_disk = !available_disk_bytes || disk_bytes() <= *available_disk_bytes;
+  return on_disk && (available_bytes == 0 || static_cast<double>(peak().total()) <=
+                                                 part * static_cast<double>(available_bytes));
+}
+
+Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
+              const Machine& machine) {
+  // A knob that does not matter must not be turned: half a percent is no difference in time.
+  const auto order = [&](const Plan& plan) {
+    const bool fits = fits_as_choice(plan, shape, asked);
+    const int64_t bytes = plan.peak().total();
+    const bool plain = plan.memory.weights == FrozenWeights::kResident;
+    return std::tuple(!fits, fits ? plan.run_seconds() * (plain ? 1 : 1.005) : 0.0,
+                      fits ? *plan.memory.chunk_tokens != 0 : false, bytes);
+  };
+  Machine compared = machine;
+  compared.rates = machine.usual;
+  std::optional<Plan> best;
+  for (const MemoryOptions& memory : candidates(shape, stages, asked, machine)) {
+    Plan plan = plan_with(shape, stages, memory, compared);
+    if (!best || order(plan) < order(*best)) best = std::move(plan);
+  }
+  return plan_with(shape, stages, best->memory, machine);
+}
+
+int64_t longest_context(const RunShape& shape, const std::vector<Stage>& stages,
+                        const MemoryOptions& asked, const Machine& machine) {
+  const auto fits = [&](int64_t steps) {
+    return plan_run(shape, with_length(stages, steps * kContextStep), asked, machine).fits();
+  };
+  int64_t low = 0, high = kLongestContext / kContextStep;
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (fits(middle)) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low * kContextStep;
+}
+
+std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& stages,
+                             const MemoryOptions& asked, const Machine& machine) {
+  MemoryOptions open{.offload_dir = asked.offload_dir,
+                     .optimizer_state_bits = asked.optimizer_state_bits};
+  const bool is_open = write_memory_options(asked) == write_memory_options(open);
+  std::vector<Remedy> found;
+  const auto consider = [&](std::string change, const RunShape& with_shape,
+                            const std::vector<Stage>& with_stages, const MemoryOptions& with) {
+    const Plan plan = plan_run(with_shape, with_stages, with, machine);
+    if (!plan.fits()) return;
+    constexpr const char* kOpened = "memory: auto in its other keys";
+    if (!is_open) change = change.empty() ? kOpened : fmt::format("{}, {}", kOpened, change);
+    found.push_back({std::move(change), plan.peak().total()});
+  };
+  if (!is_open) consider("", shape, stages, open);
+  MemoryOptions in_8_bits = open;
+  in_8_bits.optimizer_state_bits = 8;
+  if (asked.optimizer_state_bits != 8) {
+    consider("memory.optimizer_state_bits=8", shape, stages, in_8_bits);
+  }
+  std::vector<Stage> one_row = stages;
+  if (!shape.device.is_cpu() && asked.offload != Offload::kRam) {
+    MemoryOptions in_ram = open;
+    in_ram.offload = Offload::kRam;
+    consider("memory.offload=ram", shape, stages, in_ram);
+  }
+  bool has_batches = false;
+  for (Stage& stage : one_row) {
+    has_batches |= stage.batch_size > 1;
+    stage.gradient_accumulation_steps *= stage.batch_size;
+    stage.batch_size = 1;
+  }
+  if (has_batches) {
+    consider("batch_size 1 and as many gradient_accumulation_steps", shape, one_row, open);
+  }
+  RunShape in_nf4 = shape;
+  in_nf4.quantization = Quantization::kNf4;
+  const bool is_nf4 = shape.quantization == Quantization::kNf4;
+  if (!is_nf4) consider("model.quantization=nf4", in_nf4, stages, open);
+  if (shape.device.is_cpu()) {
+    RunShape dense = shape;
+    dense.quantization = Quantization::kNone;
+    dense.can_be_mapped = true;
+    MemoryOptions mapped = open;
+    mapped.weights = FrozenWeights::kMapped;
+    consider(std::string("model.quantization=none memory.weights=mapped") +
+                 (shape.can_be_mapped ? "" : " and the model converted to this dtype"),
+             dense, stages, mapped);
+  }
+  consider(fmt::format("{}memory.optimizer_state_bits=8{}", is_nf4 ? "" : "model.quantization=nf4 ",
+                       has_batches ? " and batch_size 1" : ""),
+           in_nf4, one_row, in_8_bits);
+  return found;
+}
+
+std::vector<Stage> with_length(std::vector<Stage> stages, int64_t tokens) {
+  for (Stage& stage : stages) stage.seq_len = tokens;
+  return stages;
+}
+
+void require_fit(const Plan& plan, const std::vector<Remedy>& remedies, int64_t longest_context) {
+  if (plan.fits(1.0)) return;
+  const MemoryPlan& peak = plan.peak();
+  if (!plan.keeps_within_bound()) {
+    fail(ExitCode::kOutOfMemory,
+         "memory.offload_ram: {} of activations are kept in RAM, more than {}; raise it as far as "
+         "there is RAM, or offload to disk",
+         human_bytes(peak.stored),
+         human_bytes(plan.available_ram_bytes == 0
+                         ? *plan.memory.offload_ram
+                         : std::min(*plan.memory.offload_ram, plan.available_ram_bytes)));
+  }
+  std::string help = remedies.empty() ? fmt::format("the longest context that fits is {} tokens",
+                                                    human_count(longest_context))
+                                      : fmt::format("it fits with {} ({})", remedies.front().change,
+                                                    human_bytes(remedies.front().bytes));
+  fail(
+      ExitCode::kOutOfMemory,
+      "training needs about {} of memory (weights {}, trained {}, kept {}, at work {}, program {}) "
+      "and {} of disk; {} and {} are available; {}",
+      human_bytes(peak.total()), human_bytes(peak.weights), human_bytes(peak.trained),
+      human_bytes(peak.kept), human_bytes(peak.working), human_bytes(peak.program),
+      human_bytes(plan.disk_bytes()), human_bytes(plan.available_bytes),
+      plan.available_disk_bytes ? human_bytes(*plan.available_disk_bytes) : "an unknown size",
+      help);
+}
+
+}  // namespace longspan

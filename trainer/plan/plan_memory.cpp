@@ -1,0 +1,240 @@
+#include "trainer/plan/plan_memory.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "src/attention/kernels/flash_attention.h"
+#include "src/core/processor.h"
+#include "src/nn/chunked_cross_entropy.h"
+#include "src/nn/float32_for_bf16.h"
+
+namespace longspan {
+
+namespace {
+
+// Measured, in the memory of the CPU: the binary with LibTorch, its threads, the token store and
+// one batch.
+constexpr int64_t kProgramBytes = int64_t{190} << 20;
+constexpr int64_t kCudaProgramBytes = int64_t{62} << 20;  // measured on an H100: cuBLAS's workspace
+
+/// Sizes of the tensors of one pass, in bytes.
+struct Tensors {
+  const ModelConfig& c;
+  int64_t element, tokens;
+  int64_t chunk = 0;  // MemoryOptions::chunk_tokens
+
+  bool chunked() const { return chunk > 0 && chunk < tokens; }
+  Tensors part() const { return {c, element, chunked() ? chunk : tokens}; }
+  int64_t features(int64_t count) const { return tokens * count * element; }
+  int64_t hidden() const { return features(c.hidden_size); }
+  int64_t queries() const { return features(c.num_attention_heads * c.head_dim); }
+  int64_t keys() const { return features(c.num_key_value_heads * c.head_dim); }
+  int64_t intermediate() const { return features(c.intermediate_size); }
+  int64_t of_each_query() const { return tokens * c.num_attention_heads * 4; }  // int32, float32
+  int64_t head() const { return c.vocab_size * c.hidden_size; }                 // elements
+};
+
+bool adapts(const RunShape& shape, std::string_view first, std::string_view second) {
+  return std::any_of(shape.projections.begin(), shape.projections.end(), [&](const auto& p) {
+    return p.rank > 0 && (p.name == first || p.name == second);
+  });
+}
+
+bool adapts_attention_input(const RunShape& shape) {
+  return adapts(shape, "q_proj", "v_proj") || adapts(shape, "k_proj", "qkv_proj");
+}
+
+bool adapts_mlp_input(const RunShape& shape) {
+  return adapts(shape, "gate_proj", "up_proj") || adapts(shape, "gate_up_proj", "");
+}
+
+/// What autograd holds of q, k and v beside the rotated ones: the input of their norms, or the
+/// fused projection's output, of which v is a part.
+int64_t before_rotation(const RunShape& shape, const Tensors& t) {
+  const DecoderOptions& decoder = shape.config.decoder;
+  return decoder.qk_norm || decoder.fused_projections ? t.queries() + t.keys() : 0;
+}
+
+int64_t rank_columns(const RunShape& shape) {
+  int64_t columns = 0;
+  for (const auto& projection : shape.projections) columns += projection.rank;
+  return columns;
+}
+
+int64_t product_scratch(const RunShape& shape) {
+  if (shape.dtype != at::kBFloat16 || !shape.device.is_cpu()) return 0;
+  int64_t bytes = 0;
+  for (const auto& p : shape.projections) {
+    bytes = std::max(bytes, bf16_product_scratch_bytes(p.in_features, p.out_features));
+  }
+  return bytes;
+}
+
+/// Of the frozen projections of one layer.
+int64_t projection_bytes(const RunShape& shape) {
+  int64_t bytes = 0;
+  for (const auto& p : shape.projections) {
+    if (p.is_frozen)
+      bytes += quantized_bytes(p.out_features, p.in_features, shape.dtype, shape.quantization);
+  }
+  return bytes;
+}
+
+int64_t projection_elements(const RunShape& shape) {
+  int64_t elements = 0;
+  for (const auto& p : shape.projections) {
+    if (p.is_frozen) elements += p.out_features * p.in_features;
+  }
+  return elements;
+}
+
+int64_t largest_projection(const RunShape& shape) {
+  int64_t largest = 0;
+  for (const auto& p : shape.projections) {
+    largest = std::max(largest, p.out_features * p.in_features);
+  }
+  return largest;
+}
+
+int64_t weight_bytes(const RunShape& shape, const MemoryOptions& memory) {
+  const int64_t layers = shape.config.num_hidden_layers, element = shape.element_bytes();
+  const int64_t frozen = shape.parameters.base - shape.parameters.saved();
+  const int64_t rest = (frozen - layers * projection_elements(shape)) * element;
+  const bool mapped =
+      memory.weights == FrozenWeights::kMapped && shape.quantization == Quantization::kNone;
+  // Of recomputed layers the one in use; the others hold their weights until backward is done.
+  const int64_t used_at_once = std::max<int64_t>(1, layers - recomputed_layers(memory, layers));
+  const int64_t in_memory = mapped ? std::min(layers, used_at_once) : layers;
+  const bool scratch = shape.quantization != Quantization::kNone;
+  const int64_t scratches = shape.device.is_cpu() ? 1 : 2;  // backward has a thread of its own
+  return rest + in_memory * projection_bytes(shape) +
+         (scratch ? scratches * largest_projection(shape) * element : 0);
+}
+
+int64_t trained_bytes(const RunShape& shape, const Stage& stage, const MemoryOptions& memory) {
+  const int64_t element = shape.element_bytes();
+  double moments = 8.0;
+  if (memory.optimizer_state_bits == 8) moments = 2.0 + 2 * 4.0 / 256;  // a float32 scale a block
+  const double master = element == 4 ? 0 : 4;
+  const double sums = stage.gradient_accumulation_steps > 1 ? 4 : 0;
+  return static_cast<int64_t>(static_cast<double>(shape.parameters.trainable()) *
+                              (static_cast<double>(element) + master + moments + sums));
+}
+
+/// Of one layer. In the store: what an ActivationStore takes; beside it: what stays in RAM.
+struct Kept {
+  int64_t stored = 0, beside = 0;
+};
+
+Kept kept_by_layer(const RunShape& shape, const Tensors& t, Recompute recompute) {
+  if (recompute == Recompute::kLayer) return {t.hidden(), 0};
+  if (recompute == Recompute::kSelective) {
+    return {2 * t.hidden() + t.queries(), t.of_each_query()};
+  }
+  // Autograd: both residuals, the first norm where LoRA needs it, q k v rotated, attention's
+  // output, its intervals and log-sum-exp, gate and up, and where LoRA needs them their product.
+  int64_t bytes = 2 * t.hidden() + 2 * t.queries() + 2 * t.keys() + 2 * t.intermediate() +
+                  2 * t.of_each_query() + before_rotation(shape, t);
+  if (adapts_attention_input(shape) && !t.chunked()) bytes += t.hidden();
+  if (adapts_mlp_input(shape)) bytes += t.hidden();
+  if (adapts(shape, "down_proj", "")) bytes += t.intermediate();
+  if (shape.config.decoder.gelu_tanh) bytes += t.intermediate();
+  if (shape.config.decoder.sandwich_norms) bytes += 2 * t.hidden();
+  return {0, bytes};
+}
+
+int64_t backward_workspace(const RunShape& shape, const Stage& stage, const Tensors& t) {
+  const ModelConfig& c = shape.config;
+  if (!shape.device.is_cpu()) {
+    // LibTorch's: dQ in float32, and dK and dV of each query head where heads share them.
+    const int64_t shared = c.num_attention_heads == c.num_key_value_heads ? 0 : 2 * t.queries();
+    return t.queries() / t.element * 4 + shared;
+  }
+  const auto heads = [&](int64_t count) {
+    return at::empty({1, 1, 1, c.head_dim}, shape.dtype)
+        .expand({stage.batch_size, count, stage.seq_len, c.head_dim});
+  };
+  return flash_backward_workspace_bytes(heads(c.num_attention_heads), heads(c.num_key_value_heads),
+                                        shape.threads);
+}
+
+int64_t attention_backward(const RunShape& shape, const Stage& stage, const Tensors& t) {
+  // Its gradients coming in; q k v and their gradients, that of the output; intervals and the dot
+  // products of rows; the norm's output and what LoRA makes of it.
+  const Tensors part = t.part();
+  return t.hidden() + 3 * t.queries() + 4 * t.keys() + 2 * t.of_each_query() + part.hidden() +
+         part.features(rank_columns(shape)) + before_rotation(shape, t) +
+         backward_workspace(shape, stage, t);
+}
+
+int64_t mlp_backward(const RunShape& shape, const Tensors& t) {
+  const Tensors part = t.part();
+  // gate, up, their product, and the gradients of the three.
+  int64_t bytes = t.hidden() + 6 * part.intermediate();
+  if (adapts_mlp_input(shape)) bytes += part.hidden();
+  if (t.chunked()) bytes += t.hidden() + 2 * part.hidden();
+  return bytes;
+}
+
+int64_t loss_working(const RunShape& shape, const Tensors& t) {
+  // The last residual, normed, and its gradient; one chunk of logits, without a kernel of ours two
+  // more in float32.
+  const int64_t chunk = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
+  const bool in_place = shape.device.is_cpu() && processor() != Processor::kNone;
+  const int64_t residual = 3 * t.hidden(), logits = chunk * (t.element + (in_place ? 0 : 8));
+  if (!shape.trains_head) return residual + logits;
+  // The head's gradient in float32, and a block of a chunk's or, at the end, all of it in the
+  // dtype.
+  const int64_t block = std::min(kVocabularyBlock, t.c.vocab_size) * t.c.hidden_size;
+  return residual + t.head() * 4 + std::max(logits + block * t.element, t.head() * t.element);
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOptions& memory) {
+  const Tensors t{shape.config, shape.element_bytes(), stage.batch_size * stage.seq_len,
+                  *memory.chunk_tokens};
+  const int64_t layers = shape.config.num_hidden_layers;
+  const Recompute recompute = *memory.recompute;
+  MemoryPlan plan;
+  plan.program = shape.device.is_cpu() ? kProgramBytes : kCudaProgramBytes;
+  plan.weights = weight_bytes(shape, memory);
+  plan.trained = trained_bytes(shape, stage, memory);
+
+  const int64_t recomputed = recomputed_layers(memory, layers);
+  const Kept kept = kept_by_layer(shape, t, recompute);
+  const Kept whole = kept_by_layer(shape, t, Recompute::kNone);
+  int64_t stored = recomputed * kept.stored, under_way = 0;
+  if (memory.offload == Offload::kDisk) {
+    plan.disk = std::max<int64_t>(0, stored - *memory.offload_ram);
+    stored -= plan.disk;
+    // Those that the block at work has taken, and one read ahead where a layer comes after it.
+    if (plan.disk > 0) under_way = (recomputed > 1 ? 3 : 2) * std::max(t.hidden(), t.queries());
+  }
+  plan.stored = stored;
+  const bool elsewhere = !shape.device.is_cpu() && memory.offload != Offload::kNone;  // in RAM
+  if (elsewhere) under_way = 2 * std::max(t.hidden(), t.queries());
+  plan.kept =
+      (elsewhere ? 0 : stored) + recomputed * kept.beside + (layers - recomputed) * whole.beside;
+
+  const int64_t head_gradient = shape.trains_head ? t.head() * t.element : 0;
+  // The rotation's tables, ids and positions; what kLayer makes again of the layer at work.
+  int64_t always = t.features(shape.config.head_dim) + t.tokens * 32 + under_way + head_gradient +
+                   product_scratch(shape);
+  if (recompute == Recompute::kLayer) always += t.hidden() + t.queries() + t.of_each_query();
+  plan.attention = always + attention_backward(shape, stage, t);
+  plan.mlp = always + mlp_backward(shape, t);
+  plan.loss = t.features(shape.config.head_dim) + loss_working(shape, t);
+  // A tied embedding's gradient comes in two.
+  plan.update = shape.parameters.trainable() * t.element +
+                (shape.trains_embedding && t.c.tie_word_embeddings ? t.head() * t.element : 0);
+  // LibTorch's AdamW takes a gradient in float32.
+  const bool trains_vocabulary = shape.trains_embedding || shape.trains_head;
+  if (!shape.device.is_cpu() && trains_vocabulary) plan.update += t.head() * 4;
+  plan.working =
+      std::max({plan.attention, plan.mlp, plan.loss, plan.update - plan.kept, int64_t{0}});
+  return plan;
+}
+
+}  // namespace longspan

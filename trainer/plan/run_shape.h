@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "src/model/model_config.h"
+#include "src/nn/lora_linear.h"
+#include "src/nn/quantized_weight.h"
+#include "trainer/plan/parameter_count.h"
+
+namespace longspan {
+
+/// A projection of a decoder layer.
+struct ProjectionShape {
+  std::string name;  // "q_proj"
+  int64_t in_features = 0, out_features = 0;
+  int64_t rank = 0;       // of its low-rank part; 0: none
+  bool is_frozen = true;  // false: in modules_to_save
+};
+
+/// What a plan must know of a model and of what is trained in it; made without weights.
+struct RunShape {
+  ModelConfig config;
+  ParameterCount parameters;
+  std::vector<ProjectionShape> projections;  // of one layer: they are alike in all
+  at::ScalarType dtype = at::kBFloat16;
+  Quantization quantization = Quantization::kNone;
+  bool trains_embedding = false, trains_head = false;
+  bool can_be_mapped = true;  // the projections' weights, from the model's own file
+  at::Device device = at::kCPU;
+  int64_t loss_chunk_tokens = 0;
+  int64_t threads = 0;
+
+  int64_t element_bytes() const { return static_cast<int64_t>(c10::elementSize(dtype)); }
+};
+
+/// threads 0: as many as LibTorch has now.
+RunShape run_shape(const ModelConfig& config, const LoraOptions& lora, at::ScalarType dtype,
+                   Quantization quantization, int64_t loss_chunk_tokens, int64_t threads);
+
+}  // namespace longspan

@@ -1,0 +1,79 @@
+#include "trainer/plan/training_flops.h"
+
+#include <algorithm>
+
+#include "src/attention/key_starts.h"
+#include "trainer/plan/real.h"
+
+namespace longspan {
+
+namespace {
+
+/// Weights of the projections of one layer.
+struct LayerWeights {
+  double query_key_value, o_proj, gate_up, down_proj;
+
+  explicit LayerWeights(const ModelConfig& c)
+      : query_key_value(real(c.hidden_size) * real(c.head_dim) *
+                        real(c.num_attention_heads + 2 * c.num_key_value_heads)),
+        o_proj(real(c.hidden_size) * real(c.head_dim) * real(c.num_attention_heads)),
+        gate_up(2 * real(c.hidden_size) * real(c.intermediate_size)),
+        down_proj(real(c.hidden_size) * real(c.intermediate_size)) {}
+
+  double total() const { return query_key_value + o_proj + gate_up + down_proj; }
+};
+
+/// Of all heads in all layers: what the pattern scores, or the model's own window where that is
+/// less.
+double scored_pairs(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len) {
+  const int64_t heads = config.num_attention_heads;
+  const int64_t all = attention.scored_pairs(seq_len, heads);
+  const auto& layers = config.decoder.layers;
+  if (layers.empty()) return real(config.num_hidden_layers) * real(all);
+  double pairs = 0;
+  for (const LayerOptions& layer : layers) {
+    const int64_t window = layer.sliding_window;
+    pairs += real(window > 0 ? std::min(all, heads * pairs_within_window(seq_len, window)) : all);
+  }
+  return pairs;
+}
+
+double attention_flops(const ModelConfig& config, const AttentionPattern& attention,
+                       int64_t seq_len) {
+  return 4.0 * real(config.head_dim) * scored_pairs(config, attention, seq_len);
+}
+
+}  // namespace
+
+double forward_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len,
+                     int64_t rows) {
+  double weights = real(config.num_hidden_layers) * LayerWeights(config).total() +
+                   real(config.vocab_size) * real(config.hidden_size);
+  return real(rows) * (2.0 * weights * real(seq_len) + attention_flops(config, attention, seq_len));
+}
+
+StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
+                     bool trains_head) {
+  const LayerWeights weights(config);
+  const double a_weight = 2.0 * real(config.num_hidden_layers) * real(stage.tokens_per_step());
+  StepFlops flops;
+  flops.linears_forward = flops.linears_backward = a_weight * weights.total();
+  flops.attention_forward = real(stage.batch_size * stage.gradient_accumulation_steps) *
+                            attention_flops(config, *stage.attention, stage.seq_len);
+  flops.attention_backward = 2.5 * flops.attention_forward;
+  const double part =
+      real(recomputed_layers(memory, config.num_hidden_layers)) / real(config.num_hidden_layers);
+  flops.linears_recomputed = part * a_weight * (weights.query_key_value + weights.gate_up);
+  if (config.decoder.sandwich_norms) {  // which come after them
+    flops.linears_recomputed += part * a_weight * (weights.o_proj + weights.down_proj);
+  }
+  if (memory.recompute == Recompute::kLayer) {
+    flops.linears_recomputed += part * a_weight * (weights.query_key_value + weights.o_proj);
+    flops.attention_recomputed = part * flops.attention_forward;
+  }
+  flops.head = 2.0 * (trains_head ? 3 : 2) * real(config.vocab_size) * real(config.hidden_size) *
+               real(stage.tokens_per_step());
+  return flops;
+}
+
+}  // namespace longspan
