@@ -1,8 +1,8 @@
 #pragma once
 
-#include <immintrin.h>
-
 #include <cstdint>
+
+#include "src/simd/intrinsics.h"
 
 // The vectors of our kernels on AVX2 with FMA: the names of vector_avx512.h, for its
 // reasons in an unnamed namespace and only for files built for such a processor.

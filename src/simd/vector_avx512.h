@@ -1,13 +1,8 @@
 #pragma once
 
-// GCC 12 warns of the undefined vectors in its own header (gcc.gnu.org/PR105593).
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-
 #include <cstdint>
+
+#include "src/simd/intrinsics.h"
 
 // The vectors of our kernels on AVX-512 (F, BW, VL, DQ). vector_avx2.h has the same names.
 //

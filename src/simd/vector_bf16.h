@@ -1,13 +1,8 @@
 #pragma once
 
-// GCC 12 warns of the undefined vectors in its own header (gcc.gnu.org/PR105593).
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-
 #include <cstdint>
 
+#include "src/simd/intrinsics.h"
 #include "src/simd/logarithms.h"
 
 // Vectors of 16 floats from and to bf16.

@@ -16,6 +16,7 @@
 #include "src/model/generate.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "tests/support/float32_bound.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
@@ -40,8 +41,7 @@ class GoldenFamily : public testing::TestWithParam<std::string> {
     return float32_bound(expected, 3 * terms_of_logits(config_, tokens) + tokens);
   }
 
-  std::filesystem::path folder_ =
-      std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "families" / GetParam();
+  std::filesystem::path folder_ = reference_folder() / "families" / GetParam();
   ModelConfig config_ = read_hf_config(*open_model_source(folder_));
   SafetensorsReader golden_{folder_ / "golden.safetensors"};
   at::Tensor input_ids_ = golden_.tensor("input_ids");

@@ -12,11 +12,12 @@
 #include "checkpoints/model_source.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "tests/support/largest.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
 
-const std::filesystem::path kFolder = std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "tiny_llama";
+const std::filesystem::path kFolder = reference_folder() / "tiny_llama";
 
 class GoldenLlama : public testing::TestWithParam<std::string> {
  protected:

@@ -9,13 +9,13 @@
 #include "checkpoints/safetensors.h"
 #include "src/core/error.h"
 #include "src/nn/nf4.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
 
 at::Tensor golden(const std::string& name) {
-  static const SafetensorsReader reader(std::filesystem::path(LONGSPAN_TEST_REFERENCE) /
-                                        "nf4.safetensors");
+  static const SafetensorsReader reader(reference_folder() / "nf4.safetensors");
   return reader.tensor(name);
 }
 

@@ -7,6 +7,7 @@
 
 #include "recipes/yaml.h"
 #include "src/core/text.h"
+#include "tests/support/places.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {
@@ -462,8 +463,7 @@ class RecipeDocument : public RecipeFile {
     }
   }
 
-  const std::string text_ =
-      read_file(LONGSPAN_TEST_REFERENCE "/../../docs/recipes.md", ExitCode::kFailure);
+  const std::string text_ = read_file(source_folder() / "docs/recipes.md", ExitCode::kFailure);
   const std::string unknown_ = "zzzzzzzzzzzzzzzzzzzz";
 };
 
@@ -484,7 +484,7 @@ TEST_F(RecipeDocument, ExplainsEachKeyThatIsRead) {
 }
 
 TEST(ShippedRecipes, AreValid) {
-  const std::filesystem::path folder = LONGSPAN_TEST_REFERENCE "/../../recipes";
+  const std::filesystem::path folder = source_folder() / "recipes";
   int read = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() != ".yaml") continue;

@@ -7,13 +7,14 @@
 #include <string>
 
 #include "src/core/cuda.h"
+#include "tests/support/places.h"
 #include "tests/support/processors.h"
 
 namespace longspan {
 
 /// Why CUDA cannot be tested, or nothing. Before main(), for LibTorch asks only once whether there
 /// is CUDA, and at::manual_seed makes it ask.
-inline const std::string cuda_missing = load_cuda(LONGSPAN_CUDA_PLUGIN);
+inline const std::string cuda_missing = load_cuda(cuda_plugin());
 
 /// Why a test on CUDA is to be skipped, or nothing.
 inline std::string why_not_on_cuda() {

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <immintrin.h>
-
 #include "src/nn/kernels/elementwise.h"
+#include "src/simd/intrinsics.h"
 
 // The 16 values of a block are looked up by pshufb, 16 codes at once, a byte of the values after
 // another: each plane holds one byte of all 16.

@@ -11,12 +11,12 @@
 #include "checkpoints/model_source.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "tests/support/largest.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
 
-const std::filesystem::path kQloraFolder =
-    std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "tiny_llama";
+const std::filesystem::path kQloraFolder = reference_folder() / "tiny_llama";
 
 class GoldenQlora : public testing::Test {
  protected:

@@ -17,6 +17,7 @@
 #include "tests/checkpoints/model_folder.h"
 #include "tests/checkpoints/temporary_folder.h"
 #include "tests/support/largest.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
@@ -241,7 +242,7 @@ TEST_F(PeftAdapterFolder, TakesRankAndAlphaOfEachModule) {
 
 TEST_F(PeftAdapterFolder, ReadsAdapterModelBin) {
   // Made by tests/checkpoints/reference/make_torch_checkpoint.py.
-  const fs::path reference = fs::path(LONGSPAN_TEST_REFERENCE) / "../checkpoints/reference";
+  const fs::path reference = source_folder() / "tests/checkpoints/reference";
   through_disk(trained({"norm"}));
   fs::remove(adapter_ / "adapter_model.safetensors");
   EXPECT_THAT(error_of([&] { read_peft_adapter(adapter_); }), HasSubstr("nor adapter_model.bin"));

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "tests/checkpoints/gguf/gguf_file.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
@@ -89,9 +90,8 @@ TEST(Gguf, NamesWhatIsWrongWithASplitFile) {
 }
 
 Json golden_blocks() {
-  return read_json_file(
-      std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "../checkpoints/reference/gguf_blocks.json",
-      ExitCode::kFailure);
+  return read_json_file(source_folder() / "tests/checkpoints/reference/gguf_blocks.json",
+                        ExitCode::kFailure);
 }
 
 std::string from_hex(const std::string& hex) {

@@ -7,6 +7,7 @@
 #include "checkpoints/model_source.h"
 #include "src/model/family.h"
 #include "tests/checkpoints/temporary_folder.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
@@ -161,7 +162,7 @@ TEST(HfConfig, RefusesFamiliesItDoesNotKnow) {
               HasSubstr("expected one of llama, mistral"));
 }
 
-const std::filesystem::path kFamilies = std::filesystem::path(LONGSPAN_TEST_REFERENCE) / "families";
+const std::filesystem::path kFamilies = reference_folder() / "families";
 
 Json family_config(const std::string& family, const Json& changes = Json::object()) {
   return with(read_json_file(kFamilies / family / "config.json", ExitCode::kFailure), changes);

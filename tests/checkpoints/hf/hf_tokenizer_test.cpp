@@ -7,6 +7,7 @@
 #include "checkpoints/sentencepiece/sentencepiece_model.h"
 #include "src/core/text.h"
 #include "tests/checkpoints/temporary_folder.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
@@ -15,7 +16,7 @@ using testing::HasSubstr;
 
 // Made by sentencepiece 0.2.3, and the tokenizer.json of it by transformers 5.23.0's
 // generate_merges: tests/data/reference/make_tokenizers.py.
-const std::string kReference = LONGSPAN_TEST_REFERENCE "/../data/reference/llama2/";
+const std::string kReference = (source_folder() / "tests/data/reference/llama2/").string();
 
 std::string tokenizer_model() {
   return read_file(kReference + "tokenizer.model", ExitCode::kModel);

@@ -13,6 +13,7 @@
 #include "src/core/json.h"
 #include "src/core/text.h"
 #include "tests/checkpoints/temporary_folder.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
@@ -23,8 +24,7 @@ using testing::HasSubstr;
 
 namespace fs = std::filesystem;
 
-const fs::path kTorchReference =
-    fs::path(LONGSPAN_TEST_REFERENCE) / ".." / "checkpoints" / "reference";
+const fs::path kTorchReference = source_folder() / "tests/checkpoints/reference";
 
 std::vector<double> values_of(const at::Tensor& tensor) {
   at::Tensor flat = tensor.to(at::kDouble).flatten();

@@ -7,13 +7,14 @@
 
 #include "src/core/utf8.h"
 #include "tests/data/temporary_folder.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
 
 using testing::HasSubstr;
 
-const std::string kReference = LONGSPAN_TEST_REFERENCE "/../data/reference/";
+const std::string kReference = (source_folder() / "tests/data/reference/").string();
 
 std::string from_hex(const std::string& hex) {
   std::string bytes;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "src/rope/rope_scaling.h"
+#include "tests/support/places.h"
 
 namespace longspan {
 namespace {
@@ -12,7 +13,7 @@ using ::testing::SizeIs;
 
 // tests/reference/make_rope_golden.py made the file; it names the version of transformers.
 Json golden() {
-  return read_json_file(LONGSPAN_TEST_REFERENCE "/rope_golden.json", ExitCode::kFailure);
+  return read_json_file(reference_folder() / "rope_golden.json", ExitCode::kFailure);
 }
 
 RopeGeometry geometry_of(const Json& json) {

@@ -22,6 +22,7 @@
 #include "src/nn/nf4.h"
 #include "tests/support/devices.h"
 #include "tests/support/largest.h"
+#include "tests/support/places.h"
 #include "tests/support/processors.h"
 
 namespace longspan {
@@ -206,8 +207,7 @@ TEST(AdamWUpdate, SumsSquaresInFloat64) {
 }
 
 at::Tensor golden(const std::string& name) {
-  static const SafetensorsReader reader(std::filesystem::path(LONGSPAN_TEST_REFERENCE) /
-                                        "adamw_8bit.safetensors");
+  static const SafetensorsReader reader(reference_folder() / "adamw_8bit.safetensors");
   return reader.tensor(name);
 }
 

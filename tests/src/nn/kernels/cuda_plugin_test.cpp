@@ -4,14 +4,16 @@
 
 #include <string_view>
 
+#include "tests/support/places.h"
+
 namespace longspan {
 namespace {
 
 /// The plugin itself needs no GPU to be loaded, only the CUDA runtime that every LibTorch for CUDA
 /// brings.
 TEST(CudaPlugin, HasAKernelForEachOperatorThatHasNoOtherOneOnCuda) {
-  if (std::string_view(LONGSPAN_CUDA_PLUGIN).empty()) GTEST_SKIP() << "cmake found no nvcc";
-  ASSERT_NE(dlopen(LONGSPAN_CUDA_PLUGIN, RTLD_NOW), nullptr) << dlerror();
+  if (cuda_plugin().empty()) GTEST_SKIP() << "cmake found no nvcc";
+  ASSERT_NE(dlopen(cuda_plugin().c_str(), RTLD_NOW), nullptr) << dlerror();
   auto& dispatcher = c10::Dispatcher::singleton();
   int operators = 0;
   for (const c10::OperatorName& name : dispatcher.getAllOpNames()) {
