@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/scalar_tensor.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "src/model/mlp.h"
 #include "src/model/self_attention.h"
 #include "src/nn/chunked_projection.h"
+#include "src/nn/embedding.h"
 
 namespace longspan {
 
@@ -136,7 +136,7 @@ Decoder::~Decoder() = default;
 at::Tensor Decoder::embed(const at::Tensor& input_ids) const {
   // As in transformers the input embedding of the padding token is not trained.
   int64_t padding = config_.pad_token_id.value_or(-1);
-  at::Tensor x = at::embedding(embed_tokens_, input_ids, padding);  // [B, T, C]
+  at::Tensor x = embed_tokens(embed_tokens_, input_ids, padding);  // [B, T, C]
   if (!config_.decoder.scaled_embeddings) return x;
   // The factor rounded to the weights' dtype, as transformers has it.
   double scale = std::sqrt(static_cast<double>(config_.hidden_size));
