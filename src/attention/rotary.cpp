@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/tensor.h>
@@ -97,7 +98,9 @@ Rotary::Rotary(const RopeFrequencies& frequencies, const at::Tensor& position_id
 }
 
 at::Tensor Rotary::rotate(const at::Tensor& x) const {
-  return cos_.defined() ? Rotate::apply(x, cos_, sin_) : x;
+  if (!cos_.defined()) return x;
+  return at::GradMode::is_enabled() ? Rotate::apply(x, cos_, sin_)
+                                    : rotate_heads(x, cos_, sin_, /*inverse=*/false);
 }
 
 TORCH_LIBRARY_FRAGMENT(longspan, library) {

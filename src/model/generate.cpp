@@ -1,15 +1,17 @@
 #include "src/model/generate.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sort.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <cmath>
+
+#include "src/nn/row_product.h"
 
 namespace longspan {
 
@@ -73,6 +75,7 @@ int64_t next_token(const at::Tensor& logits, const GenerateOptions& options,
 at::Tensor prefill(CausalLm& model, const std::vector<int64_t>& ids, ModelState& state,
                    int64_t chunk_tokens) {
   at::NoGradGuard no_gradients;
+  const at::AutoDispatchBelowADInplaceOrView without_autograd;
   at::Tensor all = at::tensor(ids, at::kLong).unsqueeze(0).to(model.lm_head_weight().device());
   int64_t sequence_length = state.length() + all.size(1);
   at::Tensor last;
@@ -91,6 +94,9 @@ std::vector<int64_t> generate(CausalLm& model, const std::vector<int64_t>& promp
   check_generate_options(options);
   if (prompt.empty()) fail(ExitCode::kUsage, "generate: the prompt is empty, expected some text");
   at::NoGradGuard no_gradients;
+  // One token is thousands of small operations, to which LibTorch's bookkeeping for gradients adds a
+  // tenth.
+  const at::AutoDispatchBelowADInplaceOrView without_autograd;
   const auto& eos = model.config().eos_token_ids;
   std::mt19937_64 generator(options.seed);
   ModelState own_state;
@@ -100,7 +106,7 @@ std::vector<int64_t> generate(CausalLm& model, const std::vector<int64_t>& promp
   std::vector<int64_t> unread = prompt;
   while (static_cast<int64_t>(generated.size()) < options.max_new_tokens) {
     at::Tensor hidden = prefill(model, unread, *state, options.prefill_chunk_tokens);
-    at::Tensor logits = at::linear(hidden, model.lm_head_weight()).squeeze(0);  // [V]
+    at::Tensor logits = apply_linear(hidden, model.lm_head_weight()).squeeze(0);  // [V]
     int64_t id = next_token(logits, options, generator);
     if (std::find(eos.begin(), eos.end(), id) != eos.end()) break;
     generated.push_back(id);

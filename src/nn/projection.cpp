@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "src/nn/linear.h"
+#include "src/nn/row_product.h"
 
 namespace longspan {
 
@@ -39,7 +40,7 @@ std::vector<at::Tensor> expand(const at::Tensor& x, const at::Tensor& reduced,
   std::vector<at::Tensor> outputs;
   int64_t column = 0;
   for (const Linear* linear : linears) {
-    at::Tensor y = at::linear(x, linear->dense_weight(), linear->bias);
+    at::Tensor y = apply_linear(x, linear->dense_weight(), linear->bias);
     if (auto low_rank = linear->low_rank()) {
       int64_t r = low_rank->a.size(0);
       y.view({-1, y.size(-1)})

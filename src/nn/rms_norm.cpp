@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
@@ -35,12 +36,17 @@ using RmsNormBackward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& gra
 constexpr int64_t kGrainRows = 32;
 constexpr int64_t kShares = 64;  // of the weight's gradient, whatever the number of threads
 
+std::tuple<at::Tensor, at::Tensor> rms_norm(const at::Tensor& x, const at::Tensor& weight,
+                                            double eps, bool zero_centered) {
+  static const auto op = find_operator<RmsNormForward>("longspan::rms_norm");
+  return op.call(x, weight, eps, zero_centered);
+}
+
 class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double eps, bool zero_centered) {
-    static const auto op = find_operator<RmsNormForward>("longspan::rms_norm");
-    auto [y, inverse_rms] = op.call(x, weight, eps, zero_centered);
+    auto [y, inverse_rms] = rms_norm(x, weight, eps, zero_centered);
     context->save_for_backward({x, weight, inverse_rms});
     context->saved_data["zero_centered"] = zero_centered;
     return y;
@@ -134,6 +140,9 @@ const elementwise::Kernels* kernels_for(const at::Tensor& x, const at::Tensor& w
 at::Tensor RmsNorm::forward(const at::Tensor& x) const {
   TORCH_CHECK(weight.dim() == 1 && weight.size(0) == x.size(-1), "RmsNorm: x ", x.sizes(),
               " does not end in the ", weight.sizes(), " of the weight");
+  if (!at::GradMode::is_enabled()) {
+    return std::get<0>(rms_norm(x.contiguous(), weight.contiguous(), eps_, zero_centered_));
+  }
   return RmsNormFunction::apply(x.contiguous(), weight.contiguous(), eps_, zero_centered_);
 }
 

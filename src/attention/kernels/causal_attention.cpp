@@ -148,11 +148,12 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   }
   const at::Tensor rows_q = with_contiguous_rows(q), rows_k = with_contiguous_rows(k),
                    rows_v = with_contiguous_rows(v);
-  if (!kept || at::GradMode::is_enabled()) {
+  if (at::GradMode::is_enabled()) {
     return FlashAttention::apply(rows_q, rows_k, rows_v, key_start, if_defined(sinks), kept);
   }
-  *kept = run_forward(rows_q, rows_k, rows_v, key_start, if_defined(sinks));
-  return kept->out;
+  KeptAttention result = run_forward(rows_q, rows_k, rows_v, key_start, if_defined(sinks));
+  if (kept) *kept = result;
+  return result.out;
 }
 
 TORCH_LIBRARY_FRAGMENT(longspan, library) {

@@ -14,6 +14,11 @@ bool flash_attention_supports(const at::Tensor& q);
 KeptAttention flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& key_start, const at::Tensor& sinks);
 
+/// flash_forward of one query row a head (Tq = 1), which it calls: keys and values are read where
+/// they lie, in shares that the threads divide.
+KeptAttention flash_row_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                const at::Tensor& key_start, const at::Tensor& sinks);
+
 struct FlashGradients {
   at::Tensor q, k, v;
 };

@@ -112,6 +112,7 @@ bool flash_attention_supports(const at::Tensor& q) { return flash::kernels_for(q
 
 KeptAttention flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& key_start, const at::Tensor& sinks) {
+  if (q.size(2) == 1) return flash_row_forward(q, k, v, key_start, sinks);
   const int64_t batch = q.size(0), query_heads = q.size(1), queries = q.size(2);
   const flash::Kernels& kernels = flash::needed_kernels_for(q);
   ForwardPass f{q,

@@ -86,6 +86,26 @@ struct ForwardTask {
   int64_t rows;
 };
 
+/// Keys, and query heads of one key/value head, of one task of the forward of a single row.
+constexpr int64_t kRowKeys = 512;
+constexpr int64_t kRowHeads = 4;
+
+/// Of one head: sum over the keys of 2^(score - largest) * v [head_dim], the largest score (to the
+/// base 2), the sum of 2^(score - largest); whole vectors.
+static constexpr int64_t row_partial_floats(int64_t head_dim) { return head_dim + 16; }
+
+/// Attention of one query row of each of some heads to the keys [keys.begin, keys.end), 1 to
+/// kRowKeys of them.
+struct RowTask {
+  Rows q;  // a row a head
+  Rows k, v;
+  Range keys;
+  int64_t heads;  // 1 to kRowHeads
+  int64_t head_dim;
+  float scale;
+  float* partial;  // [heads, row_partial_floats(head_dim)]
+};
+
 /// One query head in the backward of its key/value head.
 struct BackwardHead {
   Rows q;
@@ -137,6 +157,8 @@ struct Kernels {
 
   size_t (*forward_scratch_bytes)(int64_t head_dim);
   void (*forward_task)(const Geometry& geometry, const ForwardTask& task, void* scratch);
+
+  void (*row_task)(const RowTask& task);
 
   int64_t (*backward_key_block)(int64_t head_dim);  // a multiple of kRowUnit
   size_t (*backward_scratch_bytes)(int64_t head_dim);

@@ -2,6 +2,7 @@
 
 #include "src/attention/kernels/backward_kernel.h"
 #include "src/attention/kernels/forward_kernel.h"
+#include "src/attention/kernels/row_kernel.h"
 
 namespace longspan::flash {
 namespace {
@@ -16,6 +17,7 @@ constexpr Kernels kernels_of() {
           .pack_pairs = pack_pairs<K>,
           .forward_scratch_bytes = forward_scratch_bytes<K>,
           .forward_task = forward_task<K>,
+          .row_task = row_task<K>,
           .backward_key_block = K::backward_keys,
           .backward_scratch_bytes = BackwardScratch<K>::bytes,
           .backward_task = backward_task<K>,

@@ -22,8 +22,8 @@ struct NormRows {
 /// the update of AdamW: plain pointers in, no tensors, no threads. Arrays are contiguous, of one
 /// type and any length, and each pass does their elements, or rows, [begin, end); arithmetic is in
 /// float32 and rounded once. One source each (swiglu_kernel.h, rms_norm_kernel.h,
-/// cross_entropy_kernel.h, nf4_kernel.h, int8_kernel.h, adamw_kernel.h) is built for each
-/// processor.
+/// cross_entropy_kernel.h, row_product_kernel.h, nf4_kernel.h, int8_kernel.h, adamw_kernel.h) is
+/// built for each processor.
 struct Kernels {
   /// out[i] = silu(gate[i]) * up[i]
   void (*swiglu_forward)(const void* gate, const void* up, int64_t begin, int64_t end, void* out);
@@ -43,6 +43,11 @@ struct Kernels {
   /// one_hot(label); 0 in rows whose label is negative. No label may exceed size - 1.
   void (*cross_entropy_rows)(void* logits, const int64_t* labels, int64_t rows, int64_t size,
                              bool gradient, float* losses);
+
+  /// out[row] = the sum over k of x[k] * weight[row][k]; weight [rows, inner], inner a multiple of
+  /// 32. Where there are instructions for bf16 the products are theirs.
+  void (*row_product)(const void* x, const void* weight, int64_t inner, int64_t begin, int64_t end,
+                      void* out);
 
   /// Blocks of 64 NF4 codes (32 bytes each) with their scales: out = codebook[code] * scale, the
   /// even element from the high half of a byte.

@@ -5,6 +5,7 @@
 #include "src/nn/kernels/int8_kernel.h"
 #include "src/nn/kernels/nf4_kernel.h"
 #include "src/nn/kernels/rms_norm_kernel.h"
+#include "src/nn/kernels/row_product_kernel.h"
 #include "src/nn/kernels/swiglu_kernel.h"
 
 namespace longspan::elementwise {
@@ -18,6 +19,7 @@ constexpr Kernels kernels_of() {
           .rms_norm_forward = rms_norm_forward<K>,
           .rms_norm_backward = rms_norm_backward<K>,
           .cross_entropy_rows = cross_entropy_rows<K>,
+          .row_product = row_product<K>,
           .dequantize_nf4 = dequantize_nf4<K>,
           .dequantize_int8 = dequantize_int8<K>,
           .adamw_update = adamw_update<K>,
