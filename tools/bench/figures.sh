@@ -1,5 +1,6 @@
 #!/bin/sh
-# All figures of docs/performance.md, an hour or so on a quiet machine with 2 cores:
+# The figures of one machine, an hour or so on a quiet one with 2 cores; performance.py --collect then
+# makes them docs/performance/NAME.json.
 #
 #   tools/bench/figures.sh MODEL TEXT OUT [PYTHON TRAIN_STEP.py]
 #
@@ -7,7 +8,7 @@
 # folder for the results. With a Python that has torch, transformers and peft, and the peer's
 # train_step.py, each step is measured beside the peer's.
 set -eu
-[ $# -eq 3 ] || [ $# -eq 5 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 3 ] || [ $# -eq 5 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 model=$1 text=$2 out=$3
 bench=${LONGSPAN_BENCH:-build/bench}
 mkdir -p "$out"
