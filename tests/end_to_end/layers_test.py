@@ -1,4 +1,4 @@
-"""Includes only go down the layers (design.md 2): a file may include its own layer and those below.
+"""Includes only go down the layers (docs/design.md, Layers): a file may include its own layer and those below.
 
 Needs nothing but python3; --longspan is accepted and not used.
 """
