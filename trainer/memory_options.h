@@ -18,15 +18,15 @@ enum class FrozenWeights { kResident, kMapped };
 struct MemoryOptions {
   /// "none", "selective" or "layer": what each decoder layer keeps for its backward.
   std::optional<Recompute> recompute = {};
-  /// Of how many layers, the first ones; the others keep everything. Without a value of its own,
-  /// all where `recompute` is given.
+  /// How many layers, counted from the first, do what `recompute` says; the others keep everything.
+  /// Without a value: all, where `recompute` is given.
   std::optional<int64_t> recompute_num_layers = {};
-  /// Where what is kept goes: "none", it stays where it was made; "ram", into at most offload_ram
-  /// bytes; "disk", beyond offload_ram into a file in offload_dir.
+  /// "none": kept tensors stay where they were made. "ram": they move into at most offload_ram
+  /// bytes. "disk": beyond offload_ram they move into a file in offload_dir.
   std::optional<Offload> offload = {};
   std::string offload_dir = {};             // "": the run's output.dir
   std::optional<int64_t> offload_ram = {};  // bytes; in recipes also "4GB" or "512MiB"
-  /// That an MLP, and the projections of q, k and v, work on at once; 0: all.
+  /// How many tokens an MLP, and the projections of q, k and v, work on at once; 0: all.
   std::optional<int64_t> chunk_tokens = {};
   /// "resident", or "mapped": read from the model's files layer by layer, at each use.
   std::optional<FrozenWeights> weights = {};
@@ -36,7 +36,7 @@ struct MemoryOptions {
 /// Reads the map; what is wrong goes to the diagnostics behind `fields`.
 MemoryOptions read_memory_options(Fields fields);
 
-/// What read_memory_options reads back as the same.
+/// The map that read_memory_options reads back as `options`.
 Json write_memory_options(const MemoryOptions& options);
 
 /// How many of a model's `layers` compute something again.

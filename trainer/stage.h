@@ -30,9 +30,9 @@ int64_t total_tokens(const std::vector<Stage>& stages);
 
 struct StagePosition {
   size_t stage = 0;  // index
-  /// Of the stage's loader; counts on through the stages, so that within an epoch no text repeats
-  /// between stages of one seq_len. Rows of another seq_len are others, in an order of their own:
-  /// there text may repeat or be skipped.
+  /// A row of the stage's loader. It counts on through the stages, so that within an epoch no text
+  /// repeats between stages of one seq_len. Another seq_len cuts other rows, in an order of their
+  /// own: text may repeat between the two, or be skipped.
   int64_t first_row = 0;
   bool begins = false;  // whether this is the stage's first step
 };

@@ -20,7 +20,7 @@ constexpr int64_t kVocabularyBlock = 4096;
 at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
                                      const at::Tensor& labels, int64_t chunk_tokens = 512);
 
-/// The same cross entropies one by one, without gradients: [N] float32, 0 where unscored.
+/// The cross entropy of each row, without gradients: [N] float32, 0 where unscored.
 at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                const at::Tensor& labels, int64_t chunk_tokens = 512);
 

@@ -13,7 +13,7 @@ struct ParameterCount {
   int64_t base = 0;  // without LoRA
   int64_t lora = 0, norm = 0, embedding = 0, other = 0;
 
-  /// Those of the base model that are trained (modules_to_save).
+  /// How many parameters of the base model are trained (modules_to_save).
   int64_t saved() const { return norm + embedding + other; }
   int64_t trainable() const { return lora + saved(); }
   /// "1,234,567 of 134,515,008 (lora 1,200,000, norm 34,567)".

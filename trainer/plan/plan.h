@@ -18,12 +18,12 @@ struct Plan {
   };
   MemoryOptions memory;  // with every "auto" chosen
   std::vector<StagePlan> stages;
-  int64_t available_bytes = 0;                  // of the device's memory; 0: not known
-  int64_t available_ram_bytes = 0;              // for what a GPU's run offloads; 0: not known
-  std::optional<int64_t> available_disk_bytes;  // where activations are offloaded to, where known
+  int64_t available_bytes = 0;                  // free memory of the device; 0: not known
+  int64_t available_ram_bytes = 0;              // RAM that a GPU's run offloads to; 0: not known
+  std::optional<int64_t> available_disk_bytes;  // free space of offload_dir, where it is known
 
-  const MemoryPlan& peak() const;  // of the stage that needs the most
-  int64_t disk_bytes() const;      // of kept activations, of the stage that writes the most
+  const MemoryPlan& peak() const;  // the stage that needs the most
+  int64_t disk_bytes() const;      // kept activations of the stage that writes the most
   double run_seconds() const;
   /// Whether what is kept in RAM stays within offload_ram, where that is a bound, and of a GPU's
   /// run within what RAM there is.
@@ -34,19 +34,19 @@ struct Plan {
 
 /// What a run is planned for.
 struct Machine {
-  KernelRates rates;                // for the time it will take
-  KernelRates usual = {};           // to choose by
-  int64_t available_bytes = 0;      // of the device's memory
-  int64_t available_ram_bytes = 0;  // for what a GPU's run offloads; that of a CPU is above
+  KernelRates rates;                // say the time that the run will take
+  KernelRates usual = {};           // decide between choices of memory
+  int64_t available_bytes = 0;      // free memory of the device
+  int64_t available_ram_bytes = 0;  // RAM that a GPU's run offloads to; a CPU's is available_bytes
   std::optional<int64_t> available_disk_bytes;
 };
 
-/// Plans the stages. Of the combinations that `asked` leaves open the fastest that fits is chosen,
-/// of equally fast ones that of least memory, and the one of least memory when none fits. They are
-/// compared at the machine's usual rates, so that train, which measures nothing, chooses what plan
-/// said. What changes the numbers of a run is never chosen: optimizer_state_bits stay 32 unless
-/// given. A GPU's run offloads nothing unless told to. A tenth of the available memory is left
-/// free; as many layers keep everything as half of it has room for.
+/// Plans the stages. It chooses the fastest combination that fits among those that `asked` leaves
+/// open, among equally fast ones the one of least memory, and the one of least memory where none
+/// fits. The machine's usual rates decide what is fastest: train, which measures nothing, chooses
+/// what plan said. Nothing is chosen that changes the numbers of a run: optimizer_state_bits stay
+/// 32 unless given. A GPU's run offloads nothing unless told to. The choice leaves a tenth of the
+/// available memory free, and lets as many layers keep everything as half of it has room for.
 Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
               const Machine& machine);
 
@@ -61,9 +61,9 @@ struct Remedy {
   int64_t bytes = 0;   // the peak with it
 };
 
-/// Those that help, of: what `asked` fixes left open again, and with it 8-bit optimizer states,
-/// accumulation instead of batches, NF4 weights, dense weights mapped from disk, and the first
-/// three together; none when nothing but a shorter context does.
+/// The remedies that help. Each leaves open again what `asked` fixes, and adds 8-bit optimizer
+/// states, accumulation instead of batches, NF4 weights, dense weights mapped from disk, or the
+/// first three together. None is left where nothing but a shorter context helps.
 std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& stages,
                              const MemoryOptions& asked, const Machine& machine);
 

@@ -13,7 +13,7 @@ struct TimePlan {
   double head = 0;         // logits, cross entropy and its gradients
   double elementwise = 0;  // norms, SwiGLU, rotation, residuals, low-rank parts, dequantisation
   double optimizer = 0;
-  double disk = 0;  // waiting for it: what computing does not hide
+  double disk = 0;  // waits for the disk, beyond what computing hides
 
   double total() const {
     return linears_forward + linears_recomputed + linears_backward + attention_forward +
