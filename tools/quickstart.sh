@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# From nothing to a language model with twice the context, measured: SmolLM2-135M-Instruct from 8,192
-# to 16,384 tokens, at most 15 minutes on 2 cores with AVX-512 BF16 once tools/setup.sh is done, 47 on
-# 2 with AVX2 only.
+# From nothing to a language model with a longer context, measured: SmolLM2-135M-Instruct from 8,192 to
+# 16,384 tokens, or to 12,288 where that would take too long. It measures this machine first, then says
+# how long it will take: some 12 minutes on 2 cores with AVX-512 BF16 once tools/setup.sh is done, at
+# most 20 on any other 2 of x86-64.
 #
 #   tools/quickstart.sh                  on the long manuals of Debian's vim-runtime
 #   tools/quickstart.sh FOLDER|FILE...   on your own long .txt and .md documents (80 KB and up)
@@ -16,7 +17,11 @@ cd "$(dirname "$0")/.."
 MODEL=models/SmolLM2-135M-Instruct
 RUN=runs/quickstart
 RECIPE=recipes/smollm2-135m-16k-quickstart.yaml
-LENGTHS=4096,8192,16384
+BASE_LENGTH=8192
+# What can be done, the most first: tokens of context, steps with shifted sparse and with full
+# attention, documents to measure. The first that takes no more than BUDGET is done, else the last.
+SIZES=("16384 2 4 3" "16384 2 3 2" "16384 1 2 2" "12288 1 2 2" "12288 1 1 2")
+BUDGET=600 # seconds
 MANUALS=(/usr/share/vim/vim*/doc)
 HELD_OUT_MANUALS='/(eval|pi_netrw|syntax)\.txt$'
 LONG=80k # bytes of prose that surely hold more than 16,384 tokens
@@ -47,11 +52,43 @@ choose_documents() {
   echo "held out to measure: ${held_out[*]}" >&2
 }
 
+# Fills length, factor, documents_measured and overrides (of the recipe) by the speed of this machine.
+choose_size() {
+  local size sparse full forecast rates="$RUN/rates.json"
+  build/longspan plan "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" "output.dir=$RUN" \
+    --save-rates "$rates" >/dev/null
+  for size in "${SIZES[@]}"; do
+    read -r length sparse full documents_measured <<<"$size"
+    ((documents_measured <= ${#held_out[@]})) || documents_measured=${#held_out[@]}
+    factor=$(awk "BEGIN { print $length / $BASE_LENGTH }")
+    overrides=("train.seq_len=$length" "rope.factor=$factor" "stages.0.steps=$sparse" "stages.1.steps=$full")
+    # Three models read each document at three lengths; a pass grows with the length in its products
+    # and with its square in attention. The last stage is the one with full attention.
+    forecast=$(build/longspan plan "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" \
+      "output.dir=$RUN" "${overrides[@]}" --rates "$rates" --json | tr -d ' ,"' |
+      awk -F: -v length_="$length" -v documents="$documents_measured" '
+        $1 == "linears_forward" { linears = $2 }
+        $1 == "attention_forward" { attention = $2 }
+        $1 == "run_seconds" { training = $2 }
+        END {
+          for (part = 4096; part <= 8192; part += 4096) {
+            share = part / length_; shares += share; squares += share * share
+          }
+          evaluation = 3 * documents * (linears * (1 + shares) + attention * (1 + squares))
+          printf "%d %d", training, evaluation
+        }')
+    ((${forecast% *} + ${forecast#* } > BUDGET)) || break
+  done
+  echo "to $length tokens (YaRN x$factor), $sparse steps with shifted sparse and $full with full attention;" \
+    "about $(((${forecast% *} + ${forecast#* } + 120) / 60)) minutes from here on this machine:" \
+    "training $(((${forecast% *} + 30) / 60)), measuring $documents_measured documents three times $(((${forecast#* } + 30) / 60))" >&2
+}
+
 evaluate() { # LABEL MODEL [OPTION...]
   local label=$1 model=$2 text=()
   shift 2
-  for file in "${held_out[@]}"; do text+=(--text "$file"); done
-  build/longspan eval "$model" "$@" --lengths "$LENGTHS" "${text[@]}" --label "$label" \
+  for file in "${held_out[@]:0:documents_measured}"; do text+=(--text "$file"); done
+  build/longspan eval "$model" "$@" --lengths "4096,$BASE_LENGTH,$length" "${text[@]}" --label "$label" \
     --out "$RUN/$label.json" >&2
 }
 
@@ -73,12 +110,15 @@ fi
 begin "token store"
 build/longspan prepare --model "$MODEL" --out "$RUN/train.h5" "${train_texts[@]}"
 
+begin "this machine"
+choose_size
+
 begin "the base, and RoPE scaling alone"
 evaluate base "$MODEL"
-evaluate yarn-untrained "$MODEL" --rope '{rope_type: yarn, factor: 2.0}'
+evaluate yarn-untrained "$MODEL" --rope "{rope_type: yarn, factor: $factor}"
 
 begin "training"
-build/longspan train "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" "output.dir=$RUN"
+build/longspan train "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" "output.dir=$RUN" "${overrides[@]}"
 
 begin "merging"
 build/longspan merge "$MODEL" "$RUN" "$RUN/merged"
@@ -92,6 +132,6 @@ begin "report"
 build/longspan report "$RUN"/{base,yarn-untrained,trained}.json --reference yarn-untrained --html "$RUN/report.html"
 build/longspan card "$RUN/merged"
 minutes=$(((SECONDS + 30) / 60))
-echo "The base model of 8,192 tokens, the same with YaRN x2 untrained, and trained by $RECIPE,"
-echo "on ${#held_out[@]} documents that were not trained on; $minutes minutes on $(nproc) cores."
+echo "The base model of 8,192 tokens, the same with YaRN x$factor untrained, and trained by $RECIPE"
+echo "to $length tokens, on $documents_measured documents that were not trained on; $minutes minutes on $(nproc) cores."
 echo "Model: $RUN/merged   Page: $RUN/report.html"
