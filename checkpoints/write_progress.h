@@ -1,8 +1,9 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string_view>
+
+#include "src/core/stopwatch.h"
 
 namespace longspan {
 
@@ -18,10 +19,8 @@ class WriteProgress {
   void log_now_and_then(std::string_view what);
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   int64_t bytes_, written_ = 0;
-  Clock::time_point begin_ = Clock::now(), logged_ = begin_;
+  Stopwatch since_begin_, since_logged_;
 };
 
 }  // namespace longspan

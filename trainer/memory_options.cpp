@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoints/hf/hf_exporter.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -53,7 +52,7 @@ void read_bytes(Fields& fields, const char* key, std::optional<int64_t>& value) 
   if (!given.is_string()) return read_count(fields, key, kMostBytes, value);
   if (given == "auto") return;
   try {
-    value = parse_shard_size(given.get<std::string>(), key);
+    value = parse_bytes(given.get<std::string>(), key);
   } catch (const Error&) {
     fields.error(key, fmt::format("'{}' is no size; expected bytes, a size such as 4GB or 512MiB, "
                                   "or auto",

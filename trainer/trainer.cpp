@@ -3,11 +3,11 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "checkpoints/mapped_weights.h"
 #include "src/core/error.h"
+#include "src/core/stopwatch.h"
 #include "src/nn/activation_store.h"
 #include "src/nn/device.h"
 #include "trainer/loss.h"
@@ -16,12 +16,6 @@
 namespace longspan {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void require_finite(const StepRecord& record, const StagePosition& position, const Stage& stage) {
   if (std::isfinite(record.loss) && std::isfinite(record.grad_norm)) return;
@@ -94,7 +88,7 @@ void Trainer::run() {
 }
 
 StepRecord Trainer::train_step() {
-  const auto start = Clock::now();
+  const Stopwatch stopwatch;
   const StagePosition position = stage_position(stages_, step_);
   const Stage& stage = stages_[position.stage];
   enter(stage);
@@ -135,7 +129,7 @@ StepRecord Trainer::train_step() {
   record.attention = stage.attention->name();
   record.tokens = stage.tokens_per_step();
   record.total_tokens = tokens_;
-  record.step_seconds = seconds_since(start);
+  record.step_seconds = stopwatch.seconds();
   record.device = c10::DeviceTypeName(device.type(), /*lower_case=*/true);
   record.peak_memory_bytes = peak_memory_bytes(device);
   return record;

@@ -1,7 +1,6 @@
 #include "checkpoints/hf/hf_exporter.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/hf/hf_config.h"
@@ -106,9 +105,7 @@ void write_side_files(const fs::path& folder, const ModelSource& source,
       write_json_file(folder / name, json);
       continue;
     }
-    AtomicFile file(folder / name);
-    file.write(content);
-    file.commit();
+    write_file(folder / name, content);
   }
 }
 
@@ -223,32 +220,6 @@ void require_apart(const fs::path& in, const fs::path& out) {
   }
   fail(ExitCode::kUsage, "{}: is or holds {}, which would be lost; give another folder",
        out.string(), in.string());
-}
-
-int64_t parse_shard_size(std::string_view text, std::string_view option) {
-  struct Unit {
-    std::string_view name;
-    int64_t bytes;
-  };
-  constexpr Unit kUnits[] = {{"", 1},
-                             {"B", 1},
-                             {"KB", 1000},
-                             {"MB", 1000 * 1000},
-                             {"GB", 1'000'000'000},
-                             {"KiB", 1 << 10},
-                             {"MiB", 1 << 20},
-                             {"GiB", 1 << 30}};
-  double value = 0;
-  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  std::string_view suffix(end, static_cast<size_t>(text.data() + text.size() - end));
-  for (const auto& unit : kUnits) {
-    double bytes = value * static_cast<double>(unit.bytes);
-    if (status == std::errc() && suffix == unit.name && bytes >= 1 && bytes < 9e15) {
-      return static_cast<int64_t>(bytes);
-    }
-  }
-  fail(ExitCode::kUsage, "{}: '{}' is no size; give bytes or a number with MB, GB, MiB or GiB",
-       option, text);
 }
 
 }  // namespace longspan

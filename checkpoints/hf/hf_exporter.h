@@ -34,7 +34,4 @@ void require_replaceable(const std::filesystem::path& folder, bool force);
 /// Throws Error(kUsage) when `in` is `out` or lies within it, and would go when that is replaced.
 void require_apart(const std::filesystem::path& in, const std::filesystem::path& out);
 
-/// "5GB", "500MB", "2GiB" or plain bytes. Throws Error(kUsage) naming `option`.
-int64_t parse_shard_size(std::string_view text, std::string_view option);
-
 }  // namespace longspan

@@ -77,6 +77,12 @@ void AtomicFile::commit() {
   }
 }
 
+void write_file(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
 AtomicFolder::AtomicFolder(fs::path place)
     : place_(without_trailing_slash(std::move(place))), part_(part_name(place_)) {
   make_parent(place_);

@@ -29,6 +29,9 @@ class AtomicFile {
   int64_t size_ = 0;
 };
 
+/// Writes `text` to `path` as an AtomicFile.
+void write_file(const std::filesystem::path& path, std::string_view text);
+
 /// A folder that appears whole or not at all: write into path(), then commit() fsyncs each file
 /// and renames it into place, replacing an older folder of that name. Destroyed without commit(),
 /// it is removed with all it holds.

@@ -125,9 +125,7 @@ std::string json_text(const Json& value) {
 }
 
 void write_json_file(const std::filesystem::path& path, const Json& value) {
-  AtomicFile file(path);
-  file.write(json_text(value) + "\n");
-  file.commit();
+  write_file(path, json_text(value) + "\n");
 }
 
 }  // namespace longspan

@@ -69,7 +69,7 @@ void ResumableFile::write(const void* bytes, size_t size) {
 
 void ResumableFile::end_part() {
   ended_ = size_;
-  if (std::chrono::steady_clock::now() - kept_at_ > std::chrono::seconds(1)) keep();
+  if (since_kept_.seconds() > 1) keep();
 }
 
 void ResumableFile::keep() {
@@ -78,7 +78,7 @@ void ResumableFile::keep() {
   }
   write_json_file(folder_.path() / kKept, {{"bytes", ended_}});
   kept_ = ended_;
-  kept_at_ = std::chrono::steady_clock::now();
+  since_kept_.restart();
 }
 
 void ResumableFile::commit() {

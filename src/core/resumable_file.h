@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string_view>
 
 #include "src/core/resumable_folder.h"
+#include "src/core/stopwatch.h"
 
 namespace longspan {
 
@@ -39,7 +39,7 @@ class ResumableFile {
   ResumableFolder folder_;
   int file_ = -1;
   int64_t size_ = 0, ended_ = 0, kept_ = 0;  // all, up to the last part's end, safely on disk
-  std::chrono::steady_clock::time_point kept_at_ = std::chrono::steady_clock::now();
+  Stopwatch since_kept_;
 };
 
 }  // namespace longspan

@@ -155,4 +155,25 @@ std::vector<int64_t> parse_lengths(std::string_view text, std::string_view optio
   return lengths;
 }
 
+int64_t parse_bytes(std::string_view text, std::string_view option) {
+  struct Unit {
+    std::string_view name;
+    int64_t bytes;
+  };
+  constexpr Unit kUnits[] = {
+      {"", 1},          {"B", 1},         {"KB", 1'000},   {"MB", 1'000'000}, {"GB", 1'000'000'000},
+      {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+  double value = 0;
+  auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string_view suffix(end, static_cast<size_t>(text.data() + text.size() - end));
+  for (const auto& unit : kUnits) {
+    double bytes = value * static_cast<double>(unit.bytes);
+    if (status == std::errc() && suffix == unit.name && bytes >= 1 && bytes < 9e15) {
+      return static_cast<int64_t>(bytes);
+    }
+  }
+  fail(ExitCode::kUsage, "{}: '{}' is no size; give bytes or a number with MB, GB, MiB or GiB",
+       option, text);
+}
+
 }  // namespace longspan

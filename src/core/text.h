@@ -41,4 +41,8 @@ Number parse_number(std::string_view text, std::string_view option);
 int64_t parse_length(std::string_view text, std::string_view option);
 std::vector<int64_t> parse_lengths(std::string_view text, std::string_view option);
 
+/// Parses a size in bytes from 1: "700", "5GB" (powers of 1000), "1.5GiB" (powers of 1024); throws
+/// Error(kUsage) naming `option`.
+int64_t parse_bytes(std::string_view text, std::string_view option);
+
 }  // namespace longspan

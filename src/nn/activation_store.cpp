@@ -3,11 +3,11 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <chrono>
 #include <stdexcept>
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -237,10 +237,9 @@ int64_t ActivationStore::end_of_file() const {
 template <class Condition>
 void ActivationStore::wait(Lock& lock, Condition condition) {
   if (condition()) return;
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch waiting;
   done_.wait(lock, condition);
-  seconds_waited_ +=
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  seconds_waited_ += waiting.seconds();
 }
 
 }  // namespace longspan

@@ -3,19 +3,14 @@
 #include <functional>
 #include <string>
 
-#include "src/core/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace longspan {
 
-/// The message of the Error(code) that `act` throws; anything else comes back as a note of it.
-inline std::string error_of(const std::function<void()>& act, ExitCode code = ExitCode::kModel) {
-  try {
-    act();
-  } catch (const Error& e) {
-    return e.code() == code ? e.what() : fmt::format("code {}: {}", int(e.code()), e.what());
-  }
-  return "no error";
+/// What is said of a bad model.
+inline std::string error_of(const std::function<void()>& act) {
+  return error_of(act, ExitCode::kModel);
 }
 
 /// The bytes of a number, little-endian.

@@ -7,6 +7,7 @@
 
 #include "recipes/yaml.h"
 #include "src/core/text.h"
+#include "tests/support/errors.h"
 #include "tests/support/places.h"
 #include "tests/support/tiny_llama.h"
 
@@ -27,14 +28,7 @@ class RecipeFile : public testing::Test {
     return load_recipe(folder_ / "a.yaml", overrides);
   }
   std::string error_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
-    try {
-      load(text, overrides);
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kRecipe);
-      return e.what();
-    }
-    ADD_FAILURE() << "no error";
-    return "";
+    return longspan::error_of([&] { load(text, overrides); }, ExitCode::kRecipe);
   }
 
   std::filesystem::path folder_ =
@@ -65,13 +59,7 @@ ModelConfig base_of(int64_t max_position_embeddings, const char* rope_type = "de
 }
 
 std::string misfit_of(const Recipe& recipe, const ModelConfig& base) {
-  try {
-    check_recipe_against_model(recipe, base);
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kRecipe);
-    return e.what();
-  }
-  return "";
+  return error_of([&] { check_recipe_against_model(recipe, base); }, ExitCode::kRecipe);
 }
 
 TEST_F(RecipeFile, NeedsOnlyModelDataAndSteps) {

@@ -117,7 +117,7 @@ int random_model_bench(int argc, char** argv) {
   require_replaceable(out, parsed.count("force") > 0);
   ExportOptions write;
   write.dtype = parse_torch_dtype(parsed["dtype"].as<std::string>(), "--dtype");
-  write.shard_bytes = parse_shard_size(parsed["shard-size"].as<std::string>(), "--shard-size");
+  write.shard_bytes = parse_bytes(parsed["shard-size"].as<std::string>(), "--shard-size");
   write.made_from["seed"] = parsed["seed"].as<uint64_t>();
   RandomSource source(config, write.dtype, parsed["seed"].as<uint64_t>());
   export_hf(source, config, out, write);

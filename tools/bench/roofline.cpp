@@ -74,9 +74,7 @@ int roofline_bench(int argc, char** argv) {
   if (!rows.front().contains("sdpa_forward_gflops")) {
     fail(ExitCode::kData, "{}: expected what bench attention --json prints", result);
   }
-  AtomicFile file((*parsed)["picture"].as<std::string>());
-  file.write(draw(rows));
-  file.commit();
+  write_file((*parsed)["picture"].as<std::string>(), draw(rows));
   log_info(fmt::format("wrote {}", (*parsed)["picture"].as<std::string>()));
   return 0;
 }

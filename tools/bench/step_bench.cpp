@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <ctime>
 
@@ -19,6 +18,7 @@
 #include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
+#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 #include "src/model/apply_lora.h"
 #include "src/nn/device.h"
@@ -228,7 +228,7 @@ cxxopts::Options command_line() {
 }
 
 Json measure(const cxxopts::ParseResult& parsed) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   const at::Device device = open_device(parsed["device"].as<std::string>());
   if (parsed.count("profile") && !device.is_cpu()) {
     fail(ExitCode::kUsage, "--profile: counts the CPU's time; expected --device cpu");
@@ -258,14 +258,14 @@ Json measure(const cxxopts::ParseResult& parsed) {
   Trainer trainer(*model, recipe.stages, {loader}, recipe.train);
   StepTimes::Times times;
   trainer.add(std::make_unique<StepTimes>(times));
-  const std::chrono::duration<double> until_first_step = std::chrono::steady_clock::now() - start;
+  const double until_first_step = stopwatch.seconds();
   std::optional<OperatorProfile> profile;
   if (parsed.count("profile")) profile.emplace();
   trainer.run();
   if (profile) fmt::print(stderr, "{}", text_table(profile->table()));
   profile.reset();
   Json result = result_of(parsed, recipe, trainer, *model, times);
-  result["start_seconds"] = rounded(until_first_step.count(), 2);
+  result["start_seconds"] = rounded(until_first_step, 2);
   return result;
 }
 

@@ -33,7 +33,7 @@ void convert_to_folder(const ModelSource& source, const ModelConfig& config, con
   require_replaceable(out, parsed.count("force") > 0);
   require_apart(source.path(), out);
   ExportOptions write;
-  write.shard_bytes = parse_shard_size(parsed["shard-size"].as<std::string>(), "--shard-size");
+  write.shard_bytes = parse_bytes(parsed["shard-size"].as<std::string>(), "--shard-size");
   write.dtype = parsed.count("dtype")
                     ? parse_torch_dtype(parsed["dtype"].as<std::string>(), "--dtype")
                     : main_dtype(source);

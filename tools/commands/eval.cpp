@@ -185,9 +185,7 @@ int eval_command(int argc, char** argv) {
              parsed->count("json") ? json_text(result.write()) + "\n" : text_report(comparisons));
   if (parsed->count("html")) {
     const auto html = (*parsed)["html"].as<std::string>();
-    AtomicFile page(html);
-    page.write(report_page({result}, comparisons));
-    page.commit();
+    write_file(html, report_page({result}, comparisons));
     log_info(fmt::format("wrote {}", html));
   }
   return 0;

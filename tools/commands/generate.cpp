@@ -1,11 +1,11 @@
 #include "src/model/generate.h"
 
-#include <chrono>
 #include <cstdio>
 #include <set>
 
 #include "checkpoints/hf/special_tokens.h"
 #include "src/core/log.h"
+#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 #include "tools/support/open_model.h"
 
@@ -122,22 +122,19 @@ int generate_command(int argc, char** argv) {
   warn_beyond_context(static_cast<int64_t>(prompt.size()), generate_options.max_new_tokens,
                       opened.model->config());
 
-  using Clock = std::chrono::steady_clock;
-  auto seconds_between = [](Clock::time_point a, Clock::time_point b) {
-    return std::chrono::duration<double>(b - a).count();
-  };
   TextStream stream(*tokenizer);
-  auto begin = Clock::now(), first = begin;
+  Stopwatch stopwatch;
+  double prefill = 0;
   int64_t count = 0;
   generate(*opened.model, prompt, generate_options, [&](int64_t id) {
     if (stop_tokens.contains(id)) return false;
-    if (count++ == 0) first = Clock::now();
+    if (count++ == 0) prefill = stopwatch.restart();
     stream.push(id);
     return std::ferror(stdout) == 0;
   });
   stream.finish();
-  if (count == 0) first = Clock::now();
-  double prefill = seconds_between(begin, first), decode = seconds_between(first, Clock::now());
+  if (count == 0) prefill = stopwatch.restart();
+  const double decode = stopwatch.seconds();
   log_info(fmt::format("prompt {} tokens in {:.1f} s, {} new tokens{}", prompt.size(), prefill,
                        count,
                        count > 1 ? fmt::format(", {:.1f} tokens/s", (count - 1) / decode) : ""));

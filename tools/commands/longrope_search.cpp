@@ -1,6 +1,5 @@
 #include "src/rope/longrope_search.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "checkpoints/hf/hf_config.h"
@@ -8,6 +7,7 @@
 #include "checkpoints/model_source.h"
 #include "src/core/log.h"
 #include "src/core/sha256.h"
+#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 #include "tools/support/open_model.h"
 #include "tools/support/open_store.h"
@@ -189,7 +189,7 @@ double Subject::measure(const Json& rope) {
   diagnostics.throw_if_any(ExitCode::kUsage);
   RopeExtension extended = extend_rope(base_, std::move(scaling), OnScaled::kReplace);
   model_->set_rope_scaling(extended.scaling, extended.max_position_embeddings);
-  auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   double sum = 0;
   for (const auto& window : windows_) {
     sum += window_loss(*model_, window, targets_);
@@ -201,9 +201,8 @@ double Subject::measure(const Json& rope) {
          "'longspan inspect'",
          rope.dump());
   }
-  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   log_info(fmt::format("{}: loss {:.4f}, {:.1f} s", rope["rope_type"].get<std::string>(), loss,
-                       seconds.count()));
+                       stopwatch.seconds()));
   return loss;
 }
 

@@ -71,7 +71,7 @@ int merge_command(int argc, char** argv) {
   fs::path out = without_trailing_slash((*parsed)["output"].as<std::string>());
   if (out.empty()) fail(ExitCode::kUsage, "longspan merge: OUT is empty; give a folder");
   require_replaceable(out, parsed->count("force") > 0);
-  int64_t shard_bytes = parse_shard_size((*parsed)["shard-size"].as<std::string>(), "--shard-size");
+  int64_t shard_bytes = parse_bytes((*parsed)["shard-size"].as<std::string>(), "--shard-size");
 
   auto base = open_model_source((*parsed)["base"].as<std::string>());
   fs::path folder = adapter_folder((*parsed)["checkpoint"].as<std::string>());

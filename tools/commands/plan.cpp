@@ -1,7 +1,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "checkpoints/hf/hf_exporter.h"
 #include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
 #include "src/core/disk_space.h"
@@ -47,14 +46,12 @@ Machine planned_machine(const cxxopts::ParseResult& parsed, const Recipe& recipe
   if (!parsed.count("available")) return this_machine(recipe, rates, shape.device);
   Machine machine = this_machine(recipe, rates, at::kCPU);
   machine.usual = usual_rates(shape.device);
-  machine.available_bytes = parse_shard_size(parsed["available"].as<std::string>(), "--available");
+  machine.available_bytes = parse_bytes(parsed["available"].as<std::string>(), "--available");
   return machine;
 }
 
-void write_file(const fs::path& path, const std::string& text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
+void write_result(const fs::path& path, const std::string& text) {
+  write_file(path, text);
   log_info(fmt::format("wrote {}", path.string()));
 }
 
@@ -169,13 +166,13 @@ int plan_command(int argc, char** argv) {
   const RunShape shape = run_shape(recipe, config, model.get(), device);
   const Machine machine = planned_machine(*parsed, recipe, shape);
   if (parsed->count("save-rates")) {
-    write_file((*parsed)["save-rates"].as<std::string>(),
-               json_text(write_rates(machine.rates)) + "\n");
+    write_result((*parsed)["save-rates"].as<std::string>(),
+                 json_text(write_rates(machine.rates)) + "\n");
   }
   const Answer found = answer(lengths, recipe, shape, machine);
   if (parsed->count("out")) {
     const auto& drawn = found.sweep.empty() ? std::vector<Plan>{found.plan} : found.sweep;
-    write_file((*parsed)["out"].as<std::string>(), plan_chart_svg(drawn));
+    write_result((*parsed)["out"].as<std::string>(), plan_chart_svg(drawn));
   }
   if (parsed->count("json")) {
     fmt::print("{}\n", json_text(to_json(found, machine.rates)));

@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <map>
 
-#include "checkpoints/hf/hf_exporter.h"
 #include "data/documents/document_files.h"
 #include "data/documents/document_source.h"
 #include "data/store/token_store.h"
@@ -12,6 +10,7 @@
 #include "src/core/json.h"
 #include "src/core/log.h"
 #include "src/core/stop_signal.h"
+#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 #include "tools/support/command.h"
 #include "tools/support/output_file.h"
@@ -46,9 +45,7 @@ class Progress {
  public:
   explicit Progress(int64_t total_raw_bytes) : total_(total_raw_bytes) {}
 
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
+  double seconds() const { return stopwatch_.seconds(); }
   void show(const Tally& tally) {
     bool terminal = stderr_is_terminal();
     double now = seconds();
@@ -72,7 +69,7 @@ class Progress {
   }
 
  private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Stopwatch stopwatch_;
   int64_t total_;
   double shown_ = 0;
 };
@@ -231,7 +228,7 @@ int prepare_command(int argc, char** argv) {
   DocumentOptions document_options;
   document_options.text_key = (*parsed)["text-key"].as<std::string>();
   document_options.max_document_bytes =
-      parse_shard_size((*parsed)["max-document-size"].as<std::string>(), "--max-document-size");
+      parse_bytes((*parsed)["max-document-size"].as<std::string>(), "--max-document-size");
   auto source = open_documents(std::move(files), document_options);
   TokenStoreWriter writer(out, model.tokenizer->fingerprint(), model.tokenizer->vocab_size());
   Tally tally = write_store(*source, model, added, writer, progress);

@@ -95,9 +95,7 @@ void write_ref(const fs::path& repository, const std::string& revision, const st
   if (revision == commit) return;
   fs::path ref = repository / "refs" / revision;
   fs::create_directories(ref.parent_path());
-  AtomicFile file(ref);
-  file.write(commit);
-  file.commit();
+  write_file(ref, commit);
 }
 
 void require_space(const fs::path& repository, const std::vector<HubFile>& files) {

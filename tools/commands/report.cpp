@@ -79,9 +79,7 @@ int report_command(int argc, char** argv) {
   auto comparisons = compare(results);
   if (parsed->count("html")) {
     require_output((*parsed)["html"].as<std::string>(), files);
-    AtomicFile page((*parsed)["html"].as<std::string>());
-    page.write(report_page(results, comparisons, reference));
-    page.commit();
+    write_file((*parsed)["html"].as<std::string>(), report_page(results, comparisons, reference));
     log_info(fmt::format("page: {}", (*parsed)["html"].as<std::string>()));
   }
   if (parsed->count("json")) {

@@ -207,9 +207,7 @@ void refuse_second_run(const Recipe& recipe) {
 int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Json& identity,
         std::optional<Resumption> resumption) {
   const fs::path folder = recipe.output_dir;
-  AtomicFile resolved(folder / "recipe.resolved.yaml");
-  resolved.write(write_yaml(resolved_recipe(recipe)));
-  resolved.commit();
+  write_file(folder / "recipe.resolved.yaml", write_yaml(resolved_recipe(recipe)));
 
   keep_freed_scratch();
   set_seed_and_threads(recipe.train);

@@ -18,6 +18,7 @@
 
 #include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -275,7 +276,7 @@ void HubClient::download(const HubModel& model, const std::string& commit, const
 /// One attempt to get what `part` still lacks.
 HttpResponse HubClient::fetch(const std::string& url, const HubFile& file, PartFile& part) {
   bool first = true;
-  auto last_shown = std::chrono::steady_clock::now();
+  Stopwatch since_shown;
   return http_.get(url, part.size(), [&](const HttpResponse& response, std::string_view bytes) {
     // A server that does not know Range sends the whole file.
     if (std::exchange(first, false) && response.status == 200 && part.size() > 0) part.restart();
@@ -284,9 +285,8 @@ HttpResponse HubClient::fetch(const std::string& url, const HubFile& file, PartF
            file.size);
     }
     part.append(bytes);
-    auto now = std::chrono::steady_clock::now();
-    if (now - last_shown > std::chrono::milliseconds(200)) {
-      last_shown = now;
+    if (since_shown.seconds() > 0.2) {
+      since_shown.restart();
       show_progress(
           fmt::format("{}  {} of {}", file.name, human_bytes(part.size()), human_bytes(file.size)));
     }

@@ -109,9 +109,7 @@ int inspect_rope(const cxxopts::ParseResult& parsed) {
   std::string title = title_of(*rope.scaling, geometry, table);
   if (parsed.count("svg")) {
     require_output(parsed["svg"].as<std::string>(), {path});
-    AtomicFile file(parsed["svg"].as<std::string>());
-    file.write(rope_chart_svg(table, title));
-    file.commit();
+    write_file(parsed["svg"].as<std::string>(), rope_chart_svg(table, title));
     log_info(fmt::format("wrote {}", parsed["svg"].as<std::string>()));
   }
   if (parsed.count("json")) {

@@ -3,12 +3,12 @@
 #include <ATen/ops/equal.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "checkpoints/adapters/adapted_model.h"
 #include "checkpoints/dtype.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "src/core/log.h"
+#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 #include "trainer/eval/logit_comparison.h"
 
@@ -63,14 +63,13 @@ std::vector<at::Tensor> logits_of(CausalLm& model, const ComparisonOptions& opti
                                   const std::string& label) {
   std::vector<at::Tensor> logits;
   for (int64_t length : options.lengths) {
-    auto begin = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     std::vector<int64_t> ids = options.text_ids;
     if (ids.empty()) ids = made_ids(length, model.config().vocab_size);
     ids.resize(static_cast<size_t>(length));
     logits.push_back(last_logits(model, ids, options.last));
-    std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     log_info(fmt::format("{}: {} tokens in {}", label, human_count(length),
-                         human_duration(seconds.count())));
+                         human_duration(stopwatch.seconds())));
   }
   return logits;
 }

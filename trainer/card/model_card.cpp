@@ -256,9 +256,7 @@ std::string model_card(const ModelCardSources& sources) try {
 }
 
 void write_model_card(const fs::path& folder, const ModelCardSources& sources) {
-  AtomicFile file(folder / "README.md");
-  file.write(model_card(sources));
-  file.commit();
+  write_file(folder / "README.md", model_card(sources));
 }
 
 void add_model_card(const fs::path& folder, const ModelCardSources& sources) {

@@ -5,11 +5,11 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/tensor.h>
 
-#include <chrono>
 #include <cmath>
 #include <set>
 
 #include "src/core/log.h"
+#include "src/core/stopwatch.h"
 #include "src/model/generate.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "trainer/eval/passkey_prompt.h"
@@ -60,7 +60,7 @@ Trial ask(const EvalSubject& subject, const PasskeyPrompt& prompt, const std::st
 
 PasskeyRow run_cell(const EvalSubject& subject, const EvalOptions& options, int64_t length,
                     double depth) {
-  auto begin = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   PasskeyRow row{.length = length, .depth = depth, .trials = options.trials};
   auto trials = static_cast<double>(options.trials);
   for (int64_t i = 0; i < options.trials; ++i) {
@@ -79,7 +79,7 @@ PasskeyRow run_cell(const EvalSubject& subject, const EvalOptions& options, int6
     row.answer_token_accuracy += trial.answer_token_accuracy / trials;
     row.prompt_tokens += static_cast<double>(prompt.ids.size()) / trials;
   }
-  row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  row.seconds = stopwatch.seconds();
   return row;
 }
 

@@ -1,7 +1,6 @@
 #include "trainer/eval/perplexity.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <numbers>
@@ -9,6 +8,7 @@
 #include "data/documents/document_files.h"
 #include "data/documents/document_source.h"
 #include "src/core/log.h"
+#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 #include "trainer/eval/statistics.h"
 #include "trainer/eval/window_loss.h"
@@ -160,17 +160,16 @@ std::vector<int64_t> context_window(const TargetDocument& document, int64_t leng
 }
 
 TaskResult Perplexity::run(const EvalSubject& subject, const EvalOptions& options) const {
-  using Clock = std::chrono::steady_clock;
-  auto begin = Clock::now();
+  const Stopwatch whole;
   std::vector<TargetDocument> found = read_documents(subject, options);
   std::vector<PerplexityRow> rows;
   for (int64_t length : options.lengths) rows.push_back({.length = length});
 
   for (size_t i = 0; i < found.size(); ++i) {
     for (auto& row : rows) {
-      auto start = Clock::now();
+      const Stopwatch one;
       double nll = score(subject, found[i], row.length, options.targets);
-      double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      double seconds = one.seconds();
       row.document_nll.push_back(nll);
       row.seconds += seconds;
       log_info(fmt::format("perplexity {}/{} {}: {} of context, loss {:.4f}, {:.1f} s", i + 1,
@@ -183,7 +182,7 @@ TaskResult Perplexity::run(const EvalSubject& subject, const EvalOptions& option
     finish(row, found, options.targets);
     result.rows.push_back(row.write());
   }
-  result.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  result.seconds = whole.seconds();
   return result;
 }
 

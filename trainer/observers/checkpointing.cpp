@@ -19,7 +19,7 @@ Checkpointing::Checkpointing(CheckpointStore store, const CheckpointingOptions& 
 
 void Checkpointing::run_begins(Trainer& trainer) {
   saved_step_ = trainer.step();
-  saved_at_ = std::chrono::steady_clock::now();
+  since_saved_.restart();
   for (const auto& path : store_.set_aside_after(saved_step_)) {
     log_warning(fmt::format("{}: of a run that went further; this one goes on from step {}",
                             path.string(), saved_step_));
@@ -27,10 +27,9 @@ void Checkpointing::run_begins(Trainer& trainer) {
 }
 
 void Checkpointing::step_ended(Trainer& trainer, StepRecord& record) {
-  std::chrono::duration<double, std::ratio<60>> minutes =
-      std::chrono::steady_clock::now() - saved_at_;
   bool by_steps = options_.every_steps > 0 && record.step % options_.every_steps == 0;
-  bool by_time = options_.every_minutes > 0 && minutes.count() >= options_.every_minutes;
+  bool by_time =
+      options_.every_minutes > 0 && since_saved_.seconds() >= 60 * options_.every_minutes;
   if (by_steps || by_time) save(trainer);
 }
 
@@ -54,7 +53,7 @@ void Checkpointing::save(Trainer& trainer) {
   folder.commit();
   store_.keep_last(options_.keep_last);
   saved_step_ = state.step;
-  saved_at_ = std::chrono::steady_clock::now();
+  since_saved_.restart();
   log_info(fmt::format("saved {}", store_.place(state.step).string()));
 }
 

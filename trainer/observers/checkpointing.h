@@ -1,10 +1,10 @@
 #pragma once
 
-#include <chrono>
 #include <string>
 
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "src/core/json.h"
+#include "src/core/stopwatch.h"
 #include "src/nn/lora_linear.h"
 #include "trainer/observer.h"
 
@@ -38,7 +38,7 @@ class Checkpointing : public Observer {
   std::string base_model_name_or_path_;
   Json identity_;
   int64_t saved_step_ = 0;
-  std::chrono::steady_clock::time_point saved_at_;
+  Stopwatch since_saved_;
 };
 
 }  // namespace longspan

@@ -7,7 +7,6 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <map>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "src/attention/attention.h"
 #include "src/core/fields.h"
 #include "src/core/processor.h"
+#include "src/core/stopwatch.h"
 #include "src/nn/device.h"
 #include "src/nn/spill_file.h"
 #include "src/nn/swiglu.h"
@@ -40,10 +40,10 @@ constexpr int64_t kShortestMeasured = 1024;
 constexpr int64_t kDiskBytes = int64_t{256} << 20;
 
 double seconds_of_one(const std::function<void()>& work, at::Device device = at::kCPU) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   work();
   synchronize(device);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return stopwatch.seconds();
 }
 
 /// After one run that warms up, the mean of two: a step, too, takes what the machine's other guests

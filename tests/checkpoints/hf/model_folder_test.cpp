@@ -201,16 +201,5 @@ TEST_F(ModelFolder, IsNotReplacedByWhatIsReadFromIt) {
   }
 }
 
-TEST(ShardSize, IsReadWithItsUnit) {
-  EXPECT_EQ(parse_shard_size("5GB", ""), 5'000'000'000);
-  EXPECT_EQ(parse_shard_size("1.5KiB", ""), 1536);
-  EXPECT_EQ(parse_shard_size("700", ""), 700);
-  for (const char* wrong : {"", "GB", "5XB", "-1GB", "0", "nan", "1e300GB"}) {
-    EXPECT_THAT(error_of([&] { parse_shard_size(wrong, "--shard-size"); }, ExitCode::kUsage),
-                HasSubstr("--shard-size"))
-        << wrong;
-  }
-}
-
 }  // namespace
 }  // namespace longspan

@@ -9,6 +9,8 @@
 
 #include <fstream>
 
+#include "tests/support/errors.h"
+
 namespace longspan {
 namespace {
 
@@ -34,14 +36,8 @@ class TrainStateFolder : public testing::Test {
   TrainState state_;
 };
 
-std::string message_of(const std::function<void()>& act, ExitCode code = ExitCode::kCheckpoint) {
-  try {
-    act();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code);
-    return e.what();
-  }
-  return "no error";
+std::string checkpoint_error(const std::function<void()>& act) {
+  return error_of(act, ExitCode::kCheckpoint);
 }
 
 TEST_F(TrainStateFolder, ComesBackBitForBit) {
@@ -74,21 +70,22 @@ TEST_F(TrainStateFolder, MomentsIn8BitsComeBackWithTheirScales) {
 }
 
 TEST_F(TrainStateFolder, AFolderWithoutStateIsNoCheckpoint) {
-  EXPECT_THAT(message_of([&] { read_train_state(folder_); }), HasSubstr("no checkpoint"));
+  EXPECT_THAT(checkpoint_error([&] { read_train_state(folder_); }), HasSubstr("no checkpoint"));
 }
 
 TEST_F(TrainStateFolder, DamagedStateIsAnErrorThatNamesTheFile) {
   write_train_state(folder_, state_);
   for (const char* text : {"", "{", "[]", "{\"step\": \"x\"}", "{\"format_version\": 1}"}) {
     std::ofstream(folder_ / "state.json") << text;
-    EXPECT_THAT(message_of([&] { read_train_state(folder_); }), HasSubstr("state.json")) << text;
+    EXPECT_THAT(checkpoint_error([&] { read_train_state(folder_); }), HasSubstr("state.json"))
+        << text;
   }
 }
 
 TEST_F(TrainStateFolder, ANewerVersionIsRefused) {
   write_train_state(folder_, state_);
   write_json_file(folder_ / "state.json", {{"format_version", 99}});
-  EXPECT_THAT(message_of([&] { read_train_state(folder_); }), HasSubstr("newer"));
+  EXPECT_THAT(checkpoint_error([&] { read_train_state(folder_); }), HasSubstr("newer"));
 }
 
 TEST(Identity, EqualOnesPass) {
@@ -101,7 +98,7 @@ TEST(Identity, EqualOnesPass) {
 TEST(Identity, NamesEachKeyThatDiffersWithBothValues) {
   Json saved = {{"lora", {{"r", 8}, {"gone", 1}}}, {"stages", {{{"steps", 1}}, {{"steps", 2}}}}};
   Json now = {{"lora", {{"r", 16}}}, {"stages", {{{"steps", 1}}, {{"steps", 3}}}}, {"more", 1}};
-  std::string message = message_of([&] { require_same_identity(saved, now, "runs/a"); });
+  std::string message = checkpoint_error([&] { require_same_identity(saved, now, "runs/a"); });
   EXPECT_THAT(message, AllOf(HasSubstr("lora.r: 8 in the checkpoint, 16 now"),
                              HasSubstr("lora.gone: 1 in the checkpoint, nothing now"),
                              HasSubstr("stages.1.steps: 2 in the checkpoint, 3 now"),
@@ -111,7 +108,7 @@ TEST(Identity, NamesEachKeyThatDiffersWithBothValues) {
 
 TEST(Identity, AnotherNumberOfStagesIsNamed) {
   Json saved = {{"stages", {{{"steps", 1}}}}}, now = {{"stages", {{{"steps", 1}}, {{"steps", 2}}}}};
-  EXPECT_THAT(message_of([&] { require_same_identity(saved, now, "runs/a"); }),
+  EXPECT_THAT(checkpoint_error([&] { require_same_identity(saved, now, "runs/a"); }),
               HasSubstr("stages: "));
 }
 

@@ -8,6 +8,7 @@
 
 #include "src/core/error.h"
 #include "src/core/text.h"
+#include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace longspan {
@@ -72,12 +73,7 @@ TEST_F(AtomicFileTest, AWriteErrorNamesTheFileAndLeavesNothing) {
   {
     AtomicFile file(folder_ / "a.txt");
     setrlimit(RLIMIT_FSIZE, &small);
-    try {
-      file.write(std::string(10000, 'x'));
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kFailure);
-      message = e.what();
-    }
+    message = error_of([&] { file.write(std::string(10000, 'x')); }, ExitCode::kFailure);
     setrlimit(RLIMIT_FSIZE, &before);
   }
   EXPECT_THAT(message, HasSubstr("a.txt: cannot write after 4096 bytes: File too large"));
@@ -85,12 +81,18 @@ TEST_F(AtomicFileTest, AWriteErrorNamesTheFileAndLeavesNothing) {
 }
 
 TEST_F(AtomicFileTest, AFolderThatCannotBeMadeIsAnError) {
-  try {
-    AtomicFile file("/proc/nothing/here/a.txt");
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(), HasSubstr("/proc/nothing/here: cannot create the folder"));
+  EXPECT_THAT(error_of([] { AtomicFile file("/proc/nothing/here/a.txt"); }, ExitCode::kFailure),
+              HasSubstr("/proc/nothing/here: cannot create the folder"));
+}
+
+TEST_F(AtomicFileTest, WriteFileMakesTheFolderAndReplacesTheFile) {
+  for (const char* text : {"first", ""}) {
+    write_file(folder_ / "deep" / "a.txt", text);
+    EXPECT_EQ(content("deep/a.txt"), text);
   }
+  EXPECT_THAT(error_of([&] { write_file(folder_ / "deep", "x"); }, ExitCode::kFailure),
+              HasSubstr("deep: is a folder or a device"));
+  EXPECT_EQ(content("deep/a.txt"), "");
 }
 
 using AtomicFolderTest = AtomicFileTest;
@@ -136,15 +138,10 @@ TEST_F(AtomicFolderTest, AFailedCommitKeepsWhatWasThere) {
 TEST_F(AtomicFileTest, TakesTheNameOfNoFolderDeviceOrInput) {
   const fs::path in = temporary_.write("in", "x"), none = temporary_.path() / "none";
   auto refused = [](const fs::path& out, const std::vector<fs::path>& inputs) {
-    try {
-      require_output_file(out, inputs);
-    } catch (const Error& error) {
-      return std::string(error.what());
-    }
-    return std::string();
+    return error_of([&] { require_output_file(out, inputs); }, ExitCode::kUsage);
   };
-  EXPECT_EQ(refused(none, {in, none}), "");
-  EXPECT_EQ(refused(in, {none, none / "inner"}), "");
+  EXPECT_EQ(refused(none, {in, none}), "no error");
+  EXPECT_EQ(refused(in, {none, none / "inner"}), "no error");
   EXPECT_THAT(refused(in, {none, in}), HasSubstr("would be lost"));
   for (const fs::path& other : {temporary_.path(), fs::path("/dev/null")}) {
     EXPECT_THAT(refused(other, {}), HasSubstr("a folder or a device"));

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace longspan {
@@ -14,6 +15,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 TEST(Text, NearestFindsASlipOfTheFinger) {
   std::vector<std::string> keys{"factor", "beta_fast", "beta_slow"};
@@ -65,49 +67,50 @@ TEST(Text, NumbersAreAllOfTheirText) {
   EXPECT_EQ(parse_number<int>("-12", "-n"), -12);
   EXPECT_EQ(parse_number<uint64_t>("18446744073709551615", "-n"), 18446744073709551615u);
   EXPECT_EQ(parse_number<double>("1e-3", "-x"), 1e-3);
-  auto error_of = [](auto parse) -> std::string {
-    try {
-      parse();
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kUsage);
-      return e.what();
-    }
-    return "";
+  auto usage_error = [](const std::function<void()>& parse) {
+    return error_of(parse, ExitCode::kUsage);
   };
   for (const char* text : {"", "3x", " 3", "1e3", "0.5", "nan"}) {
-    EXPECT_EQ(error_of([&] { parse_number<int64_t>(text, "--threads"); }),
+    EXPECT_EQ(usage_error([&] { parse_number<int64_t>(text, "--threads"); }),
               fmt::format("--threads: '{}' is not a whole number", text));
   }
   for (const char* text : {"", "0,7", "0.7x", "inf", "nan", "--"}) {
-    EXPECT_EQ(error_of([&] { parse_number<double>(text, "--temperature"); }),
+    EXPECT_EQ(usage_error([&] { parse_number<double>(text, "--temperature"); }),
               fmt::format("--temperature: '{}' is not a number such as 0.5", text));
   }
-  EXPECT_THAT(error_of([] { parse_number<uint64_t>("-1", "--seed"); }),
+  EXPECT_THAT(usage_error([] { parse_number<uint64_t>("-1", "--seed"); }),
               HasSubstr("is not a whole number from 0"));
-  EXPECT_THAT(error_of([] { parse_number<int>("99999999999", "--threads"); }),
+  EXPECT_THAT(usage_error([] { parse_number<int>("99999999999", "--threads"); }),
               HasSubstr("out of range, expected a whole number that 32 bits hold"));
 }
 
 TEST(Text, ABadLengthNamesTheOption) {
   for (const char* text : {"", "0", "-5", "4G", "4Kx", "x", "99999999999999999999", "4096,"}) {
-    try {
-      parse_lengths(text, "--lengths");
-      FAIL() << text;
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kUsage);
-      EXPECT_THAT(e.what(), HasSubstr("--lengths"));
-    }
+    EXPECT_THAT(error_of([&] { parse_lengths(text, "--lengths"); }, ExitCode::kUsage),
+                StartsWith("--lengths"))
+        << text;
+  }
+}
+
+TEST(Text, BytesAreReadWithTheirUnit) {
+  EXPECT_EQ(parse_bytes("700", ""), 700);
+  EXPECT_EQ(parse_bytes("1B", ""), 1);
+  EXPECT_EQ(parse_bytes("2KB", ""), 2'000);
+  EXPECT_EQ(parse_bytes("3MB", ""), 3'000'000);
+  EXPECT_EQ(parse_bytes("5GB", ""), 5'000'000'000);
+  EXPECT_EQ(parse_bytes("1.5KiB", ""), 1536);
+  EXPECT_EQ(parse_bytes("2MiB", ""), 2'097'152);
+  EXPECT_EQ(parse_bytes("80GiB", ""), 85'899'345'920);
+  for (const char* wrong :
+       {"", "GB", "5XB", "5gb", "5 GB", "-1GB", "0", "0.5", "nan", "inf", "1e300GB"}) {
+    EXPECT_THAT(error_of([&] { parse_bytes(wrong, "--available"); }, ExitCode::kUsage),
+                StartsWith("--available: '" + std::string(wrong) + "' is no size"));
   }
 }
 
 TEST(Text, AFileThatCannotBeReadNamesItselfAndTheReason) {
-  try {
-    read_file("/nowhere/at/all", ExitCode::kModel);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kModel);
-    EXPECT_STREQ(e.what(), "/nowhere/at/all: cannot open: No such file or directory");
-  }
+  EXPECT_EQ(error_of([] { read_file("/nowhere/at/all", ExitCode::kModel); }, ExitCode::kModel),
+            "/nowhere/at/all: cannot open: No such file or directory");
   EXPECT_THROW(read_file("/", ExitCode::kModel), Error);
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "src/model/causal_lm.h"
+#include "tests/support/errors.h"
 
 namespace longspan {
 namespace {
@@ -35,12 +36,7 @@ ModelConfig read(std::string_view model_type, const Json& changes = Json::object
 }
 
 std::string refused(std::string_view model_type, const Json& changes) {
-  try {
-    read(model_type, changes);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
+  return error_of([&] { read(model_type, changes); }, ExitCode::kModel);
 }
 
 std::vector<int64_t> windows(const ModelConfig& config) {

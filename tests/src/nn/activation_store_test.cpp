@@ -20,6 +20,7 @@
 #include <random>
 
 #include "src/core/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace longspan {
@@ -31,16 +32,6 @@ using testing::HasSubstr;
 constexpr int64_t kMebibyte = int64_t{1} << 20;
 
 at::Tensor random_bytes(int64_t bytes) { return at::randint(0, 256, {bytes}, at::kByte); }
-
-std::string message_of(const std::function<void()>& act, ExitCode code) {
-  try {
-    act();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code);
-    return e.what();
-  }
-  return "no error";
-}
 
 /// The files without a name that this process has open in `folder`.
 std::vector<std::filesystem::path> unnamed_files(const std::filesystem::path& folder) {
@@ -222,7 +213,7 @@ TEST_F(OnDisk, TellsADamagedBlockAndGivesBackTheRest) {
   close(file);
 
   expect_same(store.take(last), whole);
-  EXPECT_THAT(message_of([&] { store.take(damaged); }, ExitCode::kFailure),
+  EXPECT_THAT(error_of([&] { store.take(damaged); }, ExitCode::kFailure),
               AllOf(HasSubstr(folder_.path().string()), HasSubstr("byte 1048576"),
                     HasSubstr("not what was written")));
   expect_same(store.take(first), whole);
@@ -269,7 +260,7 @@ TEST_F(OnDisk, AFullDiskIsAnErrorThatLosesNothing) {
     put(does_not);
     for (int i = 0; i < 3; ++i) put(fits);  // waits for one of two to be written
   };
-  EXPECT_THAT(message_of(put_until_it_fails, ExitCode::kFailure),
+  EXPECT_THAT(error_of(put_until_it_fails, ExitCode::kFailure),
               AllOf(HasSubstr(folder_.path().string()), HasSubstr("File too large"),
                     HasSubstr("are free"), HasSubstr("memory.offload_ram")));
   ASSERT_GE(kept.size(), 2u);
@@ -282,14 +273,14 @@ TEST(ActivationStore, AFolderThatCannotBeMadeIsNamed) {
   const auto puts = [&] {
     for (int i = 0; i < 4; ++i) store.put(at::zeros({4}));
   };
-  EXPECT_THAT(message_of(puts, ExitCode::kFailure), HasSubstr("/proc/none"));
+  EXPECT_THAT(error_of(puts, ExitCode::kFailure), HasSubstr("/proc/none"));
 }
 
 TEST(ActivationStore, WithoutADiskSaysWhatDoesNotFit) {
   ActivationStore store({.ram_bytes = 100});
   at::Tensor kept = at::zeros({20});
   const auto ticket = store.put(kept);
-  EXPECT_THAT(message_of([&] { store.put(kept); }, ExitCode::kOutOfMemory),
+  EXPECT_THAT(error_of([&] { store.put(kept); }, ExitCode::kOutOfMemory),
               AllOf(HasSubstr("80 B"), HasSubstr("100 B"), HasSubstr("memory.offload")));
   expect_same(store.take(ticket), kept);
   EXPECT_NO_THROW(store.put(kept));

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace longspan {
 namespace {
 
@@ -23,15 +25,8 @@ std::shared_ptr<const RopeScaling> compose(const Json& base, const Json& extensi
   return compose_rope(*rope(base), 8192, 32768, *rope(extension));
 }
 
-std::string error_of(const Json& base, const Json& extension) {
-  try {
-    compose(base, extension);
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kRecipe);
-    return e.what();
-  }
-  ADD_FAILURE() << base << " and " << extension << " compose";
-  return "";
+std::string compose_error(const Json& base, const Json& extension) {
+  return error_of([&] { compose(base, extension); }, ExitCode::kRecipe);
 }
 
 TEST(ComposeRope, LinearOnLinearIsTheOneAfterTheOther) {
@@ -76,8 +71,9 @@ TEST(ComposeRope, DefaultIsNeutralOnBothSides) {
 TEST(ComposeRope, AKeyThatDiffersIsNamedWithBothValues) {
   Json base{{"rope_type", "yarn"}, {"factor", 4}, {"beta_fast", 20}};
   Json extension{{"rope_type", "yarn"}, {"factor", 2}};
-  EXPECT_THAT(error_of(base, extension), AllOf(HasSubstr("beta_fast is 20.0 in the model and 32.0"),
-                                               HasSubstr("give beta_fast: 20.0 too")));
+  EXPECT_THAT(compose_error(base, extension),
+              AllOf(HasSubstr("beta_fast is 20.0 in the model and 32.0"),
+                    HasSubstr("give beta_fast: 20.0 too")));
   extension["beta_fast"] = 20;
   EXPECT_EQ(compose(base, extension)->write()["beta_fast"], 20);
 }
@@ -85,19 +81,20 @@ TEST(ComposeRope, AKeyThatDiffersIsNamedWithBothValues) {
 TEST(ComposeRope, AnAttentionFactorOfTheModelMustBeSaidAgain) {
   Json base{{"rope_type", "yarn"}, {"factor", 4}, {"attention_factor", 1.1}};
   Json extension{{"rope_type", "yarn"}, {"factor", 2}};
-  EXPECT_THAT(error_of(base, extension), HasSubstr("attention_factor is 1.1 in the model and not"));
-  EXPECT_THAT(error_of(extension, base), HasSubstr("leave attention_factor out"));
+  EXPECT_THAT(compose_error(base, extension),
+              HasSubstr("attention_factor is 1.1 in the model and not"));
+  EXPECT_THAT(compose_error(extension, base), HasSubstr("leave attention_factor out"));
 }
 
 TEST(ComposeRope, AnotherOriginalLengthIsRefused) {
   Json base{{"rope_type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 8192}};
   Json extension{{"rope_type", "yarn"}, {"factor", 2}, {"original_max_position_embeddings", 32768}};
-  EXPECT_THAT(error_of(base, extension), HasSubstr("leave the key out"));
+  EXPECT_THAT(compose_error(base, extension), HasSubstr("leave the key out"));
 }
 
 TEST(ComposeRope, TwoFormulasAreRefusedWithWhatToChoose) {
-  std::string error =
-      error_of({{"rope_type", "llama3"}, {"factor", 4}}, {{"rope_type", "yarn"}, {"factor", 2}});
+  std::string error = compose_error({{"rope_type", "llama3"}, {"factor", 4}},
+                                    {{"rope_type", "yarn"}, {"factor", 2}});
   EXPECT_THAT(error, HasSubstr("no one formula is yarn x2 on top of llama3 x4"));
   EXPECT_THAT(error, HasSubstr("replace with the factor counted from the original 8,192 positions "
                                "(8 for 65,536)"));
@@ -113,8 +110,8 @@ TEST(ComposeRope, LongRopeAndDynamicComposeWithNothing) {
                 {"long_factor", {1.0, 4.0}}};
   for (const Json& other : {dynamic, linear, longrope}) {
     for (const Json& one : {dynamic, longrope}) {
-      EXPECT_THAT(error_of(one, other), HasSubstr("on_scaled: replace"));
-      EXPECT_THAT(error_of(other, one), HasSubstr("on_scaled: replace"));
+      EXPECT_THAT(compose_error(one, other), HasSubstr("on_scaled: replace"));
+      EXPECT_THAT(compose_error(other, one), HasSubstr("on_scaled: replace"));
     }
   }
 }

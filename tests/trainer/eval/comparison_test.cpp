@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
 #include "trainer/eval/perplexity.h"
 #include "trainer/eval/report_page.h"
 
@@ -26,14 +27,8 @@ EvalResult perplexity_result(const std::string& label, double shift = 0) {
   return {label, {{"model", "m/" + label}, {"dtype", "bfloat16"}}, {task}};
 }
 
-std::string error_of(const std::vector<EvalResult>& results) {
-  try {
-    compare(results);
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kData);
-    return e.what();
-  }
-  return "";
+std::string comparison_error(const std::vector<EvalResult>& results) {
+  return error_of([&] { compare(results); }, ExitCode::kData);
 }
 
 TEST(DifferingPaths, NamesEachPlace) {
@@ -46,12 +41,13 @@ TEST(DifferingPaths, NamesEachPlace) {
 TEST(Compare, RefusesDifferentProtocolsAndSaysWhatDiffers) {
   EvalResult other = perplexity_result("b");
   other.tasks[0].protocol["targets_per_document"] = 256;
-  std::string error = error_of({perplexity_result("a"), other});
+  std::string error = comparison_error({perplexity_result("a"), other});
   EXPECT_THAT(error, HasSubstr("targets_per_document: 512 against 256"));
 }
 
 TEST(Compare, RefusesOneLabelTwice) {
-  EXPECT_THAT(error_of({perplexity_result("a"), perplexity_result("a")}), HasSubstr("--label"));
+  EXPECT_THAT(comparison_error({perplexity_result("a"), perplexity_result("a")}),
+              HasSubstr("--label"));
 }
 
 TEST(Compare, KeepsTheOrderOfTheResults) {
@@ -87,7 +83,8 @@ TEST(EvalResult, SurvivesJson) {
 TEST(EvalResult, OfAnOlderVersionComparesStill) {
   Json older = perplexity_result("older").write();
   older["tasks"][0]["protocol"]["left_out_as_too_short"] = {"a.txt (12 tokens)"};
-  EXPECT_EQ(error_of({read_eval_result(older, "older.json"), perplexity_result("a")}), "");
+  EXPECT_EQ(comparison_error({read_eval_result(older, "older.json"), perplexity_result("a")}),
+            "no error");
 }
 
 TEST(EvalResult, HasTheKeysThatScriptsReadAndInOrder) {
@@ -106,21 +103,15 @@ TEST(EvalResult, HasTheKeysThatScriptsReadAndInOrder) {
 
 TEST(EvalResult, RefusesWhatIsNone) {
   Json good = perplexity_result("a").write();
-  auto message = [](const Json& json) -> std::string {
-    try {
-      read_eval_result(json, "a.json");
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kData);
-      return e.what();
-    }
-    return "";
+  auto message = [](const Json& json) {
+    return error_of([&] { read_eval_result(json, "a.json"); }, ExitCode::kData);
   };
   auto with = [&](const char* pointer, Json value) {
     Json changed = good;
     changed[Json::json_pointer(pointer)] = std::move(value);
     return message(changed);
   };
-  EXPECT_EQ(message(good), "");
+  EXPECT_EQ(message(good), "no error");
   EXPECT_THAT(message(Json::array()), HasSubstr("longspan eval"));
   EXPECT_THAT(message(Json("text")), HasSubstr("longspan eval"));
   EXPECT_THAT(with("/format_version", 99), HasSubstr("99"));

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "src/rope/longrope_search.h"
+#include "tests/support/errors.h"
 #include "tests/trainer/eval/eval_fixtures.h"
 
 namespace longspan {
@@ -35,15 +36,8 @@ class LossJournalFile : public ::testing::Test {
                            });
   }
 
-  std::string error_of(Json identity) {
-    try {
-      LossJournal journal(path_, std::move(identity));
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kCheckpoint);
-      return e.what();
-    }
-    ADD_FAILURE() << "no error";
-    return "";
+  std::string error_of(const Json& identity) {
+    return longspan::error_of([&] { LossJournal journal(path_, identity); }, ExitCode::kCheckpoint);
   }
 
   TemporaryFolder folder_;

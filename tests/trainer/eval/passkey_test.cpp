@@ -11,6 +11,7 @@
 #include <set>
 
 #include "src/model/generate.h"
+#include "tests/support/errors.h"
 #include "tests/trainer/eval/eval_fixtures.h"
 #include "trainer/eval/passkey_prompt.h"
 
@@ -182,20 +183,14 @@ TEST(Passkey, IsTheSameEachTime) {
 }
 
 TEST(Passkey, RefusesWhatItCannotAsk) {
-  auto error_of = [](const EvalOptions& options) -> std::string {
-    try {
-      Passkey().check(options);
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kUsage);
-      return e.what();
-    }
-    return "";
+  auto refused = [](const EvalOptions& options) {
+    return error_of([&] { Passkey().check(options); }, ExitCode::kUsage);
   };
-  EXPECT_EQ(error_of({}), "");
-  EXPECT_THAT(error_of({.depths = {1.5}}), HasSubstr("1.5 is not from 0"));
-  EXPECT_THAT(error_of({.depths = {}}), HasSubstr("--depths: is empty"));
-  EXPECT_THAT(error_of({.depths = {0.5, 0, 0.5}}), HasSubstr("0.5 is there twice"));
-  EXPECT_THAT(error_of({.trials = 0}), HasSubstr("--trials 0"));
+  EXPECT_EQ(refused({}), "no error");
+  EXPECT_THAT(refused({.depths = {1.5}}), HasSubstr("1.5 is not from 0"));
+  EXPECT_THAT(refused({.depths = {}}), HasSubstr("--depths: is empty"));
+  EXPECT_THAT(refused({.depths = {0.5, 0, 0.5}}), HasSubstr("0.5 is there twice"));
+  EXPECT_THAT(refused({.trials = 0}), HasSubstr("--trials 0"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "tests/support/errors.h"
 #include "tests/trainer/eval/eval_fixtures.h"
 
 namespace longspan {
@@ -54,14 +55,7 @@ class PerplexityRun : public ::testing::Test {
     return Perplexity().run({*model_, tokenizer_, bos}, options);
   }
   std::string error_of(const EvalOptions& options, ExitCode code) {
-    try {
-      run(options);
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), code);
-      return e.what();
-    }
-    ADD_FAILURE() << "no error";
-    return "";
+    return longspan::error_of([&] { run(options); }, code);
   }
   /// By definition: log softmax of whole logits, one target at a time.
   double expected_nll(const std::string& window, int64_t targets) {
