@@ -1,5 +1,6 @@
 # longspan_cuda: our CUDA kernels, a module beside the program, which loads it when it is to use a
-# GPU (src/core/cuda.h) and so links nothing of CUDA. Built where nvcc and a LibTorch for CUDA are.
+# GPU (src/core/cuda.h) and so links nothing of CUDA. A target of its own where nvcc and a LibTorch
+# for CUDA are: nvcc takes minutes, and nothing else waits for it.
 include(CheckLanguage)
 check_language(CUDA)
 if(NOT CMAKE_CUDA_COMPILER OR NOT TARGET LibTorch::c10_cuda)
@@ -17,7 +18,7 @@ message(STATUS "CUDA plugin: built by ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPIL
 
 file(GLOB CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/attention/kernels/cuda/*.cu
      ${PROJECT_SOURCE_DIR}/src/nn/kernels/cuda/*.cu)
-add_library(longspan_cuda MODULE ${CUDA_SOURCES})
+add_library(longspan_cuda MODULE EXCLUDE_FROM_ALL ${CUDA_SOURCES})
 set_target_properties(longspan_cuda PROPERTIES PREFIX "")
 target_include_directories(longspan_cuda PRIVATE ${PROJECT_SOURCE_DIR})
 target_link_libraries(longspan_cuda PRIVATE LibTorch::LibTorch LibTorch::c10_cuda)
@@ -26,4 +27,4 @@ target_compile_options(
   longspan_cuda PRIVATE --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra
                         $<$<BOOL:${LONGSPAN_WERROR}>:-Werror=all-warnings>
                         $<$<BOOL:${LONGSPAN_WERROR}>:-Xcompiler=-Werror>)
-install(TARGETS longspan_cuda LIBRARY DESTINATION bin)
+install(TARGETS longspan_cuda LIBRARY DESTINATION bin OPTIONAL)

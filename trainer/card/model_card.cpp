@@ -52,7 +52,8 @@ std::string name_of(fs::path path) {
   path = fs::absolute(path).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
   std::string name = path.filename().string();
-  name = name.substr(0, name.find(".part-"));  // AtomicFolder's, while a checkpoint is written
+  // A checkpoint is written under AtomicFolder's name.
+  name.resize(std::min(name.size(), name.find(".part-")));
   bool generic = name == "merged" || name.starts_with("step-");
   if (!generic) return name;
   fs::path above = path.parent_path();
