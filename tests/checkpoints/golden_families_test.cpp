@@ -35,10 +35,8 @@ class GoldenFamily : public testing::TestWithParam<std::string> {
   double bound(const at::Tensor& expected) const {
     return float32_bound(expected, terms_of_logits(config_, input_ids_.size(1)));
   }
-  /// Of a gradient: there and back, and a sum over the tokens.
   double gradient_bound(const at::Tensor& expected) const {
-    const int64_t tokens = input_ids_.numel();
-    return float32_bound(expected, 3 * terms_of_logits(config_, tokens) + tokens);
+    return float32_bound(expected, terms_of_gradients(config_, input_ids_.numel()));
   }
 
   std::filesystem::path folder_ = reference_folder() / "families" / GetParam();

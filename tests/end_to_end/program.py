@@ -20,6 +20,16 @@ def command_line():
     return parser
 
 
+def float32_bound(expected, config, seq_len):
+    """How far two float32 computations of the logits `expected` may lie apart on processors that add in another order;
+    tests/support/float32_bound.h has the reasons. `config` is transformers' of the model, read over seq_len tokens."""
+    heads = config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    layer = 5 * config.hidden_size + config.intermediate_size + head_dim + heads * head_dim + seq_len
+    terms = config.num_hidden_layers * layer + 2 * config.hidden_size
+    return 8 * 2**-24 * terms**0.5 * float(abs(expected).max())
+
+
 def finish(*command, code=0, **options):
     """The finished process; its exit code must be `code`."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)

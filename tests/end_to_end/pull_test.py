@@ -20,7 +20,7 @@ except ImportError as missing:
     sys.exit(77)
 
 from hub_server import Hub
-from program import checked, command_line, finish, run
+from program import checked, command_line, finish, float32_bound, run
 
 warnings.filterwarnings("ignore")
 ID, GATED, BIN = "some-org/tiny-llama.v1", "some-org/gated", "some-org/old"
@@ -126,9 +126,10 @@ def check_readers(puller, folder):
               env=puller.environment(HF_HUB_OFFLINE="1"))
     assert out.strip().splitlines()[0] == str(
         puller.repository / "snapshots" / puller.hub.commit)
-    difference = (torch.load(puller.work / "theirs.pt") - logits[ID]).abs().max().item()
+    theirs = torch.load(puller.work / "theirs.pt")
+    difference = (theirs - logits[ID]).abs().max().item()
     print(f"readers: transformers loads the cache offline; logits differ by {difference:.2g}")
-    assert difference < 2e-5
+    assert difference < float32_bound(theirs, LlamaConfig.from_pretrained(folder), len(IDS))
     checked("cache that pull fills, out", "huggingface_hub")
     checked("cache that pull fills, out", "transformers")
     missing = puller.longspan("inspect", "some-org/absent", code=4)

@@ -26,7 +26,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-from program import checked, command_line
+from program import checked, command_line, float32_bound
 
 warnings.filterwarnings("ignore")
 ORIGINAL = 64
@@ -126,7 +126,8 @@ def check_on_scaled(program, folder):
         ours = load_file(folder / "out.safetensors")["logits"]
         with torch.no_grad():
             theirs = scaled(model, {**yarn, "factor": factor}, 256)(torch.tensor([ids])).logits[0]
-        close(ours.flatten().tolist(), theirs.flatten().tolist(), f"logits, {on_scaled}", 1e-4)
+        bound = float32_bound(theirs, model.config, len(ids))
+        close(ours.flatten().tolist(), theirs.flatten().tolist(), f"logits, {on_scaled}", bound)
 
 
 def make_store(program, folder):

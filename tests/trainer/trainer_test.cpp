@@ -18,6 +18,7 @@
 #include "src/core/text.h"
 #include "src/model/apply_lora.h"
 #include "tests/support/devices.h"
+#include "tests/support/float32_bound.h"
 #include "tests/support/tiny_llama.h"
 #include "trainer/observers/checkpointing.h"
 #include "trainer/observers/metrics.h"
@@ -186,7 +187,8 @@ TEST_F(TrainerRun, AccumulationGivesWhatOneLargeBatchGives) {
   auto one = model(), two = model();
   trainer(*one, one_stage(1, 4, 1))->run();
   trainer(*two, one_stage(1, 2, 2))->run();
-  EXPECT_NEAR(records_[0].loss, records_[1].loss, 1e-5);
+  EXPECT_NEAR(records_[0].loss, records_[1].loss,
+              float32_bound(records_[0].loss, terms_of_loss(one->config(), 64)));
   EXPECT_NEAR(records_[0].grad_norm, records_[1].grad_norm, 1e-4 * records_[0].grad_norm);
 }
 

@@ -9,6 +9,7 @@
 #include "src/attention/attention.h"
 #include "src/attention/layer_state.h"
 #include "src/attention/shifted_sparse.h"
+#include "tests/support/float32_bound.h"
 #include "tests/support/masked_attention.h"
 
 namespace longspan {
@@ -242,7 +243,9 @@ TEST(AttentionPatterns, ContinueFromTheCache) {
         Heads part{heads.q.narrow(2, begin, tokens), heads.k.narrow(2, begin, tokens),
                    heads.v.narrow(2, begin, tokens)};
         at::Tensor out = pattern->attend(part, {rotary, {}, &state, window});
-        EXPECT_LT((out - whole.narrow(2, begin, tokens)).abs().max().item<double>(), 1e-5) << begin;
+        EXPECT_LT(largest(out - whole.narrow(2, begin, tokens)),
+                  float32_bound(whole, shape.head_dim + shape.seq_len))
+            << begin;
       }
       EXPECT_EQ(state.length(), 20);
     }
