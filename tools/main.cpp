@@ -1,4 +1,5 @@
 #include <c10/util/Exception.h>
+#include <torch/headeronly/version.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,6 +14,7 @@
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/core/version.h"
+#include "src/nn/device.h"
 #include "src/nn/float32_for_bf16.h"
 #include "src/nn/page_allocator.h"
 #include "tools/support/command.h"
@@ -57,7 +59,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   if (name == "--version") {
-    fmt::print("longspan {}\n", version());
+    fmt::print("longspan {}, LibTorch {}\n{}", version(), TORCH_VERSION, describe_devices());
     return 0;
   }
   for (const auto& command : kCommands) {

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
@@ -39,7 +40,7 @@ Processor detected() {
 Processor processor() {
   static const Processor most = detected();
   const char* name = std::getenv("LONGSPAN_CPU");
-  if (name == nullptr) return most;
+  if (name == nullptr) return std::min(most, Processor::kAvx512Bf16);
   for (int level = 0; level <= static_cast<int>(most); ++level) {
     if (std::string_view(name) == kNames[level]) return static_cast<Processor>(level);
   }

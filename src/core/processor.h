@@ -8,12 +8,12 @@ enum class Processor {
   kAvx2,        // AVX2 and FMA
   kAvx512,      // AVX-512 F, BW, VL and DQ
   kAvx512Bf16,  // and BF16
-  kAmx,         // and AMX's products of bfloat16 tiles, which our kernels leave to LibTorch's
+  kAmx,         // and AMX's products of bfloat16 tiles: attention in bfloat16 is LibTorch's
 };
 
-/// This processor, or a lesser one that the environment names, so that each can be tested:
-/// LONGSPAN_CPU=amx|avx512_bf16|avx512|avx2|none. A name that is unknown, or more than this
-/// processor has, is an Error (kUsage). Read at each call.
+/// The one whose kernels run: this processor, short of AMX, with which no training step was
+/// measured, or the one that LONGSPAN_CPU=amx|avx512_bf16|avx512|avx2|none names. A name that is
+/// unknown, or more than this processor has, is an Error (kUsage). Read at each call.
 Processor processor();
 
 }  // namespace longspan

@@ -10,6 +10,8 @@
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/core/process_memory.h"
+#include "src/core/processor.h"
+#include "src/core/text.h"
 
 namespace longspan {
 
@@ -26,6 +28,31 @@ c10::CachingDeviceAllocator::DeviceStats stats_of(at::Device device) {
   return c10::getDeviceAllocator(device.type())->getDeviceStats(index_of(device));
 }
 
+/// Why CUDA cannot be used, or nothing: then it is ready.
+std::string make_cuda_ready() {
+  std::string missing = load_cuda(cuda_plugin_beside_program());
+  if (missing.empty() && !at::hasCUDA()) missing = "LibTorch sees no GPU";
+  // Else its memory cannot be asked for yet.
+  if (missing.empty()) at::globalContext().lazyInitDevice(at::kCUDA);
+  return missing;
+}
+
+std::string_view name_of(Processor processor) {
+  switch (processor) {
+    case Processor::kAmx:
+      return "AVX-512 BF16, products and attention in bfloat16 by LibTorch's AMX";
+    case Processor::kAvx512Bf16:
+      return "AVX-512 BF16";
+    case Processor::kAvx512:
+      return "AVX-512, products of bfloat16 in float32";
+    case Processor::kAvx2:
+      return "AVX2, products of bfloat16 in float32";
+    case Processor::kNone:
+      break;
+  }
+  return "none of ours, all work is LibTorch's";
+}
+
 }  // namespace
 
 at::Device open_device(const std::string& name) {
@@ -33,17 +60,21 @@ at::Device open_device(const std::string& name) {
   if (name != "cuda" && name != "auto") {
     fail(ExitCode::kUsage, "--device: '{}' is not known; expected cpu, cuda or auto", name);
   }
-  std::string missing = load_cuda(cuda_plugin_beside_program());
-  if (missing.empty() && !at::hasCUDA()) missing = "LibTorch sees no GPU";
-  if (missing.empty()) {
-    at::globalContext().lazyInitDevice(at::kCUDA);  // else its memory cannot be asked for yet
-    return at::kCUDA;
-  }
+  const std::string missing = make_cuda_ready();
+  if (missing.empty()) return at::kCUDA;
   if (name == "cuda") {
     fail(ExitCode::kUsage, "--device: cuda cannot be used: {}; use cpu", missing);
   }
   log_info(fmt::format("runs on the CPU: {}", missing));
   return at::kCPU;
+}
+
+std::string describe_devices() {
+  const std::string missing = make_cuda_ready();
+  return fmt::format("cpu   kernels: {}\ncuda  {}\n", name_of(processor()),
+                     missing.empty() ? fmt::format("works, {} free",
+                                                   human_bytes(available_memory_bytes(at::kCUDA)))
+                                     : "cannot be used: " + missing);
 }
 
 int64_t peak_memory_bytes(at::Device device) {

@@ -12,6 +12,10 @@ namespace longspan {
 /// for CUDA (see load_cuda).
 at::Device open_device(const std::string& name);
 
+/// A line a device, for people: which kernels the CPU runs, and that CUDA works or why it does not.
+/// To be called before anything asks LibTorch for CUDA, as open_device.
+std::string describe_devices();
+
 /// The most that has been in use at once so far: of the CPU the resident memory of the process, of
 /// a GPU what LibTorch's allocator had given to tensors (what its caches and CUDA itself hold comes
 /// on top).

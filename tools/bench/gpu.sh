@@ -107,7 +107,15 @@ output: {dir: $WORK/run}
 END
 }
 
-tests() { "$BUILD/tests/$1" --gtest_filter='*CUDA*:*Cuda*:*cuda*'; }
+# On a GPU none may be skipped for want of it.
+tests() {
+  local said status
+  said=$("$BUILD/tests/$1" --gtest_filter='*CUDA*:*Cuda*:*cuda*')
+  status=$?
+  echo "$said"
+  [[ $DEVICE != cuda ]] || ! grep -q "not run on CUDA" <<<"$said" || return 1
+  return "$status"
+}
 longspan() { "$BUILD/longspan" "$@"; }
 # What an interrupted run leaves: its first checkpoint.
 resume() { rm -rf "$WORK"/run/checkpoints/step-000004 && longspan train "$WORK/tiny.yaml" --device "$DEVICE" --resume; }
@@ -116,7 +124,7 @@ wide_step() {
     --steps 2 --json rope.rope_type=linear rope.factor=24.0 "$@"
 }
 export -f libraries model tests longspan resume wide_step
-export BUILD DEVICE TOKENIZER TEXT WORK LENGTH
+export BUILD DEVICE TOKENIZER TEXT WORK LENGTH LONGSPAN_CUDA_PLUGIN=$BUILD/longspan_cuda.so
 run() { step "$1" "$2" bash -c '"$@"' bash "${@:3}"; }
 
 if ldd "$BUILD/longspan" | grep -q "libtorch_cpu.so => not found"; then # built for another folder's LibTorch

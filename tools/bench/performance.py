@@ -39,8 +39,8 @@ LIMITS = """## Limits
 
 - Three times the peer's speed, the aim, is reached on Zen 5 alone (S2 at 4,096: 2.96). LibTorch's SDPA has a fifth of the rate of `at::linear` there and 33
   to 50 % on Zen 4, where less is to win; the Xeon's vdpbf16ps makes no more FLOPs than float32's products.
-- With AMX attention is LibTorch's flash attention (`src/attention/kernels/sdpa_flash.h`). No step was measured with it: the table's
-  have ours.
+- LibTorch's flash attention with AMX (`src/attention/kernels/sdpa_flash.h`) is faster than ours, and no step was measured with it:
+  it is off until `LONGSPAN_CPU=amx` names it.
 - Without AVX-512 LibTorch has no bfloat16 product but loops; ours run in float32, block by block, at 162 to 172 GFLOP/s on Zen 3.
 - Short groups of S2 (256 tokens) have half of the linear layer's rate; a token behind a short context decodes slower than llama.cpp's.
 - All 32 layers of 7B on a CPU were planned (13 h 36 min a step and 20.5 GiB on Zen 3) and not run.

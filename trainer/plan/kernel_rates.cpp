@@ -11,32 +11,18 @@
 #include <map>
 #include <vector>
 
-#include "src/attention/attention.h"
 #include "src/core/fields.h"
 #include "src/core/processor.h"
 #include "src/core/stopwatch.h"
 #include "src/nn/device.h"
 #include "src/nn/spill_file.h"
 #include "src/nn/swiglu.h"
+#include "trainer/plan/rate_samples.h"
 
 namespace longspan {
 
 namespace {
 
-/// Of a pass of attention and of a product, and the rows of a product: on two cores a tenth to a
-/// third of a second with AVX-512 BF16, about five times that without.
-struct SampleSize {
-  double most_attention_gflop = 200, most_linear_gflop = 60;
-  int64_t tokens = 2048;
-};
-
-/// A GPU's must be larger, or its rates are those of being told what to do.
-SampleSize sample_size(const RunShape& shape) {
-  if (shape.device.is_cpu()) return {};
-  return {.most_attention_gflop = 50e3, .most_linear_gflop = 20e3, .tokens = 16384};
-}
-
-constexpr int64_t kShortestMeasured = 1024;
 constexpr int64_t kDiskBytes = int64_t{256} << 20;
 
 double seconds_of_one(const std::function<void()>& work, at::Device device = at::kCPU) {
@@ -56,37 +42,22 @@ double seconds_of(const RunShape& shape, const std::function<void()>& work) {
   return (seconds_of_one(work, shape.device) + seconds_of_one(work, shape.device)) / 2;
 }
 
+/// Random numbers: a CPU draws them faster in float32, a GPU may lack the room for both.
 at::Tensor random(const RunShape& shape, at::IntArrayRef sizes) {
+  if (!shape.device.is_cpu()) {
+    return at::randn(sizes, at::TensorOptions(shape.device).dtype(shape.dtype));
+  }
   return at::randn(sizes, at::TensorOptions(shape.device).dtype(at::kFloat)).to(shape.dtype);
 }
 
-/// Rows, in_features and out_features of a linear layer.
-struct LinearShape {
-  int64_t rows, in, out;
-
-  double gflop() const { return 2e-9 * static_cast<double>(rows * in * out); }
-};
-
-/// What stands for a wide layer: it with fewer features, the wider side first. A product so wide
-/// runs at the same rate, and random numbers for a vocabulary of LLaMA-2-70B's width take seconds
-/// alone.
-LinearShape measured_linear(LinearShape shape, double most_gflop) {
-  while (shape.gflop() > most_gflop) {
-    int64_t& wider = shape.out >= shape.in ? shape.out : shape.in;
-    wider = (wider + 1) / 2;
-  }
-  return shape;
-}
-
 /// All shapes of the layer, each as often as it is there.
-void measure_linears(const RunShape& shape, KernelRates& rates) {
-  const SampleSize sample = sample_size(shape);
+void measure_linears(const RunShape& shape, const SampleLimits& limits, KernelRates& rates) {
   std::map<std::pair<int64_t, int64_t>, int> shapes;
   for (const auto& p : shape.projections) ++shapes[{p.in_features, p.out_features}];
   double gflop = 0, forward = 0, backward = 0;
   for (const auto& [size, count] : shapes) {
-    const LinearShape whole{sample.tokens, size.first, size.second};
-    const LinearShape part = measured_linear(whole, sample.most_linear_gflop);
+    const LinearShape whole{limits.tokens, size.first, size.second};
+    const LinearShape part = measured_linear(whole, limits, shape.element_bytes());
     const at::Tensor x = random(shape, {part.rows, part.in}),
                      y = random(shape, {part.rows, part.out});
     const at::Tensor weight = random(shape, {part.out, part.in});
@@ -100,40 +71,10 @@ void measure_linears(const RunShape& shape, KernelRates& rates) {
 
   const int64_t rows = std::min<int64_t>(shape.loss_chunk_tokens, 512);
   const LinearShape head = measured_linear(
-      {rows, shape.config.hidden_size, shape.config.vocab_size}, sample.most_linear_gflop);
+      {rows, shape.config.hidden_size, shape.config.vocab_size}, limits, shape.element_bytes());
   const at::Tensor hidden = random(shape, {head.rows, head.in});
   const at::Tensor weight = random(shape, {head.out, head.in});
   rates.head_gflops = head.gflop() / seconds_of(shape, [&] { at::linear(hidden, weight); });
-}
-
-/// What stands for a stage's attention: its pattern with fewer heads, and shorter, where all of it
-/// would take long.
-struct AttentionShape {
-  int64_t key_value_heads, query_heads, length;
-};
-
-double forward_gflop(const RunShape& shape, const AttentionPattern& pattern,
-                     const AttentionShape& measured) {
-  return 4e-9 * static_cast<double>(shape.config.head_dim) *
-         static_cast<double>(pattern.scored_pairs(measured.length, measured.query_heads));
-}
-
-AttentionShape measured_attention(const RunShape& shape, const AttentionPattern& pattern,
-                                  int64_t seq_len) {
-  const ModelConfig& c = shape.config;
-  const int64_t groups = c.num_attention_heads / c.num_key_value_heads;
-  AttentionShape measured{c.num_key_value_heads, c.num_attention_heads, seq_len};
-  const auto is_long = [&] {
-    return forward_gflop(shape, pattern, measured) > sample_size(shape).most_attention_gflop;
-  };
-  if (is_long()) {
-    // Enough to keep every thread at work, and two, as patterns may shift half of them.
-    const int64_t fewest = std::max<int64_t>(2, shape.threads);
-    measured.key_value_heads = std::min(c.num_key_value_heads, fewest);
-    measured.query_heads = groups * measured.key_value_heads;
-  }
-  while (is_long() && measured.length > kShortestMeasured) measured.length /= 2;
-  return measured;
 }
 
 /// GFLOP forward and seconds of a stage's attention.
@@ -141,9 +82,9 @@ struct AttentionSample {
   double gflop, forward, backward;
 };
 
-AttentionSample measure_attention(const RunShape& shape, const AttentionPattern& pattern,
-                                  int64_t seq_len) {
-  const AttentionShape measured = measured_attention(shape, pattern, seq_len);
+AttentionSample measure_attention(const RunShape& shape, const SampleLimits& limits,
+                                  const AttentionPattern& pattern, int64_t seq_len) {
+  const AttentionShape measured = measured_attention(shape, pattern, seq_len, limits);
   const int64_t head_dim = shape.config.head_dim;
   const auto heads = [&](int64_t count) {
     return random(shape, {1, measured.length, count, head_dim}).transpose(1, 2);
@@ -162,8 +103,9 @@ AttentionSample measure_attention(const RunShape& shape, const AttentionPattern&
   return {forward_gflop(shape, pattern, measured), forward, std::max(1e-9, both - forward)};
 }
 
-void measure_elementwise(const RunShape& shape, KernelRates& rates) {
-  const std::vector<int64_t> sizes{2 * sample_size(shape).tokens, shape.config.intermediate_size};
+void measure_elementwise(const RunShape& shape, const SampleLimits& limits, KernelRates& rates) {
+  const std::vector<int64_t> sizes{measured_elementwise_rows(shape, limits),
+                                   shape.config.intermediate_size};
   const at::Tensor gate = random(shape, sizes).requires_grad_(true);
   const at::Tensor up = random(shape, sizes).requires_grad_(true);
   const at::Tensor grad = random(shape, sizes);
@@ -230,8 +172,10 @@ KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stage
                           const std::filesystem::path& directory) {
   at::NoGradGuard no_gradients;
   KernelRates rates;
-  measure_linears(shape, rates);
-  measure_elementwise(shape, rates);
+  const SampleLimits limits =
+      sample_limits(shape.device, shape.device.is_cpu() ? 0 : available_memory_bytes(shape.device));
+  measure_linears(shape, limits, rates);
+  measure_elementwise(shape, limits, rates);
   std::vector<std::string> measured;
   AttentionSample sum{0, 0, 0};
   for (const Stage& stage : stages) {
@@ -239,7 +183,8 @@ KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stage
         std::string(stage.attention->name()) + stage.attention->write().dump();
     if (std::find(measured.begin(), measured.end(), pattern) != measured.end()) continue;
     measured.push_back(pattern);
-    const AttentionSample sample = measure_attention(shape, *stage.attention, stage.seq_len);
+    const AttentionSample sample =
+        measure_attention(shape, limits, *stage.attention, stage.seq_len);
     sum.gflop += sample.gflop;
     sum.forward += sample.forward;
     sum.backward += sample.backward;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "src/core/error.h"
 #include "tests/support/processors.h"
 
@@ -19,6 +21,14 @@ TEST(Processor, IsALesserOneWhenTheEnvironmentSaysSo) {
     EXPECT_EQ(processor(), Processor::kAvx2);
   }
   EXPECT_EQ(processor(), own);
+}
+
+TEST(Processor, IsAmxForThoseAloneWhoNameIt) {
+  if (std::getenv("LONGSPAN_CPU") != nullptr) GTEST_SKIP() << "LONGSPAN_CPU names one";
+  EXPECT_LE(processor(), Processor::kAvx512Bf16);
+  if (auto reason = beyond_this_processor("amx"); !reason.empty()) GTEST_SKIP() << reason;
+  const ForcedProcessor forced("amx");
+  EXPECT_EQ(processor(), Processor::kAmx);
 }
 
 TEST(Processor, RefusesNamesItDoesNotKnow) {

@@ -4,6 +4,7 @@
 #include "src/attention/kernels/sdpa_flash.h"
 
 #include "tests/src/attention/kernels/attention_cases.h"
+#include "tests/support/processors.h"
 
 namespace longspan {
 namespace {
@@ -48,9 +49,14 @@ TEST_F(CausalAttention, OfLibTorchsFlashKernelRefusesOtherIntervals) {
   EXPECT_THROW(sdpa_flash_forward(cache.q, cache.k, cache.v, cache.key_start), c10::Error);
 }
 
-TEST_F(CausalAttention, IsLibTorchsWhereThereIsAmx) {
+TEST_F(CausalAttention, IsLibTorchsWhereAmxIsNamed) {
   const Operands runs = operands_of(cases_of_runs()[4]);
-  const bool amx = processor() == Processor::kAmx;
+  {
+    const ForcedProcessor own("none");
+    EXPECT_FALSE(sdpa_flash_supports(runs.q, runs.k, runs.key_start, {}));
+  }
+  const bool amx = beyond_this_processor("amx").empty();
+  const ForcedProcessor named(amx ? "amx" : "none");
   EXPECT_EQ(sdpa_flash_supports(runs.q, runs.k, runs.key_start, {}), amx);
   const Operands wide = runs.to(at::kFloat);
   EXPECT_FALSE(sdpa_flash_supports(wide.q, wide.k, wide.key_start, {}));
