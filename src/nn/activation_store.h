@@ -20,14 +20,14 @@
 namespace longspan {
 
 struct ActivationStoreOptions {
-  int64_t ram_bytes = std::numeric_limits<int64_t>::max();  // of kept tensors; the rest go to disk
-  std::filesystem::path directory = {};                     // of the file on disk; empty: RAM only
+  int64_t ram_bytes = std::numeric_limits<int64_t>::max();  // bound of RAM; the rest goes to disk
+  std::filesystem::path directory = {};                     // holds the file; empty: RAM only
 };
 
 /// Keeps tensors between forward and backward: in RAM up to a bound, beyond it in a file on disk
-/// that one background thread writes and reads. On top of the bound come at most two tensors being
-/// written, one read ahead, and one being taken. Used by one thread at a time; tensors
-/// are on the CPU.
+/// that one background thread writes and reads. On top of the bound come at most two tensors that
+/// are being written, one that is read ahead, and one that is being taken. Tensors are on the CPU,
+/// and one thread at a time uses the store.
 ///
 /// A tensor that could not be written (disk full, I/O error) stays in RAM, and the next put() or
 /// take() throws Error(kFailure) that names the directory, the reason and the bytes free. Nothing
@@ -46,18 +46,18 @@ class ActivationStore {
   /// return before that, and waits while two tensors are being written. Without a directory a
   /// tensor beyond the bound throws Error(kOutOfMemory).
   Ticket put(at::Tensor tensor);
-  /// The tensor again, bit for bit, which the store forgets. Starts reading the one put before it,
-  /// as backward goes in reverse. A block that differs from what was written throws
-  /// Error(kFailure). A ticket taken before throws std::logic_error.
+  /// Gives the tensor back, bit for bit, and forgets it. Starts to read the tensor put before it, as
+  /// backward goes in reverse. A block that differs from what was written throws Error(kFailure), a
+  /// ticket that was taken before throws std::logic_error.
   at::Tensor take(Ticket ticket);
 
-  /// Held by the store now: kept, being written, read ahead.
+  /// What the store holds now: tensors kept, being written, and read ahead.
   int64_t bytes_in_ram() const { return locked(held_bytes_); }
   int64_t peak_bytes_in_ram() const { return locked(peak_held_bytes_); }
-  /// To and from disk since the construction.
+  /// What has gone to disk and come from it so far.
   int64_t bytes_written() const { return locked(written_bytes_); }
   int64_t bytes_read() const { return locked(read_bytes_); }
-  /// Spent by put() and take() on waiting for the disk.
+  /// How long put() and take() have waited for the disk.
   double seconds_waited() const { return locked(seconds_waited_); }
 
  private:
