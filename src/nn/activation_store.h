@@ -46,9 +46,9 @@ class ActivationStore {
   /// return before that, and waits while two tensors are being written. Without a directory a
   /// tensor beyond the bound throws Error(kOutOfMemory).
   Ticket put(at::Tensor tensor);
-  /// Gives the tensor back, bit for bit, and forgets it. Starts to read the tensor put before it, as
-  /// backward goes in reverse. A block that differs from what was written throws Error(kFailure), a
-  /// ticket that was taken before throws std::logic_error.
+  /// Gives the tensor back, bit for bit, and forgets it. Starts to read the tensor put before it,
+  /// as backward goes in reverse. A block that differs from what was written throws
+  /// Error(kFailure), a ticket that was taken before throws std::logic_error.
   at::Tensor take(Ticket ticket);
 
   /// What the store holds now: tensors kept, being written, and read ahead.

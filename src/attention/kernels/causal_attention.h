@@ -34,12 +34,12 @@ struct KeptAttention {
 /// not flash for queries under an explicit mask, and gets keys and values repeated for heads that
 /// differ in what they see, unless whole sets that share a key/value head see the same.
 ///
-/// Differentiable once in q, k and v. Shapes that do not fit, or an interval outside the keys, throw
-/// c10::Error: they are the caller's mistake.
+/// Differentiable once in q, k and v. Shapes that do not fit, or an interval outside the keys,
+/// throw c10::Error: they are the caller's mistake.
 ///
 /// A call without gradient mode leaves its result in `kept`, where that is given. A call with
-/// gradient mode takes a result that it finds there instead of attending again: the operands must be
-/// the same. Only the flash kernels keep a result; elsewhere `kept` stays empty.
+/// gradient mode takes a result that it finds there instead of attending again: the operands must
+/// be the same. Only the flash kernels keep a result; elsewhere `kept` stays empty.
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const at::Tensor& key_start, KeptAttention* kept = nullptr,
                             const at::Tensor& sinks = {});
