@@ -30,7 +30,8 @@ inline constexpr const char* kDocumentOffsets = "document_offsets";
 inline constexpr const char* kDocumentNames = "document_names";
 
 inline constexpr size_t kChunkElements = 64 << 10;
-// Of 39 books, level 1 takes 1.49 bytes a token and writes 24 M tokens/s; level 6 1.45 and 9 M.
+// Level 6 makes books a few hundredths smaller than level 1 does, and takes more than twice as
+// long.
 inline constexpr unsigned kDeflateLevel = 1;
 
 }  // namespace longspan::token_store_layout
