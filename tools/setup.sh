@@ -84,7 +84,8 @@ build() {
 
 # The kernels that --device cuda loads. Without nvcc a machine with a driver still has the CPU.
 build_cuda_plugin() {
-  if cmake --build build --target help | grep -q '^longspan_cuda:'; then
+  # Not grep -q, which would end before cmake does and so fail the pipe.
+  if cmake --build build --target help | grep '^longspan_cuda:' >/dev/null; then
     cmake --build build --target longspan_cuda || stop "the CUDA plugin did not build; see above"
   elif [[ ${LONGSPAN_CUDA:-} == 1 ]]; then
     stop "cmake found no nvcc for the CUDA plugin; install the CUDA Toolkit 13, remove build/CMakeCache.txt, run again"

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 tools/setup.sh
 cmake --build build
 if [[ ${LONGSPAN_CUDA:-} == 1 || ${CI:-} == true ]] &&
-  cmake --build build --target help | grep -q '^longspan_cuda:'; then
+  cmake --build build --target help | grep '^longspan_cuda:' >/dev/null; then
   cmake --build build --target longspan_cuda
 fi
 [[ -x .venv-test/bin/pip ]] || python3 -m venv .venv-test

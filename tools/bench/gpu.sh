@@ -127,7 +127,7 @@ export -f libraries model tests longspan resume wide_step
 export BUILD DEVICE TOKENIZER TEXT WORK LENGTH LONGSPAN_CUDA_PLUGIN=$BUILD/longspan_cuda.so
 run() { step "$1" "$2" bash -c '"$@"' bash "${@:3}"; }
 
-if ldd "$BUILD/longspan" | grep -q "libtorch_cpu.so => not found"; then # built for another folder's LibTorch
+if ldd "$BUILD/longspan" | grep "libtorch_cpu.so => not found" >/dev/null; then # built for another folder's LibTorch
   torch=$("$PYTHON" -c 'import importlib.util as u, os; print(os.path.dirname(u.find_spec("torch").origin))')
   export LD_LIBRARY_PATH="$torch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
