@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "src/core/error.h"
+#include "tests/support/errors.h"
 
 namespace longspan {
 namespace {
@@ -18,13 +19,9 @@ TEST(DiskSpace, IsThatOfTheNearestFolderThatIsThere) {
 
 TEST(RequireDiskSpace, SaysWhatIsNeededAndWhatIsFree) {
   EXPECT_NO_THROW(require_disk_space("/tmp/not/there/yet", 1));
-  try {
-    require_disk_space("/tmp/not/there/yet", int64_t{1} << 60);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kFailure);
-    EXPECT_THAT(e.what(), HasSubstr("/tmp/not/there/yet: needs"));
-  }
+  EXPECT_THAT(error_of([&] { require_disk_space("/tmp/not/there/yet", int64_t{1} << 60); },
+                       ExitCode::kFailure),
+              HasSubstr("/tmp/not/there/yet: needs"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "src/core/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace longspan {
@@ -13,12 +14,8 @@ namespace {
 TEST(FolderLock, LetsOneInUntilItIsGone) {
   const TemporaryFolder folder;
   std::optional<FolderLock> first(folder.path());
-  try {
-    const FolderLock second(folder.path());
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(), testing::HasSubstr("another process is writing it"));
-  }
+  EXPECT_THAT(error_of([&] { const FolderLock second(folder.path()); }, ExitCode::kFailure),
+              testing::HasSubstr("another process is writing it"));
   first.reset();
   EXPECT_NO_THROW(FolderLock(folder.path()));
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "data/store/token_store_writer.h"
+#include "tests/support/errors.h"
 #include "tests/support/float32_bound.h"
 #include "tests/trainer/eval/eval_fixtures.h"
 
@@ -46,13 +47,8 @@ TEST_F(FirstWindows, AreOfTheDocumentsThatAreLongEnough) {
 
 TEST_F(FirstWindows, NoneNamesTheLongest) {
   TokenStore store(path_);
-  try {
-    first_windows(store, 5, 0);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kData);
-    EXPECT_THAT(e.what(), HasSubstr("has 5 tokens, the longest has 4"));
-  }
+  EXPECT_THAT(error_of([&] { first_windows(store, 5, 0); }, ExitCode::kData),
+              HasSubstr("has 5 tokens, the longest has 4"));
 }
 
 }  // namespace
