@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools/setup.sh
+cmake -S . -B build -DLONGSPAN_REQUIRE_PEERS=ON >/dev/null
 cmake --build build
 if [[ ${LONGSPAN_CUDA:-} == 1 || ${CI:-} == true ]] &&
   cmake --build build --target help | grep '^longspan_cuda:' >/dev/null; then
