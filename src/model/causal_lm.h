@@ -35,7 +35,8 @@ struct ModelState {
 
 struct ActivationOptions {
   RecomputeOptions recompute = {};
-  /// That an MLP and the projections of q, k and v work on at once, with recompute; 0: all.
+  /// That an MLP and the projections of q, k and v work on at once, with recompute; 0: all. Those
+  /// with weights that are trained work on all anyway.
   int64_t chunk_tokens = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "src/model/mlp.h"
 #include "src/model/self_attention.h"
@@ -36,14 +37,19 @@ class Decoder::Layer : public Module {
       std::function<at::Tensor(const SelfAttention&, std::vector<at::Tensor>, KeptAttention*)>;
   std::vector<ResidualBlock> blocks(Attend attend, int64_t chunk_tokens) {
     ResidualBlock attention, mlp;
-    mlp.chunk_tokens = chunk_tokens;
-    if (chunk_tokens > 0) mlp.trained = trained();
+    mlp.chunk_tokens = mlp_.is_frozen() ? chunk_tokens : 0;
+    const bool sandwich = pre_feedforward_layernorm_ != nullptr;
+    Module* const between = post_attention_layernorm_.get();  // before the MLP, or after attention
+    attention.trained =
+        trained({&self_attn_, input_layernorm_.get(), sandwich ? between : nullptr});
+    mlp.trained = trained({&mlp_, sandwich ? nullptr : between, pre_feedforward_layernorm_.get(),
+                           post_feedforward_layernorm_.get()});
     auto attended = [this, attend = std::move(attend), chunk_tokens](auto& x, auto* kept) {
       return attend(self_attn_,
                     project_normed(x, *input_layernorm_, self_attn_.in_projections(), chunk_tokens),
                     kept);
     };
-    if (pre_feedforward_layernorm_) {
+    if (sandwich) {
       attention.body = [this, attended = std::move(attended)](auto& x, auto* kept) {
         at::Tensor out = self_attn_.o_proj().forward(attended(x, kept));
         return post_attention_layernorm_->forward(out);
@@ -77,11 +83,15 @@ class Decoder::Layer : public Module {
   }
 
  private:
-  std::vector<at::Tensor> trained() {
+  /// Of the modules that there are.
+  static std::vector<at::Tensor> trained(std::initializer_list<Module*> modules) {
     std::vector<at::Tensor> parameters;
-    visit_parameters("", [&](const std::string&, at::Tensor& parameter) {
-      if (parameter.requires_grad()) parameters.push_back(parameter);
-    });
+    for (Module* module : modules) {
+      if (module == nullptr) continue;
+      module->visit_parameters("", [&](const std::string&, at::Tensor& parameter) {
+        if (parameter.requires_grad()) parameters.push_back(parameter);
+      });
+    }
     return parameters;
   }
 

@@ -27,6 +27,13 @@ at::Tensor Mlp::gated(const at::Tensor& x) const {
   return gelu_tanh_ ? at::gelu(parts[0], "tanh") * parts[1] : swiglu(parts[0], parts[1]);
 }
 
+bool Mlp::is_frozen() const {
+  for (const auto* linear : {&gate_up_proj_, &gate_proj_, &up_proj_, &down_proj_}) {
+    if (*linear && !(*linear)->keeps_its_weight()) return false;
+  }
+  return true;
+}
+
 void Mlp::visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit) {
   if (gate_up_proj_) visit(prefix + "gate_up_proj", gate_up_proj_);
   if (gate_proj_) visit(prefix + "gate_proj", gate_proj_);

@@ -15,6 +15,8 @@ class Mlp : public Module {
   /// x [B, T, C] -> act(gate_proj(x)) * up_proj(x) [B, T, I], which down_proj() takes to [B, T, C].
   at::Tensor gated(const at::Tensor& x) const;
   const Linear& down_proj() const { return *down_proj_; }
+  /// Whether no projection is trained whole: chunks of tokens sum their gradients exactly then.
+  bool is_frozen() const;
   void visit_parameters(const std::string& prefix, const ParameterVisitor& visit) override;
   void visit_linears(const std::string& prefix, const CausalLm::LinearVisitor& visit);
 

@@ -125,7 +125,11 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
 
 at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
                                      const at::Tensor& labels, int64_t chunk_tokens) {
-  return ChunkedCrossEntropy::apply(hidden, weight, labels.contiguous(), chunk_tokens);
+  // The function itself sees no gradient mode, and would make gradients that nobody takes.
+  const bool records = at::GradMode::is_enabled();
+  return ChunkedCrossEntropy::apply(records ? hidden : hidden.detach(),
+                                    records ? weight : weight.detach(), labels.contiguous(),
+                                    chunk_tokens);
 }
 
 at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,

@@ -33,7 +33,9 @@ at::ScalarType Linear::dtype() const {
   return weight.defined() ? weight.scalar_type() : quantized->dtype();
 }
 
-bool Linear::is_frozen() const {
+bool Linear::is_frozen() const { return keeps_its_weight(); }
+
+bool Linear::keeps_its_weight() const {
   return !(weight.defined() && weight.requires_grad()) && !(bias.defined() && bias.requires_grad());
 }
 

@@ -25,6 +25,8 @@ class Linear : public Module {
   at::ScalarType dtype() const;
   /// The low-rank part beside the weight, if there is one.
   virtual std::optional<LowRank> low_rank() const { return std::nullopt; }
+  /// Whether weight and bias are not trained.
+  bool keeps_its_weight() const;
   /// Whether nothing but the low-rank part is trained: project() takes it then.
   virtual bool is_frozen() const;
   void visit_parameters(const std::string& prefix, const ParameterVisitor& visit) override;

@@ -1,7 +1,6 @@
 #include "src/nn/lora_linear.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_vector_norm.h>
@@ -12,6 +11,8 @@
 #include <cmath>
 
 #include "src/core/full_match.h"
+#include "src/nn/scaled_outputs.h"
+#include "src/nn/token_chunks.h"
 
 namespace longspan {
 
@@ -29,8 +30,6 @@ void apply_pattern(const std::vector<std::pair<std::string, T>>& patterns,
     }
   }
 }
-
-at::Tensor row_norms(const at::Tensor& v) { return at::linalg_vector_norm(v, 2, {1}); }
 
 }  // namespace
 
@@ -73,29 +72,26 @@ LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
   double bound = 1.0 / std::sqrt(static_cast<double>(in_features_));
   lora_A = at::empty({options.r, in_features_}, at::kFloat).uniform_(-bound, bound).to(dtype());
   lora_B = at::zeros({out_features_, options.r}, dtype());
-  if (options.use_dora) {
-    lora_magnitude_vector = row_norms(dense_weight().to(at::kFloat)).to(dtype());
-  }
+  if (options.use_dora) lora_magnitude_vector = lora_row_norms(dense_weight(), {}, {}, 0);
 }
 
 bool LoraLinear::is_frozen() const {
-  return Linear::is_frozen() && !lora_magnitude_vector.defined();
+  return keeps_its_weight() && !lora_magnitude_vector.defined();
 }
 
 at::Tensor LoraLinear::forward(const at::Tensor& x) const {
   if (is_frozen()) return project(x, {this})[0];
-  // A clone of a quantised one: autograd keeps it, and the scratch is written again.
-  const at::Tensor dense = quantized ? dense_weight().clone() : weight;
-  at::Tensor y = at::linear(x, dense);
-  at::Tensor reduced = at::linear(x, lora_A).view({-1, lora_A.size(0)});
-  y.view({-1, out_features_}).addmm_(reduced, lora_B.t(), /*beta=*/1, /*alpha=*/scale_);
+  at::Tensor y;
+  if (keeps_its_weight()) {
+    y = project_frozen(x, {this}, /*with_bias=*/false)[0];
+  } else {
+    y = at::linear(x, weight);
+    at::Tensor reduced = at::linear(x, lora_A).view({-1, lora_A.size(0)});
+    y.view({-1, out_features_}).addmm_(reduced, lora_B.t(), /*beta=*/1, /*alpha=*/scale_);
+  }
   if (lora_magnitude_vector.defined()) {
-    at::Tensor norms;
-    {
-      at::NoGradGuard constant;
-      norms = row_norms(lora_weight(dense, lora_A, lora_B, {}, scale_)).to(y.scalar_type());
-    }
-    y = y * (lora_magnitude_vector / norms);
+    y = scaled_outputs(y, lora_magnitude_vector,
+                       lora_row_norms(dense_weight(), lora_A.detach(), lora_B.detach(), scale_));
   }
   return bias.defined() ? y + bias : y;
 }
@@ -118,7 +114,20 @@ at::Tensor lora_weight(const at::Tensor& weight, const at::Tensor& a, const at::
   at::Tensor v =
       at::addmm(weight.to(at::kFloat), b.to(at::kFloat), a.to(at::kFloat), /*beta=*/1, scale);
   if (!magnitude.defined()) return v;
-  return v * (magnitude.to(at::kFloat) / row_norms(v)).unsqueeze(1);
+  return v * (magnitude.to(at::kFloat) / lora_row_norms(weight, a, b, scale)).unsqueeze(1);
+}
+
+at::Tensor lora_row_norms(const at::Tensor& weight, const at::Tensor& a, const at::Tensor& b,
+                          double scale) {
+  constexpr int64_t kRows = 256;  // that exist in float32 at a time
+  at::Tensor norms = at::empty({weight.size(0)}, weight.options().dtype(at::kFloat));
+  each_chunk(weight.size(0), kRows, [&](int64_t begin, int64_t count) {
+    const at::Tensor rows = weight.narrow(0, begin, count);
+    const at::Tensor v = b.defined() ? lora_weight(rows, a, b.narrow(0, begin, count), {}, scale)
+                                     : rows.to(at::kFloat);
+    norms.narrow(0, begin, count).copy_(at::linalg_vector_norm(v, 2, {1}));
+  });
+  return norms;
 }
 
 }  // namespace longspan

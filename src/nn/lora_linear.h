@@ -38,9 +38,9 @@ struct LoraOptions {
 
 /// A frozen projection plus a trained low-rank part: y = x W^T + b + scale (x A^T) B^T.
 /// A [r, in_features] and B [out_features, r]; parameters lora_A.weight and lora_B.weight.
-/// With use_dora also m [out_features], lora_magnitude_vector, and y = (m / |V|) (x V^T) + b for
-/// V = W + scale B A, where |V| is the norm of each row, without a gradient (arXiv
-/// 2402.09353, 4.3).
+/// With use_dora also m [out_features], lora_magnitude_vector, in float32 whatever the dtype, and
+/// y = (m / |V|) (x V^T) + b for V = W + scale B A, where |V| is the norm of each row, without a
+/// gradient (arXiv 2402.09353, 4.3).
 class LoraLinear : public Linear {
  public:
   /// Takes over weight and bias of `base`. A is drawn as PEFT draws it (Kaiming uniform with
@@ -67,5 +67,10 @@ class LoraLinear : public Linear {
 /// that norm: what LoRA and DoRA add up to. W [out_features, in_features].
 at::Tensor lora_weight(const at::Tensor& weight, const at::Tensor& a, const at::Tensor& b,
                        const at::Tensor& magnitude, double scale);
+
+/// The norms [out_features] of the rows of W + scale B A in float32, the same bits in training as
+/// in merging; of W where `b` is undefined.
+at::Tensor lora_row_norms(const at::Tensor& weight, const at::Tensor& a, const at::Tensor& b,
+                          double scale);
 
 }  // namespace longspan

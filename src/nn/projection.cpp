@@ -1,9 +1,11 @@
 #include "src/nn/projection.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
@@ -11,6 +13,8 @@
 
 #include "src/nn/linear.h"
 #include "src/nn/row_product.h"
+#include "src/nn/token_chunks.h"
+#include "src/simd/operators.h"
 
 namespace longspan {
 
@@ -36,11 +40,11 @@ at::Tensor reduce(const at::Tensor& rows, const at::Tensor& a) {
 }
 
 std::vector<at::Tensor> expand(const at::Tensor& x, const at::Tensor& reduced,
-                               const std::vector<const Linear*>& linears) {
+                               const std::vector<const Linear*>& linears, bool with_bias) {
   std::vector<at::Tensor> outputs;
   int64_t column = 0;
   for (const Linear* linear : linears) {
-    at::Tensor y = apply_linear(x, linear->dense_weight(), linear->bias);
+    at::Tensor y = apply_linear(x, linear->dense_weight(), with_bias ? linear->bias : at::Tensor());
     if (auto low_rank = linear->low_rank()) {
       int64_t r = low_rank->a.size(0);
       y.view({-1, y.size(-1)})
@@ -83,6 +87,19 @@ at::Tensor grad_through_weights(const std::vector<const Linear*>& linears,
   return sum;
 }
 
+/// x^T y, [columns of x, columns of y]: the sum over N rows in the dtype of both, or, where chunks
+/// of tokens are summed, in float32.
+at::Tensor sum_of_products(const at::Tensor& x, const at::Tensor& y) {
+  if (!GradientSums::is_at_work()) return at::mm(x.t(), y);
+  constexpr int64_t kRows = 512;  // of which a copy in float32 exists at a time
+  at::Tensor sum =
+      at::zeros({x.size(1), y.size(1)}, x.options().dtype(at::toOpMathType(x.scalar_type())));
+  each_chunk(x.size(0), kRows, [&](int64_t begin, int64_t count) {
+    sum.addmm_(exact(x.narrow(0, begin, count)).t(), exact(y.narrow(0, begin, count)));
+  });
+  return sum;
+}
+
 /// `grads` [N, out_features] each, some may be undefined; `reduced` undefined: made here.
 Gradients gradients_of(const at::Tensor& rows, at::Tensor reduced,
                        const std::vector<const Linear*>& linears,
@@ -106,11 +123,11 @@ Gradients gradients_of(const at::Tensor& rows, at::Tensor reduced,
       continue;
     }
     grad_reduced.push_back(at::mm(grads[i], b).mul_(low_rank->scale));
-    grad_b.push_back(at::mm(grads[i].t(), part).mul_(low_rank->scale));
+    grad_b.push_back(sum_of_products(grads[i], part).mul_(low_rank->scale));
   }
   at::Tensor all = grad_reduced.size() == 1 ? grad_reduced[0] : at::cat(grad_reduced, 1);
   if (wants_x && result.x.defined()) result.x.addmm_(all, a);
-  at::Tensor grad_a = at::mm(all.t(), rows);  // [sum of r, in_features]
+  at::Tensor grad_a = sum_of_products(all, rows);  // [sum of r, in_features]
   int64_t row = 0;
   for (size_t i = 0; i < grad_b.size(); ++i) {
     int64_t r = grad_reduced[i].size(1);
@@ -142,8 +159,13 @@ struct ProjectionBackward : public torch::autograd::Node {
     at::NoGradGuard first_order_only;
     Gradients grads = gradients_of(x.defined() ? rows_of(x) : x, reduced, linears,
                                    as_rows(gradients), task_should_compute_output(0));
+    const std::vector<at::Tensor> parameters = low_rank_factors(linears);
     variable_list result{grads.x.defined() ? grads.x.view(sizes) : grads.x};
-    result.insert(result.end(), grads.factors.begin(), grads.factors.end());
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const at::Tensor& factor = grads.factors[i];
+      const bool taken = factor.defined() && GradientSums::take(parameters[i], factor);
+      result.push_back(taken ? at::Tensor() : factor);
+    }
     return result;
   }
 };
@@ -165,6 +187,11 @@ std::vector<at::Tensor> project(const at::Tensor& x, const std::vector<const Lin
     for (const Linear* linear : linears) outputs.push_back(linear->forward(x));
     return outputs;
   }
+  return project_frozen(x, linears);
+}
+
+std::vector<at::Tensor> project_frozen(const at::Tensor& x,
+                                       const std::vector<const Linear*>& linears, bool with_bias) {
   std::vector<at::Tensor> parameters = low_rank_factors(linears);
   bool trains = std::any_of(parameters.begin(), parameters.end(),
                             [](const at::Tensor& p) { return p.requires_grad(); });
@@ -174,7 +201,7 @@ std::vector<at::Tensor> project(const at::Tensor& x, const std::vector<const Lin
   {
     at::NoGradGuard no_gradients;
     reduced = reduce(rows_of(x), stacked_a(linears));
-    outputs = expand(x, reduced, linears);
+    outputs = expand(x, reduced, linears, with_bias);
   }
   if (!records) return outputs;
   auto node = c10::make_intrusive<ProjectionBackward>();
@@ -194,6 +221,7 @@ at::Tensor project_backward(const at::Tensor& x, const std::vector<const Linear*
   std::vector<at::Tensor> parameters = low_rank_factors(linears);
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!parameters[i].requires_grad() || !grads.factors[i].defined()) continue;
+    if (GradientSums::take(parameters[i], grads.factors[i])) continue;
     at::Tensor& sum = parameters[i].mutable_grad();
     sum = sum.defined() ? sum.add_(grads.factors[i]) : grads.factors[i].clone();
   }

@@ -25,6 +25,12 @@ std::vector<at::Tensor> low_rank_factors(const std::vector<const Linear*>& linea
 /// x [..., in_features] -> [..., out_features] each.
 std::vector<at::Tensor> project(const at::Tensor& x, const std::vector<const Linear*>& linears);
 
+/// project() where no weight and no bias is trained, whatever else a linear trains; without biases
+/// unless with_bias.
+std::vector<at::Tensor> project_frozen(const at::Tensor& x,
+                                       const std::vector<const Linear*>& linears,
+                                       bool with_bias = true);
+
 /// The backward of project() without its forward: adds the gradients of A and B to theirs and
 /// returns that of x, undefined unless wants_x. Each linear must have is_frozen(). grad_ys
 /// [..., out_features] each.

@@ -8,6 +8,8 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
+#include <algorithm>
+
 #include "src/nn/activation_store.h"
 #include "src/nn/linear.h"
 #include "src/nn/token_chunks.h"
@@ -183,19 +185,31 @@ struct LayerBackward : public torch::autograd::Node {
   }
 };
 
+/// The first block that backward must reach: those before it neither train nor hand a gradient on.
+std::vector<ResidualBlock>::iterator first_to_record(std::vector<ResidualBlock>& blocks,
+                                                     const at::Tensor& x) {
+  if (!at::GradMode::is_enabled()) return blocks.end();
+  if (x.requires_grad()) return blocks.begin();
+  return std::find_if(blocks.begin(), blocks.end(),
+                      [](const ResidualBlock& block) { return !block.trained.empty(); });
+}
+
 }  // namespace
 
-at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& x,
+at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& input,
                      const RecomputeOptions& options, size_t layer) {
   WeightUse use(options, layer);
-  const bool records = at::GradMode::is_enabled();
-  const bool keeps_all = options.what == Recompute::kNone || layer >= options.num_layers;
-  if (!records || keeps_all) {
-    at::Tensor y = x;
-    for (const auto& block : blocks) {
-      y = records ? y + through(block, y, nullptr) : forward(block, y, nullptr);
-    }
-    return y;
+  const auto first = first_to_record(blocks, input);
+  at::Tensor x = input;
+  for (auto block = blocks.begin(); block != first; ++block) {
+    at::NoGradGuard no_gradients;
+    x = forward(*block, x, nullptr);
+  }
+  blocks.erase(blocks.begin(), first);
+  if (blocks.empty()) return x;
+  if (options.what == Recompute::kNone || layer >= options.num_layers) {
+    for (const auto& block : blocks) x = x + through(block, x, nullptr);
+    return x;
   }
   auto node = c10::make_intrusive<LayerBackward>();
   node->set_next_edges(torch::autograd::collect_next_edges(x));

@@ -22,9 +22,10 @@ struct ResidualBlock {
   /// hands `kept`, which may be null, to causal_attention.
   std::function<at::Tensor(const at::Tensor& x, KeptAttention* kept)> body;
   const Linear* linear = nullptr;
-  /// How many tokens the body, which then works token by token, gets at once; 0: all.
+  /// How many tokens the body, which then works token by token, gets at once; 0: all. Gradients are
+  /// summed over the chunks in float32 (GradientSums).
   int64_t chunk_tokens = 0;
-  /// The parameters of body and linear that require gradients; chunks need them.
+  /// The parameters of body and linear that require gradients.
   std::vector<at::Tensor> trained;
 };
 
@@ -47,8 +48,10 @@ struct RecomputeOptions {
 
 /// Runs the blocks one after another. Backward computes each body again with gradients, and gives
 /// the parameters theirs; no linear runs again, as its gradient does not need its output.
-/// Without gradient mode nothing is kept. `layer` is the number that the residency knows.
-at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& x,
+/// Nothing is kept of blocks without a gradient to give: all without gradient mode, and those
+/// before the first trained parameter where the input needs none. `layer` is the number that the
+/// residency knows.
+at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& input,
                      const RecomputeOptions& options, size_t layer);
 
 }  // namespace longspan

@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "src/nn/kernels/elementwise.h"
+#include "src/nn/token_chunks.h"
 #include "src/simd/operators.h"
 
 namespace longspan {
@@ -23,7 +24,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // x and grad [.., size] and weight [size] are contiguous; inverse_rms [rows] is in float32, or
-// float64 when x is; grad_weight is undefined unless wants_weight.
+// float64 when x is; grad_weight is undefined unless wants_weight, and of the CPU in the dtype of
+// inverse_rms.
 using RmsNormForward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& x,
                                                           const at::Tensor& weight, double eps,
                                                           bool zero_centered);
@@ -58,6 +60,10 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     auto [grad_x, grad_weight] =
         op.call(gradients[0].contiguous(), saved[0], saved[1], saved[2],
                 context->saved_data["zero_centered"].toBool(), context->needs_input_grad(1));
+    if (grad_weight.defined()) {
+      const bool taken = GradientSums::take(saved[1], grad_weight);
+      grad_weight = taken ? at::Tensor() : grad_weight.to(saved[1].scalar_type());
+    }
     return {grad_x, grad_weight, at::Tensor(), at::Tensor()};
   }
 };
@@ -99,7 +105,7 @@ std::tuple<at::Tensor, at::Tensor> kernel_backward(const elementwise::Kernels& k
                                 grad_x.mutable_data_ptr(), share);
     }
   });
-  return {grad_x, shares.defined() ? shares.sum(0).to(weight.scalar_type()) : shares};
+  return {grad_x, shares.defined() ? shares.sum(0) : shares};
 }
 
 /// 1 + weight would lose bits in bfloat16.
@@ -126,7 +132,7 @@ std::tuple<at::Tensor, at::Tensor> plain_backward(const at::Tensor& grad, const 
   const at::Tensor along = (grad_normed * normed).mean({-1}, /*keepdim=*/true);
   at::Tensor grad_x = ((grad_normed - normed * along) * inverse).to(x.scalar_type()).view_as(x);
   at::Tensor grad_weight;
-  if (wants_weight) grad_weight = (exact_grad * normed).sum(0).to(weight.scalar_type());
+  if (wants_weight) grad_weight = (exact_grad * normed).sum(0);
   return {grad_x, grad_weight};
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randint.h>
@@ -16,6 +17,7 @@
 #include "tests/support/gradcheck.h"
 #include "tests/support/largest.h"
 #include "tests/support/processors.h"
+#include "tests/support/products.h"
 
 namespace longspan {
 namespace {
@@ -51,6 +53,19 @@ TEST(ChunkedCrossEntropy, EqualsTheWholeOneWithGradientsForAnyChunk) {
     EXPECT_LT(largest(c.hidden.grad() - hidden_gradient), 1e-12);
     EXPECT_LT(largest(c.weight.grad() - weight_gradient), 1e-12);
   }
+}
+
+TEST(ChunkedCrossEntropy, MakesNoMoreProductsThanGradientsAreWanted) {
+  Case c = random_case(at::kFloat);
+  const auto products = [&] {
+    return products_of([&] { chunked_cross_entropy_sum(c.hidden, c.weight, c.labels, 8); });
+  };
+  EXPECT_EQ(products(), 3 * 3);  // three chunks: logits, and the gradients of hidden and weight
+  c.weight.requires_grad_(false);
+  EXPECT_EQ(products(), 3 * 2);
+  c.weight.requires_grad_(true);
+  at::NoGradGuard no_gradients;
+  EXPECT_EQ(products(), 3);
 }
 
 TEST(ChunkedCrossEntropy, HasTheGradientsOfItsDifferences) {

@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
@@ -93,6 +94,39 @@ TEST(Dora, TakesTheNormAsAConstantInBackward) {
   EXPECT_TRUE(near(dora->lora_magnitude_vector.grad(), (dy * at::linear(x, v) / n).sum(0)));
   EXPECT_TRUE(near(dora->lora_B.grad(), dv.matmul(a.t()) * 2));
   EXPECT_TRUE(near(dora->lora_A.grad(), b.t().matmul(dv) * 2));
+}
+
+TEST(Dora, UntrainedMergesToItsBaseBitForBit) {
+  at::manual_seed(4);
+  for (at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
+    Linear base(96, 600, false);
+    base.weight = at::randn({600, 96}).to(dtype);
+    const LoraLinear dora(base, {.r = 3, .use_dora = true});
+    EXPECT_EQ(dora.lora_magnitude_vector.scalar_type(), at::kFloat);
+    EXPECT_TRUE(at::equal(dora.merged_weight(), base.weight)) << dtype;
+  }
+}
+
+TEST(Dora, SumsTheGradientOfTheMagnitudeInFloat32) {
+  Linear base(1, 1, false);
+  base.weight = at::ones({1, 1}, at::kBFloat16);
+  LoraLinear dora(base, {.r = 1, .use_dora = true});
+  dora.lora_magnitude_vector.requires_grad_(true);
+  dora.forward(at::ones({4000, 1}, at::kBFloat16)).sum(at::kFloat).backward();
+  EXPECT_EQ(dora.lora_magnitude_vector.grad().item<float>(), 4000);
+}
+
+TEST(Dora, OnQuantisedWeightsKeepsNoDenseOne) {
+  Linear base(64, 64, true);
+  base.weight = at::randn({64, 64});
+  base.bias = at::randn({64});
+  base.quantized = quantize_weight(base.weight, Quantization::kNf4);
+  base.weight.reset();
+  LoraLinear dora(base, {.r = 3, .use_dora = true});
+  dora.lora_B = at::randn({64, 3});
+  dora.lora_magnitude_vector = (dora.lora_magnitude_vector * 1.5).requires_grad_(true);
+  const at::Tensor x = at::randn({7, 64}), weight = dora.merged_weight();
+  EXPECT_LT((dora.forward(x) - at::linear(x, weight, base.bias)).abs().max().item<double>(), 1e-4);
 }
 
 TEST(LoraOptions, ScaleByRankOrItsRoot) {

@@ -38,11 +38,12 @@ class Layer {
     };
     first.linear = linear.get();
     first.chunk_tokens = chunk_tokens;
-    first.trained = parameters();
+    first.trained = {w, linear->lora_A, linear->lora_B};
     second.body = [this](const at::Tensor& x, KeptAttention*) {
       ++bodies;
       return at::matmul(x, v).tanh();
     };
+    second.trained = {v};
     return {first, second};
   }
 
@@ -144,6 +145,28 @@ TEST(Recompute, TellsTheResidencyOfEachUse) {
   auto journal = std::make_shared<Journal>();
   run(layer, {.what = Recompute::kSelective, .residency = journal}, true);
   EXPECT_EQ(journal->uses, (std::vector<int>{0, -1, 1, -2, 1, -2, 0, -1}));
+}
+
+TEST(Recompute, BackwardEndsAtTheFirstTrainedParameter) {
+  Layer layer;
+  for (const at::Tensor& frozen : {layer.w, layer.linear->lora_A, layer.linear->lora_B}) {
+    frozen.requires_grad_(false);
+  }
+  for (Recompute what : {Recompute::kNone, Recompute::kSelective, Recompute::kLayer}) {
+    auto blocks = layer.blocks();
+    blocks[0].trained.clear();
+    layer.bodies = 0;
+    at::manual_seed(6);
+    const at::Tensor y = run_layer(blocks, at::randn({2, 5, 6}), {.what = what}, 0);
+    y.sum().backward();
+    EXPECT_EQ(layer.bodies, what == Recompute::kNone ? 2 : 3);  // the second alone is made again
+    EXPECT_GT(largest(layer.v.grad()), 0);
+    layer.v.requires_grad_(false);
+    blocks = layer.blocks();
+    for (auto& block : blocks) block.trained.clear();
+    EXPECT_FALSE(run_layer(blocks, at::randn({2, 5, 6}), {.what = what}, 0).requires_grad());
+    layer.v.requires_grad_(true);
+  }
 }
 
 TEST(Recompute, KeepsNothingWithoutGradients) {
