@@ -73,6 +73,29 @@ const PackedSequence& Loader::row(int64_t index) const {
   return sequences_[static_cast<size_t>(order_[static_cast<size_t>(place)])];
 }
 
+std::vector<int64_t> Loader::rows_over_documents(int64_t count, uint64_t seed) const {
+  const auto& documents = store_->documents();
+  std::vector<std::vector<int64_t>> rows(documents.size());
+  for (int64_t row : shuffled_order(sequences(), seed, 0)) {
+    const int64_t offset = sequences_[static_cast<size_t>(row)].pieces.front().offset;
+    const auto after = std::upper_bound(
+        documents.begin(), documents.end(), offset,
+        [](int64_t place, const StoredDocument& document) { return place < document.offset; });
+    rows[static_cast<size_t>(after - documents.begin() - 1)].push_back(row);
+  }
+  const auto order = shuffled_order(static_cast<int64_t>(documents.size()), seed, 1);
+  std::vector<int64_t> drawn;
+  const auto wanted = static_cast<size_t>(std::min(count, sequences()));
+  for (size_t turn = 0; drawn.size() < wanted; ++turn) {
+    for (int64_t document : order) {
+      const auto& of_document = rows[static_cast<size_t>(document)];
+      if (turn < of_document.size() && drawn.size() < wanted) drawn.push_back(of_document[turn]);
+    }
+  }
+  std::sort(drawn.begin(), drawn.end());
+  return drawn;
+}
+
 void Loader::append(const PackedSequence& sequence, Batch& batch) const {
   int64_t document = 0;
   for (const auto& piece : sequence.pieces) {

@@ -29,6 +29,9 @@ class Loader {
   Batch batch(int64_t first_row, int64_t rows = 1) const;
   int64_t sequences() const { return report_.sequences; }  // rows an epoch
   const PackingReport& report() const { return report_; }
+  /// `count` rows of a loader that does not shuffle (all where it has fewer), ascending: drawn from
+  /// `seed`, one of each document before a second of any. A row of several counts for its first.
+  std::vector<int64_t> rows_over_documents(int64_t count, uint64_t seed) const;
 
  private:
   const PackedSequence& row(int64_t index) const;

@@ -2,12 +2,21 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
-
 #include "trainer/loss.h"
 #include "trainer/trainer.h"
 
 namespace longspan {
+
+namespace {
+
+constexpr uint64_t kSeed = 0;  // not the run's: runs of different seeds are compared by it
+
+}  // namespace
+
+Validation::Validation(const ValidationOptions& options, std::shared_ptr<const Loader> loader)
+    : options_(options),
+      loader_(std::move(loader)),
+      rows_(loader_->rows_over_documents(options.sequences, kSeed)) {}
 
 void Validation::step_ended(Trainer& trainer, StepRecord& record) {
   if (record.step % options_.every_steps != 0 && record.step != record.total_steps) return;
@@ -16,8 +25,8 @@ void Validation::step_ended(Trainer& trainer, StepRecord& record) {
   trainer.model().set_attention(make_attention_pattern("full"));
   double loss = 0;
   int64_t labelled_tokens = 0;
-  for (int64_t i = 0; i < std::min(options_.sequences, loader_->sequences()); ++i) {
-    Batch batch = loader_->batch(i);
+  for (int64_t row : rows_) {
+    Batch batch = loader_->batch(row);
     loss += loss_sum(trainer.model(), batch, trainer.options().loss_chunk_tokens).item<double>();
     labelled_tokens += batch.labelled_tokens;
   }

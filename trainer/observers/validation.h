@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/store/loader.h"
 #include "trainer/observer.h"
@@ -12,24 +13,24 @@ namespace longspan {
 struct ValidationOptions {
   std::string path = "";  // a token store; empty: no validation
   int64_t every_steps = 100;
-  int64_t sequences = 8;  // the first ones of the store, always the same
+  int64_t sequences = 8;  // rows drawn over the documents of the store, always the same
   int64_t seq_len = 0;    // 0: that of the longest stage
 };
 
-/// Every so many steps and after the last one: the mean loss over the labelled tokens of the first
+/// Every so many steps and after the last one: the mean loss over the labelled tokens of
 /// `sequences` rows, with full attention and the RoPE of the current stage. Fills in
 /// StepRecord::validation_loss, so it is added before the observers that show it.
 class Validation : public Observer {
  public:
   /// `loader` gives rows one at a time, not shuffled.
-  Validation(const ValidationOptions& options, std::shared_ptr<const Loader> loader)
-      : options_(options), loader_(std::move(loader)) {}
+  Validation(const ValidationOptions& options, std::shared_ptr<const Loader> loader);
 
   void step_ended(Trainer& trainer, StepRecord& record) override;
 
  private:
   ValidationOptions options_;
   std::shared_ptr<const Loader> loader_;
+  std::vector<int64_t> rows_;
 };
 
 }  // namespace longspan

@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "data/store/token_store_writer.h"
 #include "tests/data/temporary_folder.h"
@@ -103,6 +105,31 @@ TEST(Loader, KeepsTheOrderWithoutShuffling) {
   TemporaryFolder folder;
   Loader loader(counting_store(folder, {41}), {.packer = {.seq_len = 10}, .shuffle = false});
   for (int64_t i = 0; i < 9; ++i) EXPECT_EQ(loader.batch(i).input_ids[0], 1 + 10 * (i % 4));
+}
+
+TEST(Loader, DrawsRowsOverDocuments) {
+  TemporaryFolder folder;
+  // Rows of 10: 0 to 19 of the first document, 20 of the second, 21 to 23 of the third.
+  const Loader loader(counting_store(folder, {201, 11, 31}),
+                      {.packer = {.seq_len = 10}, .shuffle = false});
+  ASSERT_EQ(loader.sequences(), 24);
+  std::set<int64_t> first_rows;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const std::vector<int64_t> three = loader.rows_over_documents(3, seed);
+    ASSERT_EQ(three.size(), 3u);
+    EXPECT_LT(three[0], 20);
+    EXPECT_EQ(three[1], 20);
+    EXPECT_GT(three[2], 20);
+    first_rows.insert(three[0]);
+    EXPECT_EQ(loader.rows_over_documents(3, seed), three);
+    const std::vector<int64_t> five = loader.rows_over_documents(5, seed);
+    EXPECT_THAT(five, testing::IsSupersetOf(three));
+    EXPECT_EQ(std::count_if(five.begin(), five.end(), [](int64_t row) { return row > 20; }), 2);
+  }
+  EXPECT_GT(first_rows.size(), 5u);
+  std::vector<int64_t> all(24);
+  std::iota(all.begin(), all.end(), 0);
+  EXPECT_EQ(loader.rows_over_documents(100, 0), all);
 }
 
 TEST(Loader, SaysWhyNoDocumentCanBeUsed) {
