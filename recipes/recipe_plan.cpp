@@ -41,6 +41,7 @@ RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelS
                              *quantization_named(recipe.model.quantization),
                              recipe.train.loss_chunk_tokens, recipe.train.threads);
   shape.device = device;
+  if (!recipe.validation.path.empty()) shape.validation_seq_len = recipe.validation.seq_len;
   shape.can_be_mapped = device.is_cpu() && holds_dtype(recipe, config, model);
   if (recipe.train.memory.weights == FrozenWeights::kMapped && !device.is_cpu()) {
     Diagnostics diagnostics = recipe.places;

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "src/attention/kernels/flash_attention.h"
 #include "src/core/processor.h"
@@ -39,6 +40,27 @@ bool adapts(const RunShape& shape, std::string_view first, std::string_view seco
   return std::any_of(shape.projections.begin(), shape.projections.end(), [&](const auto& p) {
     return p.rank > 0 && (p.name == first || p.name == second);
   });
+}
+
+/// What autograd holds of the outputs of projections with DoRA before they are scaled, and what
+/// their recomputation makes.
+int64_t before_scaling(const RunShape& shape, const Tensors& t,
+                       std::initializer_list<std::string_view> names) {
+  if (!shape.use_dora) return 0;
+  int64_t bytes = 0;
+  for (const auto& p : shape.projections) {
+    const bool named = std::find(names.begin(), names.end(), p.name) != names.end();
+    if (p.rank > 0 && named) bytes += t.features(p.out_features);
+  }
+  return bytes;
+}
+
+int64_t before_scaling_in_attention(const RunShape& shape, const Tensors& t) {
+  return before_scaling(shape, t, {"q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj"});
+}
+
+int64_t before_scaling_in_mlp(const RunShape& shape, const Tensors& t) {
+  return before_scaling(shape, t, {"gate_proj", "up_proj", "gate_up_proj", "down_proj"});
 }
 
 bool adapts_attention_input(const RunShape& shape) {
@@ -141,6 +163,7 @@ Kept kept_by_layer(const RunShape& shape, const Tensors& t, Recompute recompute)
   if (adapts(shape, "down_proj", "")) bytes += t.intermediate();
   if (shape.config.decoder.gelu_tanh) bytes += t.intermediate();
   if (shape.config.decoder.sandwich_norms) bytes += 2 * t.hidden();
+  bytes += before_scaling_in_attention(shape, t) + before_scaling_in_mlp(shape, t);
   return {0, bytes};
 }
 
@@ -165,16 +188,23 @@ int64_t attention_backward(const RunShape& shape, const Stage& stage, const Tens
   const Tensors part = t.part();
   return t.hidden() + 3 * t.queries() + 4 * t.keys() + 2 * t.of_each_query() + part.hidden() +
          part.features(rank_columns(shape)) + before_rotation(shape, t) +
-         backward_workspace(shape, stage, t);
+         before_scaling_in_attention(shape, t) + backward_workspace(shape, stage, t);
 }
 
-int64_t mlp_backward(const RunShape& shape, const Tensors& t) {
+int64_t mlp_backward(const RunShape& shape, Tensors t) {
+  const bool is_whole =
+      std::any_of(shape.projections.begin(), shape.projections.end(), [](auto& p) {
+        const bool of_mlp =
+            p.name.ends_with("up_proj") || p.name == "gate_proj" || p.name == "down_proj";
+        return of_mlp && !p.is_frozen;
+      });
+  if (is_whole) t.chunk = 0;
   const Tensors part = t.part();
   // gate, up, their product, and the gradients of the three.
   int64_t bytes = t.hidden() + 6 * part.intermediate();
   if (adapts_mlp_input(shape)) bytes += part.hidden();
   if (t.chunked()) bytes += t.hidden() + 2 * part.hidden();
-  return bytes;
+  return bytes + before_scaling_in_mlp(shape, part);
 }
 
 int64_t loss_working(const RunShape& shape, const Tensors& t) {
@@ -188,6 +218,20 @@ int64_t loss_working(const RunShape& shape, const Tensors& t) {
   // dtype.
   const int64_t block = std::min(kVocabularyBlock, t.c.vocab_size) * t.c.hidden_size;
   return residual + t.head() * 4 + std::max(logits + block * t.element, t.head() * t.element);
+}
+
+/// A forward pass without gradients over one row: what the larger of attention and MLP, or the
+/// loss, holds beside the residual.
+int64_t validation_working(const RunShape& shape, const Tensors& t) {
+  const Tensors part = t.part();
+  const int64_t attention = t.hidden() + 3 * t.queries() + 3 * t.keys() + part.hidden() +
+                            t.of_each_query() + before_rotation(shape, t);
+  const int64_t mlp = t.hidden() + part.hidden() + 3 * part.intermediate();
+  const int64_t chunk = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
+  const bool in_place = shape.device.is_cpu() && processor() != Processor::kNone;
+  const int64_t loss = t.hidden() + chunk * (t.element + (in_place ? 0 : 8));
+  return t.features(shape.config.head_dim) + t.tokens * 32 + t.hidden() + product_scratch(shape) +
+         std::max({attention, mlp, loss});
 }
 
 }  // namespace
@@ -232,8 +276,14 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   // LibTorch's AdamW takes a gradient in float32.
   const bool trains_vocabulary = shape.trains_embedding || shape.trains_head;
   if (!shape.device.is_cpu() && trains_vocabulary) plan.update += t.head() * 4;
-  plan.working =
-      std::max({plan.attention, plan.mlp, plan.loss, plan.update - plan.kept, int64_t{0}});
+  if (shape.validation_seq_len) {
+    const int64_t tokens =
+        *shape.validation_seq_len > 0 ? *shape.validation_seq_len : stage.seq_len;
+    plan.validation =
+        validation_working(shape, {shape.config, t.element, tokens, *memory.chunk_tokens});
+  }
+  plan.working = std::max({plan.attention, plan.mlp, plan.loss, plan.update - plan.kept,
+                           plan.validation - plan.kept, int64_t{0}});
   return plan;
 }
 

@@ -10,17 +10,18 @@ namespace longspan {
 
 /// Bytes at the peak of a step: of the device, by what they are for, and of the file on disk.
 struct MemoryPlan {
-  int64_t program = 0;    // LibTorch and the binary, or what CUDA's libraries take of a GPU
-  int64_t weights = 0;    // frozen weights
-  int64_t trained = 0;    // parameters, float32 masters, moments, gradient sums of earlier passes
-  int64_t kept = 0;       // activations that wait in RAM from forward to backward
-  int64_t stored = 0;     // the part of `kept` that an ActivationStore holds, in RAM for a GPU too
-  int64_t working = 0;    // the largest of attention, mlp, loss and update
-  int64_t attention = 0;  // what the backward of an attention block allocates
-  int64_t mlp = 0;        // what the backward of an MLP block, or of a chunk of it, allocates
-  int64_t loss = 0;       // what the final norm and cross entropy allocate
-  int64_t update = 0;     // gradients, once backward has freed what was kept
-  int64_t disk = 0;       // activations in the file
+  int64_t program = 0;     // LibTorch and the binary, or what CUDA's libraries take of a GPU
+  int64_t weights = 0;     // frozen weights
+  int64_t trained = 0;     // parameters, float32 masters, moments, gradient sums of earlier passes
+  int64_t kept = 0;        // activations that wait in RAM from forward to backward
+  int64_t stored = 0;      // the part of `kept` that an ActivationStore holds, in RAM for a GPU too
+  int64_t working = 0;     // the largest of the moments below
+  int64_t attention = 0;   // what the backward of an attention block allocates
+  int64_t mlp = 0;         // what the backward of an MLP block, or of a chunk of it, allocates
+  int64_t loss = 0;        // what the final norm and cross entropy allocate
+  int64_t update = 0;      // gradients, once backward has freed what was kept
+  int64_t validation = 0;  // what a validation's forward pass allocates, when nothing is kept
+  int64_t disk = 0;        // activations in the file
 
   int64_t total() const { return program + weights + trained + kept + working; }
 };
@@ -28,8 +29,8 @@ struct MemoryPlan {
 /// Counts one pass of `stage` with flash attention kernels (src/attention/kernels). Nothing in
 /// `memory` may be "auto". The count follows the tensors that src/nn/recompute.cpp,
 /// src/model/decoder.cpp, src/attention/kernels/flash_*.cpp, chunked_cross_entropy.cpp and
-/// trainer/optimizer/adamw.cpp allocate, and must change with them. It leaves out what DoRA adds to
-/// LoRA, and on a GPU the masks of sliding windows.
+/// trainer/optimizer/adamw.cpp allocate, and must change with them. It leaves out
+/// the masks of sliding windows on a GPU.
 MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOptions& memory);
 
 }  // namespace longspan

@@ -25,7 +25,8 @@ std::vector<std::string> columns_of(const Plan& plan) {
 /// "attention", "MLP" or "loss": when the peak is reached.
 std::string moment_of(const MemoryPlan& memory) {
   const int64_t most = std::max({memory.attention, memory.mlp, memory.loss});
-  if (memory.update - memory.kept > most) return "update";
+  const int64_t alone = std::max(memory.update, memory.validation);  // when nothing else is kept
+  if (alone - memory.kept > most) return memory.update == alone ? "update" : "validation";
   if (most == memory.attention) return "attention";
   return most == memory.mlp ? "MLP" : "loss";
 }
@@ -152,7 +153,8 @@ Json plan_json(const Plan& plan) {
     bytes["working_by_moment"] = {{"attention", memory.attention},
                                   {"mlp", memory.mlp},
                                   {"loss", memory.loss},
-                                  {"update", memory.update}};
+                                  {"update", memory.update},
+                                  {"validation", memory.validation}};
     seconds["total"] = step.total();
     stages.push_back({{"steps", stage.steps},
                       {"seq_len", stage.seq_len},

@@ -15,6 +15,7 @@ RunShape run_shape(const ModelConfig& config, const LoraOptions& lora, at::Scala
   shape.quantization = quantization;
   shape.trains_embedding = lora.saves("model.embed_tokens");
   shape.trains_head = config.tie_word_embeddings ? shape.trains_embedding : lora.saves("lm_head");
+  shape.use_dora = lora.use_dora;
   shape.loss_chunk_tokens = loss_chunk_tokens;
   shape.threads = threads > 0 ? threads : at::get_num_threads();
   ModelConfig layer = config;

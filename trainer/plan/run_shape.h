@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "src/model/model_config.h"
@@ -26,6 +27,8 @@ struct RunShape {
   at::ScalarType dtype = at::kBFloat16;
   Quantization quantization = Quantization::kNone;
   bool trains_embedding = false, trains_head = false;
+  bool use_dora = false;
+  std::optional<int64_t> validation_seq_len = {};  // 0: that of the stage; nothing: no validation
   bool can_be_mapped = true;  // the projections' weights, from the model's own file
   at::Device device = at::kCPU;
   int64_t loss_chunk_tokens = 0;
