@@ -119,20 +119,6 @@ Json resolved_recipe(const Recipe& recipe) {
   return json;
 }
 
-Json resume_identity(const Recipe& recipe) {
-  Json json = resolved_recipe(recipe);
-  for (const char* key : {"validation", "checkpoint", "output"}) json.erase(key);
-  json["model"].erase("path");  // folders move; what is in them is compared by itself
-  // Whoever may go on has said it; only "compose" gives other frequencies.
-  if (recipe.model.on_scaled != "compose") json["model"].erase("on_scaled");
-  json["data"].erase("path");
-  // Of the choices for memory only this one changes what is computed.
-  json["memory"] = {
-      {"optimizer_state_bits", recipe.train.memory.optimizer_state_bits.value_or(32)}};
-  json["train"].erase("threads");  // the user's to choose on another machine
-  return json;
-}
-
 namespace {
 
 void check_modules(const Recipe& recipe, const ModelConfig& base, Diagnostics& diagnostics) {

@@ -78,9 +78,6 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
 /// load_recipe reads back as the same recipe.
 Json resolved_recipe(const Recipe& recipe);
 
-/// The part of the resolved recipe that must not change when a run is resumed.
-Json resume_identity(const Recipe& recipe);
-
 /// What can only be checked against the base model: names in `lora` that no module answers to, a
 /// scaling on top of a scaling or that the family's config.json cannot state, sequences beyond the
 /// extended context, weights that cannot be mapped. `model` is the base where it is here, else

@@ -26,7 +26,8 @@ struct MemoryOptions {
   std::optional<Offload> offload = {};
   std::string offload_dir = {};             // "": the run's output.dir
   std::optional<int64_t> offload_ram = {};  // bytes; in recipes also "4GB" or "512MiB"
-  /// How many tokens an MLP, and the projections of q, k and v, work on at once; 0: all.
+  /// How many tokens an MLP, and the projections of q, k and v, work on at once; 0: all. Changes a
+  /// run by rounding alone.
   std::optional<int64_t> chunk_tokens = {};
   /// "resident", or "mapped": read from the model's files layer by layer, at each use.
   std::optional<FrozenWeights> weights = {};

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "checkpoints/run_state/train_state.h"
@@ -23,6 +25,10 @@ class Trainer {
           std::vector<std::shared_ptr<const Loader>> loaders, const TrainerOptions& options);
 
   Trainer& add(std::unique_ptr<Observer> observer);
+  /// The trained weights begin with these values where they are given; see AdamW::begin_with.
+  void begin_with(const std::function<at::Tensor(const std::string& name)>& exact) {
+    optimizer_.begin_with(exact);
+  }
   /// Goes on after the step of `state`; the losses that follow are those of an unbroken run, bit
   /// for bit. A state that does not fit throws Error(kCheckpoint).
   void resume(const TrainState& state);

@@ -21,7 +21,7 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kBlockElements = int64_t{1} << 21;  // 16 MiB an operand in float64
+constexpr int64_t kVerifiedElements = int64_t{1} << 21;  // 16 MiB an operand in float64
 
 /// What is added to a weight [out, in], all float64: scale b a, and with DoRA the norm of each row
 /// becomes `magnitude`.
@@ -187,7 +187,7 @@ class MergeVerifier {
     at::Tensor weight = stored.dim() == 1 ? stored.unsqueeze(1) : stored;
     at::Tensor actual = written.view(weight.sizes());
     Comparison sum;
-    int64_t step = std::max<int64_t>(1, kBlockElements / std::max<int64_t>(1, weight.size(1)));
+    int64_t step = std::max<int64_t>(1, kVerifiedElements / std::max<int64_t>(1, weight.size(1)));
     for (int64_t row = 0; row < weight.size(0); row += step) {
       int64_t rows = std::min(step, weight.size(0) - row);
       Comparison part = compare_rows(weight.narrow(0, row, rows), low_rank.rows(row, rows),

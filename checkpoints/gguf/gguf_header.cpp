@@ -19,7 +19,7 @@ constexpr uint32_t kMostGgufDimensions = 4;
 constexpr int kDeepestArray = 4;
 // A file may have holes, so that even what it really holds costs its author nothing. The largest
 // vocabularies in use take some 16 MB and 1,000,000 values.
-constexpr int64_t kLargestHeader = int64_t{1} << 28;
+constexpr int64_t kLargestGgufHeader = int64_t{1} << 28;
 constexpr int64_t kMostValues = int64_t{1} << 24;  // an array's elements count twice
 
 /// Walks through the header and never past the end of the file.
@@ -29,7 +29,7 @@ class Cursor {
 
   int64_t at() const { return at_; }
   uint64_t left() const {
-    return static_cast<uint64_t>(std::min(file_.size(), kLargestHeader) - at_);
+    return static_cast<uint64_t>(std::min(file_.size(), kLargestGgufHeader) - at_);
   }
 
   const char* take(uint64_t bytes, const char* what) {

@@ -118,11 +118,10 @@ void require_same_identity(const Json& saved, const Json& current, const std::st
   std::vector<std::string> differences;
   compare(&saved, &current, "", differences);
   if (differences.empty()) return;
-  fail(
-      ExitCode::kCheckpoint,
-      "{}: the checkpoint belongs to another run:\n{}\nresume with the checkpoint's own recipe, or "
-      "start anew in another output.dir",
-      place, join(differences, "\n"));
+  fail(ExitCode::kCheckpoint,
+       "{}: the checkpoint belongs to another run:\n{}\nresume with what it was trained with, or "
+       "start anew in another output.dir; docs/recipes.md says what may change",
+       place, join(differences, "\n"));
 }
 
 }  // namespace longspan

@@ -219,7 +219,54 @@ class TrainTest(unittest.TestCase):
     def test_another_recipe_is_not_resumed(self):
         recipe = self.recipe("other")
         self.assertEqual(longspan("train", recipe).returncode, 0)
-        self.fails(8, "train", recipe, "--resume", "optimizer.lr=0.02", says="lr")
+        self.fails(8, "train", recipe, "--resume", "lora.r=2", says="lora.r: ")
+
+    def test_a_resumed_run_may_learn_otherwise_and_longer(self):
+        recipe = self.recipe("longer", shifted_steps=2, full_steps=2)
+        self.assertEqual(longspan("train", recipe).returncode, 0)
+        result = longspan("train", recipe, "--resume", "stages.1.steps=4", "optimizer.lr=0.001",
+                          "lr_schedule.type=constant", "memory.optimizer_state_bits=8")  # fmt: skip
+        self.assertEqual(result.returncode, 0, result.stderr)
+        records = read_metrics(self.folder / "longer")
+        self.assertEqual([record["step"] for record in records], [1, 2, 3, 4, 5, 6])
+        self.assertEqual([record["lr"] for record in records[4:]], [0.001, 0.001])
+        self.fails(8, "train", recipe, "--resume", "stages.1.steps=3", says="stages.1.steps: 4 in the checkpoint, 3 now")
+
+    def test_other_weights_of_the_same_shape_are_another_run(self):
+        def train_otherwise(path):
+            save_file({name: w + 0.01 for name, w in load_file(path).items()}, path, metadata={"format": "pt"})
+
+        base, same = self.broken_base("otherwise", train_otherwise), self.broken_base("same", lambda path: None)
+        recipe = self.recipe("content", shifted_steps=1, full_steps=1)
+        self.assertEqual(longspan("train", recipe).returncode, 0)
+        self.fails(8, "train", recipe, "--resume", f"model.path={base}", says="model.weights_sha256: ")
+        self.assertEqual(longspan("train", recipe, "--resume", f"model.path={same}").returncode, 0)
+
+    def test_an_untrained_run_merges_to_its_base_and_says_what_nf4_costs(self):
+        half = self.broken_base("half", lambda path: save_file(
+            {name: w.half() for name, w in load_file(path).items()}, path, metadata={"format": "pt"}))  # fmt: skip
+        base = load_file(half / "model.safetensors")
+        for name, changes in (("lora", []), ("dora", ["lora.use_dora=true"]), ("nf4", ["model.quantization=nf4"])):
+            recipe = self.recipe(f"untrained-{name}", dtype="bfloat16", shifted_steps=1, full_steps=1)
+            arguments = [f"model.path={half}", "optimizer.lr=1e-30", *changes]
+            self.assertEqual(longspan("train", recipe, *arguments).returncode, 0)
+            out = self.folder / f"merged-{name}"
+            result = longspan("merge", half, self.folder / f"untrained-{name}", out, "--dtype", "float16")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual("trained on nf4 weights, which differ" in result.stderr, name == "nf4", result.stderr)
+            merged = load_file(out / "model.safetensors")
+            self.assertEqual(merged.keys(), base.keys())
+            for key, tensor in base.items():
+                self.assertTrue(torch.equal(merged[key], tensor), f"{name}: {key}")
+
+    def test_a_renamed_run_offloads_to_where_it_is(self):
+        recipe = self.recipe("before", shifted_steps=1, full_steps=1)
+        offload = ["memory.recompute=layer", "memory.offload=disk", "memory.offload_ram=0"]
+        self.assertEqual(longspan("train", recipe, *offload).returncode, 0)
+        (self.folder / "before").rename(self.folder / "after")
+        result = longspan("train", recipe, "--resume", "stages.1.steps=2", f"output.dir={self.folder}/after")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertFalse((self.folder / "before").exists())
 
     def test_merged_and_adapter_equal_what_transformers_and_peft_load(self):
         recipe = self.recipe("merge", shifted_steps=5, full_steps=5)
@@ -323,7 +370,7 @@ class TrainTest(unittest.TestCase):
         log = (run / "log.txt").read_text()
         self.fails(1, "train", recipe, "--dry-run", says="holds a run already")
         for arguments in ([], ["--dry-run"]):
-            self.fails(8, "train", recipe, "--resume", "optimizer.lr=0.02", *arguments, says="lr")
+            self.fails(8, "train", recipe, "--resume", "lora.r=2", *arguments, says="lora.r: ")
         self.assertEqual((run / "log.txt").read_text(), log)
         self.assertEqual(longspan("train", recipe, "--dry-run", "--resume").returncode, 0)
 

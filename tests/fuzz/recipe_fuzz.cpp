@@ -1,4 +1,4 @@
-#include "recipes/recipe.h"
+#include "recipes/resume_identity.h"
 #include "tests/fuzz/input_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,5 +1,10 @@
 #include "checkpoints/adapters/merge.h"
 
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+#include <cmath>
+
 #include "checkpoints/adapters/adapted_model.h"
 #include "checkpoints/adapters/merge_verification.h"
 #include "checkpoints/dtype.h"
@@ -9,9 +14,11 @@
 #include "checkpoints/hf/hub_cache.h"
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "src/core/atomic_file.h"
+#include "src/core/json.h"
 #include "src/core/log.h"
 #include "src/core/resumable_folder.h"
 #include "src/core/text.h"
+#include "src/nn/quantized_weight.h"
 #include "tools/support/command.h"
 #include "trainer/card/model_card.h"
 
@@ -31,6 +38,43 @@ fs::path adapter_folder(const fs::path& given) {
        "{}: is neither an adapter folder (adapter_config.json) nor a run with "
        "checkpoints",
        folder.string());
+}
+
+/// "nf4" or "int8" where the checkpoint's run was trained on weights of that kind, else "none".
+std::string quantization_of(const fs::path& checkpoint) {
+  const fs::path state = checkpoint / "state.json";
+  if (!fs::exists(state)) return "none";
+  const Json json = read_json_file(state, ExitCode::kCheckpoint);
+  const Json::json_pointer key("/identity/model/quantization");
+  return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "none";
+}
+
+/// No check can find what this costs: the merged weights are what they should be.
+void warn_of_quantised_training(const fs::path& checkpoint, const ModelSource& base,
+                                const PeftAdapter& adapter) {
+  constexpr int kMost = 8;  // projections that are quantised again
+  constexpr std::string_view kFactor = ".lora_A.weight";
+  const std::string kind = quantization_of(checkpoint);
+  const auto quantization = quantization_named(kind);
+  if (!quantization || *quantization == Quantization::kNone) return;
+  double error = 0, whole = 0;
+  int count = 0;
+  for (const auto& [name, factor] : adapter.tensors) {
+    if (!name.ends_with(kFactor) || count == kMost) continue;
+    const std::string module = name.substr(0, name.size() - kFactor.size());
+    const at::Tensor weight = base.tensor(module + ".weight").to(at::kFloat);
+    const at::Tensor rounded = quantize_weight(weight, *quantization)->dequantize();
+    error += (rounded - weight).square().sum(at::kDouble).item<double>();
+    whole += weight.square().sum(at::kDouble).item<double>();
+    ++count;
+  }
+  log_warning(fmt::format(
+      "{}: was trained on {} weights, which differ from the base's by {:.2g} % of their norm (in "
+      "{} "
+      "projections); the merged model has the base's own, so its logits are not quite those of the "
+      "run{}; compare both by longspan eval",
+      checkpoint.string(), kind, 100 * std::sqrt(error / std::max(whole, 1e-300)), count,
+      adapter.lora.use_dora ? ", and DoRA gives its rows the norms of the quantised ones" : ""));
 }
 
 /// Reads back what was written; see verify_merge.
@@ -94,6 +138,7 @@ int merge_command(int argc, char** argv) {
   };
   export_hf(*merged_source(*base, adapter), adapted_config(*base, adapter), out, write);
   log_info(fmt::format("{} + {} -> {}", base->path().string(), folder.string(), out.string()));
+  warn_of_quantised_training(folder, *base, adapter);
   return 0;
 }
 

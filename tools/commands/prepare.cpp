@@ -41,9 +41,9 @@ struct Tally {
 };
 
 /// A line on stderr: redrawn on a terminal, now and then elsewhere.
-class Progress {
+class PrepareProgress {
  public:
-  explicit Progress(int64_t total_raw_bytes) : total_(total_raw_bytes) {}
+  explicit PrepareProgress(int64_t total_raw_bytes) : total_(total_raw_bytes) {}
 
   double seconds() const { return stopwatch_.seconds(); }
   void show(const Tally& tally) {
@@ -108,7 +108,7 @@ struct AddedTokens {
 };
 
 Tally write_store(DocumentSource& source, const TextModel& model, const AddedTokens& added,
-                  TokenStoreWriter& writer, Progress& progress) {
+                  TokenStoreWriter& writer, PrepareProgress& progress) {
   Tally tally;
   while (auto document = source.next()) {
     throw_if_stopped();
@@ -168,7 +168,7 @@ void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& a
   fmt::print("  their beginning   {}\n", describe("bos", added.bos));
   fmt::print("  their end         {}\n", describe("eos", added.eos));
   fmt::print("  time              {}: {}/s, {} tokens/s\n", human_duration(seconds),
-             human_bytes(bytes / seconds), human_count(Progress::rate(tally.tokens, seconds)));
+             human_bytes(bytes / seconds), human_count(PrepareProgress::rate(tally.tokens, seconds)));
   fmt::print("  tokens a document\n");
   int64_t most = 0;
   for (const auto& [power, count] : tally.by_length) most = std::max(most, count);
@@ -224,7 +224,7 @@ int prepare_command(int argc, char** argv) {
                           token_to_add(*parsed, "eos", model.eos_token_id, true)};
 
   remember_stop_signals();
-  Progress progress(total_bytes(files));
+  PrepareProgress progress(total_bytes(files));
   DocumentOptions document_options;
   document_options.text_key = (*parsed)["text-key"].as<std::string>();
   document_options.max_document_bytes =

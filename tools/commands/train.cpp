@@ -1,10 +1,14 @@
 #include <filesystem>
 #include <map>
 
+#include "checkpoints/exact_start.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/model_source.h"
+#include "checkpoints/weights_fingerprint.h"
+#include "data/store/tokens_fingerprint.h"
 #include "recipes/recipe_plan.h"
+#include "recipes/resume_identity.h"
 #include "recipes/yaml.h"
 #include "src/core/atomic_file.h"
 #include "src/core/folder_lock.h"
@@ -82,18 +86,30 @@ Inputs open_inputs(const Recipe& recipe) {
 
 /// What decides the bits of a run besides the recipe: which base model and which documents.
 Json run_identity(const Recipe& recipe, const Inputs& inputs) {
-  Sha256 config, documents;
+  Sha256 config;
   config.update(inputs.model->config_json().dump());
-  for (const auto& document : inputs.store->documents()) {
-    documents.update(fmt::format("{}\n{}\n{}\n", document.name, document.offset, document.tokens));
-  }
   const TokenStoreInfo& info = inputs.store->info();
   Json identity = resume_identity(recipe);
   identity["model"]["config_sha256"] = config.hex_digest();
+  identity["model"]["weights_sha256"] = weights_fingerprint(*inputs.model);
   identity["data"]["tokens"] = info.tokens;
-  identity["data"]["documents_sha256"] = documents.hex_digest();
+  identity["data"]["tokens_sha256"] = tokens_fingerprint(*inputs.store);
   identity["data"]["tokenizer_fingerprint"] = info.tokenizer_fingerprint;
   return identity;
+}
+
+/// Both for the step of the checkpoint. An earlier version took no hashes of weights and tokens,
+/// but one of the documents' names and lengths.
+void require_same_run(const Json& saved, const Json& current, int64_t step,
+                      const std::string& place) {
+  Json then = identity_at(saved, step), now = identity_at(current, step);
+  const bool has_hashes = then.contains("model") && then["model"].contains("weights_sha256");
+  if (!has_hashes && then.contains("data")) {
+    then["data"].erase("documents_sha256");
+    now["data"].erase("tokens_sha256");
+    now["model"].erase("weights_sha256");
+  }
+  require_same_identity(then, now, place);
 }
 
 std::string describe_rope(const RopeExtension& rope) {
@@ -102,12 +118,15 @@ std::string describe_rope(const RopeExtension& rope) {
 }
 
 /// A run that goes on keeps what was chosen when it began, so that its losses stay the same bits
-/// (on a CPU).
+/// (on a CPU). Only where it offloads to is taken anew: its folder may have been moved.
 MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
   const fs::path resolved = fs::path(recipe.output_dir) / "recipe.resolved.yaml";
   const MemoryOptions& asked = recipe.train.memory;
   if (!resumes || !fs::exists(resolved)) return asked;
-  return merge_memory_options(asked, load_recipe(resolved, {}).train.memory);
+  const Recipe before = load_recipe(resolved, {});
+  MemoryOptions chosen = before.train.memory;
+  if (chosen.offload_dir == before.output_dir) chosen.offload_dir.clear();
+  return merge_memory_options(asked, chosen);
 }
 
 Plan plan_recipe(Recipe& recipe, const Inputs& inputs, at::Device device, bool resumes) {
@@ -180,7 +199,7 @@ std::optional<Resumption> find_resumption(const std::string& named, const fs::pa
   if (named.empty()) checkpoint = CheckpointStore(folder / "checkpoints").newest();
   if (!checkpoint) return std::nullopt;
   TrainState state = read_train_state(*checkpoint);
-  require_same_identity(state.identity, identity, checkpoint->string());
+  require_same_run(state.identity, identity, state.step, checkpoint->string());
   return Resumption{*checkpoint, std::move(state)};
 }
 
@@ -202,6 +221,12 @@ void refuse_second_run(const Recipe& recipe) {
        "{}: holds a run already; go on with it by --resume, or choose another folder with "
        "output.dir=...",
        recipe.output_dir);
+}
+
+/// DoRA's magnitudes of quantised weights stay the norms of these, as in PEFT.
+at::Tensor start_of(const ModelSource& model, const std::string& parameter, bool is_quantised) {
+  const bool is_of_lora = parameter.find(".lora_") != parameter.npos;
+  return is_of_lora && is_quantised ? at::Tensor() : exact_start(model, parameter);
 }
 
 int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Json& identity,
@@ -231,6 +256,10 @@ int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Jso
     trainer.resume(resumption->state);
     log_info(fmt::format("resumed {} at step {}", resumption->checkpoint.string(), trainer.step()));
     resumption.reset();
+  } else {
+    trainer.begin_with([&](const std::string& name) {
+      return start_of(*inputs.model, name, recipe.model.quantization != "none");
+    });
   }
   trainer.run();
   return static_cast<int>(exit_code_of(stop_signal()));

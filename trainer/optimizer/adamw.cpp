@@ -35,6 +35,21 @@ void restore_tensor(const at::Tensor& to, const at::Tensor& from, const std::str
   if (to.defined()) to.copy_(from);
 }
 
+/// Of either number of bits; those of the run stay.
+void restore_moments(const AdamW::Weight& weight, const TrainState::Weight& saved) {
+  const AdamWMoments& to = weight.moments;
+  const AdamWMoments from{saved.exp_avg, saved.exp_avg_sq, saved.exp_avg_absmax,
+                          saved.exp_avg_sq_absmax};
+  // Of the checkpoint's kind first: what does not even fit that is damaged.
+  const bool same = from.in_8bit() == to.in_8bit();
+  const AdamWMoments fitting = same ? to : zero_moments(weight.master, from.in_8bit() ? 8 : 32);
+  restore_tensor(fitting.exp_avg, from.exp_avg, weight.name);
+  restore_tensor(fitting.exp_avg_sq, from.exp_avg_sq, weight.name);
+  restore_tensor(fitting.exp_avg_absmax, from.exp_avg_absmax, weight.name);
+  restore_tensor(fitting.exp_avg_sq_absmax, from.exp_avg_sq_absmax, weight.name);
+  if (!same) convert_moments(fitting, to);
+}
+
 }  // namespace
 
 AdamW::AdamW(Module& model, const AdamWOptions& options) : options_(options) {
@@ -51,6 +66,14 @@ AdamW::AdamW(Module& model, const AdamWOptions& options) : options_(options) {
   if (weights_.empty()) {
     fail(ExitCode::kRecipe,
          "lora: nothing is trained; name modules in lora.target_modules or lora.modules_to_save");
+  }
+}
+
+void AdamW::begin_with(const std::function<at::Tensor(const std::string& name)>& exact) {
+  at::NoGradGuard no_gradients;
+  for (auto& weight : weights_) {
+    const at::Tensor start = exact(weight.name);
+    if (start.defined() && start.sizes() == weight.master.sizes()) weight.master.copy_(start);
   }
 }
 
@@ -121,10 +144,7 @@ void AdamW::restore(const std::vector<TrainState::Weight>& saved) {
            weight.name);
     }
     restore_tensor(weight.master, found->master, weight.name);
-    restore_tensor(weight.moments.exp_avg, found->exp_avg, weight.name);
-    restore_tensor(weight.moments.exp_avg_sq, found->exp_avg_sq, weight.name);
-    restore_tensor(weight.moments.exp_avg_absmax, found->exp_avg_absmax, weight.name);
-    restore_tensor(weight.moments.exp_avg_sq_absmax, found->exp_avg_sq_absmax, weight.name);
+    restore_moments(weight, *found);
     if (!weight.parameter.is_alias_of(weight.master)) weight.parameter.copy_(weight.master);
   }
 }

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ class AdamW {
   /// Takes each parameter of `model` that requires gradients. None throws Error(kRecipe).
   AdamW(Module& model, const AdamWOptions& options);
 
+  /// Where `exact` gives the float32 values of a parameter that the model's dtype has rounded, the
+  /// master begins with them.
+  void begin_with(const std::function<at::Tensor(const std::string& name)>& exact);
   /// Takes the parameters' gradients over, and adds them to those of the backward passes before in
   /// float32; call after each backward.
   void accumulate_gradients();
@@ -51,8 +55,8 @@ class AdamW {
   const std::vector<Weight>& weights() const { return weights_; }
   /// Masters and moments; not copies.
   std::vector<TrainState::Weight> state() const;
-  /// Takes over masters and moments by name; the parameters follow the masters. A missing, surplus
-  /// or misshapen tensor throws Error(kCheckpoint).
+  /// Takes over masters and moments by name, these in the run's own number of bits; the parameters
+  /// follow the masters. A missing, surplus or misshapen tensor throws Error(kCheckpoint).
   void restore(const std::vector<TrainState::Weight>& saved);
 
  private:

@@ -225,6 +225,24 @@ AdamWMoments zero_moments(const at::Tensor& weight, int64_t state_bits) {
           .exp_avg_sq_absmax = zeros_of_blocks()};
 }
 
+void convert_moments(const AdamWMoments& from, const AdamWMoments& to) {
+  const auto convert = [&](const at::Tensor& codes_or_values, const at::Tensor& absmax,
+                           const MomentMap& map, const at::Tensor& out,
+                           const at::Tensor& out_absmax) {
+    if (from.in_8bit()) {
+      out.view(-1).copy_(
+          decode(codes_or_values.view(-1), absmax, map).view(-1).narrow(0, 0, out.numel()));
+    } else {
+      encode(in_blocks(codes_or_values.view(-1)), map, out.view(-1), out_absmax);
+    }
+  };
+  const at::Device device = to.exp_avg.device();
+  convert(from.exp_avg, from.exp_avg_absmax, {dynamic_map(), first_bounds(), device}, to.exp_avg,
+          to.exp_avg_absmax);
+  convert(from.exp_avg_sq, from.exp_avg_sq_absmax,
+          {unsigned_dynamic_map(), second_bounds(), device}, to.exp_avg_sq, to.exp_avg_sq_absmax);
+}
+
 void adamw_update(const AdamWStep& step, const at::Tensor& gradient, const AdamWMoments& moments,
                   const at::Tensor& master, const at::Tensor& parameter) {
   const bool same = parameter.is_alias_of(master);

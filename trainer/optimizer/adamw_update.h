@@ -23,6 +23,9 @@ struct AdamWMoments {
 /// Zeros for `weight`; `state_bits` is 32 or 8.
 AdamWMoments zero_moments(const at::Tensor& weight, int64_t state_bits);
 
+/// `from` in the form of `to`, which is made for the same weight: the one in 8 bits, the other not.
+void convert_moments(const AdamWMoments& from, const AdamWMoments& to);
+
 struct AdamWStep {
   int64_t step = 1;  // counts from 1
   double lr, beta1, beta2, eps, weight_decay;

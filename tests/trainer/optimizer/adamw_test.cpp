@@ -238,5 +238,33 @@ TEST(AdamW, RefusesAStateThatDoesNotFit) {
   EXPECT_NO_THROW(optimizer.restore({{"proj.weight", fits, fits, fits}}));
 }
 
+TEST(AdamW, RestoresMomentsOfTheOtherNumberOfBits) {
+  at::manual_seed(2);
+  const at::Tensor start = at::randn({64, 64});
+  for (auto [from, to] : {std::pair{32, 8}, {8, 32}}) {
+    Parameters before({{"proj.weight", trained(start)}}), after({{"proj.weight", trained(start)}});
+    AdamW saved(before, {.state_bits = from}), restored(after, {.state_bits = to});
+    give_gradient(before[0], at::randn({64, 64}));
+    saved.accumulate_gradients();
+    saved.update(1, 1e-3);
+    restored.restore(saved.state());
+    const AdamWMoments &old = saved.weights()[0].moments, &now = restored.weights()[0].moments;
+    EXPECT_EQ(now.in_8bit(), to == 8);
+    // The dense values of what is in 8 bits: another conversion, which is exact.
+    const auto dense = [&](const AdamWMoments& moments) {
+      AdamWMoments values = zero_moments(start, 32);
+      if (!moments.in_8bit()) return moments;
+      convert_moments(moments, values);
+      return values;
+    };
+    const AdamWMoments was = dense(old), is = dense(now);
+    // Codes are at most a fourteenth of a value apart above a tenth of the block's largest.
+    EXPECT_LT(largest(is.exp_avg - was.exp_avg), from == 8 ? 1e-12 : 0.01 * largest(was.exp_avg));
+    EXPECT_LT(largest(is.exp_avg_sq - was.exp_avg_sq),
+              from == 8 ? 1e-12 : 0.01 * largest(was.exp_avg_sq));
+    EXPECT_TRUE(at::equal(restored.weights()[0].master, saved.weights()[0].master));
+  }
+}
+
 }  // namespace
 }  // namespace longspan

@@ -1,0 +1,40 @@
+#include "data/store/tokens_fingerprint.h"
+
+#include <algorithm>
+
+#include "data/store/token_store.h"
+#include "src/core/sha256.h"
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kRuns = 4096, kRunTokens = 4096;
+
+void add_ids(const TokenStore& store, int64_t offset, int64_t count, Sha256& hash) {
+  const std::vector<int32_t> ids = store.read(offset, count);
+  hash.update({reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)});
+}
+
+}  // namespace
+
+std::string tokens_fingerprint(const TokenStore& store) {
+  Sha256 hash;
+  for (const auto& document : store.documents()) {
+    hash.update(fmt::format("{}\n{}\n{}\n", document.name, document.offset, document.tokens));
+  }
+  const int64_t tokens = store.info().tokens;
+  if (tokens <= kRuns * kRunTokens) {
+    for (int64_t at = 0; at < tokens; at += kRunTokens) {
+      add_ids(store, at, std::min(kRunTokens, tokens - at), hash);
+    }
+    return hash.hex_digest();
+  }
+  for (int64_t run = 0; run < kRuns; ++run) {
+    add_ids(store, run * ((tokens - kRunTokens) / (kRuns - 1)), kRunTokens, hash);
+  }
+  return hash.hex_digest();
+}
+
+}  // namespace longspan

@@ -1,0 +1,61 @@
+#include "recipes/resume_identity.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace longspan {
+
+namespace {
+
+void erase(Json& map, const char* key, std::initializer_list<const char*> free) {
+  if (!map.contains(key) || !map[key].is_object()) return;
+  for (const char* name : free) map[key].erase(name);
+  if (map[key].empty()) map.erase(key);
+}
+
+void erase_what_may_change(Json& identity) {
+  for (const char* key : {"memory", "optimizer", "lr_schedule"}) identity.erase(key);
+  erase(identity, "model", {"dtype", "quantization"});
+  erase(identity, "lora", {"lora_dropout"});
+  erase(identity, "train", {"max_grad_norm", "loss_chunk_tokens", "threads"});
+}
+
+int64_t count_in(const Json& stage, const char* key) {
+  const Json value = stage.value(key, Json());
+  return value.is_number_integer() ? value.get<int64_t>() : 0;
+}
+
+}  // namespace
+
+Json resume_identity(const Recipe& recipe) {
+  Json json = resolved_recipe(recipe);
+  for (const char* key : {"validation", "checkpoint", "output"}) json.erase(key);
+  erase(json, "model", {"path"});  // folders move; what is in them is compared by itself
+  erase(json, "data", {"path"});
+  // Whoever may go on has said it; only "compose" gives other frequencies.
+  if (recipe.model.on_scaled != "compose") erase(json, "model", {"on_scaled"});
+  return json;
+}
+
+Json identity_at(const Json& identity, int64_t step) {
+  Json bound = identity;
+  if (!bound.is_object()) return bound;
+  erase_what_may_change(bound);
+  if (!bound.contains("stages") || !bound["stages"].is_array()) return bound;
+  Json begun = Json::array();
+  for (Json stage : bound["stages"]) {
+    if (step <= 0 || !stage.is_object()) break;
+    const int64_t steps = count_in(stage, "steps");
+    stage["steps"] = std::min(steps, step);
+    stage["rows_per_step"] =
+        count_in(stage, "batch_size") * count_in(stage, "gradient_accumulation_steps");
+    stage.erase("batch_size");
+    stage.erase("gradient_accumulation_steps");
+    begun.push_back(std::move(stage));
+    step -= steps;
+  }
+  bound["stages"] = std::move(begun);
+  return bound;
+}
+
+}  // namespace longspan

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+
+#include "recipes/recipe.h"
+
+namespace longspan {
+
+/// The recipe as state.json keeps it, beside the hashes of weights and tokens: without where things
+/// are and who watches.
+Json resume_identity(const Recipe& recipe);
+
+/// What of it binds a run that goes on after `step` finished steps: what is trained, and which rows
+/// it has taken. All else may change, as docs/recipes.md lists: stages that have not begun, the
+/// length of the one at work, and how the rows of a step are divided into passes. Takes those of
+/// earlier versions too.
+Json identity_at(const Json& identity, int64_t step);
+
+}  // namespace longspan

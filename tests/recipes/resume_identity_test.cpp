@@ -1,0 +1,90 @@
+#include "recipes/resume_identity.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace longspan {
+namespace {
+
+class ResumeIdentity : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Json identity(const std::vector<std::string>& overrides = {}, const char* train = "") {
+    std::ofstream(folder_ / "a.yaml")
+        << "model: {path: models/a}\ndata: {path: a.h5}\n"
+        << (*train ? train : "train: {steps: 10, batch_size: 2, gradient_accumulation_steps: 3}\n");
+    return resume_identity(load_recipe(folder_ / "a.yaml", overrides));
+  }
+  Json staged(const std::vector<std::string>& overrides = {}) {
+    return identity(overrides,
+                    "train: {seq_len: 64}\nstages: [{steps: 4}, {steps: 5, seq_len: 128}]\n");
+  }
+
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("resume_identity_test-" + std::to_string(getpid()));
+};
+
+TEST_F(ResumeIdentity, WhatComesAfterTheCheckpointMayBeOtherwise) {
+  const Json saved = identity_at(identity(), 7);
+  for (const char* change :
+       {"output.dir=x", "checkpoint.every_steps=1", "validation={path: v.h5}", "data.path=moved.h5",
+        "model.path=moved", "model.dtype=float32", "model.quantization=nf4",
+        "model.on_scaled=replace", "optimizer.lr=1e-5", "optimizer.weight_decay=0.1",
+        "lr_schedule.type=constant", "lr_schedule.warmup_steps=9", "train.max_grad_norm=0.3",
+        "train.threads=1", "train.loss_chunk_tokens=64", "memory.recompute=layer",
+        "memory.optimizer_state_bits=8", "train.steps=7", "train.steps=1000"}) {
+    EXPECT_EQ(identity_at(identity({change}), 7), saved) << change;
+  }
+  EXPECT_EQ(identity_at(identity({"train.batch_size=1", "train.gradient_accumulation_steps=6"}), 7),
+            saved);
+}
+
+TEST_F(ResumeIdentity, WhatIsTrainedAndTheRowsTakenMayNot) {
+  const Json saved = identity_at(identity(), 7);
+  for (const char* change :
+       {"lora.r=4", "lora.use_dora=true", "lora.lora_alpha=3", "lora.target_modules=[q_proj]",
+        "lora.rank_pattern={v_proj: 4}", "lora.modules_to_save=[norm]", "train.seed=1",
+        "train.seq_len=64", "train.batch_size=1", "data.shuffle=false",
+        "data.min_document_tokens=9", "model.on_scaled=compose", "attention.pattern=shifted_sparse",
+        "rope={rope_type: linear, factor: 2}", "train.steps=6"}) {
+    EXPECT_NE(identity_at(identity({change}), 7), saved) << change;
+  }
+}
+
+TEST_F(ResumeIdentity, StagesThatHaveNotBegunMayChange) {
+  const Json at_4 = identity_at(staged(), 4), at_6 = identity_at(staged(), 6);
+  for (const char* change : {"stages.1.seq_len=32", "stages.1.attention={pattern: shifted_sparse}",
+                             "stages.0.steps=6", "stages=[{steps: 4}]"}) {
+    EXPECT_EQ(identity_at(staged({change}), 4), at_4) << change;
+    EXPECT_NE(identity_at(staged({change}), 6), at_6) << change;
+  }
+  EXPECT_EQ(identity_at(staged({"stages.1.steps=2"}), 6), at_6);
+  EXPECT_EQ(identity_at(staged({"stages.1.steps=50"}), 6), at_6);
+  EXPECT_NE(identity_at(staged({"stages.1.steps=1"}), 6), at_6);
+}
+
+TEST_F(ResumeIdentity, OneOfAnEarlierVersionHoldsMoreAndBindsAsMuch) {
+  Json saved = identity();
+  saved["optimizer"] = {{"lr", 1e-4}};
+  saved["lr_schedule"] = {{"type", "cosine"}};
+  saved["memory"] = {{"optimizer_state_bits", 32}};
+  saved["model"] = {{"dtype", "bfloat16"}, {"quantization", "none"}, {"config_sha256", "a"}};
+  saved["train"]["max_grad_norm"] = 1.0;
+  Json now = identity();
+  now["model"]["config_sha256"] = "a";
+  EXPECT_EQ(identity_at(saved, 3), identity_at(now, 3));
+}
+
+TEST_F(ResumeIdentity, ADamagedOneIsOnlyDifferent) {
+  for (const char* text : {"null", "[]", "3", R"({"stages": 1})", R"({"stages": [1]})",
+                           R"({"stages": [{"steps": "x"}], "model": []})"}) {
+    EXPECT_NE(identity_at(Json::parse(text), 1), identity_at(identity(), 1)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace longspan
