@@ -8,6 +8,7 @@
 
 #include "src/core/atomic_file.h"
 #include "src/core/text.h"
+#include "src/core/utf8.h"
 
 namespace longspan {
 
@@ -16,6 +17,17 @@ namespace {
 // Destroying or printing a value recurses once a level; a hostile file must not reach the end of
 // the stack.
 constexpr size_t kDeepestJson = 256;
+
+/// Without the parser's own number, and cut: it repeats what was last read, which may be a record.
+std::string reason_of(const nlohmann::detail::exception& e) {
+  constexpr size_t kLongest = 200;
+  std::string reason = e.what();
+  if (size_t number = reason.find("] "); number != reason.npos) reason.erase(0, number + 2);
+  if (reason.size() <= kLongest) return reason;
+  reason.resize(kLongest);
+  reason.resize(valid_utf8_prefix(reason));
+  return reason + "...";
+}
 
 /// Builds an ordered value in linear time. nlohmann's own parser looks for each key from the
 /// object's first one on, which takes seconds for the vocabulary of a tokenizer.
@@ -50,7 +62,7 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) override {
-    fail(code_, "{}: not valid JSON: {}", place_, e.what());
+    fail(code_, "{}: not valid JSON: {}", place_, reason_of(e));
   }
 
  private:

@@ -15,6 +15,15 @@ std::string parse_error(std::string_view text) {
   return error_of([&] { parse_json(text, "config.json", ExitCode::kModel); }, ExitCode::kModel);
 }
 
+TEST(Json, AnErrorHasItsPlaceAndNotTheWholeRecord) {
+  EXPECT_EQ(parse_error("[1,"),
+            "config.json: not valid JSON: parse error at line 1, column 4: syntax error while "
+            "parsing value - unexpected end of input; expected '[', '{', or a literal");
+  const std::string error = parse_error("[\"" + std::string(70000, 'x'));
+  EXPECT_LT(error.size(), 250u) << error;
+  EXPECT_THAT(error, HasSubstr("xxx..."));
+}
+
 TEST(Json, KeysKeepTheirOrder) {
   EXPECT_EQ(parse_json(R"({"z":1,"a":2})", "test", ExitCode::kModel).dump(), R"({"z":1,"a":2})");
 }
