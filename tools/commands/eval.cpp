@@ -128,7 +128,7 @@ void check_outputs(const cxxopts::ParseResult& parsed, const EvalOptions& option
     if (parsed.count(option)) inputs.emplace_back(parsed[option].as<std::string>());
   }
   if (!options.text.empty()) {
-    for (const auto& file : find_document_files(options.text)) inputs.emplace_back(file);
+    for (const auto& file : find_document_files(options.text).paths) inputs.emplace_back(file);
   }
   for (const char* option : {"out", "html"}) {
     if (parsed.count(option)) require_output(parsed[option].as<std::string>(), inputs);

@@ -49,7 +49,7 @@ std::string digest(const std::vector<int64_t>& ids) {
 
 TargetDocument target_document(const Tokenizer& tokenizer, const Document& document,
                                int64_t keep_tokens, int64_t targets) {
-  std::vector<int32_t> ids = tokenizer.encode(document.text);
+  std::vector<int32_t> ids = tokenizer.encode(document.text());
   // The file name alone: the same book in another folder is the same text.
   TargetDocument kept{.name = std::filesystem::path(document.name).filename().string(),
                       .document_tokens = static_cast<int64_t>(ids.size())};
@@ -71,6 +71,7 @@ std::vector<TargetDocument> read_documents(const EvalSubject& subject, const Eva
     list.push_back(std::move(kept));
     if (options.documents > 0 && std::ssize(found) == options.documents) break;
   }
+  log_warnings(source->report());
   if (found.empty()) {
     fail(ExitCode::kData,
          "perplexity: no document has the {} tokens of the longest length: {}; give longer "
