@@ -136,6 +136,24 @@ TEST_F(TrainerRun, LowersTheLoss) {
   EXPECT_LT(records_.back().loss, 0.8 * records_.front().loss);
 }
 
+TEST_F(TrainerRun, NamesTheRowsOfAStepWithoutALabel) {
+  {
+    TokenStoreWriter writer(folder_ / "unlabelled.h5", "tiny", 61);
+    writer.append("context", std::vector<int32_t>(33, 5), std::vector<uint8_t>(33, 0));
+    writer.commit();
+  }
+  store_ = std::make_shared<const TokenStore>(folder_ / "unlabelled.h5");
+  auto tiny = model();
+  try {
+    trainer(*tiny, one_stage(1, 2))->run();
+    FAIL() << "a mean over no labels";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kData);
+    EXPECT_THAT(e.what(),
+                testing::HasSubstr("unlabelled.h5: rows 0 to 1 (1 an epoch) have no token"));
+  }
+}
+
 TEST_F(TrainerRun, RecordsWhatHappened) {
   auto tiny = model();
   trainer(*tiny, two_stages())->run();

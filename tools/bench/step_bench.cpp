@@ -76,7 +76,7 @@ void write_tokens(const fs::path& store, const std::string& text, const ModelSou
                   int64_t length) {
   auto tokenizer = make_tokenizer(model.tokenizer_json(), model.path().string());
   auto document = open_documents(find_document_files({text}), {})->next();
-  auto ids = tokenizer->encode(document ? document->text : "");
+  auto ids = tokenizer->encode(document ? document->text() : "");
   if (std::ssize(ids) < length) {
     fail(ExitCode::kData, "{}: has {} tokens, fewer than --length {}", text, ids.size(), length);
   }

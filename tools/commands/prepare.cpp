@@ -3,12 +3,14 @@
 #include <map>
 
 #include "data/documents/document_files.h"
+#include "data/documents/document_report.h"
 #include "data/documents/document_source.h"
 #include "data/store/token_store.h"
 #include "data/store/token_store_writer.h"
 #include "src/core/atomic_file.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/core/part_file.h"
 #include "src/core/stop_signal.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
@@ -32,6 +34,11 @@ constexpr Option kPrepareOptions[] = {
     {"text-key", "KEY", "text", "key of the text in a .jsonl record"},
     {"max-document-size", "SIZE", "1GiB",
      "a document that is larger, once decompressed, is an error"},
+    {"max-window", "SIZE", "2GiB",
+     "memory that a .zst may look back over (what zstd --long=31 writes wants 2GiB)"},
+    {"strict", "", "",
+     "a bad record, a bad file among others and what is no UTF-8 are errors; else they are passed "
+     "over or repaired, counted and named"},
     {"add-bos", "", "",
      "begin each document with the bos token (the default when the tokenizer does)"},
     {"no-bos", "", "", "do not"},
@@ -50,7 +57,7 @@ struct Tally {
   void add(const Document& document, int64_t ids) {
     ++documents;
     tokens += ids;
-    text_bytes += static_cast<int64_t>(document.text.size());
+    for (const auto& part : document.parts) text_bytes += static_cast<int64_t>(part.text.size());
     raw_bytes += document.raw_bytes;
     if (ids > 0) ++by_length[std::bit_width(static_cast<uint64_t>(ids)) - 1];
   }
@@ -123,16 +130,34 @@ struct AddedTokens {
   std::optional<int32_t> bos, eos;
 };
 
+struct EncodedDocument {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> is_label;  // 1 or 0 a token
+};
+
+/// Each part by itself: no token spans what is learned and what is not. The eos is learned with the
+/// last part.
+EncodedDocument encode(const Document& document, const Tokenizer& tokenizer,
+                       const AddedTokens& added) {
+  EncodedDocument encoded;
+  auto append = [&](const std::vector<int32_t>& ids, bool is_label) {
+    encoded.ids.insert(encoded.ids.end(), ids.begin(), ids.end());
+    encoded.is_label.insert(encoded.is_label.end(), ids.size(), is_label ? 1 : 0);
+  };
+  if (added.bos) append({*added.bos}, true);
+  for (const auto& part : document.parts) append(tokenizer.encode(part.text), part.is_label);
+  if (added.eos) append({*added.eos}, document.parts.back().is_label);
+  return encoded;
+}
+
 Tally write_store(DocumentSource& source, const TextModel& model, const AddedTokens& added,
                   TokenStoreWriter& writer, PrepareProgress& progress) {
   Tally tally;
   while (auto document = source.next()) {
     throw_if_stopped();
-    auto ids = model.tokenizer->encode(document->text);
-    if (added.bos) ids.insert(ids.begin(), *added.bos);
-    if (added.eos) ids.push_back(*added.eos);
-    writer.append(document->name, ids);
-    tally.add(*document, static_cast<int64_t>(ids.size()));
+    const EncodedDocument encoded = encode(*document, *model.tokenizer, added);
+    writer.append(document->name, encoded.ids, encoded.is_label);
+    tally.add(*document, std::ssize(encoded.ids));
     progress.show(tally);
   }
   show_progress("");
@@ -140,19 +165,7 @@ Tally write_store(DocumentSource& source, const TextModel& model, const AddedTok
   return tally;
 }
 
-void warn_about(const DocumentSource& source) {
-  if (int64_t empty = source.empty_documents(); empty > 0) {
-    log_warning(fmt::format("{} empty documents were left out", human_count(empty)));
-  }
-  if (int64_t replaced = source.replaced_sequences(); replaced > 0) {
-    log_warning(
-        fmt::format("{} sequences were no UTF-8, or \\u0000 or half a surrogate pair in a record, "
-                    "and became U+FFFD; convert the text with iconv if it is in another encoding",
-                    human_count(replaced)));
-  }
-}
-
-Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource& source,
+Json summary_json(const fs::path& out, const Tally& tally, const DocumentReport& report,
                   const AddedTokens& added, double seconds) {
   Json lengths = Json::object();
   for (const auto& [power, count] : tally.by_length) {
@@ -160,8 +173,12 @@ Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource&
   }
   return {{"out", out.string()},
           {"documents", tally.documents},
-          {"empty_documents", source.empty_documents()},
-          {"replaced_sequences", source.replaced_sequences()},
+          {"empty_documents", report.empty_documents},
+          {"replaced_sequences", report.replaced_sequences},
+          {"bad_records", report.bad_records.count()},
+          {"bad_files", report.bad_files.count()},
+          {"unclaimed_files", report.unclaimed_files.count()},
+          {"unreachable_files", report.unreachable_files.count()},
           {"tokens", tally.tokens},
           {"text_bytes", tally.text_bytes},
           {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
@@ -198,34 +215,43 @@ void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& a
 
 int run_prepare(const Arguments& arguments) {
   const fs::path out = without_trailing_slash(arguments["out"]);
-  if (fs::exists(out) && !arguments.given("force")) {
-    fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
-  }
+  auto require_new = [&] {
+    if (fs::exists(out) && !arguments.given("force")) {
+      fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
+    }
+  };
+  require_new();
   auto files = find_document_files(arguments.all("input"));
-  std::vector<fs::path> inputs(files.begin(), files.end());
+  std::vector<fs::path> inputs(files.paths.begin(), files.paths.end());
   inputs.emplace_back(arguments["model"]);
   require_output(out, inputs);
+  PartFile claimed(out);
+  require_new();  // another process may have finished it meanwhile
   auto model = open_text_model(arguments["model"]);
   const AddedTokens added{token_to_add(arguments, "bos", model.bos_token_id, model.adds_bos),
                           token_to_add(arguments, "eos", model.eos_token_id, true)};
 
   remember_stop_signals();
-  PrepareProgress progress(total_bytes(files));
+  PrepareProgress progress(total_bytes(files.paths));
   DocumentOptions document_options;
   document_options.text_key = arguments["text-key"];
   document_options.max_document_bytes =
       parse_bytes(arguments["max-document-size"], "--max-document-size");
+  document_options.max_window_bytes = parse_bytes(arguments["max-window"], "--max-window");
+  document_options.strict = arguments.given("strict");
   auto source = open_documents(std::move(files), document_options);
-  TokenStoreWriter writer(out, model.tokenizer->fingerprint(), model.tokenizer->vocab_size());
+  TokenStoreWriter writer(std::move(claimed), model.tokenizer->fingerprint(),
+                          model.tokenizer->vocab_size());
   Tally tally = write_store(*source, model, added, writer, progress);
   if (tally.documents == 0) {
     fail(ExitCode::kData, "{}: every document is empty; nothing was written",
          arguments.all("input").front());
   }
   writer.commit();
-  warn_about(*source);
+  log_warnings(source->report());
   if (arguments.given("json")) {
-    fmt::print("{}\n", json_text(summary_json(out, tally, *source, added, progress.seconds())));
+    fmt::print("{}\n",
+               json_text(summary_json(out, tally, source->report(), added, progress.seconds())));
   } else {
     print_summary(out, tally, added, progress.seconds());
   }

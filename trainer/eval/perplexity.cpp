@@ -49,7 +49,7 @@ std::string digest(const std::vector<int64_t>& ids) {
 
 TargetDocument target_document(const Tokenizer& tokenizer, const Document& document,
                                int64_t keep_tokens, int64_t targets) {
-  std::vector<int32_t> ids = tokenizer.encode(document.text);
+  std::vector<int32_t> ids = tokenizer.encode(document.text());
   // The file name alone: the same book in another folder is the same text.
   TargetDocument kept{.name = std::filesystem::path(document.name).filename().string(),
                       .document_tokens = static_cast<int64_t>(ids.size())};
@@ -73,6 +73,7 @@ std::vector<TargetDocument> read_documents(const EvalSubject& subject,
     list.push_back(std::move(kept));
     if (most > 0 && std::ssize(found) == most) break;
   }
+  log_warnings(source->report());
   if (found.empty()) {
     fail(ExitCode::kData,
          "perplexity: no document has the {} tokens of the longest length: {}; give longer "
@@ -145,7 +146,7 @@ Json Perplexity::write() const {
 
 std::vector<std::filesystem::path> Perplexity::inputs() const {
   if (text_.empty()) return {};
-  auto files = find_document_files(text_);
+  auto files = find_document_files(text_).paths;
   return {files.begin(), files.end()};
 }
 
