@@ -42,6 +42,7 @@ RopeExtension extend_rope_by_option(const ModelConfig& base, const cxxopts::Pars
   try {
     return extend_rope(base, std::move(scaling), on_scaled);
   } catch (const Error& e) {
+    if (e.code() == ExitCode::kModel) throw;
     fail(ExitCode::kUsage, "--rope: {}; the option is --on-scaled", e.what());
   }
 }
