@@ -13,6 +13,7 @@
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
 #include "tools/support/command.h"
+#include "tools/support/encode_notes.h"
 #include "tools/support/output_file.h"
 #include "tools/support/text_model.h"
 
@@ -29,6 +30,7 @@ constexpr std::string_view kPrepareExample =
 /// What prepare has done so far.
 struct Tally {
   int64_t documents = 0, tokens = 0, text_bytes = 0, raw_bytes = 0;
+  EncodeNotes notes;
   std::map<int, int64_t> by_length;  // documents of [2^k, 2^(k + 1)) tokens by k
 
   void add(const Document& document, int64_t ids) {
@@ -107,12 +109,22 @@ struct AddedTokens {
   std::optional<int32_t> bos, eos;
 };
 
+/// An error names the document.
+std::vector<int32_t> encode_document(const Tokenizer& tokenizer, const Document& document,
+                                     EncodeNotes& notes) {
+  try {
+    return tokenizer.encode_noting(document.text, notes);
+  } catch (const Error& e) {
+    throw Error(e.code(), fmt::format("{}: {}", document.name, e.what()));
+  }
+}
+
 Tally write_store(DocumentSource& source, const TextModel& model, const AddedTokens& added,
                   TokenStoreWriter& writer, Progress& progress) {
   Tally tally;
   while (auto document = source.next()) {
     throw_if_stopped();
-    auto ids = model.tokenizer->encode(document->text);
+    auto ids = encode_document(*model.tokenizer, *document, tally.notes);
     if (added.bos) ids.insert(ids.begin(), *added.bos);
     if (added.eos) ids.push_back(*added.eos);
     writer.append(document->name, ids);
@@ -142,16 +154,18 @@ Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource&
   for (const auto& [power, count] : tally.by_length) {
     lengths[std::to_string(int64_t{1} << power)] = count;
   }
-  return {{"out", out.string()},
-          {"documents", tally.documents},
-          {"empty_documents", source.empty_documents()},
-          {"replaced_sequences", source.replaced_sequences()},
-          {"tokens", tally.tokens},
-          {"text_bytes", tally.text_bytes},
-          {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
-          {"eos_token_id", added.eos ? Json(*added.eos) : Json()},
-          {"seconds", seconds},
-          {"documents_by_length", lengths}};
+  Json summary = {{"out", out.string()},
+                  {"documents", tally.documents},
+                  {"empty_documents", source.empty_documents()},
+                  {"replaced_sequences", source.replaced_sequences()},
+                  {"tokens", tally.tokens},
+                  {"text_bytes", tally.text_bytes},
+                  {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
+                  {"eos_token_id", added.eos ? Json(*added.eos) : Json()},
+                  {"seconds", seconds},
+                  {"documents_by_length", lengths}};
+  summary.update(notes_json(tally.notes));
+  return summary;
 }
 
 void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& added,
@@ -197,8 +211,10 @@ int prepare_command(int argc, char** argv) {
       "add-bos", "begin each document with the bos token (the default when the tokenizer does)")(
       "no-bos", "do not")(
       "add-eos", "end each document with the eos token (the default when the model names one)")(
-      "no-eos", "do not")("json", "print the summary as JSON")("force", "replace FILE.h5")(
-      "h,help", "this help");
+      "no-eos", "do not")("split-special-tokens",
+                          "special tokens in the text are text, as </s> in a manual")(
+      "strict", "characters that no token has are an error")("json", "print the summary as JSON")(
+      "force", "replace FILE.h5")("h,help", "this help");
   options.parse_positional({"input"});
   options.positional_help("INPUT...");
   auto parsed = parse_command_line(options, argc, argv, kPrepareExample);
@@ -219,7 +235,8 @@ int prepare_command(int argc, char** argv) {
   std::vector<fs::path> inputs(files.begin(), files.end());
   inputs.emplace_back((*parsed)["model"].as<std::string>());
   require_output(out, inputs);
-  auto model = open_text_model((*parsed)["model"].as<std::string>());
+  auto model = open_text_model((*parsed)["model"].as<std::string>(),
+                               parsed->count("split-special-tokens") > 0);
   const AddedTokens added{token_to_add(*parsed, "bos", model.bos_token_id, model.adds_bos),
                           token_to_add(*parsed, "eos", model.eos_token_id, true)};
 
@@ -236,6 +253,7 @@ int prepare_command(int argc, char** argv) {
     fail(ExitCode::kData, "{}: every document is empty; nothing was written",
          values_of(*parsed, "input").front());
   }
+  report_notes(tally.notes, parsed->count("strict") > 0);
   writer.commit();
   warn_about(*source);
   if (parsed->count("json")) {
