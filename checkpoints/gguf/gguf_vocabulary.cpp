@@ -5,6 +5,7 @@
 
 #include "checkpoints/gguf/gguf_pre_tokenizer.h"
 #include "checkpoints/gguf/gguf_sentencepiece.h"
+#include "checkpoints/gguf/gguf_token_list.h"
 #include "checkpoints/hf/special_tokens.h"
 #include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "src/core/log.h"
@@ -15,115 +16,17 @@ namespace {
 
 using Merges = std::vector<std::pair<std::string, std::string>>;
 
-struct Vocabulary {
-  std::vector<std::string> tokens;
-  std::vector<GgufTokenType> types;
-  std::vector<float> scores;
-};
-
-[[noreturn]] void refuse(const std::string& place, const std::string& what) {
-  fail(ExitCode::kModel, "{}: {}; convert to a folder instead (an OUT without .gguf)", place, what);
-}
-
-const Json& member(const Json& json, const char* key, const std::string& place) {
-  auto found = json.find(key);
-  if (found == json.end()) refuse(place, fmt::format("tokenizer.json has no '{}'", key));
-  return *found;
-}
-
-/// All tokens by id: the model's vocabulary with the added tokens over it.
-class VocabularyReader {
- public:
-  VocabularyReader(int64_t vocab_size, const std::string& place)
-      : vocab_size_(vocab_size), place_(place) {
-    for (int64_t id = 0; id < vocab_size; ++id) {
-      vocabulary_.tokens.push_back(fmt::format("[PAD{}]", id));
-    }
-    vocabulary_.types.assign(vocabulary_.tokens.size(), GgufTokenType::kUnused);
-    vocabulary_.scores.assign(vocabulary_.tokens.size(), 0);
-  }
-
-  Vocabulary read(const Json& tokenizer, const std::optional<SentencePieceModel>& pieces) {
-    const Json& model = member(tokenizer, "model", place_);
-    if (pieces) {
-      put_pieces(*pieces);
-    } else if (model.value("type", Json()) == "Unigram") {
-      put_unigram(model);
-    } else {
-      put_bpe(model);
-    }
-    for (const auto& added : tokenizer.value("added_tokens", Json::array())) {
-      const bool special = added.value("special", false);
-      put(member(added, "id", place_), added.value("content", ""),
-          special ? GgufTokenType::kControl : GgufTokenType::kUserDefined, kAddedScore);
-    }
-    if (unknown_id_ >= 0 && unknown_id_ < vocab_size_) {
-      vocabulary_.types[static_cast<size_t>(unknown_id_)] = GgufTokenType::kUnknown;
-    }
-    return std::move(vocabulary_);
-  }
-
- private:
-  static constexpr float kAddedScore = -1000;  // as llama.cpp's converter
-
-  void put(const Json& id, const std::string& token, GgufTokenType type, float score) {
-    if (!id.is_number_integer() || id < 0 || id >= vocab_size_) {
-      refuse(place_, fmt::format("token '{}' has the id {}, the model has {} embeddings", token,
-                                 id.dump(), vocab_size_));
-    }
-    vocabulary_.tokens[id.get<size_t>()] = token;
-    vocabulary_.types[id.get<size_t>()] = type;
-    vocabulary_.scores[id.get<size_t>()] = score;
-  }
-
-  void put_pieces(const SentencePieceModel& model) {
-    for (size_t id = 0; id < model.pieces.size(); ++id) {
-      put(id, model.pieces[id], model.types[id], model.scores[id]);
-      if (model.types[id] == GgufTokenType::kUnknown) unknown_id_ = static_cast<int64_t>(id);
-    }
-  }
-
-  void put_unigram(const Json& model) {
-    const bool byte_fallback = model.value("byte_fallback", false);
-    int64_t id = 0;
-    for (const auto& piece : member(model, "vocab", place_)) {
-      const auto token = piece.at(0).get<std::string>();
-      const bool byte = byte_fallback && is_byte_token(token);
-      put(id++, token, byte ? GgufTokenType::kByte : GgufTokenType::kNormal,
-          piece.at(1).get<float>());
-    }
-    if (const Json unknown = model.value("unk_id", Json()); unknown.is_number_integer()) {
-      unknown_id_ = unknown.get<int64_t>();
-    }
-  }
-
-  void put_bpe(const Json& model) {
-    const bool byte_fallback = model.value("byte_fallback", false);
-    const Json unknown = model.value("unk_token", Json());
-    for (const auto& [token, id] : member(model, "vocab", place_).items()) {
-      const bool byte = byte_fallback && is_byte_token(token);
-      put(id, token, byte ? GgufTokenType::kByte : GgufTokenType::kNormal, 0);
-      if (byte_fallback && unknown == token) unknown_id_ = id.get<int64_t>();
-    }
-  }
-
-  int64_t vocab_size_;
-  const std::string& place_;
-  Vocabulary vocabulary_;
-  int64_t unknown_id_ = -1;
-};
-
 /// "a b" or ["a", "b"].
 Merges read_merges(const Json& model, const std::string& place) {
   Merges merges;
-  for (const auto& merge : member(model, "merges", place)) {
+  for (const auto& merge : gguf_member(model, "merges", place)) {
     if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
       merges.emplace_back(merge[0], merge[1]);
       continue;
     }
     std::string text = merge.is_string() ? merge.get<std::string>() : "";
     size_t blank = text.find(' ');
-    if (blank == text.npos) refuse(place, fmt::format("merge {} is none", merge.dump()));
+    if (blank == text.npos) refuse_for_gguf(place, fmt::format("merge {} is none", merge.dump()));
     merges.emplace_back(text.substr(0, blank), text.substr(blank + 1));
   }
   return merges;
@@ -135,17 +38,19 @@ std::vector<int32_t> as_numbers(const std::vector<GgufTokenType>& types) {
   return numbers;
 }
 
-void write_byte_level(const Json& tokenizer, const Vocabulary& vocabulary, const std::string& place,
-                      GgufMetadata& metadata) {
+void write_byte_level(const Json& tokenizer, const GgufTokenList& vocabulary,
+                      const std::string& place, GgufMetadata& metadata) {
   std::string pre = gguf_pre_tokenizer_name(tokenizer);
   if (pre.empty()) {
-    refuse(place, fmt::format("llama.cpp has no name that we know for this pre_tokenizer; the "
-                              "known are {}",
-                              gguf_pre_tokenizer_names()));
+    refuse_for_gguf(place,
+                    fmt::format("llama.cpp has no name that we know for this pre_tokenizer; the "
+                                "known are {}",
+                                gguf_pre_tokenizer_names()));
   }
   const Json& normalizer = tokenizer.value("normalizer", Json());
   if (!normalizer.is_null() && normalizer.value("type", "") != "NFC") {
-    refuse(place, fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
+    refuse_for_gguf(place,
+                    fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
   }
   metadata.set("tokenizer.ggml.model", "gpt2");
   metadata.set("tokenizer.ggml.pre", pre);
@@ -168,11 +73,12 @@ bool has_space_prefix(const Json& tokenizer, const std::string& place) {
   for (bool prefix : {false, true}) {
     if (normalizer == sentencepiece_normalizer(prefix)) return prefix;
   }
-  refuse(place, fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
+  refuse_for_gguf(place,
+                  fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
 }
 
 /// Scores of byte-fallback BPE that mean its merges.
-void set_scores(const Json& tokenizer, const std::string& place, Vocabulary& vocabulary) {
+void set_scores(const Json& tokenizer, const std::string& place, GgufTokenList& vocabulary) {
   std::unordered_map<std::string, size_t> normal;
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     if (vocabulary.types[id] == GgufTokenType::kNormal) normal.emplace(vocabulary.tokens[id], id);
@@ -188,7 +94,7 @@ void set_scores(const Json& tokenizer, const std::string& place, Vocabulary& voc
 }
 
 /// llama.cpp's tokenizer "llama" is SentencePiece's BPE, "t5" its Unigram.
-void write_sentencepiece(const Json& tokenizer, const Vocabulary& vocabulary, bool unigram,
+void write_sentencepiece(const Json& tokenizer, const GgufTokenList& vocabulary, bool unigram,
                          const std::string& place, GgufMetadata& metadata) {
   metadata.set("tokenizer.ggml.model", unigram ? "t5" : "llama");
   metadata.set("tokenizer.ggml.pre", "default");
@@ -232,7 +138,7 @@ bool adds_token(const Json& tokenizer, const Json& config, bool in_front) {
 
 /// The id of a special token: as tokenizer_config.json names it, else as config.json does.
 std::optional<int64_t> special_token(const Json& config, const char* key,
-                                     const Vocabulary& vocabulary,
+                                     const GgufTokenList& vocabulary,
                                      std::optional<int64_t> otherwise) {
   Json named = config.value(key, Json());
   if (named.is_object()) named = named.value("content", Json());
@@ -246,7 +152,7 @@ std::optional<int64_t> special_token(const Json& config, const char* key,
 /// What ends a text beside `eos`: the ids of the configs, else the token by whose name llama.cpp
 /// itself looks for the end of a turn.
 std::vector<int64_t> other_ends(const ModelSource& source, const ModelConfig& config,
-                                const Vocabulary& vocabulary, std::optional<int64_t> eos) {
+                                const GgufTokenList& vocabulary, std::optional<int64_t> eos) {
   constexpr const char* kGeneration = "generation_config.json";
   std::vector<int64_t> ends;
   auto add = [&](int64_t id) {
@@ -268,7 +174,7 @@ std::vector<int64_t> other_ends(const ModelSource& source, const ModelConfig& co
 }
 
 void write_special_tokens(const ModelSource& source, const Json& tokenizer,
-                          const ModelConfig& config, const Vocabulary& vocabulary,
+                          const ModelConfig& config, const GgufTokenList& vocabulary,
                           GgufMetadata& metadata) {
   const Json tokenizer_config = tokenizer_config_of(source);
   auto set = [&](const char* name, std::optional<int64_t> id) {
@@ -308,17 +214,18 @@ void write_vocabulary(const ModelSource& source, const Json& tokenizer, const Mo
                       GgufMetadata& metadata) {
   std::string place = source.path().string();
   const auto pieces = sentencepiece_model_of(tokenizer, place);
-  const Json& model = member(tokenizer, "model", place);
+  const Json& model = gguf_member(tokenizer, "model", place);
   const Json type = model.value("type", Json());
   const bool unigram =
       pieces ? pieces->algorithm == SentencePieceModel::Algorithm::kUnigram : type == "Unigram";
   const bool bpe =
       pieces ? pieces->algorithm == SentencePieceModel::Algorithm::kBpe : type == "BPE";
   if (!unigram && !bpe) {
-    refuse(place, fmt::format("a tokenizer of type {} is not supported, only BPE and Unigram",
-                              pieces ? "SentencePiece of words or characters" : type.dump()));
+    refuse_for_gguf(place,
+                    fmt::format("a tokenizer of type {} is not supported, only BPE and Unigram",
+                                pieces ? "SentencePiece of words or characters" : type.dump()));
   }
-  Vocabulary vocabulary = VocabularyReader(config.vocab_size, place).read(tokenizer, pieces);
+  GgufTokenList vocabulary = gguf_token_list(tokenizer, pieces, config.vocab_size, place);
   const bool byte_fallback = model.value("byte_fallback", false);
   if (byte_fallback && bpe && !pieces) set_scores(tokenizer, place, vocabulary);
   if (pieces || unigram || byte_fallback) {
@@ -343,7 +250,8 @@ void write_gguf_vocabulary(const ModelSource& source, const ModelConfig& config,
   try {
     write_vocabulary(source, tokenizer, config, metadata);
   } catch (const Json::exception& e) {
-    refuse(source.path().string(), fmt::format("tokenizer.json is malformed: {}", e.what()));
+    refuse_for_gguf(source.path().string(),
+                    fmt::format("tokenizer.json is malformed: {}", e.what()));
   }
 }
 
