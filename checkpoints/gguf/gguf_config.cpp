@@ -82,6 +82,19 @@ RopeGeometry rope_geometry_of(const GgufReader& gguf, const GgufArchitecture& ar
   return geometry;
 }
 
+/// The end of a turn and that of a message end a text too.
+void add_other_ends(const GgufReader& gguf, Json& config) {
+  Json ends = Json::array();
+  if (config.contains("eos_token_id")) ends.push_back(config["eos_token_id"]);
+  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    if (!gguf.value(key)) continue;
+    const Json id = gguf.integer(key);
+    if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
+  }
+  if (ends.size() == 1) config["eos_token_id"] = ends[0];
+  if (ends.size() > 1) config["eos_token_id"] = ends;
+}
+
 }  // namespace
 
 const GgufArchitecture& gguf_architecture(const GgufReader& gguf) {
@@ -144,6 +157,7 @@ Json gguf_config_json(const GgufReader& gguf) {
                             std::pair("tokenizer.ggml.padding_token_id", "pad_token_id")}) {
     if (gguf.value(from)) config[ours] = gguf.integer(from);
   }
+  add_other_ends(gguf, config);
   std::string name = gguf.text("general.name", "");
   if (!name.empty()) config["_name_or_path"] = name;
   return config;

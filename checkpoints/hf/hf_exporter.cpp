@@ -115,6 +115,7 @@ void write_side_files(const fs::path& folder, const ModelSource& source,
       write_json_file(folder / name, json);
       continue;
     }
+    fs::create_directories((folder / name).parent_path());
     write_file(folder / name, content);
   }
 }
@@ -158,7 +159,7 @@ void write_shards(const fs::path& folder, const std::vector<std::vector<TensorIn
   }
 }
 
-/// Whether models on the hub have a file of that name.
+/// Whether models on the hub have a file, or a folder, of that name.
 bool is_of_a_model(const fs::directory_entry& entry) {
   constexpr std::string_view kEndings[] = {".json", ".safetensors", ".bin", ".model", ".jinja"};
   constexpr std::string_view kNames[] = {"README.md",  "LICENSE",   "LICENSE.txt",
@@ -167,6 +168,7 @@ bool is_of_a_model(const fs::directory_entry& entry) {
   const bool named = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
   const bool ended = std::any_of(std::begin(kEndings), std::end(kEndings),
                                  [&](std::string_view ending) { return name.ends_with(ending); });
+  if (entry.is_directory()) return name == "additional_chat_templates";
   return entry.is_regular_file() && name != "adapter_config.json" && (named || ended);
 }
 

@@ -85,11 +85,7 @@ GenerateOptions read_generate_options(const Arguments& arguments) {
 /// instruction-tuned model are often more than its config.json names.
 std::set<int64_t> stop_tokens_of(const ModelSource& source) {
   constexpr const char* kName = "generation_config.json";
-  const Json json = source.side_json(kName);
-  Diagnostics diagnostics(source.path().string() + "/" + kName);
-  Fields fields(json, diagnostics);
-  const std::vector<int64_t> ids = read_eos_token_ids(fields);
-  diagnostics.throw_if_any(ExitCode::kModel);
+  const auto ids = eos_token_ids_of(source.side_json(kName), source.path().string() + "/" + kName);
   return {ids.begin(), ids.end()};
 }
 
@@ -114,6 +110,7 @@ int run_generate(const Arguments& arguments) {
 
   OpenedModel opened = open_model(arguments);
   auto tokenizer = open_tokenizer(opened);
+  generate_options.never = ids_without_token(*tokenizer, opened.model->config().vocab_size);
   std::vector<int32_t> ids = tokenizer->encode(text);
   std::vector<int64_t> prompt(ids.begin(), ids.end());
   if (auto bos = bos_token_of(*opened.source, opened.model->config())) {

@@ -7,6 +7,7 @@
 #include "checkpoints/meta/meta_source.h"
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "checkpoints/run_state/train_state.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "checkpoints/tensor_file.h"
 #include "data/store/token_store.h"
 #include "src/core/text.h"
@@ -77,7 +78,9 @@ Json describe_model(const fs::path& path, bool list) {
   Json tokenizer = source.tokenizer_json();
   Json model = tokenizer.is_object() ? tokenizer.value("model", Json()) : Json();
   facts["tokenizer"] = model.is_object() ? model.value("type", Json()) : Json();
-  if (model.is_object() && model.contains("vocab")) {
+  if (const auto pieces = sentencepiece_model_of(tokenizer, source.path().string())) {
+    facts["tokenizer_vocab_size"] = pieces->pieces.size();
+  } else if (model.is_object() && model.contains("vocab")) {
     facts["tokenizer_vocab_size"] = model["vocab"].size();
   }
   add_tensors(facts, source.tensors(), list);

@@ -16,6 +16,7 @@
 #include "src/core/text.h"
 #include "tools/commands/commands.h"
 #include "tools/support/arguments.h"
+#include "tools/support/encode_notes.h"
 #include "tools/support/output_file.h"
 #include "tools/support/text_model.h"
 
@@ -37,8 +38,9 @@ constexpr Option kPrepareOptions[] = {
     {"max-window", "SIZE", "2GiB",
      "memory that a .zst may look back over (what zstd --long=31 writes wants 2GiB)"},
     {"strict", "", "",
-     "a bad record, a bad file among others and what is no UTF-8 are errors; else they are passed "
-     "over or repaired, counted and named"},
+     "a bad record, a bad file among others, what is no UTF-8 and characters that no token has are "
+     "errors; else they are passed over or repaired, counted and named"},
+    {"split-special-tokens", "", "", "special tokens in the text are text, as </s> in a manual"},
     {"add-bos", "", "",
      "begin each document with the bos token (the default when the tokenizer does)"},
     {"no-bos", "", "", "do not"},
@@ -52,6 +54,7 @@ constexpr Option kPrepareOptions[] = {
 /// What prepare has done so far.
 struct Tally {
   int64_t documents = 0, tokens = 0, text_bytes = 0, raw_bytes = 0;
+  EncodeNotes notes;
   std::map<int, int64_t> by_length;  // documents of [2^k, 2^(k + 1)) tokens by k
 
   void add(const Document& document, int64_t ids) {
@@ -136,16 +139,22 @@ struct EncodedDocument {
 };
 
 /// Each part by itself: no token spans what is learned and what is not. The eos is learned with the
-/// last part.
+/// last part. An error names the document.
 EncodedDocument encode(const Document& document, const Tokenizer& tokenizer,
-                       const AddedTokens& added) {
+                       const AddedTokens& added, EncodeNotes& notes) {
   EncodedDocument encoded;
   auto append = [&](const std::vector<int32_t>& ids, bool is_label) {
     encoded.ids.insert(encoded.ids.end(), ids.begin(), ids.end());
     encoded.is_label.insert(encoded.is_label.end(), ids.size(), is_label ? 1 : 0);
   };
   if (added.bos) append({*added.bos}, true);
-  for (const auto& part : document.parts) append(tokenizer.encode(part.text), part.is_label);
+  try {
+    for (const auto& part : document.parts) {
+      append(tokenizer.encode_noting(part.text, notes), part.is_label);
+    }
+  } catch (const Error& e) {
+    throw Error(e.code(), fmt::format("{}: {}", document.name, e.what()));
+  }
   if (added.eos) append({*added.eos}, document.parts.back().is_label);
   return encoded;
 }
@@ -155,7 +164,7 @@ Tally write_store(DocumentSource& source, const TextModel& model, const AddedTok
   Tally tally;
   while (auto document = source.next()) {
     throw_if_stopped();
-    const EncodedDocument encoded = encode(*document, *model.tokenizer, added);
+    const EncodedDocument encoded = encode(*document, *model.tokenizer, added, tally.notes);
     writer.append(document->name, encoded.ids, encoded.is_label);
     tally.add(*document, std::ssize(encoded.ids));
     progress.show(tally);
@@ -171,20 +180,22 @@ Json summary_json(const fs::path& out, const Tally& tally, const DocumentReport&
   for (const auto& [power, count] : tally.by_length) {
     lengths[std::to_string(int64_t{1} << power)] = count;
   }
-  return {{"out", out.string()},
-          {"documents", tally.documents},
-          {"empty_documents", report.empty_documents},
-          {"replaced_sequences", report.replaced_sequences},
-          {"bad_records", report.bad_records.count()},
-          {"bad_files", report.bad_files.count()},
-          {"unclaimed_files", report.unclaimed_files.count()},
-          {"unreachable_files", report.unreachable_files.count()},
-          {"tokens", tally.tokens},
-          {"text_bytes", tally.text_bytes},
-          {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
-          {"eos_token_id", added.eos ? Json(*added.eos) : Json()},
-          {"seconds", seconds},
-          {"documents_by_length", lengths}};
+  Json summary = {{"out", out.string()},
+                  {"documents", tally.documents},
+                  {"empty_documents", report.empty_documents},
+                  {"replaced_sequences", report.replaced_sequences},
+                  {"bad_records", report.bad_records.count()},
+                  {"bad_files", report.bad_files.count()},
+                  {"unclaimed_files", report.unclaimed_files.count()},
+                  {"unreachable_files", report.unreachable_files.count()},
+                  {"tokens", tally.tokens},
+                  {"text_bytes", tally.text_bytes},
+                  {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
+                  {"eos_token_id", added.eos ? Json(*added.eos) : Json()},
+                  {"seconds", seconds},
+                  {"documents_by_length", lengths}};
+  summary.update(notes_json(tally.notes));
+  return summary;
 }
 
 void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& added,
@@ -227,7 +238,7 @@ int run_prepare(const Arguments& arguments) {
   require_output(out, inputs);
   PartFile claimed(out);
   require_new();  // another process may have finished it meanwhile
-  auto model = open_text_model(arguments["model"]);
+  auto model = open_text_model(arguments["model"], arguments.given("split-special-tokens"));
   const AddedTokens added{token_to_add(arguments, "bos", model.bos_token_id, model.adds_bos),
                           token_to_add(arguments, "eos", model.eos_token_id, true)};
 
@@ -247,6 +258,7 @@ int run_prepare(const Arguments& arguments) {
     fail(ExitCode::kData, "{}: every document is empty; nothing was written",
          arguments.all("input").front());
   }
+  report_notes(tally.notes, arguments.given("strict"));
   writer.commit();
   log_warnings(source->report());
   if (arguments.given("json")) {

@@ -13,6 +13,7 @@
 #include "src/core/text.h"
 #include "src/nn/device.h"
 #include "tools/support/attention_option.h"
+#include "tools/support/fitted_tokenizer.h"
 #include "tools/support/rope_option.h"
 
 namespace longspan {
@@ -112,14 +113,7 @@ std::unique_ptr<Tokenizer> open_tokenizer(const OpenedModel& opened) {
          "config.json",
          place);
   }
-  auto tokenizer = make_tokenizer(json, place);
-  if (tokenizer->vocab_size() > opened.model->config().vocab_size) {
-    fail(ExitCode::kModel,
-         "{}: the tokenizer has {} ids and the model {} embeddings; put the model's own "
-         "tokenizer beside its config.json",
-         place, tokenizer->vocab_size(), opened.model->config().vocab_size);
-  }
-  return tokenizer;
+  return fit_to_embeddings(make_tokenizer(json, place), opened.model->config().vocab_size, place);
 }
 
 std::optional<int64_t> bos_token_of(const ModelSource& source, const ModelConfig& config) {

@@ -52,8 +52,9 @@ Trial ask(const EvalSubject& subject, const PasskeyPrompt& prompt, const std::st
   // A copied state shares the cache; what the copy appends is overwritten by the next to append.
   feed_answer(subject, prompt, state, trial);
   if (!std::isfinite(trial.answer_nll)) return trial;
-  GenerateOptions greedy{.max_new_tokens =
-                             static_cast<int64_t>(prompt.answer_ids.size()) + kExtraNewTokens};
+  GenerateOptions greedy{
+      .max_new_tokens = static_cast<int64_t>(prompt.answer_ids.size()) + kExtraNewTokens,
+      .never = ids_without_token(subject.tokenizer, subject.model.config().vocab_size)};
   auto ids = generate(subject.model, {prompt.ids.back()}, greedy, {}, &state);
   trial.correct = first_digits(subject.tokenizer.decode({ids.begin(), ids.end()}, true)) == key;
   return trial;

@@ -17,6 +17,9 @@ class ByteTokenizer : public Tokenizer {
     for (char c : text) ids.push_back(static_cast<unsigned char>(c));
     return ids;
   }
+  std::vector<int32_t> encode_noting(std::string_view text, EncodeNotes&) const override {
+    return encode(text);
+  }
   std::string decode(const std::vector<int32_t>& ids, bool) const override {
     return {ids.begin(), ids.end()};
   }

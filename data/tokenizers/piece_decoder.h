@@ -9,12 +9,12 @@
 
 namespace longspan {
 
-/// From the tokens of a byte-fallback BPE back to text: tokenizer.json's `decoder`, a Sequence of
-/// Replace (of a String), ByteFallback, Fuse and Strip.
-class ByteFallbackDecoder {
+/// From tokens that are not written in bytes back to text: tokenizer.json's `decoder`, Metaspace or
+/// a Sequence of Replace (of a String), ByteFallback, Fuse and Strip.
+class PieceDecoder {
  public:
   /// Throws Error(kModel) naming the part it does not support.
-  ByteFallbackDecoder(const Json& json, const std::string& place);
+  PieceDecoder(const Json& json, const std::string& place);
 
   /// The bytes of one token: <0x0A> is a line feed.
   std::string bytes_of(std::string_view token) const;

@@ -1,4 +1,4 @@
-#include "data/tokenizers/byte_fallback_decoder.h"
+#include "data/tokenizers/piece_decoder.h"
 
 #include <algorithm>
 #include <charconv>
@@ -22,14 +22,14 @@ int byte_of(std::string_view token) {
 
 }  // namespace
 
-ByteFallbackDecoder::ByteFallbackDecoder(const Json& json, const std::string& place) {
+PieceDecoder::PieceDecoder(const Json& json, const std::string& place) {
   const Json steps = json.is_object() && json.value("type", "") == "Sequence"
                          ? json.value("decoders", Json::array())
                          : Json::array({json});
   for (const auto& step : steps) add(step, place + ": decoder");
 }
 
-void ByteFallbackDecoder::add(const Json& step, const std::string& place) {
+void PieceDecoder::add(const Json& step, const std::string& place) {
   const std::string type = step.is_object() ? step.value("type", "") : "";
   if (type == "Replace" && !bytes_ && !fused_ && step.at("pattern").contains("String")) {
     replacements_.emplace_back(step.at("pattern").at("String").get<std::string>(),
@@ -41,6 +41,14 @@ void ByteFallbackDecoder::add(const Json& step, const std::string& place) {
       fail(ExitCode::kModel, "{}: makes a token more than {} times as long", place,
            kMostDecodedGrowth);
     }
+  } else if (type == "Metaspace" && !fused_) {
+    replacements_.emplace_back(step.at("replacement").get<std::string>(), " ");
+    const bool prefix = step.value("prepend_scheme", "always") != "never";
+    fused_ = true;
+    if (prefix && step.value("add_prefix_space", true)) {
+      strip_ = " ";
+      strip_left_ = 1;
+    }
   } else if (type == "ByteFallback" && !fused_) {
     bytes_ = true;
   } else if (type == "Fuse") {
@@ -50,14 +58,15 @@ void ByteFallbackDecoder::add(const Json& step, const std::string& place) {
     strip_left_ = step.at("start").get<size_t>();
     strip_right_ = step.at("stop").get<size_t>();
   } else {
-    fail(ExitCode::kModel,
-         "{}: {} is not supported here; expected a Sequence of Replace with a String, "
-         "ByteFallback, Fuse and Strip",
-         place, step.dump());
+    fail(
+        ExitCode::kModel,
+        "{}: {} is not supported here; expected Metaspace, or a Sequence of Replace with a String, "
+        "ByteFallback, Fuse and Strip",
+        place, step.dump());
   }
 }
 
-std::string ByteFallbackDecoder::bytes_of(std::string_view token) const {
+std::string PieceDecoder::bytes_of(std::string_view token) const {
   std::string text(token);
   for (const auto& [from, to] : replacements_) {
     for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size())) {
@@ -68,7 +77,7 @@ std::string ByteFallbackDecoder::bytes_of(std::string_view token) const {
   return byte < 0 ? text : std::string(1, static_cast<char>(byte));
 }
 
-void ByteFallbackDecoder::strip(std::string& text) const {
+void PieceDecoder::strip(std::string& text) const {
   if (strip_.empty()) return;
   for (size_t i = 0; i < strip_left_ && text.starts_with(strip_); ++i) text.erase(0, strip_.size());
   for (size_t i = 0; i < strip_right_ && text.ends_with(strip_); ++i) {
