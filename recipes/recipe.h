@@ -18,9 +18,6 @@ namespace longspan {
 
 class ModelSource;
 
-/// Tokens of the longest sequence that a recipe or `plan --length` may ask for.
-constexpr int64_t kLongestSequence = int64_t{1} << 26;
-
 struct ModelOptions {
   std::string path;                   // a Hugging Face folder or a GGUF file
   std::string dtype = "bfloat16";     // or "float32"
@@ -37,23 +34,8 @@ struct DataOptions {
   bool shuffle = true;
 };
 
-/// All that decides a run: the sum of the options of its parts. As YAML (docs/recipes.md says what
-/// each key means):
-///   model: {path, dtype, quantization, on_scaled}
-///   data: {path, min_document_tokens, only_full_passages, shuffle}
-///   lora: {r, lora_alpha, use_rslora, use_dora, target_modules, modules_to_save,
-///          rank_pattern: {MODULE: r}, alpha_pattern: {MODULE: lora_alpha}}
-///   rope: {rope_type, factor, ...}
-///   attention: {pattern, group_size or group_ratio, window, sinks}
-///   train: {steps, seq_len, batch_size, gradient_accumulation_steps, max_grad_norm, seed,
-///           loss_chunk_tokens, threads}
-///   memory: {recompute, recompute_num_layers, offload, offload_dir, offload_ram,
-///            chunk_tokens, weights, optimizer_state_bits}
-///   stages: [{steps, seq_len, batch_size, gradient_accumulation_steps, rope, attention}, ...]
-///   optimizer: {lr, betas, eps, weight_decay}    lr_schedule: {type, warmup_steps, min_lr_ratio}
-///   validation: {path, every_steps, sequences, seq_len}
-///   checkpoint: {every_steps, every_minutes, keep_last}    output: {dir}
-/// rope may also be the path of a JSON file with these keys. A stage takes from `train`, `rope` and
+/// All that decides a run: the sum of the options of its parts. docs/recipes.md has its keys.
+/// `rope` may also be the path of a JSON file with them. A stage takes from `train`, `rope` and
 /// `attention` what it does not say itself; without `stages` there is one of train.steps.
 struct Recipe {
   std::string file;             // where it was read, for errors

@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"plan", "what a recipe will need: memory, disk, time", plan_command},
     {"prepare", "long documents to a token store", prepare_command},
     {"validate", "check a recipe without loading anything", validate_command},
+    {"schema", "the keys of a recipe, for editors", schema_command},
     {"train", "run a recipe", train_command},
     {"merge", "base model + checkpoint to a merged Hugging Face folder", merge_command},
     {"verify", "compare what was exported with base + checkpoint", verify_command},

@@ -11,10 +11,6 @@ namespace longspan {
 LoraOptions read_adapter_config(const Json& json, const std::string& place,
                                 const std::map<std::string, at::Tensor>& tensors);
 
-/// rank_pattern and alpha_pattern of a LoraConfig, {regular expression: number}, in the order
-/// given; what is wrong is an error of `fields`.
-void read_lora_patterns(Fields& fields, int64_t largest_rank, LoraOptions& options);
-
 /// The keys that every PEFT knows, and those of newer ones only where they are needed.
 Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head);
 

@@ -8,60 +8,15 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <cmath>
-
-#include "src/core/full_match.h"
 
 namespace longspan {
 
 namespace {
 
-/// PEFT's get_pattern_key: the pattern is the whole name, or its end behind a dot. The groups are
-/// numbered as there.
-template <class T>
-void apply_pattern(const std::vector<std::pair<std::string, T>>& patterns,
-                   const std::string& module, T& value) {
-  for (const auto& [pattern, own] : patterns) {
-    if (full_match("(.*\\.)?(" + pattern + ")", module, "rank_pattern or alpha_pattern")) {
-      value = own;
-      return;
-    }
-  }
-}
-
 at::Tensor row_norms(const at::Tensor& v) { return at::linalg_vector_norm(v, 2, {1}); }
 
 }  // namespace
-
-bool is_target(std::string_view module, std::string_view target) {
-  if (!module.ends_with(target)) return false;
-  return module.size() == target.size() || module[module.size() - target.size() - 1] == '.';
-}
-
-bool is_saved(std::string_view module, std::string_view saved) { return module.ends_with(saved); }
-
-bool LoraOptions::targets(std::string_view module) const {
-  return std::any_of(target_modules.begin(), target_modules.end(),
-                     [&](const auto& target) { return is_target(module, target); });
-}
-
-bool LoraOptions::saves(std::string_view module) const {
-  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
-                     [&](const auto& saved) { return is_saved(module, saved); });
-}
-
-LoraOptions LoraOptions::for_module(const std::string& module) const {
-  LoraOptions options = *this;
-  apply_pattern(rank_pattern, module, options.r);
-  apply_pattern(alpha_pattern, module, options.lora_alpha);
-  return options;
-}
-
-double LoraOptions::scale() const {
-  double rank = static_cast<double>(r);
-  return lora_alpha / (use_rslora ? std::sqrt(rank) : rank);
-}
 
 LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
     : Linear(base.in_features(), base.out_features(), false), scale_(options.scale()) {

@@ -1,40 +1,9 @@
 #pragma once
 
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
 #include "src/nn/linear.h"
+#include "src/nn/lora_options.h"
 
 namespace longspan {
-
-/// PEFT's rule for target_modules: the name of the module, or its end behind a dot.
-bool is_target(std::string_view module, std::string_view target);
-/// PEFT's rule for modules_to_save: any end of the module's name ("norm" means every RMSNorm).
-bool is_saved(std::string_view module, std::string_view saved);
-
-/// PEFT's LoraConfig keys. target_modules get LoRA, modules_to_save are trained whole.
-struct LoraOptions {
-  int64_t r = 8;
-  double lora_alpha = 16;
-  double lora_dropout = 0;  // only 0 is supported by LoraLinear
-  bool use_rslora = false;
-  bool use_dora = false;
-  std::vector<std::string> target_modules{"q_proj", "k_proj", "v_proj", "o_proj"};
-  std::vector<std::string> modules_to_save{"embed_tokens", "norm"};
-  /// Regular expressions for the end of a module's name with its own r or lora_alpha; the first
-  /// that matches counts. One that is malformed throws Error(kModel) where it is used.
-  std::vector<std::pair<std::string, int64_t>> rank_pattern{};
-  std::vector<std::pair<std::string, double>> alpha_pattern{};
-
-  bool targets(std::string_view module) const;
-  bool saves(std::string_view module) const;
-  /// These options with r and lora_alpha as the patterns make them for `module`.
-  LoraOptions for_module(const std::string& module) const;
-  /// lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora.
-  double scale() const;
-};
 
 /// A frozen projection plus a trained low-rank part: y = x W^T + b + scale (x A^T) B^T.
 /// A [r, in_features] and B [out_features, r]; parameters lora_A.weight and lora_B.weight.

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
-#include <regex>
 
 #include "recipes/yaml.h"
 #include "src/core/text.h"
@@ -424,51 +423,6 @@ TEST_F(RecipeFile, ARopeThatIsNoFileIsAnErrorAmongOthers) {
   EXPECT_THAT(errors, HasSubstr("a.yaml:5:1: trian: unknown key"));
   EXPECT_THAT(error_of(kStaged, {"stages.1.rope=yarn"}),
               HasSubstr("command line: stages.1.rope: yarn: cannot open"));
-}
-
-/// docs/recipes.md has a section a map, with a row a key.
-class RecipeDocument : public RecipeFile {
- protected:
-  std::string section(const std::string& map) const {
-    const size_t begin = text_.find("\n## `" + map + "`");
-    return begin == text_.npos ? "" : text_.substr(begin, text_.find("\n## ", begin + 1) - begin);
-  }
-  /// The keys that may stand beside `unknown`, as its error lists them.
-  std::vector<std::string> keys_beside(const std::string& unknown,
-                                       std::vector<std::string> overrides = {}) {
-    overrides.push_back(unknown + "=1");
-    const std::string errors = error_of(kStaged, overrides);
-    const size_t begin = errors.find("(known: ");
-    const std::string listed = errors.substr(begin, errors.find(')', begin) - begin).substr(8);
-    static const std::regex kKey("[a-z0-9_]+");
-    return {std::sregex_token_iterator(listed.begin(), listed.end(), kKey),
-            std::sregex_token_iterator()};
-  }
-  void expect_rows(const std::string& map, const std::vector<std::string>& keys) {
-    EXPECT_FALSE(keys.empty()) << map;
-    for (const auto& key : keys) {
-      EXPECT_THAT(section(map), HasSubstr("\n| `" + key + "` |")) << map;
-    }
-  }
-
-  const std::string text_ = read_file(source_folder() / "docs/recipes.md", ExitCode::kFailure);
-  const std::string unknown_ = "zzzzzzzzzzzzzzzzzzzz";
-};
-
-TEST_F(RecipeDocument, ExplainsEachKeyThatIsRead) {
-  for (const auto& map : keys_beside(unknown_)) {
-    EXPECT_NE(section(map), "") << map;
-    if (map == "rope" || map == "attention" || map == "stages") continue;
-    expect_rows(map, keys_beside(map + "." + unknown_));
-  }
-  expect_rows("stages", keys_beside("stages.0." + unknown_));
-  for (const auto& type : rope_types()) {
-    expect_rows("rope", keys_beside("rope." + unknown_, {"rope={rope_type: " + type + "}"}));
-  }
-  for (const auto& pattern : attention_patterns()) {
-    expect_rows("attention",
-                keys_beside("attention." + unknown_, {"attention={pattern: " + pattern + "}"}));
-  }
 }
 
 TEST(ShippedRecipes, AreValid) {

@@ -14,6 +14,7 @@
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "data/store/token_store_writer.h"
 #include "src/core/error.h"
+#include "src/core/fields_writer.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
 #include "src/model/apply_lora.h"
@@ -159,7 +160,7 @@ TEST_F(TrainerRun, OnCudaLosesWhatTheCpuLoses) {
       {.recompute = Recompute::kSelective, .offload = Offload::kRam, .offload_ram = 1 << 20}};
   for (auto [dtype, bound] : {std::pair{at::kFloat, 1e-4}, {at::kBFloat16, 3e-2}}) {
     for (const MemoryOptions& memory : ways) {
-      SCOPED_TRACE(write_memory_options(memory).dump());
+      SCOPED_TRACE(write_fields(memory).dump());
       options_.memory = memory;
       records_.clear();
       auto on_cpu = model(dtype), on_cuda = model(dtype);

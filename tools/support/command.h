@@ -30,6 +30,7 @@ int plan_command(int argc, char** argv);
 int prepare_command(int argc, char** argv);
 int pull_command(int argc, char** argv);
 int report_command(int argc, char** argv);
+int schema_command(int argc, char** argv);
 int tokenize_command(int argc, char** argv);
 int train_command(int argc, char** argv);
 int validate_command(int argc, char** argv);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "checkpoints/run_state/train_state.h"
+#include "src/core/fields_io.h"
 #include "trainer/optimizer/adamw_update.h"
 
 namespace longspan {
@@ -20,6 +21,9 @@ struct AdamWOptions {
   double weight_decay = 0.0;  // of matrices; norms, biases and embeddings never decay
   int64_t state_bits = 32;    // of the moments; 8: as bitsandbytes' AdamW8bit
 };
+
+/// The keys of a recipe's `optimizer` map; state_bits stands in `memory`.
+void fields(FieldsIo& io, AdamWOptions& options);
 
 /// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2) for a model whose weights may be
 /// bfloat16: of each trained parameter it keeps a float32 master copy (the parameter itself where
