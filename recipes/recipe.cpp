@@ -62,13 +62,33 @@ Json resume_identity(const Recipe& recipe) {
   return json;
 }
 
+std::string key_of_stage(const Recipe& recipe, size_t i, const char* key, const char* inherited) {
+  const Json stages = recipe.given.value("stages", Json());
+  const bool is_own = stages.is_array() && !stages[i].value(key, Json()).is_null();
+  return is_own ? fmt::format("stages.{}.{}", i, key) : inherited;
+}
+
 namespace {
+
+/// PEFT loads one of the two only.
+void check_overlap(const Recipe& recipe, CausalLm& model, Diagnostics& diagnostics) {
+  std::string both;
+  model.visit_linears([&](const std::string& name, std::unique_ptr<Linear>&) {
+    if (both.empty() && recipe.lora.targets(name) && recipe.lora.saves(name)) both = name;
+  });
+  if (both.empty()) return;
+  diagnostics.error("lora.modules_to_save",
+                    fmt::format("'{}' is in target_modules too, and PEFT loads only one of the "
+                                "two; leave it out of one of them",
+                                both));
+}
 
 void check_modules(const Recipe& recipe, const ModelConfig& base, Diagnostics& diagnostics) {
   auto model = make_causal_lm(base);
   for (const auto& [key, what] : unmatched_modules(*model, recipe.lora)) {
     diagnostics.error("lora." + key, what);
   }
+  check_overlap(recipe, *model, diagnostics);
   if (recipe.model.quantization == "none") return;
   std::string saved;
   model->visit_linears([&](const std::string& name, std::unique_ptr<Linear>&) {
@@ -80,13 +100,6 @@ void check_modules(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
       fmt::format("'{}' is a projection, whose weight is frozen in {} (model.quantization); name "
                   "it in target_modules, or take quantization: none",
                   saved, recipe.model.quantization));
-}
-
-/// The key that gives stage `i` its value: its own, or the one that it takes from the top.
-std::string key_of(const Recipe& recipe, size_t i, const char* key, const char* inherited) {
-  const Json stages = recipe.given.value("stages", Json());
-  const bool is_own = stages.is_array() && !stages[i].value(key, Json()).is_null();
-  return is_own ? fmt::format("stages.{}.{}", i, key) : inherited;
 }
 
 std::string beyond_context(int64_t seq_len, const RopeExtension& rope) {
@@ -105,7 +118,7 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
   RopeExtension longest;
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
-    const std::string rope_key = key_of(recipe, i, "rope", "rope");
+    const std::string rope_key = key_of_stage(recipe, i, "rope", "rope");
     RopeExtension rope;
     try {
       rope = extend_rope(base, stage.rope, stage.on_scaled);
@@ -119,7 +132,8 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
       error(rope_key, e.what());
     }
     if (stage.seq_len > rope.context_length) {
-      error(key_of(recipe, i, "seq_len", "train.seq_len"), beyond_context(stage.seq_len, rope));
+      error(key_of_stage(recipe, i, "seq_len", "train.seq_len"),
+            beyond_context(stage.seq_len, rope));
     }
     if (rope.context_length > longest.context_length) longest = rope;
   }

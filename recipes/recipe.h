@@ -63,10 +63,15 @@ Json resolved_recipe(const Recipe& recipe);
 /// The part of the resolved recipe that must not change when a run is resumed.
 Json resume_identity(const Recipe& recipe);
 
+/// The key that gives stage `i` its value: "stages.0.seq_len", or `inherited` where the stage takes
+/// it from the top.
+std::string key_of_stage(const Recipe& recipe, size_t i, const char* key, const char* inherited);
+
 /// What can only be checked against the base model: names in `lora` that no module answers to, a
-/// scaling on top of a scaling or that the family's config.json cannot state, sequences beyond the
-/// extended context, weights that cannot be mapped. `model` is the base where it is here, else
-/// null. Throws one Error(kRecipe) with all of it, each at its place.
+/// projection both adapted and saved, a scaling on top of a scaling or that the family's
+/// config.json cannot state, sequences beyond the extended context, weights that cannot be mapped.
+/// `model` is the base where it is here, else null. Throws one Error(kRecipe) with all of it, each
+/// at its place.
 void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base,
                                 const ModelSource* model = nullptr);
 

@@ -179,6 +179,12 @@ Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head) {
   nlohmann::json ranks = nlohmann::json::object(), alphas = nlohmann::json::object();
   for (const auto& [pattern, rank] : lora.rank_pattern) ranks[pattern] = rank;
   for (const auto& [pattern, alpha] : lora.alpha_pattern) alphas[pattern] = alpha;
+  nlohmann::json targets = lora.target_modules;
+  if (lora.target_pattern == kAllLinear) {
+    targets = adapted_modules(adapter.tensors);  // as PEFT saves it
+  } else if (!lora.target_pattern.empty()) {
+    targets = lora.target_pattern;
+  }
   nlohmann::json sorted = {{"alpha_pattern", alphas},
                            {"auto_mapping", nullptr},
                            {"base_model_name_or_path", adapter.base_model_name_or_path},
@@ -196,7 +202,7 @@ Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head) {
                            {"r", lora.r},
                            {"rank_pattern", ranks},
                            {"revision", nullptr},
-                           {"target_modules", lora.target_modules},
+                           {"target_modules", targets},
                            {"task_type", "CAUSAL_LM"},
                            {"use_dora", lora.use_dora},
                            {"use_rslora", lora.use_rslora}};

@@ -69,6 +69,12 @@ void FieldsIo::positive(Key key, double& value, Text meaning, const FieldTraits&
   }
 }
 
+void FieldsIo::positive(Key key, std::optional<double>& value, Text meaning,
+                        const FieldTraits& traits) {
+  if (given(key)) return positive(key, value.emplace(1), meaning, traits);
+  put(key, value_or_null(value), {{"type", "number"}, {"exclusiveMinimum", 0}}, meaning, traits);
+}
+
 void FieldsIo::text(Key key, std::string& value, Text meaning, const FieldTraits& traits) {
   Fields* fields = reading();
   if (!fields) {

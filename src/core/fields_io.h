@@ -57,6 +57,8 @@ class FieldsIo {
               const FieldTraits& traits = {});
   /// A finite number above 0.
   void positive(Key key, double& value, Text meaning, const FieldTraits& traits = {});
+  void positive(Key key, std::optional<double>& value, Text meaning,
+                const FieldTraits& traits = {});
   /// One that is required must not be empty either.
   void text(Key key, std::string& value, Text meaning, const FieldTraits& traits = {});
   void texts(Key key, std::vector<std::string>& value, Text meaning,

@@ -18,7 +18,7 @@ at::Tensor row_norms(const at::Tensor& v) { return at::linalg_vector_norm(v, 2, 
 
 }  // namespace
 
-LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
+LoraLinear::LoraLinear(Linear& base, const LoraOptions& options, uint64_t projection)
     : Linear(base.in_features(), base.out_features(), false), scale_(options.scale()) {
   weight = base.weight;
   bias = base.bias;
@@ -31,6 +31,7 @@ LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
   if (options.use_dora) {
     lora_magnitude_vector = row_norms(dense_weight().to(at::kFloat)).to(dtype());
   }
+  if (options.lora_dropout > 0) dropout_.emplace(options.lora_dropout, projection);
 }
 
 bool LoraLinear::is_frozen() const {
@@ -41,18 +42,26 @@ at::Tensor LoraLinear::forward(const at::Tensor& x) const {
   if (is_frozen()) return project(x, {this})[0];
   // A clone of a quantised one: autograd keeps it, and the scratch is written again.
   const at::Tensor dense = quantized ? dense_weight().clone() : weight;
-  at::Tensor y = at::linear(x, dense);
-  at::Tensor reduced = at::linear(x, lora_A).view({-1, lora_A.size(0)});
+  const bool is_dora = lora_magnitude_vector.defined();
+  const at::Tensor input = dropped(x);
+  at::Tensor y = at::linear(is_dora ? input : x, dense);
+  at::Tensor reduced = at::linear(input, lora_A).view({-1, lora_A.size(0)});
   y.view({-1, out_features_}).addmm_(reduced, lora_B.t(), /*beta=*/1, /*alpha=*/scale_);
-  if (lora_magnitude_vector.defined()) {
+  if (is_dora) {
     at::Tensor norms;
     {
       at::NoGradGuard constant;
       norms = row_norms(lora_weight(dense, lora_A, lora_B, {}, scale_)).to(y.scalar_type());
     }
     y = y * (lora_magnitude_vector / norms);
+    if (!input.is_same(x)) y = y + at::linear(x - input, dense);
   }
   return bias.defined() ? y + bias : y;
+}
+
+at::Tensor LoraLinear::dropped(const at::Tensor& x) const {
+  const auto place = dropout_ ? dropout_place(x) : std::nullopt;
+  return place ? dropout_->apply(x, *place) : x;
 }
 
 at::Tensor LoraLinear::merged_weight() const {

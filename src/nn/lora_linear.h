@@ -1,24 +1,29 @@
 #pragma once
 
 #include "src/nn/linear.h"
+#include "src/nn/lora_dropout.h"
 #include "src/nn/lora_options.h"
 
 namespace longspan {
 
-/// A frozen projection plus a trained low-rank part: y = x W^T + b + scale (x A^T) B^T.
-/// A [r, in_features] and B [out_features, r]; parameters lora_A.weight and lora_B.weight.
-/// With use_dora also m [out_features], lora_magnitude_vector, and y = (m / |V|) (x V^T) + b for
-/// V = W + scale B A, where |V| is the norm of each row, without a gradient (arXiv
-/// 2402.09353, 4.3).
+/// A frozen projection plus a trained low-rank part: y = x W^T + b + scale (D(x) A^T) B^T, where D
+/// is lora_dropout in training and else nothing. A [r, in_features] and B [out_features, r];
+/// parameters lora_A.weight and lora_B.weight. With use_dora also m [out_features],
+/// lora_magnitude_vector, and y = (m / |V|) (D(x) V^T) + (x - D(x)) W^T + b for V = W + scale B A,
+/// where |V| is the norm of each row, without a gradient (arXiv 2402.09353, 4.3; PEFT 0.21's
+/// dora.py).
 class LoraLinear : public Linear {
  public:
   /// Takes over weight and bias of `base`. A is drawn as PEFT draws it (Kaiming uniform with
   /// a = sqrt(5)) from LibTorch's default generator, B is zero, m is |W|; dtype is that of the
-  /// weight. The patterns of `options` are not looked at: give those of for_module().
-  LoraLinear(Linear& base, const LoraOptions& options);
+  /// weight. The patterns of `options` are not looked at: give those of for_module(). `projection`
+  /// tells its dropout from that of others.
+  LoraLinear(Linear& base, const LoraOptions& options, uint64_t projection = 0);
 
   at::Tensor forward(const at::Tensor& x) const override;
-  std::optional<LowRank> low_rank() const override { return LowRank{lora_A, lora_B, scale_}; }
+  std::optional<LowRank> low_rank() const override {
+    return LowRank{lora_A, lora_B, scale_, dropout_ ? &*dropout_ : nullptr};
+  }
   /// False with DoRA, whose magnitude turns the frozen part too.
   bool is_frozen() const override;
   /// W + scale B A, with DoRA (m / |V|) V, in float32 and rounded once.
@@ -29,7 +34,11 @@ class LoraLinear : public Linear {
   at::Tensor lora_magnitude_vector;  // undefined without use_dora
 
  private:
+  /// D(x), or x where nothing is dropped.
+  at::Tensor dropped(const at::Tensor& x) const;
+
   double scale_;
+  std::optional<LoraDropout> dropout_;
 };
 
 /// W + scale B A in float32, and where `magnitude` [out_features] is defined its rows scaled to

@@ -1,6 +1,7 @@
 #include "src/nn/lora_options.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <type_traits>
 
@@ -12,17 +13,13 @@ namespace {
 
 constexpr int64_t kLargestRank = 65536;
 
-/// PEFT's get_pattern_key: the pattern is the whole name, or its end behind a dot. The groups are
-/// numbered as there.
 template <class T>
 void apply_pattern(const std::vector<std::pair<std::string, T>>& patterns,
                    const std::string& module, T& value) {
-  for (const auto& [pattern, own] : patterns) {
-    if (full_match("(.*\\.)?(" + pattern + ")", module, "rank_pattern or alpha_pattern")) {
-      value = own;
-      return;
-    }
-  }
+  const auto found = std::find_if(patterns.begin(), patterns.end(), [&](const auto& pattern) {
+    return matches_pattern(pattern.first, module);
+  });
+  if (found != patterns.end()) value = found->second;
 }
 
 /// Reads {"q_proj": 4} and the like.
@@ -43,7 +40,7 @@ void read_pattern(Fields& fields, std::string_view key, T largest,
       continue;
     }
     try {
-      LoraOptions{.alpha_pattern = {{pattern, 1}}}.for_module("");
+      matches_pattern(pattern, "");
     } catch (const Error& malformed) {
       fields.error(key, malformed.what());
       continue;
@@ -72,9 +69,16 @@ bool is_target(std::string_view module, std::string_view target) {
   return module.size() == target.size() || module[module.size() - target.size() - 1] == '.';
 }
 
+// The groups are numbered as in PEFT's get_pattern_key.
+bool matches_pattern(const std::string& pattern, std::string_view module) {
+  return full_match("(.*\\.)?(" + pattern + ")", module, "rank_pattern or alpha_pattern");
+}
+
 bool is_saved(std::string_view module, std::string_view saved) { return module.ends_with(saved); }
 
 bool LoraOptions::targets(std::string_view module) const {
+  if (target_pattern == kAllLinear) return module != "lm_head";
+  if (!target_pattern.empty()) return full_match(target_pattern, module, "lora.target_modules");
   return std::any_of(target_modules.begin(), target_modules.end(),
                      [&](const auto& target) { return is_target(module, target); });
 }
@@ -96,6 +100,60 @@ double LoraOptions::scale() const {
   return lora_alpha / (use_rslora ? std::sqrt(rank) : rank);
 }
 
+namespace {
+
+void dropout_field(FieldsIo& io, double& dropout) {
+  constexpr const char* kKey = "lora_dropout";
+  io.put(kKey, dropout, {{"type", "number"}, {"minimum", 0}, {"exclusiveMaximum", 1}},
+         "the probability that an input of A is dropped in a step; drawn from `train.seed`",
+         {.written = dropout != 0});
+  Fields* fields = io.reading();
+  if (!fields) return;
+  fields->optional(kKey, dropout);
+  if (!(dropout >= 0 && dropout < 1)) {
+    fields->error(kKey, fmt::format("{} is out of range; expected 0 to less than 1", dropout));
+  }
+}
+
+void check_target_pattern(FieldsIo& io, const std::string& pattern) {
+  try {
+    full_match(pattern, "", "lora.target_modules");
+  } catch (const Error& malformed) {
+    io.error("target_modules", malformed.what());
+  }
+}
+
+/// A list of names, or a text.
+void target_modules_field(FieldsIo& io, LoraOptions& options) {
+  constexpr const char* kKey = "target_modules";
+  const Json names = {{"type", "array"}, {"items", {{"type", "string"}}}, {"minItems", 1}};
+  const Json text = {{"type", "string"}, {"minLength", 1}};
+  const bool is_list = options.target_pattern.empty();
+  io.put(kKey, is_list ? Json(options.target_modules) : Json(options.target_pattern),
+         {{"anyOf", {names, text}}},
+         "what gets LoRA: names of projections, or their ends behind a dot; or one text, "
+         "`all-linear` or a regular expression for the whole name");
+  Fields* fields = io.reading();
+  if (!fields) return;
+  Json given;
+  fields->optional(kKey, given);
+  if (!given.is_string()) {
+    fields->optional(kKey, options.target_modules);
+  } else {
+    options.target_pattern = given.get<std::string>();
+    std::string lower = options.target_pattern;
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    if (lower == kAllLinear) options.target_pattern = lower;
+    check_target_pattern(io, options.target_pattern);
+  }
+  if (given == "" || options.target_modules.empty()) {
+    io.error(kKey, "names no projection, and PEFT loads no adapter without one; name at least one");
+  }
+}
+
+}  // namespace
+
 void lora_pattern_fields(FieldsIo& io, int64_t largest_rank, LoraOptions& options) {
   pattern_field(io, "rank_pattern", largest_rank, options.rank_pattern,
                 "another `r` for some modules, as `{REGULAR EXPRESSION: r}`");
@@ -110,22 +168,17 @@ void fields(FieldsIo& io, LoraOptions& options) {
   io.flag("use_rslora", options.use_rslora, "`true`: by lora_alpha / sqrt(r)");
   io.flag("use_dora", options.use_dora,
           "`true`: the norm of each output's weights is trained too (DoRA)");
-  io.texts("target_modules", options.target_modules,
-           "what gets LoRA: the name of a projection, or its end behind a dot");
+  target_modules_field(io, options);
   io.texts("modules_to_save", options.modules_to_save,
            "what is trained whole: any end of a name, so that `norm` is every norm");
   lora_pattern_fields(io, kLargestRank, options);
-  io.number("lora_dropout", options.lora_dropout, {0, 0}, "0 is the only value",
-            {.written = options.lora_dropout != 0});
+  dropout_field(io, options.lora_dropout);
   io.prose(
       "A regular expression is for the end of a module's name. In alphabetical order the first "
       "that matches counts.");
   if (!io.reading()) return;
   std::sort(options.rank_pattern.begin(), options.rank_pattern.end());
   std::sort(options.alpha_pattern.begin(), options.alpha_pattern.end());
-  if (options.target_modules.empty() && options.modules_to_save.empty()) {
-    io.error("target_modules", "nothing is trained; name modules here or in modules_to_save");
-  }
 }
 
 }  // namespace longspan

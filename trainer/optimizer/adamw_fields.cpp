@@ -30,6 +30,17 @@ void fields(FieldsIo& io, AdamWOptions& options) {
   io.positive("eps", options.eps, "added to the root of the second moment");
   io.number("weight_decay", options.weight_decay, {0, 1e6},
             "of matrices; norms, biases and embeddings never decay");
+  io.number("lora_plus_ratio", options.lora_plus_ratio, {1e-3, 1e6},
+            "LoRA+: the learning rate of every B over that of every A, and as in PEFT of norms, "
+            "biases and DoRA's magnitudes too; the authors take 16",
+            {.written = options.lora_plus_ratio != 1});
+  io.maps("groups", options.groups, {}, "weights with a learning rate or decay of their own",
+          {.written = !options.groups.empty()});
+  io.prose(
+      "`groups: [{pattern: embed_tokens|norm, lr: 2e-5}]` trains embeddings and norms at 2e-5. A "
+      "weight is in the first group whose pattern is found anywhere in its name, such as "
+      "`model.layers.0.self_attn.q_proj.lora_B.weight`; a group's `lr` counts in place of "
+      "`lora_plus_ratio`.");
 }
 
 }  // namespace longspan
