@@ -6,6 +6,7 @@
 
 #include "data/store/packer.h"
 #include "src/core/diagnostics.h"
+#include "src/core/fields_io.h"
 #include "src/core/json.h"
 #include "src/model/model_config.h"
 #include "src/nn/lora_linear.h"
@@ -27,12 +28,16 @@ struct ModelOptions {
   std::string on_scaled = "error";
 };
 
+void fields(FieldsIo& io, ModelOptions& options);
+
 struct DataOptions {
   std::string path;  // a token store
   int64_t min_document_tokens = 1;
   bool only_full_passages = false;
   bool shuffle = true;
 };
+
+void fields(FieldsIo& io, DataOptions& options);
 
 /// All that decides a run: the sum of the options of its parts. docs/recipes.md has its keys.
 /// `rope` may also be the path of a JSON file with them. A stage takes from `train`, `rope` and

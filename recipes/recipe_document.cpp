@@ -119,6 +119,10 @@ std::string table_of_map(const Json& map) {
   std::vector<Row> rows;
   for (const auto& [name, key] : map["properties"].items()) {
     rows.push_back({name, key, requires_key(map, name), {}});
+    if (!key.contains("items") || !key["items"].contains("properties")) continue;
+    for (const auto& [own, described] : key["items"]["properties"].items()) {
+      rows.push_back({name + "[]." + own, described, requires_key(key["items"], own), {}});
+    }
   }
   return table(rows, 0);
 }
@@ -136,7 +140,8 @@ std::string table_of_forms(const Json& forms) {
       auto row =
           std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.name == name; });
       if (row == rows.end()) {
-        row = rows.insert(rows.end(), {name, key, requires_key(form, name), {}});
+        rows.push_back({name, key, requires_key(form, name), {}});
+        row = rows.end() - 1;
       } else if (key.contains("enum")) {
         for (const Json& value : key["enum"]) row->key["enum"].push_back(value);
       }

@@ -97,7 +97,8 @@ at::Tensor LoraDropout::product(const at::Tensor& rows, const at::Tensor& a,
 at::Tensor LoraDropout::backward(const at::Tensor& grad, const at::Tensor& rows,
                                  const at::Tensor& a, const DropoutPlace& place,
                                  at::Tensor& grad_rows) const {
-  at::Tensor grad_a = at::zeros(a.sizes(), a.options().dtype(at::kFloat));
+  at::Tensor grad_a =
+      at::zeros(a.sizes(), a.options().dtype(c10::promoteTypes(a.scalar_type(), at::kFloat)));
   each_block(rows.size(0), [&](int64_t begin, int64_t count) {
     const at::Tensor block = mask(begin, count, rows, place), part = grad.narrow(0, begin, count);
     grad_a.add_(at::mm(part.t(), rows.narrow(0, begin, count) * block));

@@ -34,7 +34,7 @@ at::Tensor stacked_a(const std::vector<const Linear*>& linears) {
 
 using Place = std::optional<DropoutPlace>;
 
-/// Where the low-rank parts drop elements of x; none without dropout.
+/// Where the low-rank parts, all or none, drop elements of x; none without dropout.
 Place place_of(const at::Tensor& x, const std::vector<const Linear*>& linears) {
   const bool drops = std::any_of(linears.begin(), linears.end(), [](const Linear* linear) {
     const auto low_rank = linear->low_rank();
@@ -55,8 +55,7 @@ at::Tensor reduce(const at::Tensor& rows, const std::vector<const Linear*>& line
     const auto low_rank = linear->low_rank();
     if (!low_rank) continue;
     const at::Tensor a = low_rank->a.detach();
-    parts.push_back(low_rank->dropout ? low_rank->dropout->product(rows, a, *place)
-                                      : at::linear(rows, a));
+    parts.push_back(low_rank->dropout->product(rows, a, *place));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
 }

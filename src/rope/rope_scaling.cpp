@@ -99,7 +99,8 @@ void describe_rope_scaling(const std::string& rope_type, FieldsSchema& schema) {
 
 Json write_rope_scaling(const RopeScaling& scaling) {
   Json map = {{kTypeKey, scaling.rope_type()}};
-  for (const auto& [key, value] : scaling.write().items()) {
+  const Json keys = scaling.write();
+  for (const auto& [key, value] : keys.items()) {
     if (!value.is_null()) map[key] = value;
   }
   return map;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <regex>
 #include <string>
 
@@ -18,11 +19,10 @@ class JsonSchema {
 
  private:
   bool accepts(const Json& schema, const Json& value) const {
-    const auto keyword = [&](const auto& item) {
-      return holds(schema, item.key(), item.value(), value);
-    };
-    const auto items = schema.items();
-    return std::all_of(items.begin(), items.end(), keyword);
+    for (const auto& [keyword, says] : schema.items()) {
+      if (!holds(schema, keyword, says, value)) return false;
+    }
+    return true;
   }
 
   int accepting(const Json& schemas, const Json& value) const {
@@ -41,7 +41,7 @@ class JsonSchema {
     if (keyword == "exclusiveMinimum") return !value.is_number() || value > says;
     if (keyword == "exclusiveMaximum") return !value.is_number() || value < says;
     if (keyword == "minLength")
-      return !value.is_string() || value.get<std::string>().size() >= says;
+      return !value.is_string() || value.get<std::string>().size() >= says.get<size_t>();
     if (keyword == "pattern") {
       return !value.is_string() ||
              std::regex_search(value.get<std::string>(), std::regex(says.get<std::string>()));

@@ -27,6 +27,7 @@ TEST(RecipeDocument, HasARowForEachKey) {
   EXPECT_THAT(document(), HasSubstr("\n| `dtype` | `bfloat16` | `bfloat16` or `float32`: what"));
   EXPECT_THAT(document(), HasSubstr("\n| `betas` | `[0.9, 0.95]` |"));
   EXPECT_THAT(document(), HasSubstr("\n| `offload_dir` | `output.dir` |"));
+  EXPECT_THAT(document(), HasSubstr("\n| `groups[].pattern` | needed | a regular expression"));
 }
 
 TEST(RecipeDocument, SaysWhichFormsHaveAKey) {

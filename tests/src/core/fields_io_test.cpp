@@ -53,11 +53,11 @@ struct ReadOuter {
 };
 
 TEST(FieldsReader, TakesWhatIsThereAndKeepsTheRest) {
-  const ReadOuter read({{"path", "p"},
-                        {"part", 0.25},
-                        {"length", 4},
-                        {"names", {"y", "z"}},
-                        {"list", {Json::object(), {{"count", 3}}}}});
+  const ReadOuter read(Json{{"path", "p"},
+                            {"part", 0.25},
+                            {"length", 4},
+                            {"names", {"y", "z"}},
+                            {"list", {Json::object(), {{"count", 3}}}}});
   EXPECT_THAT(read.diagnostics.errors(), testing::IsEmpty());
   EXPECT_EQ(read.outer.path, "p");
   EXPECT_EQ(read.outer.part, 0.25);
@@ -70,13 +70,13 @@ TEST(FieldsReader, TakesWhatIsThereAndKeepsTheRest) {
 }
 
 TEST(FieldsReader, NamesAllThatIsWrong) {
-  const ReadOuter read({{"flag", 1},
-                        {"part", 2},
-                        {"rate", 0},
-                        {"length", 9},
-                        {"kind", "c"},
-                        {"inner", {{"count", 0}, {"cuont", 1}}},
-                        {"list", {{{"count", 10}}}}});
+  const ReadOuter read(Json{{"flag", 1},
+                            {"part", 2},
+                            {"rate", 0},
+                            {"length", 9},
+                            {"kind", "c"},
+                            {"inner", {{"count", 0}, {"cuont", 1}}},
+                            {"list", {{{"count", 10}}}}});
   EXPECT_THAT(read.diagnostics.errors(),
               ElementsAre(": flag: expected true or false, got 1",
                           ": part: 2 is out of range; expected 0 to 1",
@@ -89,7 +89,7 @@ TEST(FieldsReader, NamesAllThatIsWrong) {
 }
 
 TEST(FieldsReader, ARequiredTextIsNotEmpty) {
-  EXPECT_THAT(ReadOuter({{"path", ""}}).diagnostics.errors(), ElementsAre(": path: is empty"));
+  EXPECT_THAT(ReadOuter(Json{{"path", ""}}).diagnostics.errors(), ElementsAre(": path: is empty"));
 }
 
 TEST(FieldsWriter, WritesWhatIsReadBackAsTheSame) {
@@ -121,7 +121,7 @@ TEST(FieldsSchema, HasTypeBoundsDefaultAndMeaningOfEachKey) {
   EXPECT_EQ(json["type"], "object");
   EXPECT_EQ(json["additionalProperties"], false);
   EXPECT_EQ(json["description"], "One.\n\nTwo.");
-  EXPECT_EQ(json["required"], Json({"path"}));
+  EXPECT_EQ(json["required"], Json::array({"path"}));
   const Json& keys = json["properties"];
   EXPECT_EQ(keys["flag"],
             Json({{"type", "boolean"}, {"default", false}, {"description", "a flag"}}));
@@ -135,7 +135,7 @@ TEST(FieldsSchema, HasTypeBoundsDefaultAndMeaningOfEachKey) {
   EXPECT_FALSE(keys["length"].contains("default"));
   EXPECT_EQ(keys["path"], Json({{"type", "string"}, {"minLength", 1}, {"description", "a path"}}));
   EXPECT_EQ(keys["kind"]["enum"], Json({"a", "b"}));
-  EXPECT_EQ(keys["names"]["default"], Json({"x"}));
+  EXPECT_EQ(keys["names"]["default"], Json::array({"x"}));
   EXPECT_EQ(keys["inner"]["properties"]["count"]["default"], 2);
   EXPECT_EQ(keys["list"]["items"]["properties"]["count"]["default"], 5);
 }
@@ -155,7 +155,7 @@ TEST(FieldsSchema, VariantsAreFormsOfOneMap) {
   schema.variants("map", variants, "a map");
   const Json& forms = schema.schema()["properties"]["map"]["oneOf"];
   ASSERT_EQ(forms.size(), 3u);
-  EXPECT_EQ(forms[1]["properties"]["kind"]["enum"], Json({"b"}));
+  EXPECT_EQ(forms[1]["properties"]["kind"]["enum"], Json::array({"b"}));
   EXPECT_EQ(forms[1]["anyOf"], Json::array({{{"required", {"kind"}}}}));
   EXPECT_EQ(forms[2], Json({{"type", "string"}}));
 }
