@@ -174,8 +174,8 @@ void fields(FieldsIo& io, LoraOptions& options) {
   lora_pattern_fields(io, kLargestRank, options);
   dropout_field(io, options.lora_dropout);
   io.prose(
-      "A regular expression is for the end of a module's name. In alphabetical order the first "
-      "that matches counts.");
+      "The regular expressions of `rank_pattern` and `alpha_pattern` are for the end of a module's "
+      "name; in alphabetical order the first that matches counts.");
   if (!io.reading()) return;
   std::sort(options.rank_pattern.begin(), options.rank_pattern.end());
   std::sort(options.alpha_pattern.begin(), options.alpha_pattern.end());
