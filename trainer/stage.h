@@ -6,12 +6,16 @@
 #include <vector>
 
 #include "src/attention/attention.h"
+#include "src/core/fields_io.h"
 #include "src/model/context_length.h"
 #include "src/rope/compose_rope.h"
 
 namespace longspan {
 
 class CausalLm;
+
+/// Tokens of the longest sequence that a recipe or `plan --length` may ask for.
+constexpr int64_t kLongestSequence = int64_t{1} << 26;
 
 /// A part of the run with its own length, attention and RoPE: 8K -> 16K -> 32K, or shifted sparse
 /// attention first and full attention for the last steps.
@@ -27,6 +31,17 @@ struct Stage {
   int64_t rows_per_step() const { return batch_size * gradient_accumulation_steps; }
   int64_t tokens_per_step() const { return rows_per_step() * seq_len; }
 };
+
+/// The keys of an entry of a recipe's `stages`. What is not given stays as it is: `stage` starts
+/// with what all stages share.
+void fields(FieldsIo& io, Stage& stage);
+
+/// `steps`.
+void steps_field(FieldsIo& io, Stage& stage, std::string_view meaning);
+/// `seq_len`, `batch_size` and `gradient_accumulation_steps`; `own`: of a stage, else of `train`.
+void row_fields(FieldsIo& io, Stage& stage, bool own);
+/// `rope` and `attention`; `own`: of a stage, else of the recipe.
+void rope_and_attention_fields(FieldsIo& io, Stage& stage, bool own);
 
 int64_t total_steps(const std::vector<Stage>& stages);
 int64_t total_tokens(const std::vector<Stage>& stages);

@@ -10,6 +10,7 @@
 #include "src/core/stopwatch.h"
 #include "src/nn/activation_store.h"
 #include "src/nn/device.h"
+#include "src/nn/lora_dropout.h"
 #include "trainer/loss.h"
 #include "trainer/optimizer/learning_rate.h"
 
@@ -99,6 +100,8 @@ StepRecord Trainer::train_step() {
   for (int64_t i = 0; i < stage.gradient_accumulation_steps; ++i) {
     Batch batch = loaders_[position.stage]->batch(position.first_row + i * stage.batch_size,
                                                   stage.batch_size);
+    const DropoutPass dropout(options_.seed,
+                              static_cast<uint64_t>(step_) << 16 | static_cast<uint64_t>(i));
     at::Tensor sum = loss_sum(model_, batch, options_.loss_chunk_tokens);
     sum.backward();
     optimizer_.accumulate_gradients();

@@ -6,6 +6,7 @@
 
 #include "checkpoints/adapters/adapted_tensor.h"
 #include "checkpoints/adapters/trainable_tokens.h"
+#include "src/core/fields_reader.h"
 #include "src/core/full_match.h"
 #include "src/core/text.h"
 
@@ -49,32 +50,6 @@ void refuse_unsupported(const Json& json, Fields& fields) {
   if (fields.has("use_dora") && json["use_dora"] == true && fields.has("lora_bias") &&
       json["lora_bias"] == true) {
     fields.error("lora_bias", "is not supported together with use_dora");
-  }
-}
-
-/// {"q_proj": 4} and the like, in the file's order.
-template <class T>
-void read_pattern(Fields& fields, const char* key, double largest,
-                  std::vector<std::pair<std::string, T>>& out) {
-  Json map = Json::object();
-  fields.optional(key, map);
-  if (!map.is_object()) return fields.error(key, "is no map");
-  for (const auto& item : map.items()) {
-    const std::string& pattern = item.key();
-    const Json& value = item.value();
-    if (pattern.size() > 256 || !value.is_number() || !(value.get<double>() > 0) ||
-        value.get<double>() > largest || (std::is_integral_v<T> && !value.is_number_integer())) {
-      fields.error(key,
-                   fmt::format("'{}': {} is no rank or alpha of a module", pattern, value.dump()));
-      continue;
-    }
-    try {
-      LoraOptions{.alpha_pattern = {{pattern, 1}}}.for_module("");
-    } catch (const Error& malformed) {
-      fields.error(key, malformed.what());
-      continue;
-    }
-    out.emplace_back(pattern, value.get<T>());
   }
 }
 
@@ -184,11 +159,6 @@ int64_t largest_rank(const std::map<std::string, at::Tensor>& tensors, bool over
 
 }  // namespace
 
-void read_lora_patterns(Fields& fields, int64_t largest_rank, LoraOptions& options) {
-  read_pattern(fields, "rank_pattern", static_cast<double>(largest_rank), options.rank_pattern);
-  read_pattern(fields, "alpha_pattern", 1e9, options.alpha_pattern);
-}
-
 void read_adapter_config(const Json& json, const std::string& place, PeftAdapter& adapter) {
   const auto& tensors = adapter.tensors;
   Diagnostics diagnostics(place);
@@ -209,7 +179,8 @@ void read_adapter_config(const Json& json, const std::string& place, PeftAdapter
   fields.in_range("lora_alpha", options.lora_alpha, -1e9, 1e9);
   fields.optional("use_rslora", options.use_rslora);
   fields.optional("use_dora", options.use_dora);
-  read_lora_patterns(fields, largest, options);
+  FieldsReader reader(fields);
+  lora_pattern_fields(reader, largest, options);
   // lora_dropout acts in PEFT's training only.
   options.modules_to_save.clear();
   fields.optional("modules_to_save", options.modules_to_save);
@@ -235,6 +206,12 @@ Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head) {
   nlohmann::json ranks = nlohmann::json::object(), alphas = nlohmann::json::object();
   for (const auto& [pattern, rank] : lora.rank_pattern) ranks[pattern] = rank;
   for (const auto& [pattern, alpha] : lora.alpha_pattern) alphas[pattern] = alpha;
+  nlohmann::json targets = lora.target_modules;
+  if (lora.target_pattern == kAllLinear) {
+    targets = adapted_modules(adapter.tensors);  // as PEFT saves it
+  } else if (!lora.target_pattern.empty()) {
+    targets = lora.target_pattern;
+  }
   nlohmann::json sorted = {{"alpha_pattern", alphas},
                            {"auto_mapping", nullptr},
                            {"base_model_name_or_path", adapter.base_model_name_or_path},
@@ -252,7 +229,7 @@ Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head) {
                            {"r", lora.r},
                            {"rank_pattern", ranks},
                            {"revision", nullptr},
-                           {"target_modules", lora.target_modules},
+                           {"target_modules", targets},
                            {"task_type", "CAUSAL_LM"},
                            {"use_dora", lora.use_dora},
                            {"use_rslora", lora.use_rslora}};

@@ -8,62 +8,17 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <cmath>
-
-#include "src/core/full_match.h"
 
 namespace longspan {
 
 namespace {
 
-/// PEFT's get_pattern_key: the pattern is the whole name, or its end behind a dot. The groups are
-/// numbered as there.
-template <class T>
-void apply_pattern(const std::vector<std::pair<std::string, T>>& patterns,
-                   const std::string& module, T& value) {
-  for (const auto& [pattern, own] : patterns) {
-    if (full_match("(.*\\.)?(" + pattern + ")", module, "rank_pattern or alpha_pattern")) {
-      value = own;
-      return;
-    }
-  }
-}
-
 at::Tensor row_norms(const at::Tensor& v) { return at::linalg_vector_norm(v, 2, {1}); }
 
 }  // namespace
 
-bool is_target(std::string_view module, std::string_view target) {
-  if (!module.ends_with(target)) return false;
-  return module.size() == target.size() || module[module.size() - target.size() - 1] == '.';
-}
-
-bool is_saved(std::string_view module, std::string_view saved) { return module.ends_with(saved); }
-
-bool LoraOptions::targets(std::string_view module) const {
-  return std::any_of(target_modules.begin(), target_modules.end(),
-                     [&](const auto& target) { return is_target(module, target); });
-}
-
-bool LoraOptions::saves(std::string_view module) const {
-  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
-                     [&](const auto& saved) { return is_saved(module, saved); });
-}
-
-LoraOptions LoraOptions::for_module(const std::string& module) const {
-  LoraOptions options = *this;
-  apply_pattern(rank_pattern, module, options.r);
-  apply_pattern(alpha_pattern, module, options.lora_alpha);
-  return options;
-}
-
-double LoraOptions::scale() const {
-  double rank = static_cast<double>(r);
-  return lora_alpha / (use_rslora ? std::sqrt(rank) : rank);
-}
-
-LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
+LoraLinear::LoraLinear(Linear& base, const LoraOptions& options, uint64_t projection)
     : Linear(base.in_features(), base.out_features(), false), scale_(options.scale()) {
   weight = base.weight;
   bias = base.bias;
@@ -76,6 +31,7 @@ LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
   if (options.use_dora) {
     lora_magnitude_vector = row_norms(dense_weight().to(at::kFloat)).to(dtype());
   }
+  if (options.lora_dropout > 0) dropout_.emplace(options.lora_dropout, projection);
 }
 
 bool LoraLinear::is_frozen() const {
@@ -86,18 +42,26 @@ at::Tensor LoraLinear::forward(const at::Tensor& x) const {
   if (is_frozen()) return project(x, {this})[0];
   // A clone of a quantised one: autograd keeps it, and the scratch is written again.
   const at::Tensor dense = quantized ? dense_weight().clone() : weight;
-  at::Tensor y = at::linear(x, dense);
-  at::Tensor reduced = at::linear(x, lora_A).view({-1, lora_A.size(0)});
+  const bool is_dora = lora_magnitude_vector.defined();
+  const at::Tensor input = dropped(x);
+  at::Tensor y = at::linear(is_dora ? input : x, dense);
+  at::Tensor reduced = at::linear(input, lora_A).view({-1, lora_A.size(0)});
   y.view({-1, out_features_}).addmm_(reduced, lora_B.t(), /*beta=*/1, /*alpha=*/scale_);
-  if (lora_magnitude_vector.defined()) {
+  if (is_dora) {
     at::Tensor norms;
     {
       at::NoGradGuard constant;
       norms = row_norms(lora_weight(dense, lora_A, lora_B, {}, scale_)).to(y.scalar_type());
     }
     y = y * (lora_magnitude_vector / norms);
+    if (!input.is_same(x)) y = y + at::linear(x - input, dense);
   }
   return bias.defined() ? y + bias : y;
+}
+
+at::Tensor LoraLinear::dropped(const at::Tensor& x) const {
+  const auto place = dropout_ ? dropout_place(x) : std::nullopt;
+  return place ? dropout_->apply(x, *place) : x;
 }
 
 at::Tensor LoraLinear::merged_weight() const {

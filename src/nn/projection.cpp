@@ -7,9 +7,11 @@
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "src/nn/autograd_node.h"
 #include "src/nn/linear.h"
+#include "src/nn/lora_dropout.h"
 #include "src/nn/row_product.h"
 
 namespace longspan {
@@ -30,9 +32,32 @@ at::Tensor stacked_a(const std::vector<const Linear*>& linears) {
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-/// rows x A^T of all low-rank parts, [N, sum of r]
-at::Tensor reduce(const at::Tensor& rows, const at::Tensor& a) {
-  return a.defined() ? at::linear(rows, a) : at::Tensor();
+using Place = std::optional<DropoutPlace>;
+
+/// Where the low-rank parts, all or none, drop elements of x; none without dropout.
+Place place_of(const at::Tensor& x, const std::vector<const Linear*>& linears) {
+  const bool drops = std::any_of(linears.begin(), linears.end(), [](const Linear* linear) {
+    const auto low_rank = linear->low_rank();
+    return low_rank && low_rank->dropout;
+  });
+  return drops ? dropout_place(x) : std::nullopt;
+}
+
+/// D(rows) A^T of all low-rank parts, [N, sum of r]; undefined without any.
+at::Tensor reduce(const at::Tensor& rows, const std::vector<const Linear*>& linears,
+                  const Place& place) {
+  if (!place) {
+    const at::Tensor a = stacked_a(linears);
+    return a.defined() ? at::linear(rows, a) : a;
+  }
+  std::vector<at::Tensor> parts;
+  for (const Linear* linear : linears) {
+    const auto low_rank = linear->low_rank();
+    if (!low_rank) continue;
+    const at::Tensor a = low_rank->a.detach();
+    parts.push_back(low_rank->dropout->product(rows, a, *place));
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
 }
 
 std::vector<at::Tensor> expand(const at::Tensor& x, const at::Tensor& reduced,
@@ -83,15 +108,41 @@ at::Tensor grad_through_weights(const std::vector<const Linear*>& linears,
   return sum;
 }
 
+/// The gradient of each A for those of its D(rows) A^T; adds that of rows to `grad_rows`, where it
+/// is defined.
+std::vector<at::Tensor> gradients_of_a(const at::Tensor& rows,
+                                       const std::vector<const Linear*>& linears,
+                                       const std::vector<at::Tensor>& grad_reduced,
+                                       const Place& place, at::Tensor& grad_rows) {
+  std::vector<at::Tensor> result;
+  if (place) {
+    for (const Linear* linear : linears) {
+      const auto low_rank = linear->low_rank();
+      if (!low_rank) continue;
+      result.push_back(low_rank->dropout->backward(grad_reduced[result.size()], rows,
+                                                   low_rank->a.detach(), *place, grad_rows));
+    }
+    return result;
+  }
+  const at::Tensor all = grad_reduced.size() == 1 ? grad_reduced[0] : at::cat(grad_reduced, 1);
+  if (grad_rows.defined()) grad_rows.addmm_(all, stacked_a(linears));
+  const at::Tensor stacked = at::mm(all.t(), rows);  // [sum of r, in_features]
+  int64_t row = 0;
+  for (const at::Tensor& part : grad_reduced) {
+    result.push_back(stacked.narrow(0, row, part.size(1)));
+    row += part.size(1);
+  }
+  return result;
+}
+
 /// `grads` [N, out_features] each, some may be undefined; `reduced` undefined: made here.
 Gradients gradients_of(const at::Tensor& rows, at::Tensor reduced,
-                       const std::vector<const Linear*>& linears,
+                       const std::vector<const Linear*>& linears, const Place& place,
                        const std::vector<at::Tensor>& grads, bool wants_x) {
   Gradients result;
   if (wants_x) result.x = grad_through_weights(linears, grads);
-  const at::Tensor a = stacked_a(linears);
-  if (!a.defined()) return result;
-  if (!reduced.defined()) reduced = reduce(rows, a);
+  if (low_rank_factors(linears).empty()) return result;
+  if (!reduced.defined()) reduced = reduce(rows, linears, place);
   std::vector<at::Tensor> grad_reduced, grad_b;
   int64_t column = 0;
   for (size_t i = 0; i < linears.size(); ++i) {
@@ -108,15 +159,10 @@ Gradients gradients_of(const at::Tensor& rows, at::Tensor reduced,
     grad_reduced.push_back(at::mm(grads[i], b).mul_(low_rank->scale));
     grad_b.push_back(at::mm(grads[i].t(), part).mul_(low_rank->scale));
   }
-  at::Tensor all = grad_reduced.size() == 1 ? grad_reduced[0] : at::cat(grad_reduced, 1);
-  if (wants_x && result.x.defined()) result.x.addmm_(all, a);
-  at::Tensor grad_a = at::mm(all.t(), rows);  // [sum of r, in_features]
-  int64_t row = 0;
+  const auto grad_a = gradients_of_a(rows, linears, grad_reduced, place, result.x);
   for (size_t i = 0; i < grad_b.size(); ++i) {
-    int64_t r = grad_reduced[i].size(1);
-    result.factors.push_back(grad_a.narrow(0, row, r));
+    result.factors.push_back(grad_a[i]);
     result.factors.push_back(grad_b[i]);
-    row += r;
   }
   return result;
 }
@@ -131,6 +177,7 @@ std::vector<at::Tensor> as_rows(const std::vector<at::Tensor>& grads) {
 struct ProjectionBackward : public torch::autograd::Node {
   std::vector<const Linear*> linears;
   at::Tensor x, reduced;  // undefined without low-rank parts, which alone need them
+  Place place;
   std::vector<int64_t> sizes;
 
   std::string name() const override { return "ProjectionBackward"; }
@@ -140,7 +187,7 @@ struct ProjectionBackward : public torch::autograd::Node {
   }
   variable_list apply(variable_list&& gradients) override {
     at::NoGradGuard first_order_only;
-    Gradients grads = gradients_of(x.defined() ? rows_of(x) : x, reduced, linears,
+    Gradients grads = gradients_of(x.defined() ? rows_of(x) : x, reduced, linears, place,
                                    as_rows(gradients), task_should_compute_output(0));
     variable_list result{grads.x.defined() ? grads.x.view(sizes) : grads.x};
     result.insert(result.end(), grads.factors.begin(), grads.factors.end());
@@ -169,11 +216,12 @@ std::vector<at::Tensor> project(const at::Tensor& x, const std::vector<const Lin
   bool trains = std::any_of(parameters.begin(), parameters.end(),
                             [](const at::Tensor& p) { return p.requires_grad(); });
   bool records = at::GradMode::is_enabled() && (x.requires_grad() || trains);
+  const Place place = place_of(x, linears);
   at::Tensor reduced;
   std::vector<at::Tensor> outputs;
   {
     at::NoGradGuard no_gradients;
-    reduced = reduce(rows_of(x), stacked_a(linears));
+    reduced = reduce(rows_of(x), linears, place);
     outputs = expand(x, reduced, linears);
   }
   if (!records) return outputs;
@@ -183,6 +231,7 @@ std::vector<at::Tensor> project(const at::Tensor& x, const std::vector<const Lin
   node->sizes = x.sizes().vec();
   if (reduced.defined()) node->x = x.detach();
   node->reduced = reduced;
+  node->place = place;
   torch::autograd::set_history(outputs, node);
   return outputs;
 }
@@ -190,7 +239,8 @@ std::vector<at::Tensor> project(const at::Tensor& x, const std::vector<const Lin
 at::Tensor project_backward(const at::Tensor& x, const std::vector<const Linear*>& linears,
                             const std::vector<at::Tensor>& grad_ys, bool wants_x) {
   at::NoGradGuard first_order_only;
-  Gradients grads = gradients_of(rows_of(x), {}, linears, as_rows(grad_ys), wants_x);
+  Gradients grads =
+      gradients_of(rows_of(x), {}, linears, place_of(x, linears), as_rows(grad_ys), wants_x);
   std::vector<at::Tensor> parameters = low_rank_factors(linears);
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!parameters[i].requires_grad() || !grads.factors[i].defined()) continue;

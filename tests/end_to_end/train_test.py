@@ -257,6 +257,35 @@ class TrainTest(unittest.TestCase):
         checked("merge", "transformers", "llama", "yarn", "a trained run")
         checked("PEFT out", "peft", "llama", "yarn", "a trained run")
 
+    def test_peft_loads_every_form_of_target_modules(self):
+        attention = {"q_proj", "k_proj", "v_proj", "o_proj"}
+        forms = {
+            "all-linear": attention | {"gate_proj", "up_proj", "down_proj"},
+            "'.*[.]1[.].*[qo]_proj'": {"q_proj", "o_proj"},
+        }
+        ids = torch.randint(0, 300, (96,), generator=torch.Generator().manual_seed(6)).tolist()
+        for number, (form, adapted) in enumerate(forms.items()):
+            recipe = self.recipe(f"form{number}")
+            trained = longspan(
+                "train", recipe, f"lora.target_modules={form}", "lora.lora_dropout=0.1",
+                "optimizer.lora_plus_ratio=4", "optimizer.groups=[{pattern: embed_tokens|norm, lr: 1e-3}]",
+            )  # fmt: skip
+            self.assertEqual(trained.returncode, 0, trained.stderr)
+            checkpoint = sorted((self.folder / f"form{number}" / "checkpoints").glob("step-??????"))[-1]
+            extended = self.folder / f"extended{number}"
+            shutil.copytree(self.folder / "base", extended)
+            shutil.copy(checkpoint / "config.json", extended / "config.json")
+            peft = PeftModel.from_pretrained(
+                AutoModelForCausalLM.from_pretrained(extended, dtype=torch.float32), checkpoint
+            ).eval()
+            self.assertEqual(peft.peft_config["default"].lora_dropout, 0.1)
+            theirs = {n.split(".lora_A.")[0].rsplit(".", 1)[-1] for n in peft.state_dict() if ".lora_A." in n}
+            self.assertEqual(theirs, adapted)
+            with torch.no_grad():
+                expected = peft(torch.tensor([ids])).logits[0]
+            ours = self.logits(self.folder / "base", "--adapter", checkpoint, ids=ids)
+            self.assertLess((ours - expected).abs().max(), 1e-4)
+
     # --- bad input ----------------------------------------------------------------------------
 
     def test_a_misspelt_key_is_named_with_its_place(self):

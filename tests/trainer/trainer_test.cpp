@@ -14,12 +14,14 @@
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "data/store/token_store_writer.h"
 #include "src/core/error.h"
+#include "src/core/fields_writer.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
 #include "src/model/apply_lora.h"
 #include "tests/support/devices.h"
 #include "tests/support/float32_bound.h"
 #include "tests/support/tiny_llama.h"
+#include "trainer/loss.h"
 #include "trainer/observers/checkpointing.h"
 #include "trainer/observers/metrics.h"
 #include "trainer/observers/stop_on_signal.h"
@@ -178,7 +180,7 @@ TEST_F(TrainerRun, OnCudaLosesWhatTheCpuLoses) {
       {.recompute = Recompute::kSelective, .offload = Offload::kRam, .offload_ram = 1 << 20}};
   for (auto [dtype, bound] : {std::pair{at::kFloat, 1e-4}, {at::kBFloat16, 3e-2}}) {
     for (const MemoryOptions& memory : ways) {
-      SCOPED_TRACE(write_memory_options(memory).dump());
+      SCOPED_TRACE(write_fields(memory).dump());
       options_.memory = memory;
       records_.clear();
       auto on_cpu = model(dtype), on_cuda = model(dtype);
@@ -230,6 +232,54 @@ TEST_F(TrainerRun, ResumedGivesTheSameBitsAsUnbroken) {
       EXPECT_EQ(records_.back().total_tokens, 384 + 3 * 96);
     }
   }
+}
+
+TEST_F(TrainerRun, DropoutIsTheSameHoweverActivationsAreKept) {
+  trainer(*model(), one_stage(4, 2, 2))->run();
+  const auto undropped = losses(records_);
+  lora_.lora_dropout = 0.3;
+  std::vector<double> expected;
+  for (const MemoryOptions& memory : {MemoryOptions{.recompute = Recompute::kNone},
+                                      {.recompute = Recompute::kSelective},
+                                      {.recompute = Recompute::kLayer},
+                                      {.recompute = Recompute::kSelective, .chunk_tokens = 5}}) {
+    SCOPED_TRACE(write_fields(memory).dump());
+    options_.memory = memory;
+    records_.clear();
+    trainer(*model(), one_stage(4, 2, 2))->run();
+    if (expected.empty()) expected = losses(records_);
+    for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(losses(records_)[i], expected[i], 1e-5);
+  }
+  EXPECT_DOUBLE_EQ(expected[0], undropped[0]);  // B is 0 at first
+  EXPECT_GT(std::abs(expected[3] - undropped[3]), 1e-4);
+}
+
+TEST_F(TrainerRun, ResumedDropsWhatAnUnbrokenRunDrops) {
+  lora_.lora_dropout = 0.3;
+  auto whole = model(), before = model(), after = model();
+  trainer(*whole, two_stages())->run();
+  const auto expected = losses(records_);
+  records_.clear();
+  trainer(*before, two_stages())->add(checkpointing({})).add(std::make_unique<StopAfter>(4)).run();
+  auto second = trainer(*after, two_stages());
+  second->resume(read_train_state(*CheckpointStore(folder_ / "checkpoints").newest()));
+  second->run();
+  EXPECT_EQ(losses(records_), expected);
+}
+
+TEST_F(TrainerRun, ValidationDropsNothing) {
+  lora_.lora_dropout = 0.5;
+  auto tiny = model();
+  auto run = std::make_unique<Trainer>(*tiny, one_stage(3), std::vector{loader(32)}, options_);
+  run->add(std::make_unique<Validation>(ValidationOptions{.every_steps = 1, .sequences = 1},
+                                        loader(32)));
+  run->add(std::make_unique<Recorder>(records_));
+  run->run();
+  const Batch batch = loader(32)->batch(0);
+  const double sum = loss_sum(*tiny, batch, 16).item<double>();
+  ASSERT_TRUE(records_.back().validation_loss);
+  EXPECT_DOUBLE_EQ(*records_.back().validation_loss,
+                   sum / static_cast<double>(batch.labelled_tokens));
 }
 
 TEST_F(TrainerRun, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {

@@ -6,11 +6,11 @@ namespace {
 
 // A new command is a file, its declaration, and a line here.
 constexpr const Command* kCommands[] = {
-    &kPullCommand,           &kConvertCommand,    &kPlanCommand,    &kPrepareCommand,
-    &kValidateCommand,       &kTrainCommand,      &kMergeCommand,   &kVerifyCommand,
-    &kDiffCommand,           &kCardCommand,       &kEvalCommand,    &kReportCommand,
-    &kLongropeSearchCommand, &kGenerateCommand,   &kInspectCommand, &kTokenizeCommand,
-    &kLogitsCommand,         &kCompletionCommand, &kManCommand,
+    &kPullCommand,     &kConvertCommand,        &kPlanCommand,       &kPrepareCommand,
+    &kValidateCommand, &kSchemaCommand,         &kTrainCommand,      &kMergeCommand,
+    &kVerifyCommand,   &kDiffCommand,           &kCardCommand,       &kEvalCommand,
+    &kReportCommand,   &kLongropeSearchCommand, &kGenerateCommand,   &kInspectCommand,
+    &kTokenizeCommand, &kLogitsCommand,         &kCompletionCommand, &kManCommand,
 };
 
 }  // namespace

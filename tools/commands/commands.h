@@ -24,6 +24,7 @@ extern const Command kPlanCommand;
 extern const Command kPrepareCommand;
 extern const Command kPullCommand;
 extern const Command kReportCommand;
+extern const Command kSchemaCommand;
 extern const Command kTokenizeCommand;
 extern const Command kTrainCommand;
 extern const Command kValidateCommand;

@@ -4,6 +4,7 @@
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/model_source.h"
+#include "recipes/idle_keys.h"
 #include "recipes/recipe_plan.h"
 #include "recipes/yaml.h"
 #include "src/core/atomic_file.h"
@@ -64,6 +65,7 @@ Inputs open_inputs(const Recipe& recipe) {
   inputs.model = open_model_source(recipe.model.path);
   inputs.config = read_hf_config(*inputs.model);
   check_recipe_against_model(recipe, inputs.config, inputs.model.get());
+  warn_of_idle_keys(recipe, &inputs.config);
   inputs.store = open_store(recipe.data.path, *inputs.model);
 
   std::map<int64_t, std::shared_ptr<const Loader>> shared;  // by seq_len
@@ -138,6 +140,22 @@ Plan plan_recipe(Recipe& recipe, const Inputs& inputs, at::Device device, bool r
   return plan;
 }
 
+double epochs(const Stage& stage, const PackingReport& packing) {
+  return static_cast<double>(stage.steps * stage.rows_per_step()) /
+         static_cast<double>(packing.sequences);
+}
+
+void warn_of_repeated_rows(const Stage& stage, const PackingReport& packing) {
+  if (stage.rows_per_step() <= packing.sequences) return;
+  log_warning(fmt::format(
+      "a step takes {} rows of {} tokens, and the store has {}: each is repeated {:.1f} "
+      "times in it; lower batch_size or gradient_accumulation_steps, or prepare more "
+      "text",
+      human_count(stage.rows_per_step()), human_count(stage.seq_len),
+      human_count(packing.sequences),
+      static_cast<double>(stage.rows_per_step()) / static_cast<double>(packing.sequences)));
+}
+
 void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, const Plan& plan) {
   const ModelConfig& config = inputs.config;
   const TokenStoreInfo& info = inputs.store->info();
@@ -155,14 +173,17 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, 
     log_info(fmt::format(
         "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step "
         "({} x {} rows), "
-        "{:.1f} TFLOP; {} sequences, {} of them one passage, {} tokens of padding; "
+        "{:.1f} TFLOP; {} sequences, {:.2f} epochs of them, {} of them one passage, {} tokens of "
+        "padding; "
         "left out: {} documents, {} tokens in all",
         i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
         step_flops(config, stage, plan.memory).total() / 1e12, human_count(packing.sequences),
-        human_count(packing.full_passages), human_count(packing.padding_tokens),
-        human_count(packing.dropped_documents), human_count(packing.dropped_tokens)));
+        epochs(stage, packing), human_count(packing.full_passages),
+        human_count(packing.padding_tokens), human_count(packing.dropped_documents),
+        human_count(packing.dropped_tokens)));
+    warn_of_repeated_rows(stage, packing);
     first += stage.steps;
   }
   log_info(fmt::format("device   {}", device.str()));

@@ -1,6 +1,7 @@
 #include <cstdio>
 
 #include "checkpoints/hf/hub_cache.h"
+#include "recipes/idle_keys.h"
 #include "recipes/recipe_plan.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -13,11 +14,14 @@ namespace {
 
 void check_against_model(const Recipe& recipe) {
   if (!look_up_model(recipe.model.path)) {
+    warn_of_idle_keys(recipe, nullptr);
     log_info(fmt::format("{}: is not on this machine; whether the recipe suits it is not checked",
                          recipe.model.path));
     return;
   }
-  check_recipe_against_model(recipe, read_planned_config(recipe), open_planned_model(recipe).get());
+  const ModelConfig base = read_planned_config(recipe);
+  check_recipe_against_model(recipe, base, open_planned_model(recipe).get());
+  warn_of_idle_keys(recipe, &base);
 }
 
 int run_validate(const Arguments& arguments) {

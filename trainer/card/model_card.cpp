@@ -143,9 +143,10 @@ std::string context_section(const Facts& facts) {
 }
 
 std::string lora_line(const LoraOptions& lora) {
-  std::string text =
-      fmt::format("LoRA of rank {} (lora_alpha {:g}{}) on {}", lora.r, lora.lora_alpha,
-                  lora.use_rslora ? ", rank-stabilized" : "", join(lora.target_modules, ", "));
+  std::string text = fmt::format(
+      "LoRA of rank {} (lora_alpha {:g}{}) on {}", lora.r, lora.lora_alpha,
+      lora.use_rslora ? ", rank-stabilized" : "",
+      lora.target_pattern.empty() ? join(lora.target_modules, ", ") : lora.target_pattern);
   if (!lora.modules_to_save.empty()) {
     text += fmt::format("; trained whole: {}", join(lora.modules_to_save, ", "));
   }

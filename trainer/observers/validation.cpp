@@ -9,6 +9,21 @@
 
 namespace longspan {
 
+void fields(FieldsIo& io, ValidationOptions& options) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  io.prose(
+      "Without it there is none. The loss is that of full attention, with the RoPE of the current "
+      "stage; documents are cut as `data` says, and not shuffled.");
+  io.text("path", options.path, "a token store", {.required = true});
+  io.whole("every_steps", options.every_steps, {1, kMost}, "how often; after the last step too");
+  io.whole("sequences", options.sequences, {1, kMost}, "the first so many rows of the store");
+  io.whole("seq_len", options.seq_len, {0, kLongestSequence},
+           "tokens of a row; 0: those of the longest stage");
+  io.prose(
+      "Beyond the longest context of the stages there is a warning. A stage whose context is "
+      "shorter is validated beyond it.");
+}
+
 void Validation::step_ended(Trainer& trainer, StepRecord& record) {
   if (record.step % options_.every_steps != 0 && record.step != record.total_steps) return;
   at::NoGradGuard no_gradients;

@@ -97,6 +97,19 @@ TEST_F(PeftAdapterFolder, WritesPeftsNames) {
   EXPECT_EQ(json["target_modules"], Json::array({"q_proj", "o_proj"}));
 }
 
+TEST_F(PeftAdapterFolder, WritesATextOfTargetsAsPeftSavesIt) {
+  const auto written = [&](const std::string& pattern) {
+    PeftAdapter adapter = trained();
+    adapter.lora.target_pattern = pattern;
+    adapter.lora.lora_dropout = 0.25;
+    EXPECT_EQ(through_disk(adapter).tensors.size(), adapter.tensors.size());
+    return read_json_file(adapter_ / "adapter_config.json", ExitCode::kModel);
+  };
+  EXPECT_EQ(written("all-linear")["target_modules"], Json::array({"o_proj", "q_proj"}));
+  EXPECT_EQ(written(".*[qo]_proj")["target_modules"], ".*[qo]_proj");
+  EXPECT_EQ(written(".*[qo]_proj")["lora_dropout"], 0.25);
+}
+
 TEST_F(PeftAdapterFolder, SavesATiedHeadForPeftToo) {
   through_disk(trained());
   SafetensorsReader reader(adapter_ / "adapter_model.safetensors");
