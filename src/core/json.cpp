@@ -164,7 +164,6 @@ std::string_view stand_in(std::string_view word) {
 
 /// `text` with stand-ins.
 std::string without_not_finite(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
   std::string json;
   for (size_t at = 0, end = 0; at < text.size(); at = end) {
     if (text[at] == '"') {
