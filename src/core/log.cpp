@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "src/core/printable.h"
+
 namespace longspan {
 
 namespace {
@@ -22,23 +24,6 @@ spdlog::logger& logger() {
     return made;
   }();
   return *instance;
-}
-
-/// Names and texts of files stand in messages: what would steer a terminal is shown as \x1b, and a
-/// message ends somewhere.
-std::string printable(const std::string& message) {
-  constexpr size_t kLongest = 64 << 10;
-  std::string text;
-  for (char c : message) {
-    if (text.size() >= kLongest) return text + "...";
-    auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f) {
-      text += fmt::format("\\x{:02x}", byte);
-    } else {
-      text += c;
-    }
-  }
-  return text;
 }
 
 bool progress_shown = false;
@@ -56,17 +41,17 @@ bool stderr_is_terminal() {
 
 void log_info(const std::string& message) {
   erase_progress();
-  logger().info(printable(message));
+  logger().info(printable_message(message));
 }
 
 void log_warning(const std::string& message) {
   erase_progress();
-  logger().warn("warning: " + printable(message));
+  logger().warn("warning: " + printable_message(message));
 }
 
 void log_error(const std::string& message) {
   erase_progress();
-  logger().error("error: " + printable(message));
+  logger().error("error: " + printable_message(message));
 }
 
 void log_to_file(const std::filesystem::path& path) {
