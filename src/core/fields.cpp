@@ -107,6 +107,7 @@ void Fields::read(const Json& value, const std::string& path, int64_t& out) {
 
 void Fields::read(const Json& value, const std::string& path, double& out) {
   if (!value.is_number()) return wrong_type(value, path, "a number");
+  if (!std::isfinite(value.get<double>())) return wrong_type(value, path, "a finite number");
   out = value.get<double>();
 }
 
