@@ -15,7 +15,7 @@ struct GenerateOptions {
   double top_p = 1.0;        // in (0, 1]: sample from the smallest set of tokens with this mass
   uint64_t seed = 0;
   int64_t prefill_chunk_tokens = 4096;
-  std::vector<int64_t> never;  // ids that are not chosen: rows of padded embeddings
+  std::vector<int64_t> never = {};  // ids that are not chosen: rows of padded embeddings
 };
 
 /// Throws Error(kUsage) for fewer than one new token, a temperature that is neither 0 nor large

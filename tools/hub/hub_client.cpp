@@ -77,7 +77,7 @@ HubRevision HubClient::revision(const HubModel& model) {
 void HubClient::download(const HubModel& model, const std::string& commit, const HubFile& file,
                          const fs::path& blob) {
   if (fs::exists(blob)) return;
-  PartFile part(blob.string() + ".incomplete");
+  PartialDownload part(blob.string() + ".incomplete");
   if (part.size() > file.size) part.restart();
   std::string url =
       fmt::format("{}/{}/resolve/{}/{}", endpoint_, model.id, commit, escaped_path(file.name));
@@ -111,7 +111,7 @@ void HubClient::download(const HubModel& model, const std::string& commit, const
 }
 
 /// One attempt to get what `part` still lacks.
-HttpResponse HubClient::fetch(const std::string& url, const HubFile& file, PartFile& part) {
+HttpResponse HubClient::fetch(const std::string& url, const HubFile& file, PartialDownload& part) {
   bool first = true;
   Stopwatch since_shown;
   return http_.get(url, part.size(), [&](const HttpResponse& response, std::string_view bytes) {

@@ -8,7 +8,7 @@
 #include "tools/hub/http_client.h"
 #include "tools/hub/hub_file.h"
 #include "tools/hub/hub_settings.h"
-#include "tools/hub/part_file.h"
+#include "tools/hub/partial_download.h"
 
 namespace longspan {
 
@@ -32,7 +32,7 @@ class HubClient {
                 const std::filesystem::path& blob);
 
  private:
-  HttpResponse fetch(const std::string& url, const HubFile& file, PartFile& part);
+  HttpResponse fetch(const std::string& url, const HubFile& file, PartialDownload& part);
   /// Says what a status other than 200 and 206 means for `file`, or "" for the model.
   [[noreturn]] void refuse(const HttpResponse& response, const HubModel& model,
                            const std::string& file) const;

@@ -1,4 +1,4 @@
-#include "tools/hub/part_file.h"
+#include "tools/hub/partial_download.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -14,7 +14,7 @@ namespace longspan {
 
 namespace fs = std::filesystem;
 
-PartFile::PartFile(fs::path path)
+PartialDownload::PartialDownload(fs::path path)
     : path_(std::move(path)), file_(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
   if (file_ < 0) refuse("cannot write");
   if (flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -24,9 +24,9 @@ PartFile::PartFile(fs::path path)
   size_ = lseek(file_, 0, SEEK_END);
 }
 
-PartFile::~PartFile() { close(file_); }
+PartialDownload::~PartialDownload() { close(file_); }
 
-void PartFile::append(std::string_view bytes) {
+void PartialDownload::append(std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t written = write(file_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
@@ -36,17 +36,17 @@ void PartFile::append(std::string_view bytes) {
   }
 }
 
-void PartFile::restart() {
+void PartialDownload::restart() {
   if (ftruncate(file_, 0) != 0 || lseek(file_, 0, SEEK_SET) != 0) refuse("cannot truncate");
   size_ = 0;
 }
 
-void PartFile::move_to(const fs::path& place) {
+void PartialDownload::move_to(const fs::path& place) {
   if (fsync(file_) != 0) refuse("cannot write");
   fs::rename(path_, place);
 }
 
-void PartFile::refuse(const char* what) const {
+void PartialDownload::refuse(const char* what) const {
   fail(ExitCode::kFailure, "{}: {}: {}", path_.string(), what, std::strerror(errno));
 }
 

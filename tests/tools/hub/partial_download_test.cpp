@@ -1,4 +1,4 @@
-#include "tools/hub/part_file.h"
+#include "tools/hub/partial_download.h"
 
 #include <gmock/gmock.h>
 
@@ -11,10 +11,10 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(PartFile, GoesOnWhereItWasAndIsMovedWhenWhole) {
+TEST(PartialDownload, GoesOnWhereItWasAndIsMovedWhenWhole) {
   TemporaryFolder folder;
   const std::string path = folder.write("blob.incomplete", "abc");
-  PartFile part(path);
+  PartialDownload part(path);
   EXPECT_EQ(part.size(), 3);
   part.append("def");
   EXPECT_EQ(part.size(), 6);
@@ -24,30 +24,30 @@ TEST(PartFile, GoesOnWhereItWasAndIsMovedWhenWhole) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-TEST(PartFile, BeginsAnewWhereItIsTold) {
+TEST(PartialDownload, BeginsAnewWhereItIsTold) {
   TemporaryFolder folder;
-  PartFile part(folder.write("blob.incomplete", "abc"));
+  PartialDownload part(folder.write("blob.incomplete", "abc"));
   part.restart();
   EXPECT_EQ(part.size(), 0);
   part.append("x");
   EXPECT_EQ(read_file(part.path(), ExitCode::kFailure), "x");
 }
 
-TEST(PartFile, BelongsToOneProcessAtATime) {
+TEST(PartialDownload, BelongsToOneProcessAtATime) {
   TemporaryFolder folder;
   const std::string path = folder.path("blob.incomplete");
   {
-    PartFile first(path);
-    EXPECT_THAT(error_of([&] { PartFile second(path); }, ExitCode::kFailure),
+    PartialDownload first(path);
+    EXPECT_THAT(error_of([&] { PartialDownload second(path); }, ExitCode::kFailure),
                 HasSubstr("another process is downloading it"));
   }
-  EXPECT_NO_THROW(PartFile{path});
+  EXPECT_NO_THROW(PartialDownload{path});
 }
 
-TEST(PartFile, NamesAPlaceThatCannotBeWritten) {
+TEST(PartialDownload, NamesAPlaceThatCannotBeWritten) {
   TemporaryFolder folder;
   const std::string path = folder.path("no/folder/blob.incomplete");
-  EXPECT_THAT(error_of([&] { PartFile part(path); }, ExitCode::kFailure),
+  EXPECT_THAT(error_of([&] { PartialDownload part(path); }, ExitCode::kFailure),
               HasSubstr("blob.incomplete: cannot write: No such file"));
 }
 

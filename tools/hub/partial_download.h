@@ -8,12 +8,12 @@ namespace longspan {
 
 /// A download on its way: open for appending, locked against other processes, kept when it breaks
 /// off. What fails throws Error(kFailure) with the path.
-class PartFile {
+class PartialDownload {
  public:
-  explicit PartFile(std::filesystem::path path);
-  ~PartFile();
-  PartFile(const PartFile&) = delete;
-  PartFile& operator=(const PartFile&) = delete;
+  explicit PartialDownload(std::filesystem::path path);
+  ~PartialDownload();
+  PartialDownload(const PartialDownload&) = delete;
+  PartialDownload& operator=(const PartialDownload&) = delete;
 
   int64_t size() const { return size_; }
   const std::filesystem::path& path() const { return path_; }
