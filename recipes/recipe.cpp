@@ -9,6 +9,7 @@
 #include "recipes/recipe_plan.h"
 #include "recipes/yaml.h"
 #include "src/core/diagnostics.h"
+#include "src/core/fields_writer.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/apply_lora.h"
@@ -17,24 +18,6 @@
 namespace longspan {
 
 namespace {
-
-Json typed(const char* key, std::string_view name, const Json& rest) {
-  Json map = {{key, name}};
-  for (const auto& [name_of, value] : rest.items()) {
-    if (!value.is_null()) map[name_of] = value;
-  }
-  return map;
-}
-
-Json write_stage(const Stage& stage) {
-  Json map = {{"steps", stage.steps},
-              {"seq_len", stage.seq_len},
-              {"batch_size", stage.batch_size},
-              {"gradient_accumulation_steps", stage.gradient_accumulation_steps},
-              {"attention", typed("pattern", stage.attention->name(), stage.attention->write())}};
-  if (stage.rope) map["rope"] = typed("rope_type", stage.rope->rope_type(), stage.rope->write());
-  return map;
-}
 
 void read_rope_files(Json& root, Diagnostics& diagnostics) {
   const auto read = [&](Json& map, const std::string& key_path) {
@@ -63,69 +46,35 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
   return recipe;
 }
 
-Json resolved_recipe(const Recipe& recipe) {
-  const auto& [file, places, given, model, data, lora, stages, train, validation, checkpoint,
-               output_dir] = recipe;
-  Json json = {
-      {"model",
-       {{"path", model.path},
-        {"dtype", model.dtype},
-        {"quantization", model.quantization},
-        {"on_scaled", model.on_scaled}}},
-      {"data",
-       {{"path", data.path},
-        {"min_document_tokens", data.min_document_tokens},
-        {"only_full_passages", data.only_full_passages},
-        {"shuffle", data.shuffle}}},
-      {"lora",
-       {{"r", lora.r},
-        {"lora_alpha", lora.lora_alpha},
-        {"use_rslora", lora.use_rslora},
-        {"use_dora", lora.use_dora},
-        {"target_modules", lora.target_modules},
-        {"modules_to_save", lora.modules_to_save}}},
-      {"train",
-       {{"max_grad_norm", train.max_grad_norm},
-        {"seed", train.seed},
-        {"loss_chunk_tokens", train.loss_chunk_tokens},
-        {"threads", train.threads}}},
-      {"memory", write_memory_options(train.memory)},
-      {"stages", Json::array()},
-      {"optimizer",
-       {{"lr", train.optimizer.lr},
-        {"betas", Json::array({train.optimizer.beta1, train.optimizer.beta2})},
-        {"eps", train.optimizer.eps},
-        {"weight_decay", train.optimizer.weight_decay}}},
-      {"lr_schedule",
-       {{"type", train.lr_schedule.type},
-        {"warmup_steps", train.lr_schedule.warmup_steps},
-        {"min_lr_ratio", train.lr_schedule.min_lr_ratio}}},
-  };
-  for (const auto& [pattern, r] : lora.rank_pattern) json["lora"]["rank_pattern"][pattern] = r;
-  for (const auto& [pattern, alpha] : lora.alpha_pattern) {
-    json["lora"]["alpha_pattern"][pattern] = alpha;
-  }
-  for (const auto& stage : stages) json["stages"].push_back(write_stage(stage));
-  if (!validation.path.empty()) {
-    json["validation"] = {{"path", validation.path},
-                          {"every_steps", validation.every_steps},
-                          {"sequences", validation.sequences},
-                          {"seq_len", validation.seq_len}};
-  }
-  json["checkpoint"] = {{"every_steps", checkpoint.every_steps},
-                        {"every_minutes", checkpoint.every_minutes},
-                        {"keep_last", checkpoint.keep_last}};
-  json["output"] = {{"dir", output_dir}};
-  return json;
+Json resolved_recipe(const Recipe& recipe) { return write_fields(recipe); }
+
+std::string key_of_stage(const Recipe& recipe, size_t i, const char* key, const char* inherited) {
+  const Json stages = recipe.given.value("stages", Json());
+  const bool is_own = stages.is_array() && !stages[i].value(key, Json()).is_null();
+  return is_own ? fmt::format("stages.{}.{}", i, key) : inherited;
 }
 
 namespace {
+
+/// PEFT loads one of the two only.
+void check_overlap(const Recipe& recipe, CausalLm& model, Diagnostics& diagnostics) {
+  std::string both;
+  model.visit_linears([&](const std::string& name, std::unique_ptr<Linear>&) {
+    if (both.empty() && recipe.lora.targets(name) && recipe.lora.saves(name)) both = name;
+  });
+  if (both.empty()) return;
+  diagnostics.error("lora.modules_to_save",
+                    fmt::format("'{}' is in target_modules too, and PEFT loads only one of the "
+                                "two; leave it out of one of them",
+                                both));
+}
 
 void check_modules(const Recipe& recipe, const ModelConfig& base, Diagnostics& diagnostics) {
   auto model = make_causal_lm(base);
   for (const auto& [key, what] : unmatched_modules(*model, recipe.lora)) {
     diagnostics.error("lora." + key, what);
   }
+  check_overlap(recipe, *model, diagnostics);
   if (recipe.model.quantization == "none") return;
   std::string saved;
   model->visit_linears([&](const std::string& name, std::unique_ptr<Linear>&) {
@@ -139,14 +88,10 @@ void check_modules(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
                   saved, recipe.model.quantization));
 }
 
-/// The key that gives stage `i` its value: its own, or the one that it takes from the top.
-std::string key_of(const Recipe& recipe, size_t i, const char* key, const char* inherited) {
-  const Json stages = recipe.given.value("stages", Json());
-  const bool is_own = stages.is_array() && !stages[i].value(key, Json()).is_null();
-  return is_own ? fmt::format("stages.{}.{}", i, key) : inherited;
-}
-
-std::string beyond_context(int64_t seq_len, const RopeExtension& rope) {
+std::string beyond_context(int64_t seq_len, const RopeExtension& rope, const ModelConfig& base) {
+  if (rope.other && seq_len <= rope.other->usable) {
+    return fmt::format("{} tokens: {}", seq_len, ask_for_original_length(base, *rope.other));
+  }
   return fmt::format(
       "{} tokens are beyond the context of {} (original {}, RoPE {} x{:.6g}); "
       "raise rope.factor or lower seq_len",
@@ -162,12 +107,14 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
   RopeExtension longest;
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
-    const std::string rope_key = key_of(recipe, i, "rope", "rope");
+    const std::string rope_key = key_of_stage(recipe, i, "rope", "rope");
     RopeExtension rope;
     try {
       rope = extend_rope(base, stage.rope, stage.on_scaled);
     } catch (const Error& e) {
-      error(rope_key, fmt::format("{}; its key is model.on_scaled", e.what()));
+      const bool wants_key = e.code() == ExitCode::kRecipe;
+      error(rope_key,
+            fmt::format("{}{}", e.what(), wants_key ? "; its key is model.on_scaled" : ""));
       continue;
     }
     try {
@@ -176,13 +123,14 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
       error(rope_key, e.what());
     }
     if (stage.seq_len > rope.context_length) {
-      error(key_of(recipe, i, "seq_len", "train.seq_len"), beyond_context(stage.seq_len, rope));
+      error(key_of_stage(recipe, i, "seq_len", "train.seq_len"),
+            beyond_context(stage.seq_len, rope, base));
     }
     if (rope.context_length > longest.context_length) longest = rope;
   }
   if (longest.scaling && recipe.validation.seq_len > longest.context_length) {
     log_warning(fmt::format("{}: validation.seq_len: {}", recipe.file,
-                            beyond_context(recipe.validation.seq_len, longest)));
+                            beyond_context(recipe.validation.seq_len, longest, base)));
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "data/store/packer.h"
 #include "src/core/diagnostics.h"
+#include "src/core/fields_io.h"
 #include "src/core/json.h"
 #include "src/model/model_config.h"
 #include "src/nn/lora_linear.h"
@@ -18,9 +19,6 @@ namespace longspan {
 
 class ModelSource;
 
-/// Tokens of the longest sequence that a recipe or `plan --length` may ask for.
-constexpr int64_t kLongestSequence = int64_t{1} << 26;
-
 struct ModelOptions {
   std::string path;                   // a Hugging Face folder or a GGUF file
   std::string dtype = "bfloat16";     // or "float32"
@@ -30,6 +28,8 @@ struct ModelOptions {
   std::string on_scaled = "error";
 };
 
+void fields(FieldsIo& io, ModelOptions& options);
+
 struct DataOptions {
   std::string path;  // a token store
   int64_t min_document_tokens = 1;
@@ -37,23 +37,10 @@ struct DataOptions {
   bool shuffle = true;
 };
 
-/// All that decides a run: the sum of the options of its parts. As YAML (docs/recipes.md says what
-/// each key means):
-///   model: {path, dtype, quantization, on_scaled}
-///   data: {path, min_document_tokens, only_full_passages, shuffle}
-///   lora: {r, lora_alpha, use_rslora, use_dora, target_modules, modules_to_save,
-///          rank_pattern: {MODULE: r}, alpha_pattern: {MODULE: lora_alpha}}
-///   rope: {rope_type, factor, ...}
-///   attention: {pattern, group_size or group_ratio, window, sinks}
-///   train: {steps, seq_len, batch_size, gradient_accumulation_steps, max_grad_norm, seed,
-///           loss_chunk_tokens, threads}
-///   memory: {recompute, recompute_num_layers, offload, offload_dir, offload_ram,
-///            chunk_tokens, weights, optimizer_state_bits}
-///   stages: [{steps, seq_len, batch_size, gradient_accumulation_steps, rope, attention}, ...]
-///   optimizer: {lr, betas, eps, weight_decay}    lr_schedule: {type, warmup_steps, min_lr_ratio}
-///   validation: {path, every_steps, sequences, seq_len}
-///   checkpoint: {every_steps, every_minutes, keep_last}    output: {dir}
-/// rope may also be the path of a JSON file with these keys. A stage takes from `train`, `rope` and
+void fields(FieldsIo& io, DataOptions& options);
+
+/// All that decides a run: the sum of the options of its parts. docs/recipes.md has its keys.
+/// `rope` may also be the path of a JSON file with them. A stage takes from `train`, `rope` and
 /// `attention` what it does not say itself; without `stages` there is one of train.steps.
 struct Recipe {
   std::string file;             // where it was read, for errors
@@ -78,10 +65,15 @@ Recipe load_recipe(const std::filesystem::path& path, const std::vector<std::str
 /// load_recipe reads back as the same recipe.
 Json resolved_recipe(const Recipe& recipe);
 
+/// The key that gives stage `i` its value: "stages.0.seq_len", or `inherited` where the stage takes
+/// it from the top.
+std::string key_of_stage(const Recipe& recipe, size_t i, const char* key, const char* inherited);
+
 /// What can only be checked against the base model: names in `lora` that no module answers to, a
-/// scaling on top of a scaling or that the family's config.json cannot state, sequences beyond the
-/// extended context, weights that cannot be mapped. `model` is the base where it is here, else
-/// null. Throws one Error(kRecipe) with all of it, each at its place.
+/// projection both adapted and saved, a scaling on top of a scaling or that the family's
+/// config.json cannot state, sequences beyond the extended context, weights that cannot be mapped.
+/// `model` is the base where it is here, else null. Throws one Error(kRecipe) with all of it, each
+/// at its place.
 void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base,
                                 const ModelSource* model = nullptr);
 

@@ -3,9 +3,13 @@
 #include <string>
 
 #include "recipes/recipe.h"
-#include "src/core/fields.h"
+#include "src/core/fields_io.h"
 
 namespace longspan {
+
+/// All keys of a recipe. Written, it is the resolved one, where `stages` say what `train`, `rope`
+/// and `attention` may say for all of them.
+void fields(FieldsIo& io, Recipe& recipe);
 
 /// Reads the root map of a recipe; what is wrong goes to the diagnostics behind `root`.
 Recipe read_recipe(Fields root);

@@ -17,39 +17,26 @@
 #include "src/nn/device.h"
 #include "src/nn/float32_for_bf16.h"
 #include "src/nn/page_allocator.h"
-#include "tools/support/command.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
 
 namespace longspan {
 namespace {
-
-constexpr Command kCommands[] = {
-    {"pull", "download a model from the Hugging Face hub", pull_command},
-    {"convert", "a model to a Hugging Face folder or a GGUF file", convert_command},
-    {"plan", "what a recipe will need: memory, disk, time", plan_command},
-    {"prepare", "long documents to a token store", prepare_command},
-    {"validate", "check a recipe without loading anything", validate_command},
-    {"train", "run a recipe", train_command},
-    {"merge", "base model + checkpoint to a merged Hugging Face folder", merge_command},
-    {"verify", "compare what was exported with base + checkpoint", verify_command},
-    {"diff", "what differs between two checkpoints", diff_command},
-    {"card", "write a model card with the results of eval", card_command},
-    {"eval", "perplexity and passkey retrieval by context length", eval_command},
-    {"report", "results of eval side by side: a table and an HTML page", report_command},
-    {"longrope-search", "search LongRoPE factors by the loss of documents",
-     longrope_search_command},
-    {"generate", "continue a prompt", generate_command},
-    {"inspect", "say what a file or folder is", inspect_command},
-    {"tokenize", "text to token ids and back", tokenize_command},
-    {"logits", "write the logits of given token ids", logits_command},
-};
 
 void print_help(std::FILE* to) {
   fmt::print(to,
              "longspan extends the context of LLaMA-family language models.\n\n"
              "longspan COMMAND ...; each has -h with an example\n\n");
-  for (const auto& command : kCommands) {
-    fmt::print(to, "  {:<16} {}\n", command.name, command.summary);
+  for (const Command* command : commands()) {
+    fmt::print(to, "  {:<16} {}\n", command->name, command->summary);
   }
+}
+
+const Command* find_command(std::string_view name) {
+  for (const Command* command : commands()) {
+    if (command->name == name) return command;
+  }
+  return nullptr;
 }
 
 int run(int argc, char** argv) {
@@ -62,16 +49,23 @@ int run(int argc, char** argv) {
     fmt::print("longspan {}, LibTorch {}\n{}", version(), TORCH_VERSION, describe_devices());
     return 0;
   }
-  for (const auto& command : kCommands) {
-    if (command.name == name) return command.run(argc - 1, argv + 1);
+  if (const Command* command = find_command(name)) {
+    auto arguments = parse_arguments(*command, argc - 1, argv + 1);
+    return arguments ? command->run(*arguments) : 0;
   }
   print_help(stderr);
   if (name.empty()) return static_cast<int>(ExitCode::kUsage);
   std::vector<std::string> names;
-  for (const auto& command : kCommands) names.emplace_back(command.name);
+  for (const Command* command : commands()) names.emplace_back(command->name);
   std::string meant = nearest(name, names);
   fail(ExitCode::kUsage, "'{}' is no command{}", name,
        meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));
+}
+
+int out_of_memory(std::string_view what, int argc, char** argv) {
+  const Command* command = find_command(argc > 1 ? argv[1] : "");
+  log_error(fmt::format("out of memory{}{}", what, command ? memory_advice(*command) : ""));
+  return static_cast<int>(ExitCode::kOutOfMemory);
 }
 
 /// Model files are mapped into memory, and one that shrinks meanwhile has no other way to say so.
@@ -103,17 +97,17 @@ int main(int argc, char** argv) {
     longspan::log_error(e.what());
     return static_cast<int>(e.code());
   } catch (const c10::OutOfMemoryError& e) {
-    longspan::log_error(fmt::format("out of memory: {}", e.what_without_backtrace()));
-    return static_cast<int>(ExitCode::kOutOfMemory);
+    return longspan::out_of_memory(fmt::format(": {}", e.what_without_backtrace()), argc, argv);
   } catch (const std::bad_alloc&) {
-    longspan::log_error("out of memory; try a shorter seq_len or a smaller batch_size");
-    return static_cast<int>(ExitCode::kOutOfMemory);
+    return longspan::out_of_memory("", argc, argv);
   } catch (const c10::Error& e) {
     // LibTorch's CPU allocator reports exhaustion as a plain c10::Error.
     std::string what = e.what_without_backtrace();
-    bool memory = what.find("not enough memory") != what.npos;
-    longspan::log_error((memory ? "out of memory: " : "LibTorch: ") + what);
-    return static_cast<int>(memory ? ExitCode::kOutOfMemory : ExitCode::kFailure);
+    if (what.find("not enough memory") != what.npos) {
+      return longspan::out_of_memory(": " + what, argc, argv);
+    }
+    longspan::log_error("LibTorch: " + what);
+    return static_cast<int>(ExitCode::kFailure);
   } catch (const std::exception& e) {
     longspan::log_error(e.what());
     return static_cast<int>(ExitCode::kFailure);

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 PACKAGES=(
   build-essential cmake ninja-build ccache pkg-config
   libcurl4-openssl-dev libcxxopts-dev libfmt-dev libgmock-dev libgtest-dev libhdf5-dev libicu-dev
-  libpcre2-dev libspdlog-dev libssl-dev libyaml-cpp-dev libzstd-dev nlohmann-json3-dev zlib1g-dev
+  libpcre2-dev libsentencepiece-dev libspdlog-dev libssl-dev libyaml-cpp-dev libzstd-dev nlohmann-json3-dev zlib1g-dev
   python3 python3-venv
   vim-runtime # its long manuals are the quickstart's text
 )

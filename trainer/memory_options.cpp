@@ -22,17 +22,6 @@ const Names<FrozenWeights> kWeightsNames = {{"resident", FrozenWeights::kResiden
 
 constexpr int64_t kMostBytes = int64_t{1} << 50;
 
-template <class T>
-void read_name(Fields& fields, const char* key, const Names<T>& names, std::optional<T>& value) {
-  std::vector<std::string> allowed{"auto"};
-  for (const auto& [name, unused] : names) allowed.push_back(name);
-  std::string given = "auto";
-  fields.choice(key, given, allowed);
-  for (const auto& [name, meant] : names) {
-    if (name == given) value = meant;
-  }
-}
-
 bool is_auto(Fields& fields, const char* key) {
   Json given = "auto";
   fields.optional(key, given);
@@ -60,68 +49,100 @@ void read_bytes(Fields& fields, const char* key, std::optional<int64_t>& value) 
   }
 }
 
-void read_state_bits(Fields& fields, std::optional<int64_t>& value) {
-  constexpr const char* kKey = "optimizer_state_bits";
-  if (is_auto(fields, kKey)) return;
+void read_state_bits(Fields& fields, const char* key, std::optional<int64_t>& value) {
+  if (is_auto(fields, key)) return;
   int64_t bits = 32;
-  fields.optional(kKey, bits);
+  fields.optional(key, bits);
   if (bits == 32 || bits == 8) {
     value = bits;
   } else {
-    fields.error(kKey, fmt::format("{} is not known; expected 32, 8 or auto", bits));
+    fields.error(key, fmt::format("{} is not known; expected 32, 8 or auto", bits));
   }
-}
-
-template <class T>
-Json name_of(const std::optional<T>& value, const Names<T>& names) {
-  for (const auto& [name, meant] : names) {
-    if (value == meant) return name;
-  }
-  return "auto";
 }
 
 Json number_or_auto(const std::optional<int64_t>& value) { return value ? Json(*value) : "auto"; }
 
-}  // namespace
+Json auto_or(const Json& form) { return {{"anyOf", {{{"const", "auto"}}, form}}}; }
 
-MemoryOptions read_memory_options(Fields fields) {
-  MemoryOptions options;
-  read_name(fields, "recompute", kRecomputeNames, options.recompute);
-  read_count(fields, "recompute_num_layers", int64_t{1} << 20, options.recompute_num_layers);
-  read_name(fields, "offload", kOffloadNames, options.offload);
-  fields.optional("offload_dir", options.offload_dir);
-  read_bytes(fields, "offload_ram", options.offload_ram);
-  read_count(fields, "chunk_tokens", int64_t{1} << 26, options.chunk_tokens);
-  read_name(fields, "weights", kWeightsNames, options.weights);
-  read_state_bits(fields, options.optimizer_state_bits);
-  if (options.recompute == Recompute::kNone &&
-      options.offload.value_or(Offload::kNone) != Offload::kNone) {
-    fields.error("offload",
-                 "recompute: none leaves what is kept to autograd, so that nothing can "
-                 "be offloaded; expected recompute: selective or layer");
+template <class T>
+void name_field(FieldsIo& io, const char* key, const Names<T>& names, std::optional<T>& value,
+                std::string_view meaning) {
+  std::vector<std::string> allowed{"auto"};
+  std::string given = "auto";
+  for (const auto& [name, meant] : names) {
+    allowed.push_back(name);
+    if (value == meant) given = name;
   }
-  if (options.recompute == Recompute::kNone && options.chunk_tokens.value_or(0) > 0) {
-    fields.error(
-        "chunk_tokens",
-        "recompute: none works on all tokens at once; expected recompute: selective or layer");
+  io.choice(key, given, allowed, meaning);
+  for (const auto& [name, meant] : names) {
+    if (name == given) value = meant;
   }
-  if (options.recompute == Recompute::kNone && options.recompute_num_layers.value_or(0) > 0) {
-    fields.error("recompute_num_layers",
-                 "recompute: none recomputes no layer; expected recompute: selective or layer");
-  }
-  fields.finish();
-  return options;
 }
 
-Json write_memory_options(const MemoryOptions& options) {
-  return {{"recompute", name_of(options.recompute, kRecomputeNames)},
-          {"recompute_num_layers", number_or_auto(options.recompute_num_layers)},
-          {"offload", name_of(options.offload, kOffloadNames)},
-          {"offload_dir", options.offload_dir},
-          {"offload_ram", number_or_auto(options.offload_ram)},
-          {"chunk_tokens", number_or_auto(options.chunk_tokens)},
-          {"weights", name_of(options.weights, kWeightsNames)},
-          {"optimizer_state_bits", number_or_auto(options.optimizer_state_bits)}};
+void count_field(FieldsIo& io, const char* key, int64_t most, std::optional<int64_t>& value,
+                 std::string_view meaning) {
+  if (Fields* fields = io.reading()) return read_count(*fields, key, most, value);
+  io.put(key, number_or_auto(value),
+         auto_or({{"type", "integer"}, {"minimum", 0}, {"maximum", most}}), meaning);
+}
+
+void bytes_field(FieldsIo& io, const char* key, std::optional<int64_t>& value,
+                 std::string_view meaning) {
+  if (Fields* fields = io.reading()) return read_bytes(*fields, key, value);
+  const char* size = "^(auto|[0-9]*[.]?[0-9]+([eE][+-]?[0-9]+)?([KMG]?B|[KMG]iB)?)$";
+  io.put(key, number_or_auto(value),
+         {{"anyOf",
+           {{{"type", "integer"}, {"minimum", 0}, {"maximum", kMostBytes}},
+            {{"type", "string"}, {"pattern", size}}}}},
+         meaning);
+}
+
+void state_bits_field(FieldsIo& io, std::optional<int64_t>& value) {
+  constexpr const char* kKey = "optimizer_state_bits";
+  if (Fields* fields = io.reading()) return read_state_bits(*fields, kKey, value);
+  io.put(kKey, number_or_auto(value), {{"enum", {"auto", 32, 8}}},
+         "of AdamW's moments; 8 as bitsandbytes' AdamW8bit, `auto` is 32");
+}
+
+}  // namespace
+
+void fields(FieldsIo& io, MemoryOptions& options) {
+  io.prose(
+      "What a run gives up for less memory. `auto` (or no such key) leaves the choice to the plan, "
+      "which takes the fastest that fits (`longspan plan` shows it); what is given is never "
+      "changed.");
+  name_field(io, "recompute", kRecomputeNames, options.recompute,
+             "what a layer computes again in backward: nothing; all but attention; all");
+  count_field(io, "recompute_num_layers", int64_t{1} << 20, options.recompute_num_layers,
+              "in how many layers, the first ones; the others keep everything");
+  name_field(io, "offload", kOffloadNames, options.offload, "where kept activations go");
+  io.text("offload_dir", options.offload_dir, "the folder for those on disk",
+          {.otherwise = "`output.dir`"});
+  bytes_field(io, "offload_ram", options.offload_ram,
+              "what `ram` may take, or what `disk` leaves in RAM: bytes, `4GB`, `512MiB`");
+  count_field(io, "chunk_tokens", int64_t{1} << 26, options.chunk_tokens,
+              "tokens that the MLP and the projections of q, k and v work on at once; 0: all");
+  name_field(io, "weights", kWeightsNames, options.weights,
+             "of the frozen projections: in memory, or read from the model's file at each use");
+  state_bits_field(io, options.optimizer_state_bits);
+  io.prose(
+      "`recompute: none` goes with no `recompute_num_layers`, `offload` or `chunk_tokens`; "
+      "`offload_ram` says nothing where nothing is offloaded. `weights: mapped` is for the CPU, "
+      "without `model.quantization`, and for a file that holds the weights in `model.dtype`.");
+  if (options.recompute == Recompute::kNone &&
+      options.offload.value_or(Offload::kNone) != Offload::kNone) {
+    io.error("offload",
+             "recompute: none leaves what is kept to autograd, so that nothing can be offloaded; "
+             "expected recompute: selective or layer");
+  }
+  if (options.recompute == Recompute::kNone && options.chunk_tokens.value_or(0) > 0) {
+    io.error("chunk_tokens",
+             "recompute: none works on all tokens at once; expected recompute: selective or layer");
+  }
+  if (options.recompute == Recompute::kNone && options.recompute_num_layers.value_or(0) > 0) {
+    io.error("recompute_num_layers",
+             "recompute: none recomputes no layer; expected recompute: selective or layer");
+  }
 }
 
 int64_t recomputed_layers(const MemoryOptions& options, int64_t layers) {

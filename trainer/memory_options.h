@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "src/core/fields.h"
+#include "src/core/fields_io.h"
 #include "src/nn/recompute.h"
 
 namespace longspan {
@@ -34,11 +34,8 @@ struct MemoryOptions {
   std::optional<int64_t> optimizer_state_bits = {};  // 32, or 8 as bitsandbytes' AdamW8bit
 };
 
-/// Reads the map; what is wrong goes to the diagnostics behind `fields`.
-MemoryOptions read_memory_options(Fields fields);
-
-/// The map that read_memory_options reads back as `options`.
-Json write_memory_options(const MemoryOptions& options);
+/// The keys of a recipe's `memory` map.
+void fields(FieldsIo& io, MemoryOptions& options);
 
 /// How many of a model's `layers` compute something again.
 int64_t recomputed_layers(const MemoryOptions& options, int64_t layers);

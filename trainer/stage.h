@@ -2,13 +2,20 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "src/attention/attention.h"
-#include "src/model/model_config.h"
+#include "src/core/fields_io.h"
+#include "src/model/context_length.h"
 #include "src/rope/compose_rope.h"
 
 namespace longspan {
+
+class CausalLm;
+
+/// Tokens of the longest sequence that a recipe or `plan --length` may ask for.
+constexpr int64_t kLongestSequence = int64_t{1} << 26;
 
 /// A part of the run with its own length, attention and RoPE: 8K -> 16K -> 32K, or shifted sparse
 /// attention first and full attention for the last steps.
@@ -24,6 +31,17 @@ struct Stage {
   int64_t rows_per_step() const { return batch_size * gradient_accumulation_steps; }
   int64_t tokens_per_step() const { return rows_per_step() * seq_len; }
 };
+
+/// The keys of an entry of a recipe's `stages`. What is not given stays as it is: `stage` starts
+/// with what all stages share.
+void fields(FieldsIo& io, Stage& stage);
+
+/// `steps`.
+void steps_field(FieldsIo& io, Stage& stage, std::string_view meaning);
+/// `seq_len`, `batch_size` and `gradient_accumulation_steps`; `own`: of a stage, else of `train`.
+void row_fields(FieldsIo& io, Stage& stage, bool own);
+/// `rope` and `attention`; `own`: of a stage, else of the recipe.
+void rope_and_attention_fields(FieldsIo& io, Stage& stage, bool own);
 
 int64_t total_steps(const std::vector<Stage>& stages);
 int64_t total_tokens(const std::vector<Stage>& stages);
@@ -45,6 +63,7 @@ struct RopeExtension {
   int64_t original_max_position_embeddings = 0;
   int64_t max_position_embeddings = 0;  // what config.json will say
   int64_t context_length = 0;           // the longest sequence the scaling is made for
+  std::optional<ContextLength> other;   // where a kept scaling leaves two readings open
 };
 
 /// What `base` becomes with `scaling` (null: stays as it is, which `on_scaled` does not concern).
@@ -52,10 +71,14 @@ struct RopeExtension {
 ///                                the context is original x factor
 ///   base scaled, kCompose        see compose_rope; the context is the base's x factor
 ///   base scaled, kError          Error(kRecipe) that names the choices
-/// The original length is written into formulas that state it (yarn, longrope, llama3). The context
-/// of a scaled base is the larger of max_position_embeddings (Llama 3.1: twice original x factor)
-/// and original x factor (Qwen's YaRN, whose max_position_embeddings stays at the original).
+/// The original length is written into formulas that state it (yarn, longrope, llama3). Lengths are
+/// those of context_length; a base whose config.json leaves two readings open
+/// (other_context_length) throws Error(kModel) that names both, unless `scaling` states the
+/// original length.
 RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeScaling> scaling,
                           OnScaled on_scaled = OnScaled::kError);
+
+/// Puts it on the model.
+void apply_rope(const RopeExtension& extension, CausalLm& model);
 
 }  // namespace longspan

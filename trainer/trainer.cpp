@@ -10,6 +10,7 @@
 #include "src/core/stopwatch.h"
 #include "src/nn/activation_store.h"
 #include "src/nn/device.h"
+#include "src/nn/lora_dropout.h"
 #include "trainer/loss.h"
 #include "trainer/optimizer/learning_rate.h"
 
@@ -102,12 +103,16 @@ StepRecord Trainer::train_step() {
   for (int64_t i = 0; i < stage.gradient_accumulation_steps; ++i) {
     Batch batch = loaders_[position.stage]->batch(position.first_row + i * stage.batch_size,
                                                   stage.batch_size);
+    const DropoutPass dropout(options_.seed,
+                              static_cast<uint64_t>(step_) << 16 | static_cast<uint64_t>(i));
     at::Tensor sum = loss_sum(model_, batch, options_.loss_chunk_tokens);
     sum.backward();
     optimizer_.accumulate_gradients();
     loss += sum.item<double>();
     labelled_tokens += batch.labelled_tokens;
   }
+  loaders_[position.stage]->require_labels(labelled_tokens, position.first_row,
+                                           stage.gradient_accumulation_steps * stage.batch_size);
   optimizer_.scale_gradients(1.0 / static_cast<double>(labelled_tokens));
 
   StepRecord record;
@@ -139,8 +144,7 @@ StepRecord Trainer::train_step() {
 }
 
 void Trainer::enter(const Stage& stage) {
-  RopeExtension rope = extend_rope(base_, stage.rope, stage.on_scaled);
-  model_.set_rope_scaling(rope.scaling, rope.max_position_embeddings);
+  apply_rope(extend_rope(base_, stage.rope, stage.on_scaled), model_);
   model_.set_attention(stage.attention);
 }
 

@@ -18,4 +18,7 @@ struct TrainerOptions {
   int64_t threads = 0;              // 0: LibTorch's choice, one a core
 };
 
+/// The keys of a recipe's `train` map that hold for all stages.
+void fields(FieldsIo& io, TrainerOptions& options);
+
 }  // namespace longspan

@@ -1,6 +1,7 @@
 #include "checkpoints/adapters/merge.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "checkpoints/adapters/adapted_tensor.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_tokenizer.h"
+#include "checkpoints/hf/token_ids.h"
 #include "checkpoints/tensor_names.h"
 #include "src/core/log.h"
 
@@ -68,13 +70,24 @@ class MergedSource : public ModelSource {
 
  private:
   bool adds_tokens() const { return config_.vocab_size > base_vocab_size_; }
+  /// Whether the adapter's folder has a tokenizer with other tokens than the base's: new rows of
+  /// the embeddings, or rows that the base has to spare.
   bool brings_tokenizer() const {
-    return adds_tokens() && !adapter_.folder.empty() && has_hf_tokenizer(adapter_.folder);
+    if (!brings_tokenizer_) {
+      const bool there = !adapter_.folder.empty() && has_hf_tokenizer(adapter_.folder);
+      brings_tokenizer_ = there && (adds_tokens() || has_other_tokens());
+    }
+    return *brings_tokenizer_;
+  }
+  bool has_other_tokens() const {
+    const std::string folder = adapter_.folder.string();
+    auto own = token_ids(hf_tokenizer_json(adapter_.folder), folder);
+    return own != token_ids(base_.tokenizer_json(), base_.path().string());
   }
 
   void add(TensorInfo info) {
     bool grows = info.name == kEmbedTokens || info.name == kLmHead;
-    if (grows && !info.shape.empty() && info.shape[0] > 0 && info.shape[0] < config_.vocab_size) {
+    if (grows && !info.shape.empty() && info.shape[0] > 0) {
       info.bytes = info.bytes / info.shape[0] * config_.vocab_size;
       info.shape[0] = config_.vocab_size;
     }
@@ -96,6 +109,7 @@ class MergedSource : public ModelSource {
   int64_t base_vocab_size_ = 0;
   bool base_has_lm_head_ = false;
   mutable bool warned_ = false;
+  mutable std::optional<bool> brings_tokenizer_;
   std::vector<TensorInfo> tensors_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/model/context_length.h"
 #include "src/model/family.h"
 
 namespace longspan {
@@ -81,6 +82,19 @@ RopeGeometry rope_geometry_of(const GgufReader& gguf, const GgufArchitecture& ar
   return geometry;
 }
 
+/// The end of a turn and that of a message end a text too.
+void add_other_ends(const GgufReader& gguf, Json& config) {
+  Json ends = Json::array();
+  if (config.contains("eos_token_id")) ends.push_back(config["eos_token_id"]);
+  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    if (!gguf.value(key)) continue;
+    const Json id = gguf.integer(key);
+    if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
+  }
+  if (ends.size() == 1) config["eos_token_id"] = ends[0];
+  if (ends.size() > 1) config["eos_token_id"] = ends;
+}
+
 }  // namespace
 
 const GgufArchitecture& gguf_architecture(const GgufReader& gguf) {
@@ -134,6 +148,8 @@ Json gguf_config_json(const GgufReader& gguf) {
     // Where Phi-3 has it; transformers would take 4096 for it.
     if (architecture.model_type == "phi3")
       config[kOriginalKey] = scaling.value(kOriginalKey, Json());
+    int64_t original = gguf.integer(key("rope.scaling.original_context_length"), 0);
+    if (scaling["rope_type"] == "linear" && original > 0) config[kOriginalKey] = original;
     config["rope_scaling"] = std::move(scaling);
   }
   for (auto [from, ours] : {std::pair("tokenizer.ggml.bos_token_id", "bos_token_id"),
@@ -141,6 +157,7 @@ Json gguf_config_json(const GgufReader& gguf) {
                             std::pair("tokenizer.ggml.padding_token_id", "pad_token_id")}) {
     if (gguf.value(from)) config[ours] = gguf.integer(from);
   }
+  add_other_ends(gguf, config);
   std::string name = gguf.text("general.name", "");
   if (!name.empty()) config["_name_or_path"] = name;
   return config;
@@ -203,7 +220,7 @@ void write_sliding_window(const ModelConfig& config, const GgufArchitecture& arc
   if (everywhere || gemma || architecture.name == "phi3") {
     metadata.set(architecture.key("attention.sliding_window"), static_cast<uint32_t>(window));
   }
-  if (window > 0 && window < config.max_position_embeddings && !gemma) {
+  if (window > 0 && window < context_length(config).usable && !gemma) {
     log_warning(fmt::format(
         "llama.cpp gives a {} model full attention: beyond {} tokens, the sliding window, it "
         "computes something else than transformers",
@@ -221,7 +238,7 @@ std::vector<GgufRopeTensor> write_gguf_config(const ModelConfig& config,
     metadata.set(architecture.key(name), static_cast<uint32_t>(value));
   };
   set("vocab_size", config.vocab_size);
-  set("context_length", config.max_position_embeddings);
+  set("context_length", context_length(config).usable);
   set("embedding_length", config.hidden_size);
   set("block_count", config.num_hidden_layers);
   set("feed_forward_length", config.intermediate_size);

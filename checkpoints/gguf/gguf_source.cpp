@@ -4,6 +4,7 @@
 
 #include "checkpoints/gguf/gguf_config.h"
 #include "checkpoints/gguf/gguf_tokenizer.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "checkpoints/half_split_rows.h"
 #include "src/core/resumable_folder.h"
 #include "src/core/text.h"
@@ -27,7 +28,8 @@ Json GgufSource::tokenizer_json() const { return gguf_tokenizer_json(gguf_); }
 
 std::vector<std::pair<std::string, std::string>> GgufSource::side_files() const {
   std::vector<std::pair<std::string, std::string>> files;
-  if (Json tokenizer = tokenizer_json(); !tokenizer.is_null()) {
+  if (Json tokenizer = tokenizer_json_file(tokenizer_json(), gguf_.place());
+      !tokenizer.is_null()) {
     files.emplace_back("tokenizer.json", tokenizer.dump(2) + "\n");
     files.emplace_back("tokenizer_config.json", gguf_tokenizer_config_json(gguf_).dump(2) + "\n");
   }

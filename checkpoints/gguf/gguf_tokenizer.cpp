@@ -6,7 +6,7 @@
 
 #include "checkpoints/gguf/gguf_architecture.h"
 #include "checkpoints/gguf/gguf_pre_tokenizer.h"
-#include "checkpoints/gguf/gguf_sentencepiece.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 
 namespace longspan {
 
@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* kBos = "tokenizer.ggml.bos_token_id";
 constexpr const char* kEos = "tokenizer.ggml.eos_token_id";
+constexpr const char* kUnknown = "tokenizer.ggml.unknown_token_id";
 
 /// A list of texts under `key`.
 const Json& texts(const GgufReader& gguf, const char* key) {
@@ -152,34 +153,72 @@ Parts byte_level_parts(const GgufReader& gguf) {
   return parts;
 }
 
-Parts sentencepiece_parts(const GgufReader& gguf, const Json& tokens,
-                          const std::vector<GgufTokenType>& types) {
+std::vector<float> token_scores(const GgufReader& gguf, size_t count) {
   const Json* stored = gguf.value("tokenizer.ggml.scores");
-  bool right = stored && stored->is_array() && stored->size() == tokens.size();
+  bool right = stored && stored->is_array() && stored->size() == count;
   std::vector<float> scores;
-  for (size_t i = 0; right && i < tokens.size(); ++i) {
+  for (size_t i = 0; right && i < count; ++i) {
     right = (*stored)[i].is_number();
     if (right) scores.push_back((*stored)[i].get<float>());
   }
   if (!right) {
     fail(ExitCode::kModel, "{}: tokenizer.ggml.scores does not have a number for each of {} tokens",
-         gguf.place(), tokens.size());
+         gguf.place(), count);
   }
-  const Json* prefix = gguf.value("tokenizer.ggml.add_space_prefix");
-  bool space_prefix = !prefix || *prefix == true;
-  Parts parts{sentencepiece_normalizer(space_prefix), nullptr, sentencepiece_decoder(space_prefix),
-              bpe_model(), true};
-  std::string unknown = token_of(gguf, "tokenizer.ggml.unknown_token_id");
-  auto bytes = std::count(types.begin(), types.end(), GgufTokenType::kByte);
-  if (!unknown.empty()) parts.model["unk_token"] = unknown;
-  parts.model["fuse_unk"] = true;
-  parts.model["byte_fallback"] = bytes == 256;
-  Json& merges = parts.model["merges"] = Json::array();
-  auto strings = tokens.get<std::vector<std::string>>();
-  for (auto& [left, right_part] : sentencepiece_merges(strings, scores, types, gguf.place())) {
-    merges.push_back(Json::array({std::move(left), std::move(right_part)}));
+  return scores;
+}
+
+/// The library wants one piece for the unknown, bytes only to fall back to, and no other types.
+void make_sound(std::optional<int64_t> unknown_id, SentencePieceModel& model) {
+  auto& types = model.types;
+  model.byte_fallback = std::count(types.begin(), types.end(), GgufTokenType::kByte) == 256;
+  for (auto& type : types) {
+    const bool known = type >= GgufTokenType::kNormal && type <= GgufTokenType::kByte;
+    const bool stray = type == GgufTokenType::kByte && !model.byte_fallback;
+    if (!known || stray) type = GgufTokenType::kNormal;
   }
-  return parts;
+  auto unknown = std::find(types.begin(), types.end(), GgufTokenType::kUnknown);
+  if (unknown == types.end() && unknown_id) unknown = types.begin() + *unknown_id;
+  if (unknown == types.end())
+    unknown = std::find(types.begin(), types.end(), GgufTokenType::kControl);
+  if (unknown == types.end()) return;
+  std::replace(types.begin(), types.end(), GgufTokenType::kUnknown, GgufTokenType::kControl);
+  *unknown = GgufTokenType::kUnknown;
+}
+
+/// BPE of "llama", Unigram of "t5".
+SentencePieceModel sentencepiece_model(const GgufReader& gguf, const Json& tokens,
+                                       const std::vector<GgufTokenType>& types, bool unigram) {
+  using Algorithm = SentencePieceModel::Algorithm;
+  auto flag = [&](const char* key, bool otherwise) {
+    const Json* said = gguf.value(key);
+    return said ? *said == true : otherwise;
+  };
+  SentencePieceModel model;
+  model.pieces = tokens.get<std::vector<std::string>>();
+  model.scores = token_scores(gguf, tokens.size());
+  model.types = types;
+  model.algorithm = unigram ? Algorithm::kUnigram : Algorithm::kBpe;
+  model.add_dummy_prefix = flag("tokenizer.ggml.add_space_prefix", true);
+  model.remove_extra_whitespaces = flag("tokenizer.ggml.remove_extra_whitespaces", false);
+  if (const Json* map = gguf.value("tokenizer.ggml.precompiled_charsmap"); map && map->is_array()) {
+    for (const auto& byte : *map) {
+      model.character_map += static_cast<char>(byte.is_number_integer() ? byte.get<int64_t>() : 0);
+    }
+  }
+  std::optional<int64_t> unknown_id;
+  if (!token_of(gguf, kUnknown).empty()) unknown_id = gguf.integer(kUnknown);
+  make_sound(unknown_id, model);
+  check_sentencepiece_model(model, gguf.place());
+  return model;
+}
+
+Parts sentencepiece_parts(const GgufReader& gguf, const Json& tokens,
+                          const std::vector<GgufTokenType>& types, bool unigram) {
+  SentencePieceModel model = sentencepiece_model(gguf, tokens, types, unigram);
+  const bool plain = takes_text_as_it_is(model), prefix = model.add_dummy_prefix;
+  return {plain ? sentencepiece_normalizer(prefix) : Json(), nullptr, sentencepiece_decoder(prefix),
+          sentencepiece_model_json(std::move(model), plain), !unigram};
 }
 
 }  // namespace
@@ -187,22 +226,23 @@ Parts sentencepiece_parts(const GgufReader& gguf, const Json& tokens,
 Json gguf_tokenizer_json(const GgufReader& gguf) {
   std::string model = gguf.text("tokenizer.ggml.model", "none");
   if (model == "none" || model == "no_vocab") return nullptr;
-  if (model != "gpt2" && model != "llama") {
+  if (model != "gpt2" && model != "llama" && model != "t5") {
     fail(ExitCode::kModel,
-         "{}: tokenizer model '{}' is not supported; expected gpt2 (byte-level BPE) or llama "
-         "(SentencePiece); convert from the original Hugging Face folder",
+         "{}: tokenizer model '{}' is not supported; expected gpt2 (byte-level BPE), llama "
+         "(SentencePiece's BPE) or t5 (its Unigram); convert from the original Hugging Face folder",
          gguf.place(), model);
   }
   const Json& tokens = texts(gguf, "tokenizer.ggml.tokens");
   std::vector<GgufTokenType> types = token_types(gguf, tokens.size());
-  Parts parts = model == "gpt2" ? byte_level_parts(gguf) : sentencepiece_parts(gguf, tokens, types);
+  Parts parts = model == "gpt2" ? byte_level_parts(gguf)
+                                : sentencepiece_parts(gguf, tokens, types, model == "t5");
   auto adds = [&](const char* key, bool otherwise) {
     const Json* said = gguf.value(key);
     return said ? *said == true : otherwise;
   };
   bool bos = adds("tokenizer.ggml.add_bos_token", parts.adds_bos);
   bool eos = adds("tokenizer.ggml.add_eos_token", false);
-  parts.model["vocab"] = vocabulary(gguf, tokens);
+  if (model == "gpt2") parts.model["vocab"] = vocabulary(gguf, tokens);
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
@@ -222,7 +262,7 @@ Json gguf_tokenizer_config_json(const GgufReader& gguf) {
                  {"clean_up_tokenization_spaces", false}};
   if (architecture) config["model_max_length"] = gguf.integer(architecture->key("context_length"));
   for (auto [key, ours] : {std::pair(kBos, "bos_token"), std::pair(kEos, "eos_token"),
-                           std::pair("tokenizer.ggml.unknown_token_id", "unk_token"),
+                           std::pair(kUnknown, "unk_token"),
                            std::pair("tokenizer.ggml.padding_token_id", "pad_token")}) {
     if (std::string token = token_of(gguf, key); !token.empty()) config[ours] = token;
   }

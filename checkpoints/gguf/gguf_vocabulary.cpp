@@ -5,6 +5,9 @@
 
 #include "checkpoints/gguf/gguf_pre_tokenizer.h"
 #include "checkpoints/gguf/gguf_sentencepiece.h"
+#include "checkpoints/gguf/gguf_token_list.h"
+#include "checkpoints/hf/special_tokens.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "src/core/log.h"
 
 namespace longspan {
@@ -13,68 +16,17 @@ namespace {
 
 using Merges = std::vector<std::pair<std::string, std::string>>;
 
-struct Vocabulary {
-  std::vector<std::string> tokens;
-  std::vector<GgufTokenType> types;
-};
-
-[[noreturn]] void refuse(const std::string& place, const std::string& what) {
-  fail(ExitCode::kModel, "{}: {}; convert to a folder instead (an OUT without .gguf)", place, what);
-}
-
-const Json& member(const Json& json, const char* key, const std::string& place) {
-  auto found = json.find(key);
-  if (found == json.end()) refuse(place, fmt::format("tokenizer.json has no '{}'", key));
-  return *found;
-}
-
-/// All tokens by id: the model's vocabulary with the added tokens over it.
-Vocabulary read_vocabulary(const Json& tokenizer, int64_t vocab_size, const std::string& place) {
-  Vocabulary vocabulary;
-  auto size = static_cast<size_t>(vocab_size);
-  for (size_t id = 0; id < size; ++id) vocabulary.tokens.push_back(fmt::format("[PAD{}]", id));
-  vocabulary.types.assign(size, GgufTokenType::kUnused);
-  auto put = [&](const Json& id, const std::string& token, GgufTokenType type) {
-    if (!id.is_number_integer() || id < 0 || id >= vocab_size) {
-      refuse(place, fmt::format("token '{}' has the id {}, the model has {} embeddings", token,
-                                id.dump(), vocab_size));
-    }
-    vocabulary.tokens[id.get<size_t>()] = token;
-    vocabulary.types[id.get<size_t>()] = type;
-  };
-  const Json& model = member(tokenizer, "model", place);
-  bool byte_fallback = model.value("byte_fallback", false);
-  for (const auto& [token, id] : member(model, "vocab", place).items()) {
-    bool byte = byte_fallback && is_byte_token(token);
-    put(id, token, byte ? GgufTokenType::kByte : GgufTokenType::kNormal);
-  }
-  for (const auto& added : tokenizer.value("added_tokens", Json::array())) {
-    bool special = added.value("special", false);
-    put(member(added, "id", place), added.value("content", ""),
-        special ? GgufTokenType::kControl : GgufTokenType::kUserDefined);
-  }
-  if (model.contains("unk_token") && model["unk_token"].is_string() && byte_fallback) {
-    auto unknown = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(),
-                             model["unk_token"].get<std::string>());
-    if (unknown != vocabulary.tokens.end()) {
-      vocabulary.types[static_cast<size_t>(unknown - vocabulary.tokens.begin())] =
-          GgufTokenType::kUnknown;
-    }
-  }
-  return vocabulary;
-}
-
 /// "a b" or ["a", "b"].
 Merges read_merges(const Json& model, const std::string& place) {
   Merges merges;
-  for (const auto& merge : member(model, "merges", place)) {
+  for (const auto& merge : gguf_member(model, "merges", place)) {
     if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
       merges.emplace_back(merge[0], merge[1]);
       continue;
     }
     std::string text = merge.is_string() ? merge.get<std::string>() : "";
     size_t blank = text.find(' ');
-    if (blank == text.npos) refuse(place, fmt::format("merge {} is none", merge.dump()));
+    if (blank == text.npos) refuse_for_gguf(place, fmt::format("merge {} is none", merge.dump()));
     merges.emplace_back(text.substr(0, blank), text.substr(blank + 1));
   }
   return merges;
@@ -86,17 +38,19 @@ std::vector<int32_t> as_numbers(const std::vector<GgufTokenType>& types) {
   return numbers;
 }
 
-void write_byte_level(const Json& tokenizer, const Vocabulary& vocabulary, const std::string& place,
-                      GgufMetadata& metadata) {
+void write_byte_level(const Json& tokenizer, const GgufTokenList& vocabulary,
+                      const std::string& place, GgufMetadata& metadata) {
   std::string pre = gguf_pre_tokenizer_name(tokenizer);
   if (pre.empty()) {
-    refuse(place, fmt::format("llama.cpp has no name that we know for this pre_tokenizer; the "
-                              "known are {}",
-                              gguf_pre_tokenizer_names()));
+    refuse_for_gguf(place,
+                    fmt::format("llama.cpp has no name that we know for this pre_tokenizer; the "
+                                "known are {}",
+                                gguf_pre_tokenizer_names()));
   }
   const Json& normalizer = tokenizer.value("normalizer", Json());
   if (!normalizer.is_null() && normalizer.value("type", "") != "NFC") {
-    refuse(place, fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
+    refuse_for_gguf(place,
+                    fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
   }
   metadata.set("tokenizer.ggml.model", "gpt2");
   metadata.set("tokenizer.ggml.pre", pre);
@@ -119,11 +73,12 @@ bool has_space_prefix(const Json& tokenizer, const std::string& place) {
   for (bool prefix : {false, true}) {
     if (normalizer == sentencepiece_normalizer(prefix)) return prefix;
   }
-  refuse(place, fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
+  refuse_for_gguf(place,
+                  fmt::format("llama.cpp does not apply the normalizer {}", normalizer.dump()));
 }
 
-void write_sentencepiece(const Json& tokenizer, Vocabulary vocabulary, const std::string& place,
-                         GgufMetadata& metadata) {
+/// Scores of byte-fallback BPE that mean its merges.
+void set_scores(const Json& tokenizer, const std::string& place, GgufTokenList& vocabulary) {
   std::unordered_map<std::string, size_t> normal;
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     if (vocabulary.types[id] == GgufTokenType::kNormal) normal.emplace(vocabulary.tokens[id], id);
@@ -135,18 +90,19 @@ void write_sentencepiece(const Json& tokenizer, Vocabulary vocabulary, const std
            !normal.contains(merge.first + merge.second);
   });
   std::vector<float> scores = sentencepiece_scores(normal, vocabulary.tokens.size(), merges, place);
-  for (size_t id = 0; id < scores.size(); ++id) {
-    if (vocabulary.types[id] == GgufTokenType::kUserDefined ||
-        vocabulary.types[id] == GgufTokenType::kControl) {
-      scores[id] = -1000;  // as llama.cpp's converter
-    }
-  }
-  metadata.set("tokenizer.ggml.model", "llama");
+  for (const auto& [token, id] : normal) vocabulary.scores[id] = scores[id];
+}
+
+/// llama.cpp's tokenizer "llama" is SentencePiece's BPE, "t5" its Unigram.
+void write_sentencepiece(const Json& tokenizer, const GgufTokenList& vocabulary, bool unigram,
+                         const std::string& place, GgufMetadata& metadata) {
+  metadata.set("tokenizer.ggml.model", unigram ? "t5" : "llama");
   metadata.set("tokenizer.ggml.pre", "default");
   metadata.set("tokenizer.ggml.tokens", vocabulary.tokens);
-  metadata.set("tokenizer.ggml.scores", scores);
+  metadata.set("tokenizer.ggml.scores", vocabulary.scores);
   metadata.set("tokenizer.ggml.token_type", as_numbers(vocabulary.types));
   metadata.set("tokenizer.ggml.add_space_prefix", has_space_prefix(tokenizer, place));
+  if (unigram) metadata.set("tokenizer.ggml.remove_extra_whitespaces", false);
 }
 
 /// tokenizer_config.json, or an empty map; its chat_template may lie in a file of its own.
@@ -182,7 +138,7 @@ bool adds_token(const Json& tokenizer, const Json& config, bool in_front) {
 
 /// The id of a special token: as tokenizer_config.json names it, else as config.json does.
 std::optional<int64_t> special_token(const Json& config, const char* key,
-                                     const Vocabulary& vocabulary,
+                                     const GgufTokenList& vocabulary,
                                      std::optional<int64_t> otherwise) {
   Json named = config.value(key, Json());
   if (named.is_object()) named = named.value("content", Json());
@@ -193,9 +149,34 @@ std::optional<int64_t> special_token(const Json& config, const char* key,
   return otherwise;
 }
 
-void write_special_tokens(const Json& tokenizer, const Json& tokenizer_config,
-                          const ModelConfig& config, const Vocabulary& vocabulary,
+/// What ends a text beside `eos`: the ids of the configs, else the token by whose name llama.cpp
+/// itself looks for the end of a turn.
+std::vector<int64_t> other_ends(const ModelSource& source, const ModelConfig& config,
+                                const GgufTokenList& vocabulary, std::optional<int64_t> eos) {
+  constexpr const char* kGeneration = "generation_config.json";
+  std::vector<int64_t> ends;
+  auto add = [&](int64_t id) {
+    if (id != eos && std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
+  };
+  for (int64_t id : config.eos_token_ids) add(id);
+  for (int64_t id : eos_token_ids_of(source.side_json(kGeneration),
+                                     source.path().string() + "/" + kGeneration)) {
+    add(id);
+  }
+  if (!ends.empty()) return ends;
+  for (const char* name : {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"}) {
+    auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), name);
+    if (found == vocabulary.tokens.end()) continue;
+    add(found - vocabulary.tokens.begin());
+    break;
+  }
+  return ends;
+}
+
+void write_special_tokens(const ModelSource& source, const Json& tokenizer,
+                          const ModelConfig& config, const GgufTokenList& vocabulary,
                           GgufMetadata& metadata) {
+  const Json tokenizer_config = tokenizer_config_of(source);
   auto set = [&](const char* name, std::optional<int64_t> id) {
     if (id && *id >= 0 && *id < config.vocab_size) {
       metadata.set(fmt::format("tokenizer.ggml.{}", name), static_cast<uint32_t>(*id));
@@ -209,14 +190,9 @@ void write_special_tokens(const Json& tokenizer, const Json& tokenizer_config,
   eos = special("eos_token", eos);
   set("bos_token_id", special("bos_token", config.bos_token_id));
   set("eos_token_id", eos);
-  // The names by which llama.cpp itself looks for the end of a turn.
-  for (const char* name : {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"}) {
-    auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), name);
-    if (found == vocabulary.tokens.end()) continue;
-    int64_t id = found - vocabulary.tokens.begin();
-    if (id != eos) set("eot_token_id", id);
-    break;
-  }
+  const std::vector<int64_t> ends = other_ends(source, config, vocabulary, eos);
+  if (!ends.empty()) set("eot_token_id", ends[0]);
+  if (ends.size() > 1) set("eom_token_id", ends[1]);
   set("unknown_token_id", special("unk_token", std::nullopt));
   set("padding_token_id", special("pad_token", config.pad_token_id));
   metadata.set("tokenizer.ggml.add_bos_token", adds_token(tokenizer, tokenizer_config, true));
@@ -237,18 +213,27 @@ void write_special_tokens(const Json& tokenizer, const Json& tokenizer_config,
 void write_vocabulary(const ModelSource& source, const Json& tokenizer, const ModelConfig& config,
                       GgufMetadata& metadata) {
   std::string place = source.path().string();
-  const Json& model = member(tokenizer, "model", place);
-  if (model.value("type", "") != "BPE") {
-    refuse(place, fmt::format("a tokenizer of type {} is not supported, only BPE",
-                              model.value("type", Json()).dump()));
+  const auto pieces = sentencepiece_model_of(tokenizer, place);
+  const Json& model = gguf_member(tokenizer, "model", place);
+  const Json type = model.value("type", Json());
+  const bool unigram =
+      pieces ? pieces->algorithm == SentencePieceModel::Algorithm::kUnigram : type == "Unigram";
+  const bool bpe =
+      pieces ? pieces->algorithm == SentencePieceModel::Algorithm::kBpe : type == "BPE";
+  if (!unigram && !bpe) {
+    refuse_for_gguf(place,
+                    fmt::format("a tokenizer of type {} is not supported, only BPE and Unigram",
+                                pieces ? "SentencePiece of words or characters" : type.dump()));
   }
-  Vocabulary vocabulary = read_vocabulary(tokenizer, config.vocab_size, place);
-  if (model.value("byte_fallback", false)) {
-    write_sentencepiece(tokenizer, vocabulary, place, metadata);
+  GgufTokenList vocabulary = gguf_token_list(tokenizer, pieces, config.vocab_size, place);
+  const bool byte_fallback = model.value("byte_fallback", false);
+  if (byte_fallback && bpe && !pieces) set_scores(tokenizer, place, vocabulary);
+  if (pieces || unigram || byte_fallback) {
+    write_sentencepiece(tokenizer, vocabulary, unigram, place, metadata);
   } else {
     write_byte_level(tokenizer, vocabulary, place, metadata);
   }
-  write_special_tokens(tokenizer, tokenizer_config_of(source), config, vocabulary, metadata);
+  write_special_tokens(source, tokenizer, config, vocabulary, metadata);
 }
 
 }  // namespace
@@ -265,7 +250,8 @@ void write_gguf_vocabulary(const ModelSource& source, const ModelConfig& config,
   try {
     write_vocabulary(source, tokenizer, config, metadata);
   } catch (const Json::exception& e) {
-    refuse(source.path().string(), fmt::format("tokenizer.json is malformed: {}", e.what()));
+    refuse_for_gguf(source.path().string(),
+                    fmt::format("tokenizer.json is malformed: {}", e.what()));
   }
 }
 

@@ -1,5 +1,7 @@
 #include "checkpoints/hf/hf_tokenizer.h"
 
+#include "checkpoints/hf/side_tokens.h"
+#include "checkpoints/hf/vocab_and_merges.h"
 #include "checkpoints/sentencepiece/sentencepiece_tokenizer.h"
 #include "src/core/text.h"
 
@@ -22,6 +24,8 @@ Json read_if_there(const fs::path& path) {
   return fs::exists(path) ? read_json_file(path, ExitCode::kModel) : Json();
 }
 
+constexpr const char* kTemplates = "additional_chat_templates";
+
 bool has_llama_model(const fs::path& folder) {
   Json config = read_if_there(folder / "config.json");
   return config.is_object() && config.value("model_type", Json()) == "llama";
@@ -35,29 +39,35 @@ bool has_byte_fallback(const Json& tokenizer_json) {
 }  // namespace
 
 Json hf_tokenizer_json(const fs::path& folder) {
-  Json config = read_if_there(folder / "tokenizer_config.json");
-  if (fs::path path = folder / "tokenizer.json"; fs::exists(path)) {
-    Json json = read_json_file(path, ExitCode::kModel);
+  const TokenizerSideFiles files{read_if_there(folder / "tokenizer_config.json"),
+                                 read_if_there(folder / "special_tokens_map.json"),
+                                 read_if_there(folder / "added_tokens.json")};
+  const Json& config = files.tokenizer_config;
+  Json json = read_if_there(folder / "tokenizer.json");
+  const fs::path path = folder / "tokenizer.model";
+  if (json.is_null() && !fs::exists(path) && has_vocab_and_merges(folder)) {
+    json = vocab_and_merges_json(folder, config);
+  }
+  if (!json.is_null()) {
     if (is_llama_tokenizer(config) && has_byte_fallback(json) && has_llama_model(folder)) {
       apply_llama_tokenizer(config, json);
     }
+    add_side_tokens(files, json);
     return json;
   }
-  fs::path path = folder / "tokenizer.model";
   if (!fs::exists(path)) return nullptr;
-  TokenizerSideFiles files{config, read_if_there(folder / "special_tokens_map.json"),
-                           read_if_there(folder / "added_tokens.json")};
   SentencePieceModel model =
       read_sentencepiece_model(read_file(path, ExitCode::kModel), path.string());
   try {
-    return sentencepiece_tokenizer_json(model, files, path.string());
+    return sentencepiece_tokenizer_json(std::move(model), files, path.string());
   } catch (const Json::exception& e) {
     fail(ExitCode::kModel, "{}: a file beside it is malformed: {}", path.string(), e.what());
   }
 }
 
 bool has_hf_tokenizer(const fs::path& folder) {
-  return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model");
+  return fs::exists(folder / "tokenizer.json") || fs::exists(folder / "tokenizer.model") ||
+         has_vocab_and_merges(folder);
 }
 
 std::vector<std::pair<std::string, std::string>> hf_tokenizer_files(const fs::path& folder) {
@@ -66,6 +76,13 @@ std::vector<std::pair<std::string, std::string>> hf_tokenizer_files(const fs::pa
     if (fs::exists(folder / name)) {
       files.emplace_back(name, read_file(folder / name, ExitCode::kModel));
     }
+  }
+  const fs::path templates = folder / kTemplates;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(templates, none)) {
+    if (!entry.is_regular_file() || entry.path().extension() != ".jinja") continue;
+    files.emplace_back(std::string(kTemplates) + "/" + entry.path().filename().string(),
+                       read_file(entry.path(), ExitCode::kModel));
   }
   return files;
 }

@@ -10,18 +10,20 @@
 namespace longspan {
 
 /// The tokenizer of a Hugging Face folder in the form of a tokenizer.json: its own, or else one
-/// made from tokenizer.model (SentencePiece) with what tokenizer_config.json,
-/// special_tokens_map.json and added_tokens.json say; null when there is neither.
+/// made from tokenizer.model (SentencePiece) or from vocab.json and merges.txt; with what
+/// tokenizer_config.json, special_tokens_map.json and added_tokens.json say (see side_tokens.h);
+/// null when there is none.
 ///
 /// - A folder with `tokenizer_class: LlamaTokenizer` is cut by the rules of that class, as
 ///   AutoTokenizer of transformers 5.23 does whatever normalizer the tokenizer.json has: a blank
 ///   before the text unless it starts with one, with `legacy: true` also behind each special token,
 ///   none with `add_prefix_space: false`. (With a tokenizer.json only where model_type is llama;
 ///   AutoTokenizer takes those of other families as they are.)
-/// - A tokenizer.model without that class is cut as the SentencePiece library and transformers 4's
-///   slow tokenizer cut it: a blank before every text. transformers 5.23 puts none there.
-/// - The merges made of a tokenizer.model follow its scores and so give the library's ids.
-///   transformers 5.23 orders them by id, which cuts runs of spaces otherwise: "\n    pass".
+/// - A tokenizer.model is cut by the SentencePiece library, and without that class as transformers
+///   4's slow tokenizer has it: a blank before every text. transformers 5.23 puts none there.
+/// - transformers 5.23 makes BPE of a tokenizer.model with its merges ordered by id, not by score,
+///   which cuts runs of spaces otherwise: "\n    pass". With LlamaTokenizer it also passes over a
+///   model's table of characters, and takes Unigram for BPE; here the library's rules hold.
 /// - With tokenizer.model, bos comes before a text unless `add_bos_token: false`, as for the slow
 ///   tokenizer; transformers 5.23 wants `add_bos_token: true` for that.
 ///

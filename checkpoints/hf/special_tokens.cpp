@@ -40,6 +40,14 @@ std::vector<int64_t> read_eos_token_ids(Fields& fields) {
   return ids;
 }
 
+std::vector<int64_t> eos_token_ids_of(const Json& config_json, const std::string& place) {
+  Diagnostics diagnostics(place);
+  Fields fields(config_json, diagnostics);
+  std::vector<int64_t> ids = read_eos_token_ids(fields);
+  diagnostics.throw_if_any(ExitCode::kModel);
+  return ids;
+}
+
 std::optional<int64_t> added_bos_token(const Json& tokenizer_json, const Json& tokenizer_config,
                                        std::optional<int64_t> bos_token_id) {
   if (tokenizer_json.is_object() && tokenizer_json.contains("post_processor")) {

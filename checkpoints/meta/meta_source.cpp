@@ -8,6 +8,7 @@
 
 #include "checkpoints/half_split_rows.h"
 #include "checkpoints/hf/hf_tokenizer.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "checkpoints/meta/meta_config.h"
 #include "checkpoints/tensor_names.h"
 #include "src/core/text.h"
@@ -143,7 +144,8 @@ Json MetaSource::tokenizer_json() const { return hf_tokenizer_json(folder_); }
 
 std::vector<std::pair<std::string, std::string>> MetaSource::side_files() const {
   std::vector<std::pair<std::string, std::string>> files;
-  if (Json tokenizer = tokenizer_json(); !tokenizer.is_null()) {
+  if (Json tokenizer = tokenizer_json_file(tokenizer_json(), folder_.string());
+      !tokenizer.is_null()) {
     // The class that takes tokenizer.json as it is.
     Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                    {"clean_up_tokenization_spaces", false},

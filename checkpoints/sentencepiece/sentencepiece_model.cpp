@@ -3,10 +3,8 @@
 #include <bit>
 #include <cstring>
 #include <optional>
-#include <unordered_set>
 
 #include "src/core/error.h"
-#include "src/core/utf8.h"
 
 namespace longspan {
 
@@ -121,25 +119,10 @@ void read_normalizer(std::string_view message, const std::string& place,
                      SentencePieceModel& model) {
   MessageReader reader(message, place);
   while (auto field = reader.next()) {
-    if (field->number == 2) model.has_character_map = !field->bytes.empty();
+    if (field->number == 2) model.character_map = field->bytes;
     if (field->number == 3) model.add_dummy_prefix = field->integer != 0;
     if (field->number == 4) model.remove_extra_whitespaces = field->integer != 0;
     if (field->number == 5) model.escape_whitespaces = field->integer != 0;
-  }
-}
-
-void check_pieces(const SentencePieceModel& model, const MessageReader& reader,
-                  const std::string& place) {
-  if (model.pieces.empty()) reader.damaged();
-  std::unordered_set<std::string_view> seen;
-  for (size_t id = 0; id < model.pieces.size(); ++id) {
-    const std::string& piece = model.pieces[id];
-    if (piece.empty() || valid_utf8_prefix(piece) < piece.size() || !seen.insert(piece).second) {
-      fail(ExitCode::kModel, "{}: the piece of the id {} is {}", place, id,
-           piece.empty()                             ? "empty"
-           : valid_utf8_prefix(piece) < piece.size() ? "not in UTF-8"
-                                                     : "there twice: '" + piece + "'");
-    }
   }
 }
 
@@ -153,7 +136,8 @@ SentencePieceModel read_sentencepiece_model(std::string_view bytes, const std::s
     if (field->number == 2) read_trainer(field->bytes, place, model);
     if (field->number == 3) read_normalizer(field->bytes, place, model);
   }
-  check_pieces(model, reader, place);
+  if (model.pieces.empty()) reader.damaged();
+  check_sentencepiece_model(model, place);
   return model;
 }
 

@@ -22,14 +22,24 @@ struct SentencePieceModel {
   bool treat_whitespace_as_suffix = false;
   std::string bos_piece = "<s>", eos_piece = "</s>";
 
-  bool has_character_map = false;  // the text is normalized by a table, such as nmt_nfkc
+  std::string character_map;  // the text is normalized by this table, such as nmt_nfkc
   bool add_dummy_prefix = true;
   bool remove_extra_whitespaces = true;
   bool escape_whitespaces = true;
 };
 
-/// Reads the bytes of a tokenizer.model. What is damaged, or has a piece twice, empty or not in
-/// UTF-8, throws Error(kModel) with `place`.
+/// Reads the bytes of a tokenizer.model. What is damaged, or has a piece twice, empty, not in
+/// UTF-8, without a finite score or of more than 1024 bytes, no or two pieces for the unknown, or
+/// lacks one for a byte that it falls back to, throws Error(kModel) with `place`.
 SentencePieceModel read_sentencepiece_model(std::string_view bytes, const std::string& place);
+
+/// What read_sentencepiece_model() refuses.
+void check_sentencepiece_model(const SentencePieceModel& model, const std::string& place);
+
+/// The bytes of a tokenizer.model that the library cuts alike.
+std::string write_sentencepiece_model(const SentencePieceModel& model);
+
+/// Whether the model takes a text as it is, but for the signs for its spaces.
+bool takes_text_as_it_is(const SentencePieceModel& model);
 
 }  // namespace longspan

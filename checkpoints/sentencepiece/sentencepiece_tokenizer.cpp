@@ -4,29 +4,12 @@
 #include <optional>
 #include <set>
 
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "src/core/error.h"
 
 namespace longspan {
 
 namespace {
-
-void refuse_unsupported(const SentencePieceModel& model, const std::string& place) {
-  auto refuse = [&](const char* what) {
-    fail(ExitCode::kModel,
-         "{}: is a SentencePiece model {}, which is not supported; expected BPE with byte fallback "
-         "that takes its text as it is, as of LLaMA 2 and Mistral",
-         place, what);
-  };
-  if (model.algorithm != SentencePieceModel::Algorithm::kBpe) refuse("other than BPE");
-  if (!model.byte_fallback) refuse("without byte fallback");
-  if (model.has_character_map) refuse("that replaces characters by a table");
-  if (model.remove_extra_whitespaces) refuse("that leaves out spaces");
-  if (!model.escape_whitespaces) refuse("without a sign for the space");
-  if (model.treat_whitespace_as_suffix) refuse("with the space behind the word");
-  for (auto type : model.types) {
-    if (type == GgufTokenType::kUnused) refuse("with pieces of the type UNUSED");
-  }
-}
 
 bool flag(const Json& map, const char* key, bool otherwise) {
   Json value = map.is_object() ? map.value(key, Json()) : Json();
@@ -51,7 +34,9 @@ class PieceVocabulary {
     for (size_t id = 0; id < pieces_.size(); ++id) {
       bool special =
           model.types[id] == GgufTokenType::kControl || model.types[id] == GgufTokenType::kUnknown;
-      if (special || model.types[id] == GgufTokenType::kUserDefined) {
+      // The library itself finds those that a user defined; LlamaTokenizer does before it cuts.
+      bool defined = keeps_normalized_ && model.types[id] == GgufTokenType::kUserDefined;
+      if (special || defined) {
         add(static_cast<int64_t>(id), pieces_[id], special);
       }
     }
@@ -208,32 +193,16 @@ Json post_processor(const SentencePieceModel& model, const TokenizerSideFiles& f
           {"special_tokens", tokens}};
 }
 
-Json bpe_model(const SentencePieceModel& model, const PieceVocabulary& vocabulary,
-               const std::string& place) {
-  Json ids = Json::object();
-  // Not by its operator[], which looks through all keys.
-  auto& entries = static_cast<Json::object_t::Container&>(ids.get_ref<Json::object_t&>());
-  entries.reserve(vocabulary.pieces().size());
-  Json unknown;
-  for (size_t id = 0; id < vocabulary.pieces().size(); ++id) {
-    entries.emplace_back(vocabulary.pieces()[id], id);
-    if (model.types[id] == GgufTokenType::kUnknown) unknown = vocabulary.pieces()[id];
+/// Whether a user-defined piece has a sign for a space: the library looks for it in the text before
+/// its spaces become signs.
+bool defines_blanks(const SentencePieceModel& model) {
+  for (size_t id = 0; id < model.pieces.size(); ++id) {
+    if (model.types[id] == GgufTokenType::kUserDefined &&
+        model.pieces[id].find("\u2581") != std::string::npos) {
+      return true;
+    }
   }
-  Json merges = Json::array();
-  for (auto& [left, right] :
-       sentencepiece_merges(vocabulary.pieces(), model.scores, model.types, place)) {
-    merges.push_back(Json::array({std::move(left), std::move(right)}));
-  }
-  return {{"type", "BPE"},
-          {"dropout", nullptr},
-          {"unk_token", unknown},
-          {"continuing_subword_prefix", nullptr},
-          {"end_of_word_suffix", nullptr},
-          {"fuse_unk", true},
-          {"byte_fallback", true},
-          {"ignore_merges", false},
-          {"vocab", std::move(ids)},
-          {"merges", std::move(merges)}};
+  return false;
 }
 
 }  // namespace
@@ -257,22 +226,23 @@ void apply_llama_tokenizer(const Json& tokenizer_config, Json& tokenizer_json) {
   tokenizer_json["decoder"] = sentencepiece_decoder(prefix);
 }
 
-Json sentencepiece_tokenizer_json(const SentencePieceModel& model, const TokenizerSideFiles& files,
+Json sentencepiece_tokenizer_json(SentencePieceModel model, const TokenizerSideFiles& files,
                                   const std::string& place) {
-  refuse_unsupported(model, place);
   PieceVocabulary vocabulary(model, files, place);
+  const bool llama = is_llama_tokenizer(files.tokenizer_config);
+  const bool prefix = model.add_dummy_prefix;
+  const bool plain = takes_text_as_it_is(model) && (llama || !defines_blanks(model));
   Json json = {{"version", "1.0"},
                {"truncation", nullptr},
                {"padding", nullptr},
                {"added_tokens", vocabulary.added_tokens()},
-               {"normalizer", sentencepiece_normalizer(model.add_dummy_prefix)},
+               {"normalizer", plain ? sentencepiece_normalizer(prefix) : Json()},
                {"pre_tokenizer", nullptr},
                {"post_processor", post_processor(model, files, vocabulary)},
-               {"decoder", sentencepiece_decoder(model.add_dummy_prefix)},
-               {"model", bpe_model(model, vocabulary, place)}};
-  if (is_llama_tokenizer(files.tokenizer_config)) {
-    apply_llama_tokenizer(files.tokenizer_config, json);
-  }
+               {"decoder", sentencepiece_decoder(prefix)}};
+  model.pieces = vocabulary.pieces();
+  json["model"] = sentencepiece_model_json(std::move(model), plain);
+  if (llama && plain) apply_llama_tokenizer(files.tokenizer_config, json);
   return json;
 }
 

@@ -17,9 +17,10 @@ bool is_llama_tokenizer(const Json& tokenizer_config);
 /// LlamaTokenizer puts there, by `legacy` and `add_prefix_space` of tokenizer_config.json.
 void apply_llama_tokenizer(const Json& tokenizer_config, Json& tokenizer_json);
 
-/// A tokenizer.json that cuts as the model does; hf_tokenizer.h says by which rules. A model that
-/// is no BPE with byte fallback, or normalizes its text, throws Error(kModel) with `place`.
-Json sentencepiece_tokenizer_json(const SentencePieceModel& model, const TokenizerSideFiles& files,
+/// The tokenizer in the form of a tokenizer.json, with the model as sentencepiece_json.h has it;
+/// hf_tokenizer.h says by which rules. Side files that contradict the model throw Error(kModel)
+/// with `place`.
+Json sentencepiece_tokenizer_json(SentencePieceModel model, const TokenizerSideFiles& files,
                                   const std::string& place);
 
 }  // namespace longspan

@@ -2,8 +2,11 @@
 
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
+#include <bit>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +15,7 @@
 #include <vector>
 
 #include "src/core/error.h"
+#include "src/core/text.h"
 
 namespace longspan {
 
@@ -59,8 +63,11 @@ class CompressedStream : public ByteStream {
       if (begin_ == end_) {
         begin_ = 0;
         end_ = file_.read(input_.data(), input_.size());
+        ended_ = begin_ == end_;
       }
+      if (between_parts_ && file_.raw_bytes() > 0) begin_ += padding_size();
       if (begin_ == end_ && between_parts_) {
+        if (!ended_) continue;
         if (file_.raw_bytes() == 0) fail(ExitCode::kData, "{}: the file is empty", file_.path());
         return 0;
       }
@@ -77,6 +84,8 @@ class CompressedStream : public ByteStream {
   int64_t raw_bytes() const override { return file_.raw_bytes(); }
 
  protected:
+  /// How much of input() is neither part of a member or frame nor the beginning of the next.
+  virtual size_t padding_size() const { return 0; }
   /// Consumes input() into `bytes`, says how much it wrote and returns how much it consumed.
   virtual size_t decompress(char* bytes, size_t size, size_t& written) = 0;
 
@@ -86,12 +95,19 @@ class CompressedStream : public ByteStream {
     fail(ExitCode::kData, "{}: damaged compressed data near byte {}: {}", file_.path(),
          file_.raw_bytes(), reason);
   }
+  [[noreturn]] void refuse_window(int64_t max_bytes) const {
+    fail(ExitCode::kData,
+         "{}: looks back over more than {} of its text; allow as much memory as zstd took to write "
+         "it (prepare --max-window, at most 2GiB), or it is damaged compressed data",
+         file_.path(), human_bytes(max_bytes));
+  }
   bool between_parts_ = true;  // a member or frame has ended and no other has begun
 
  private:
   PlainStream file_;
   std::vector<char> input_;
   size_t begin_ = 0, end_ = 0;
+  bool ended_ = false;  // the file
 };
 
 class GzipStream : public CompressedStream {
@@ -107,6 +123,7 @@ class GzipStream : public CompressedStream {
     constexpr size_t kMost = 1 << 30;
     if (between_parts_) inflateReset(&zlib_);
     between_parts_ = false;
+    any_member_ = true;
     zlib_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input()));
     zlib_.avail_in = static_cast<uInt>(input_size());
     zlib_.next_out = reinterpret_cast<Bytef*>(bytes);
@@ -121,15 +138,28 @@ class GzipStream : public CompressedStream {
     written = room - zlib_.avail_out;
     return input_size() - zlib_.avail_in;
   }
+  /// Tapes and block devices fill their last block with zeros.
+  size_t padding_size() const override {
+    if (!any_member_) return 0;
+    return static_cast<size_t>(
+        std::find_if(input(), input() + input_size(), [](char c) { return c != 0; }) - input());
+  }
 
   z_stream zlib_{};
+  bool any_member_ = false;
 };
 
 class ZstdStream : public CompressedStream {
  public:
-  explicit ZstdStream(const std::filesystem::path& path)
-      : CompressedStream(path), zstd_(ZSTD_createDStream(), &ZSTD_freeDStream) {
+  ZstdStream(const std::filesystem::path& path, int64_t max_window_bytes)
+      : CompressedStream(path),
+        zstd_(ZSTD_createDStream(), &ZSTD_freeDStream),
+        max_window_bytes_(max_window_bytes) {
     if (zstd_ == nullptr) throw std::bad_alloc();
+    const ZSTD_bounds logs = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
+    const int largest = std::bit_width(static_cast<uint64_t>(max_window_bytes)) - 1;
+    ZSTD_DCtx_setParameter(zstd_.get(), ZSTD_d_windowLogMax,
+                           std::clamp(largest, logs.lowerBound, logs.upperBound));
   }
 
  private:
@@ -137,6 +167,9 @@ class ZstdStream : public CompressedStream {
     ZSTD_inBuffer in{input(), input_size(), 0};
     ZSTD_outBuffer out{bytes, size, 0};
     size_t status = ZSTD_decompressStream(zstd_.get(), &out, &in);
+    const ZSTD_ErrorCode error = ZSTD_getErrorCode(status);
+    if (error == ZSTD_error_frameParameter_windowTooLarge) refuse_window(max_window_bytes_);
+    if (error == ZSTD_error_memory_allocation) throw std::bad_alloc();
     if (ZSTD_isError(status)) corrupt(ZSTD_getErrorName(status));
     between_parts_ = status == 0;
     written = out.pos;
@@ -144,14 +177,45 @@ class ZstdStream : public CompressedStream {
   }
 
   std::unique_ptr<ZSTD_DStream, size_t (*)(ZSTD_DStream*)> zstd_;
+  int64_t max_window_bytes_;
+};
+
+std::unique_ptr<ByteStream> open_gzip(const std::filesystem::path& path, int64_t) {
+  return std::make_unique<GzipStream>(path);
+}
+
+std::unique_ptr<ByteStream> open_zstd(const std::filesystem::path& path, int64_t max_window_bytes) {
+  return std::make_unique<ZstdStream>(path, max_window_bytes);
+}
+
+constexpr Compression kCompressions[] = {
+    {".gz", "gzip -dc", open_gzip},
+    {".zst", "zstd -dc --long=31", open_zstd},
 };
 
 }  // namespace
 
-std::unique_ptr<ByteStream> open_byte_stream(const std::filesystem::path& path) {
-  if (path.extension() == ".gz") return std::make_unique<GzipStream>(path);
-  if (path.extension() == ".zst") return std::make_unique<ZstdStream>(path);
-  return std::make_unique<PlainStream>(path);
+std::span<const Compression> compressions() { return kCompressions; }
+
+const Compression* find_compression(const std::filesystem::path& path) {
+  const std::string ending = lower_case_ending(path);
+  for (const auto& compression : kCompressions) {
+    if (compression.ending == ending) return &compression;
+  }
+  return nullptr;
+}
+
+std::string lower_case_ending(const std::filesystem::path& path) {
+  std::string ending = path.extension().string();
+  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return ending;
+}
+
+std::unique_ptr<ByteStream> open_byte_stream(const std::filesystem::path& path,
+                                             int64_t max_window_bytes) {
+  const Compression* compression = find_compression(path);
+  if (compression == nullptr) return std::make_unique<PlainStream>(path);
+  return compression->open(path, max_window_bytes);
 }
 
 }  // namespace longspan

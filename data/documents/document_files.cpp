@@ -1,11 +1,10 @@
 #include "data/documents/document_files.h"
 
-#include <glob.h>
-
 #include <algorithm>
 #include <set>
 
-#include "data/documents/document_source.h"
+#include "data/documents/document_format.h"
+#include "data/documents/glob.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -14,82 +13,71 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kEndings = ".txt, .md, .tex or .jsonl, each also with .gz or .zst behind it";
-
-bool is_document(const fs::path& path) {
-  fs::path name = path.filename();
-  if (name.extension() == ".gz" || name.extension() == ".zst") name = name.stem();
-  fs::path ending = name.extension();
-  return ending == ".txt" || ending == ".md" || ending == ".tex" || ending == ".jsonl";
-}
-
-std::vector<fs::path> files_below(const fs::path& folder) {
-  std::vector<fs::path> files;
-  try {
-    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-      std::error_code status;  // of a link that leads nowhere or in a circle, which is passed over
-      if (is_document(entry.path()) && entry.is_regular_file(status)) files.push_back(entry.path());
-    }
-  } catch (const fs::filesystem_error& e) {
-    fail(ExitCode::kData, "{}: cannot list the folder: {}", folder.string(), e.code().message());
+/// Adds to `files` what a document format claims.
+void add_claimed(const fs::path& path, DocumentFiles& files) {
+  if (find_document_format(path) != nullptr) {
+    files.paths.push_back(path);
+  } else {
+    files.unclaimed.add(path.string());
   }
-  return files;
 }
 
-std::vector<fs::path> files_matching(const std::string& pattern) {
-  std::vector<fs::path> files;
-  glob_t found{};
-  if (glob(pattern.c_str(), GLOB_TILDE, nullptr, &found) == 0) {
-    for (size_t i = 0; i < found.gl_pathc; ++i) {
-      fs::path path = found.gl_pathv[i];
-      std::error_code status;
-      if (fs::is_directory(path, status)) {
-        auto below = files_below(path);
-        files.insert(files.end(), below.begin(), below.end());
-      } else if (is_document(path)) {
-        files.push_back(path);
-      }
+void add_below(const fs::path& folder, DocumentFiles& files) {
+  std::error_code error;
+  fs::directory_iterator readable(folder, error);
+  if (error) {
+    fail(ExitCode::kData, "{}: cannot list the folder: {}", folder.string(), error.message());
+  }
+  visit_files(folder, files.unreachable, [&](const fs::path& path) { add_claimed(path, files); });
+}
+
+void add_matching(const std::string& pattern, DocumentFiles& files) {
+  for (const auto& path : expand_glob(pattern, files.unreachable)) {
+    std::error_code status;
+    if (fs::is_directory(path, status)) {
+      add_below(path, files);
+    } else {
+      add_claimed(path, files);
     }
   }
-  globfree(&found);
-  return files;
 }
 
-std::vector<fs::path> files_of(const std::string& input) {
+/// Of one input, sorted behind what `files` holds.
+void add_input(const std::string& input, DocumentFiles& files) {
+  const auto before = std::ssize(files.paths);
   std::error_code status;
-  std::vector<fs::path> files;
   if (fs::is_directory(input, status)) {
-    files = files_below(input);
+    add_below(input, files);
   } else if (fs::exists(input, status)) {
-    if (!is_document(input)) {
-      fail(ExitCode::kData, "{}: has an ending that is not known, expected {}", input, kEndings);
+    if (find_document_format(input) == nullptr) {
+      fail(ExitCode::kData, "{}: has an ending that is not known, expected {}", input,
+           document_endings());
     }
-    files.push_back(input);
-  } else if (input.find_first_of("*?[") != input.npos) {
-    files = files_matching(input);
+    files.paths.emplace_back(input);
+  } else if (input.find_first_of("*?[{") != input.npos) {
+    add_matching(input, files);
   } else {
     fail(ExitCode::kData, "{}: no such file or folder", input);
   }
-  if (files.empty()) {
-    fail(ExitCode::kData, "{}: holds no documents, expected files that end in {}", input, kEndings);
+  if (std::ssize(files.paths) == before) {
+    fail(ExitCode::kData, "{}: holds no documents, expected files that end in {}", input,
+         document_endings());
   }
-  std::sort(files.begin(), files.end());
-  return files;
+  std::sort(files.paths.begin() + before, files.paths.end());
 }
 
 }  // namespace
 
-std::vector<fs::path> find_document_files(const std::vector<std::string>& inputs) {
-  std::vector<fs::path> files;
+DocumentFiles find_document_files(const std::vector<std::string>& inputs) {
+  DocumentFiles files;
+  for (const auto& input : inputs) add_input(input, files);
+  if (files.paths.empty()) fail(ExitCode::kData, "no input is given, expected files or folders");
   std::set<fs::path> seen;
-  for (const auto& input : inputs) {
-    for (auto& file : files_of(input)) {
-      std::error_code status;
-      fs::path real = fs::canonical(file, status);
-      if (seen.insert(status ? file : real).second) files.push_back(std::move(file));
-    }
-  }
-  if (files.empty()) fail(ExitCode::kData, "no input is given, expected files or folders");
+  std::erase_if(files.paths, [&](const fs::path& path) {
+    std::error_code status;
+    const fs::path real = fs::canonical(path, status);
+    return !seen.insert(status ? path : real).second;
+  });
   return files;
 }
 

@@ -15,6 +15,9 @@ constexpr int64_t kRuns = 4096, kRunTokens = 4096;
 void add_ids(const TokenStore& store, int64_t offset, int64_t count, Sha256& hash) {
   const std::vector<int32_t> ids = store.read(offset, count);
   hash.update({reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)});
+  if (store.info().all_labels) return;
+  const std::vector<uint8_t> is_label = store.read_is_label(offset, count);
+  hash.update({reinterpret_cast<const char*>(is_label.data()), is_label.size()});
 }
 
 }  // namespace

@@ -2,24 +2,12 @@
 
 #include <algorithm>
 
+#include "data/tokenizers/white_space.h"
 #include "src/core/utf8.h"
 
 namespace longspan {
 
 namespace {
-
-// White_Space of Unicode.
-bool is_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-         c == 0x3000;
-}
-
-size_t start_of_last_code_point(std::string_view text) {
-  size_t start = text.size() - 1;
-  while (start > 0 && (text[start] & 0xC0) == 0x80) --start;
-  return start;
-}
 
 // \w of Rust's regex crate (Unicode UTS 18), which is wider than PCRE2's.
 bool is_word(std::string_view code_point, RegexScratch& scratch) {
@@ -78,14 +66,14 @@ bool AddedTokenFinder::widen(std::string_view text, size_t done, Match& match,
     while (match.begin > done) {
       size_t before = start_of_last_code_point(text.substr(0, match.begin));
       size_t at = before;
-      if (!is_space(next_code_point(text, at))) break;
+      if (!is_white_space(next_code_point(text, at))) break;
       match.begin = before;
     }
     match.begin = std::max(match.begin, done);
   }
   while (match.token->rstrip && match.end < text.size()) {
     size_t at = match.end;
-    if (!is_space(next_code_point(text, at))) break;
+    if (!is_white_space(next_code_point(text, at))) break;
     match.end = at;
   }
   return true;

@@ -26,13 +26,14 @@ struct AddedToken {
 /// widened or turned down by its flags (the rules of Hugging Face's AddedVocabulary).
 class AddedTokenFinder {
  public:
-  explicit AddedTokenFinder(std::vector<AddedToken> tokens);
-  AddedTokenFinder(const AddedTokenFinder&) = delete;
-  AddedTokenFinder& operator=(const AddedTokenFinder&) = delete;
+  explicit AddedTokenFinder(std::vector<AddedToken> tokens = {});
+  AddedTokenFinder(AddedTokenFinder&&) = default;
+  AddedTokenFinder& operator=(AddedTokenFinder&&) = default;
 
   /// Calls text(std::string_view) for what lies between and token(const AddedToken&), in order.
+  /// With `split_special` special tokens are text.
   template <class OnText, class OnToken>
-  void split(std::string_view text, RegexScratch& scratch, OnText&& on_text,
+  void split(std::string_view text, bool split_special, RegexScratch& scratch, OnText&& on_text,
              OnToken&& on_token) const {
     size_t done = 0;  // all before it has been given out
     for (size_t at = 0; at < text.size();) {
@@ -42,6 +43,7 @@ class AddedTokenFinder {
         continue;
       }
       at = match.end;
+      if (split_special && match.token->special) continue;
       if (!widen(text, done, match, scratch)) continue;
       if (match.begin > done) on_text(text.substr(done, match.begin - done));
       on_token(*match.token);

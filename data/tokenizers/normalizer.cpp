@@ -1,8 +1,9 @@
 #include "data/tokenizers/normalizer.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "data/tokenizers/unicode_nfc.h"
+#include "data/tokenizers/white_space.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -12,6 +13,20 @@ namespace {
 // LLaMA 2 makes a blank of three bytes of each space. A chain of replacements could make a text
 // grow without bound.
 constexpr size_t kMostNormalizedGrowth = 64;
+
+std::string_view replace_all(std::string_view text, const Regex& from, const std::string& to,
+                             std::string& storage, RegexScratch& scratch) {
+  size_t done = 0;
+  bool found = false;
+  from.for_each_match(text, scratch, [&](size_t begin, size_t end) {
+    if (!std::exchange(found, true)) storage.clear();
+    storage.append(text, done, begin - done).append(to);
+    done = end;
+  });
+  if (!found) return text;
+  storage.append(text, done);
+  return storage;
+}
 
 std::string_view replace_all(std::string_view text, const std::string& from, const std::string& to,
                              std::string& storage) {
@@ -40,43 +55,70 @@ void Normalizer::add(const Json& json, const std::string& place) {
   if (type == "Sequence") {
     const Json steps = json.value("normalizers", Json::array());
     for (size_t i = 0; i < steps.size(); ++i) add(steps[i], fmt::format("{}[{}]", place, i));
-  } else if (type == "NFC") {
-    steps_.emplace_back(Nfc{});
   } else if (type == "Prepend") {
     steps_.emplace_back(Prepend{json.at("prepend").get<std::string>()});
-  } else if (type == "Replace" && json.at("pattern").contains("String")) {
-    Replace step{json.at("pattern").at("String").get<std::string>(),
-                 json.at("content").get<std::string>()};
-    if (step.from.empty()) fail(ExitCode::kModel, "{}: replaces an empty text", place);
-    growth_ *= std::max<size_t>(1, (step.to.size() + step.from.size() - 1) / step.from.size());
-    if (step.to.size() > kMostNormalizedGrowth || growth_ > kMostNormalizedGrowth) {
-      fail(ExitCode::kModel, "{}: makes a text more than {} times as long", place,
-           kMostNormalizedGrowth);
-    }
-    steps_.emplace_back(std::move(step));
+  } else if (type == "Strip") {
+    steps_.emplace_back(Strip{json.value("strip_left", true), json.value("strip_right", true)});
+  } else if (type == "Replace") {
+    add_replace(json, place);
   } else {
+    for (auto form :
+         {UnicodeForm::kNfc, UnicodeForm::kNfd, UnicodeForm::kNfkc, UnicodeForm::kNfkd}) {
+      if (type != name_of(form)) continue;
+      steps_.emplace_back(form);
+      return;
+    }
     fail(ExitCode::kModel,
-         "{}: {} is not supported; expected null, NFC, Prepend, Replace with a String, or a "
-         "Sequence of these",
+         "{}: {} is not supported; expected null, NFC, NFD, NFKC, NFKD, Strip, Prepend, Replace, "
+         "or a Sequence of these",
          place, json.dump());
   }
 }
 
-std::string_view Normalizer::run(const Step& step, std::string_view text, std::string& storage) {
-  if (std::holds_alternative<Nfc>(step)) return with_nfc(text, storage);
+void Normalizer::add_replace(const Json& json, const std::string& place) {
+  const Json& pattern = json.at("pattern");
+  const bool literal = pattern.contains("String");
+  auto from = pattern.at(literal ? "String" : "Regex").get<std::string>();
+  auto to = json.at("content").get<std::string>();
+  if (literal && from.empty()) fail(ExitCode::kModel, "{}: replaces an empty text", place);
+  // A pattern may match the nothing before each byte.
+  growth_ *=
+      literal ? std::max<size_t>(1, (to.size() + from.size() - 1) / from.size()) : to.size() + 1;
+  if (to.size() > kMostNormalizedGrowth || growth_ > kMostNormalizedGrowth) {
+    fail(ExitCode::kModel, "{}: makes a text more than {} times as long", place,
+         kMostNormalizedGrowth);
+  }
+  if (literal) {
+    steps_.emplace_back(ReplaceText{std::move(from), std::move(to)});
+  } else {
+    steps_.emplace_back(ReplacePattern{Regex(std::move(from), place), std::move(to)});
+  }
+}
+
+std::string_view Normalizer::run(const Step& step, std::string_view text, std::string& storage,
+                                 RegexScratch& scratch) {
+  if (const auto* form = std::get_if<UnicodeForm>(&step)) return in_form(*form, text, storage);
+  if (const auto* strip = std::get_if<Strip>(&step)) {
+    storage = without_white_space(text, strip->left, strip->right);
+    return storage;
+  }
   if (const auto* prepend = std::get_if<Prepend>(&step)) {
     if (text.empty()) return text;
     storage.assign(prepend->text).append(text);
     return storage;
   }
-  const auto& replace = std::get<Replace>(step);
+  if (const auto* replace = std::get_if<ReplacePattern>(&step)) {
+    return replace_all(text, replace->from, replace->to, storage, scratch);
+  }
+  const auto& replace = std::get<ReplaceText>(step);
   return replace_all(text, replace.from, replace.to, storage);
 }
 
-std::string_view Normalizer::apply(std::string_view text, std::string& storage) const {
+std::string_view Normalizer::apply(std::string_view text, std::string& storage,
+                                   RegexScratch& scratch) const {
   std::string made;
   for (const auto& step : steps_) {
-    std::string_view result = run(step, text, made);
+    std::string_view result = run(step, text, made, scratch);
     if (result.data() != made.data()) continue;  // nothing changed
     storage.swap(made);                          // `text` may lie in what is now `made`
     text = storage;
@@ -84,18 +126,28 @@ std::string_view Normalizer::apply(std::string_view text, std::string& storage) 
   return text;
 }
 
+std::string Normalizer::description_of(const Step& step) {
+  if (const auto* prepend = std::get_if<Prepend>(&step)) {
+    return fmt::format("prepend {}:{}\n", prepend->text.size(), prepend->text);
+  }
+  if (const auto* strip = std::get_if<Strip>(&step)) {
+    return fmt::format("strip {:d} {:d}\n", strip->left, strip->right);
+  }
+  if (const auto* replace = std::get_if<ReplaceText>(&step)) {
+    return fmt::format("replace {}:{} {}:{}\n", replace->from.size(), replace->from,
+                       replace->to.size(), replace->to);
+  }
+  if (const auto* replace = std::get_if<ReplacePattern>(&step)) {
+    const std::string& pattern = replace->from.pattern();
+    return fmt::format("replace pattern {}:{} {}:{}\n", pattern.size(), pattern, replace->to.size(),
+                       replace->to);
+  }
+  return fmt::format("{}\n", name_of(std::get<UnicodeForm>(step)));
+}
+
 std::string Normalizer::description() const {
   std::string text;
-  for (const auto& step : steps_) {
-    if (const auto* prepend = std::get_if<Prepend>(&step)) {
-      text += fmt::format("prepend {}:{}\n", prepend->text.size(), prepend->text);
-    } else if (const auto* replace = std::get_if<Replace>(&step)) {
-      text += fmt::format("replace {}:{} {}:{}\n", replace->from.size(), replace->from,
-                          replace->to.size(), replace->to);
-    } else {
-      text += "NFC\n";
-    }
-  }
+  for (const auto& step : steps_) text += description_of(step);
   return text;
 }
 

@@ -5,35 +5,46 @@
 #include <variant>
 #include <vector>
 
+#include "data/tokenizers/regex.h"
+#include "data/tokenizers/unicode_normalizer.h"
 #include "src/core/json.h"
 
 namespace longspan {
 
 /// What happens to a text before anything else: tokenizer.json's `normalizer`, one of null, NFC,
-/// Prepend, Replace (of a String), or a Sequence of these.
+/// NFD, NFKC, NFKD, Strip, Prepend, Replace, or a Sequence of these.
 class Normalizer {
  public:
   /// Throws Error(kModel) naming the part it does not support.
   Normalizer(const Json& json, const std::string& place);
 
   /// `text` itself where nothing changes, else what it becomes, in `storage`.
-  std::string_view apply(std::string_view text, std::string& storage) const;
+  std::string_view apply(std::string_view text, std::string& storage, RegexScratch& scratch) const;
 
   /// All that decides what a text becomes, as text; empty when nothing does.
   std::string description() const;
 
  private:
-  struct Nfc {};
   struct Prepend {
     std::string text;  // before a text that is not empty
   };
-  struct Replace {
+  struct Strip {  // white space at an end
+    bool left, right;
+  };
+  struct ReplaceText {
     std::string from, to;
   };
-  using Step = std::variant<Nfc, Prepend, Replace>;
+  struct ReplacePattern {
+    Regex from;
+    std::string to;
+  };
+  using Step = std::variant<UnicodeForm, Prepend, Strip, ReplaceText, ReplacePattern>;
 
-  static std::string_view run(const Step& step, std::string_view text, std::string& storage);
+  static std::string_view run(const Step& step, std::string_view text, std::string& storage,
+                              RegexScratch& scratch);
+  static std::string description_of(const Step& step);
   void add(const Json& json, const std::string& place);
+  void add_replace(const Json& json, const std::string& place);
 
   std::vector<Step> steps_;
   size_t growth_ = 1;  // of the replacements together, at most

@@ -13,28 +13,39 @@ constexpr const char* kGpt2Pattern =
 // Digits is Rust's char::is_numeric, which knows the numbers of Unicode 17.
 constexpr const char* kNumeric = "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]";
 
+// White_Space of Unicode; ASCII's punctuation, or general category P.
+constexpr const char* kWhiteSpace =
+    "[\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}"
+    "\\x{205F}\\x{3000}]";
+constexpr const char* kPunctuation = "[\\p{P}$+<=>^`|~]";
+
+// \w and \s of Rust's regex crate (Unicode UTS 18).
+constexpr const char* kWordsAndSigns =
+    "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]+"
+    "|[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}"
+    "\\x{1680}"
+    "\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}]+";
+
 constexpr size_t kMostSteps = 32;  // each takes a part of the stack
+
+[[noreturn]] void unsupported_step(const std::string& place, const std::string& what) {
+  fail(ExitCode::kModel,
+       "{}: {} is not supported; expected null, Split, Digits, Punctuation, Whitespace, "
+       "WhitespaceSplit, CharDelimiterSplit, FixedLength, Metaspace, or a Sequence of these, and "
+       "ByteLevel only as the last",
+       place, what);
+}
 
 }  // namespace
 
-PreTokenizer::PreTokenizer(const Json& json, bool byte_level, const std::string& place)
-    : byte_level_(byte_level) {
-  if (byte_level || !json.is_null()) add(json, place + ": pre_tokenizer");
-  if (byte_level && !closed_) unsupported(place, "a pre_tokenizer without ByteLevel");
-}
-
-void PreTokenizer::unsupported(const std::string& place, const std::string& what) const {
-  fail(ExitCode::kModel, "{}: {} is not supported; {}", place, what,
-       byte_level_ ? "byte-level BPE wants ByteLevel, or a Sequence of Split (Regex, Isolated), "
-                     "Digits and ByteLevel"
-                   : "byte-fallback BPE wants null, Metaspace, Split (String, "
-                     "MergedWithPrevious), Digits, or a Sequence of these");
+PreTokenizer::PreTokenizer(const Json& json, const std::string& place) {
+  if (!json.is_null()) add(json, place + ": pre_tokenizer");
 }
 
 void PreTokenizer::add(const Json& json, const std::string& place) {
-  if (!json.is_object()) unsupported(place, json.dump());
-  if (closed_) unsupported(place, "a step behind ByteLevel");
-  if (steps_.size() >= kMostSteps) unsupported(place, "a list of so many steps");
+  if (!json.is_object()) unsupported_step(place, json.dump());
+  if (byte_level_) unsupported_step(place, "a step behind ByteLevel");
+  if (steps_.size() >= kMostSteps) unsupported_step(place, "a list of so many steps");
   const std::string type = json.value("type", "");
   if (type == "Sequence") {
     const Json steps = json.value("pretokenizers", Json::array());
@@ -43,34 +54,72 @@ void PreTokenizer::add(const Json& json, const std::string& place) {
     add_split(json, place);
   } else if (type == "Digits") {
     bool individual = json.value("individual_digits", false);
-    steps_.emplace_back(Regex(kNumeric + std::string(individual ? "" : "+"), place));
-  } else if (type == "ByteLevel" && byte_level_) {
+    add_pattern(kNumeric + std::string(individual ? "" : "+"), "Isolated", false, place);
+  } else if (type == "Punctuation") {
+    add_pattern(kPunctuation, json.value("behavior", Json("Isolated")), false, place);
+  } else if (type == "Whitespace") {
+    add_pattern(kWordsAndSigns, "Removed", true, place);
+  } else if (type == "WhitespaceSplit") {
+    add_pattern(kWhiteSpace, "Removed", false, place);
+  } else if (type == "CharDelimiterSplit") {
+    add_pattern(json.at("delimiter").get<std::string>(), "Removed", false, place,
+                Regex::Kind::kLiteral);
+  } else if (type == "FixedLength") {
+    add_pattern(fmt::format("(?s:.{{1,{}}})", json.value("length", size_t{5})), "Isolated", false,
+                place);
+  } else if (type == "ByteLevel") {
     if (json.value("add_prefix_space", true)) steps_.emplace_back(PrefixSpace{});
-    if (json.value("use_regex", true)) steps_.emplace_back(Regex(kGpt2Pattern, place));
-    closed_ = true;
-  } else if (type == "Metaspace" && !byte_level_) {
+    if (json.value("use_regex", true)) add_pattern(kGpt2Pattern, "Isolated", false, place);
+    byte_level_ = true;
+  } else if (type == "Metaspace") {
     add_metaspace(json, place);
   } else {
-    unsupported(place, "the type '" + type + "'");
+    unsupported_step(place, "the type '" + type + "'");
   }
 }
 
 void PreTokenizer::add_split(const Json& json, const std::string& place) {
   const Json pattern = json.value("pattern", Json::object());
-  const std::string kind = !pattern.is_object()         ? ""
-                           : pattern.contains("Regex")  ? "Regex"
-                           : pattern.contains("String") ? "String"
-                                                        : "";
-  const std::string behavior = json.value("behavior", "");
-  const std::string text = kind.empty() ? "" : pattern[kind].get<std::string>();
-  if (kind == "Regex" && behavior == "Isolated" && !json.value("invert", false)) {
-    steps_.emplace_back(Regex(text, place));
-  } else if (!byte_level_ && kind == "String" && behavior == "MergedWithPrevious" &&
-             !json.value("invert", false) && !text.empty()) {
-    steps_.emplace_back(CutBehind{text});
-  } else {
-    unsupported(place, "Split as " + json.dump());
+  for (auto [key, kind] :
+       {std::pair("Regex", Regex::Kind::kPattern), std::pair("String", Regex::Kind::kLiteral)}) {
+    if (!pattern.is_object() || !pattern.contains(key)) continue;
+    add_pattern(pattern[key].get<std::string>(), json.value("behavior", Json()),
+                json.value("invert", false), place, kind);
+    return;
   }
+  unsupported_step(place, "Split as " + json.dump());
+}
+
+void PreTokenizer::add_pattern(const std::string& pattern, const Json& behavior, bool invert,
+                               const std::string& place, Regex::Kind kind) {
+  auto known = split_behavior_named(behavior.is_string() ? behavior.get<std::string>() : "");
+  if (!known) unsupported_step(place, "the behavior " + behavior.dump());
+  steps_.emplace_back(Split{Regex(pattern, place, kind), kind, *known, invert});
+}
+
+std::vector<SplitSpan> PreTokenizer::Split::pieces(std::string_view text,
+                                                   RegexScratch& scratch) const {
+  std::vector<SplitSpan> spans;
+  size_t done = 0;
+  pattern.for_each_match(text, scratch, [&](size_t begin, size_t end) {
+    if (begin > done) spans.push_back({done, begin, invert});
+    spans.push_back({begin, end, !invert});
+    done = end;
+  });
+  if (done < text.size()) spans.push_back({done, text.size(), invert});
+  return apply_split_behavior(behavior, spans);
+}
+
+std::string PreTokenizer::Split::description() const {
+  const bool literal = kind == Regex::Kind::kLiteral;
+  if (behavior == SplitBehavior::kIsolated && !literal) {
+    return "isolate " + pattern.pattern() + "\n";
+  }
+  if (behavior == SplitBehavior::kMergedWithPrevious && literal && !invert) {
+    return "cut behind " + pattern.pattern() + "\n";
+  }
+  return fmt::format("split {} {:d} {} {}\n", name_of(behavior), invert,
+                     literal ? "text" : "pattern", pattern.pattern());
 }
 
 void PreTokenizer::add_metaspace(const Json& json, const std::string& place) {
@@ -82,12 +131,12 @@ void PreTokenizer::add_metaspace(const Json& json, const std::string& place) {
   const std::string scheme =
       json.value("prepend_scheme", json.value("add_prefix_space", true) ? "always" : "never");
   if (scheme != "always" && scheme != "first" && scheme != "never") {
-    unsupported(place, "prepend_scheme '" + scheme + "'");
+    unsupported_step(place, "prepend_scheme '" + scheme + "'");
   }
   size_t end = 0;  // one character: a chain of longer ones could make a text grow without bound
   if (step.replacement.empty() ||
       (next_code_point(step.replacement, end), end) != step.replacement.size()) {
-    unsupported(place, "a replacement other than one character");
+    unsupported_step(place, "a replacement other than one character");
   }
   step.prepend = scheme == "always"  ? Prepend::kAlways
                  : scheme == "first" ? Prepend::kFirst
@@ -113,10 +162,8 @@ std::string PreTokenizer::Metaspace::apply(std::string_view text, bool first) co
 std::string PreTokenizer::description() const {
   std::string text;
   for (const auto& step : steps_) {
-    if (const auto* regex = std::get_if<Regex>(&step)) {
-      text += "isolate " + regex->pattern() + "\n";
-    } else if (const auto* cut = std::get_if<CutBehind>(&step)) {
-      text += "cut behind " + cut->text + "\n";
+    if (const auto* split = std::get_if<Split>(&step)) {
+      text += split->description();
     } else if (const auto* metaspace = std::get_if<Metaspace>(&step)) {
       text += fmt::format("metaspace {} {} {:d}\n", metaspace->replacement,
                           static_cast<int>(metaspace->prepend), metaspace->split);

@@ -7,19 +7,22 @@
 #include <vector>
 
 #include "data/tokenizers/regex.h"
+#include "data/tokenizers/split_behavior.h"
 #include "src/core/json.h"
 
 namespace longspan {
 
-/// Cuts a text into the pieces that merges never cross: tokenizer.json's `pre_tokenizer`. With
-/// byte-level BPE one of ByteLevel, or a Sequence of Split (a Regex, behaviour Isolated), Digits
-/// and a closing ByteLevel; with byte-fallback BPE null, Metaspace, Split (a String, behaviour
-/// MergedWithPrevious), Digits, or a Sequence of these. Each step cuts the pieces of the one before
-/// it, blind to what lies around them.
+/// Cuts a text into the pieces that tokens never cross: tokenizer.json's `pre_tokenizer`. null, one
+/// step or a Sequence of Split, Digits, Punctuation, Whitespace, WhitespaceSplit,
+/// CharDelimiterSplit, FixedLength, Metaspace, and ByteLevel as the last. Each step cuts the pieces
+/// of the one before it, blind to what lies around them.
 class PreTokenizer {
  public:
   /// Throws Error(kModel) naming the part it does not support.
-  PreTokenizer(const Json& json, bool byte_level, const std::string& place);
+  PreTokenizer(const Json& json, const std::string& place);
+
+  /// Whether ByteLevel closes it, so that a vocabulary is one of bytes.
+  bool byte_level() const { return byte_level_; }
 
   /// Calls piece(std::string_view) for each piece in order; a view lives until the call returns.
   /// `first`: nothing came before `text`, not even an added token.
@@ -33,8 +36,14 @@ class PreTokenizer {
 
  private:
   struct PrefixSpace {};  // puts a space before a piece that does not start with one
-  struct CutBehind {      // each time this text comes
-    std::string text;
+  struct Split {
+    Regex pattern;
+    Regex::Kind kind;
+    SplitBehavior behavior;
+    bool invert;  // what lies between the matches is the match
+
+    std::vector<SplitSpan> pieces(std::string_view text, RegexScratch& scratch) const;
+    std::string description() const;
   };
   struct Metaspace {  // "▁" for each space, and before a piece that does not start with it
     enum class Prepend { kNever, kFirst, kAlways };
@@ -44,7 +53,7 @@ class PreTokenizer {
 
     std::string apply(std::string_view text, bool first) const;
   };
-  using Step = std::variant<Regex, PrefixSpace, CutBehind, Metaspace>;
+  using Step = std::variant<Split, PrefixSpace, Metaspace>;
 
   template <class Piece>
   void run(size_t index, std::string_view text, bool first, RegexScratch& scratch,
@@ -58,14 +67,13 @@ class PreTokenizer {
       first = false;
     };
     const Step& step = steps_[index];
-    if (const auto* regex = std::get_if<Regex>(&step)) {
-      regex->isolate(text, scratch, next);
-    } else if (const auto* cut = std::get_if<CutBehind>(&step)) {
-      while (!text.empty()) {
-        size_t end = text.find(cut->text);
-        end = end == text.npos ? text.size() : end + cut->text.size();
-        next(text.substr(0, end));
-        text.remove_prefix(end);
+    if (const auto* split = std::get_if<Split>(&step)) {
+      if (split->behavior == SplitBehavior::kIsolated) {
+        split->pattern.isolate(text, scratch, next);
+        return;
+      }
+      for (const auto& span : split->pieces(text, scratch)) {
+        if (span.end > span.begin) next(text.substr(span.begin, span.end - span.begin));
       }
     } else if (const auto* metaspace = std::get_if<Metaspace>(&step)) {
       std::string made = metaspace->apply(text, first);
@@ -85,10 +93,10 @@ class PreTokenizer {
   void add(const Json& json, const std::string& place);
   void add_split(const Json& json, const std::string& place);
   void add_metaspace(const Json& json, const std::string& place);
-  [[noreturn]] void unsupported(const std::string& place, const std::string& what) const;
+  void add_pattern(const std::string& pattern, const Json& behavior, bool invert,
+                   const std::string& place, Regex::Kind kind = Regex::Kind::kPattern);
 
-  bool byte_level_;
-  bool closed_ = false;  // by ByteLevel
+  bool byte_level_ = false;
   std::vector<Step> steps_;
 };
 

@@ -42,13 +42,15 @@ struct Regex::Code {
   ~Code() { pcre2_code_free(code); }
 };
 
-Regex::Regex(std::string pattern, const std::string& place)
-    : pattern_(std::move(pattern)), code_(std::make_unique<Code>()) {
+Regex::Regex(std::string pattern, const std::string& place, Kind kind)
+    : pattern_(std::move(pattern)), kind_(kind), code_(std::make_unique<Code>()) {
   int error = 0;
   size_t at = 0;
+  const uint32_t options = kind == Kind::kLiteral
+                               ? PCRE2_LITERAL
+                               : PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;  // \C cuts within a character
   code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern_.data()), pattern_.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &at,
-                              nullptr);  // \C would cut within a character
+                              PCRE2_UTF | options, &error, &at, nullptr);
   if (code_->code == nullptr) {
     fail(ExitCode::kModel, "{}: the pattern '{}' cannot be used: {} at byte {}", place, pattern_,
          reason(error), at);
@@ -59,18 +61,17 @@ Regex::Regex(std::string pattern, const std::string& place)
 Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 
-std::pair<size_t, size_t> Regex::find(std::string_view text, size_t from,
-                                      RegexScratch& scratch) const {
+Regex::Match Regex::find(std::string_view text, size_t from, RegexScratch& scratch) const {
   auto& buffers = *scratch.buffers_;
   int found = pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
-                          PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, buffers.match, buffers.context);
-  if (found == PCRE2_ERROR_NOMATCH) return {text.size(), text.size()};
+                          PCRE2_NO_UTF_CHECK, buffers.match, buffers.context);
+  if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (found < 0) {
     fail(ExitCode::kModel, "tokenizer: the pattern '{}' fails on a text of {} bytes: {}", pattern_,
          text.size(), reason(found));
   }
   const size_t* ends = pcre2_get_ovector_pointer(buffers.match);
-  return {ends[0], ends[1]};
+  return std::pair(ends[0], ends[1]);
 }
 
 }  // namespace longspan

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "data/tokenizers/unicode_stand_ins.h"
+#include "src/core/utf8.h"
 
 namespace longspan {
 
@@ -25,8 +27,10 @@ class RegexScratch {
 /// (written for Oniguruma) run unchanged and match alike, Unicode 16 included.
 class Regex {
  public:
+  enum class Kind { kPattern, kLiteral };
+
   /// Throws Error(kModel) with `place`, the pattern and PCRE2's reason.
-  Regex(std::string pattern, const std::string& place);
+  Regex(std::string pattern, const std::string& place, Kind kind = Kind::kPattern);
   ~Regex();
   Regex(Regex&&) noexcept;
 
@@ -34,30 +38,57 @@ class Regex {
 
   bool matches(std::string_view text, RegexScratch& scratch) const {
     std::string storage;
-    return find(with_stand_ins(text, storage), 0, scratch).first < text.size();
+    return find(seen(text, storage), 0, scratch).has_value();
   }
 
-  /// Calls piece(std::string_view) for each match and for each text between matches, in order: a
-  /// Split with behaviour "Isolated". `text` must be valid UTF-8.
-  template <class Piece>
-  void isolate(std::string_view text, RegexScratch& scratch, Piece&& piece) const {
+  /// Calls found(size_t begin, size_t end) for each match in order, empty ones too but for one
+  /// right behind the match before it, as Oniguruma's iterator. `text` must be valid UTF-8.
+  template <class Found>
+  void for_each_match(std::string_view text, RegexScratch& scratch, Found&& found) const {
     std::string storage;
-    std::string_view seen = with_stand_ins(text, storage);
-    size_t done = 0;
-    while (done < text.size()) {
-      auto [begin, end] = find(seen, done, scratch);
-      if (begin > done) piece(text.substr(done, begin - done));
-      if (end > begin) piece(text.substr(begin, end - begin));
-      done = end;
+    const std::string_view where = seen(text, storage);
+    std::optional<size_t> before;  // the end of the match before
+    for (size_t from = 0; from <= text.size();) {
+      auto match = find(where, from, scratch);
+      if (!match) return;
+      auto [begin, end] = *match;
+      if (begin == end && before == end) {
+        if (from >= text.size()) return;
+        next_code_point(text, from);
+        continue;
+      }
+      before = from = end;
+      found(begin, end);
     }
   }
 
+  /// Calls piece(std::string_view) for each match and for each text between matches, in order, but
+  /// not for empty ones: a Split with behaviour "Isolated". `text` must be valid UTF-8.
+  template <class Piece>
+  void isolate(std::string_view text, RegexScratch& scratch, Piece&& piece) const {
+    size_t done = 0;
+    for_each_match(text, scratch, [&](size_t begin, size_t end) {
+      if (begin > done) piece(text.substr(done, begin - done));
+      if (end > begin) piece(text.substr(begin, end - begin));
+      done = end;
+    });
+    if (done < text.size()) piece(text.substr(done));
+  }
+
  private:
-  /// The first match that is not empty, from byte `from` on; {size, size} when there is none.
-  std::pair<size_t, size_t> find(std::string_view text, size_t from, RegexScratch& scratch) const;
+  using Match = std::optional<std::pair<size_t, size_t>>;
+
+  /// The first match from byte `from` on.
+  Match find(std::string_view text, size_t from, RegexScratch& scratch) const;
+
+  /// `text` as the pattern is to see it.
+  std::string_view seen(std::string_view text, std::string& storage) const {
+    return kind_ == Kind::kLiteral ? text : with_stand_ins(text, storage);
+  }
 
   struct Code;
   std::string pattern_;
+  Kind kind_;
   std::unique_ptr<Code> code_;
 };
 

@@ -3,6 +3,9 @@
 #include "src/attention/full.h"
 #include "src/attention/shifted_sparse.h"
 #include "src/attention/sliding_window.h"
+#include "src/core/fields_reader.h"
+#include "src/core/fields_schema.h"
+#include "src/core/fields_writer.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -18,6 +21,8 @@ template <class Pattern>
 std::shared_ptr<AttentionPattern> make() {
   return std::make_shared<Pattern>();
 }
+
+constexpr const char* kNameKey = "pattern";
 
 // A new pattern is a file and a line here.
 constexpr Entry kPatterns[] = {
@@ -43,11 +48,35 @@ std::shared_ptr<AttentionPattern> make_attention_pattern(std::string_view name) 
 
 std::shared_ptr<AttentionPattern> read_attention_pattern(Fields fields) {
   std::string name = "full";
-  fields.choice("pattern", name, attention_patterns());
+  fields.choice(kNameKey, name, attention_patterns());
   auto pattern = make_attention_pattern(name);
   pattern->read(fields);
   fields.finish();
   return pattern;
+}
+
+Json write_attention_pattern(const AttentionPattern& pattern) {
+  Json map = {{kNameKey, pattern.name()}};
+  map.update(pattern.write());
+  return map;
+}
+
+void describe_attention_pattern(const std::string& name, FieldsSchema& schema) {
+  std::string pattern = name;
+  schema.choice(kNameKey, pattern, {name}, "who attends to whom", {.otherwise = "`full`"});
+  if (name != "full") schema.require_one_of({kNameKey});
+  make_attention_pattern(name)->fields(schema);
+}
+
+void AttentionPattern::read(Fields& map) {
+  FieldsReader reader(map);
+  fields(reader);
+}
+
+Json AttentionPattern::write() const {
+  FieldsWriter writer;
+  const_cast<AttentionPattern*>(this)->fields(writer);  // changes what it is given to read only
+  return writer.map_written();
 }
 
 }  // namespace longspan

@@ -12,6 +12,7 @@
 #include "src/attention/layer_state.h"
 #include "src/attention/rotary.h"
 #include "src/core/fields.h"
+#include "src/core/fields_io.h"
 
 namespace longspan {
 
@@ -39,10 +40,11 @@ class AttentionPattern {
   virtual std::string_view name() const = 0;
   /// Whether attend() takes a LayerState, without which a model cannot continue a text.
   virtual bool has_cache() const { return true; }
-  /// Reads its own recipe keys (all but `pattern`).
-  virtual void read(Fields& fields) = 0;
+  /// Its own recipe keys (all but `pattern`).
+  virtual void fields(FieldsIo& io) = 0;
+  void read(Fields& map);
   /// The keys that read() reads, with values.
-  virtual Json write() const = 0;
+  Json write() const;
   virtual at::Tensor attend(const Heads& heads,
                             const AttentionContext& context) const = 0;  // [B, H, T, D]
   /// Query-key pairs that all of num_heads heads score in one document of seq_len tokens.
@@ -56,5 +58,11 @@ std::shared_ptr<AttentionPattern> make_attention_pattern(std::string_view name);
 
 /// Reads {pattern, ...} of a recipe; an absent map is "full". Errors go to the diagnostics.
 std::shared_ptr<AttentionPattern> read_attention_pattern(Fields fields);
+
+/// The map that read_attention_pattern reads back as the same.
+Json write_attention_pattern(const AttentionPattern& pattern);
+
+/// The keys of the map where its pattern is this one.
+void describe_attention_pattern(const std::string& name, FieldsSchema& schema);
 
 }  // namespace longspan

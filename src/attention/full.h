@@ -8,8 +8,7 @@ namespace longspan {
 class FullAttention : public AttentionPattern {
  public:
   std::string_view name() const override { return "full"; }
-  void read(Fields&) override {}
-  Json write() const override { return Json::object(); }
+  void fields(FieldsIo&) override {}
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override {
     return num_heads * (seq_len * (seq_len + 1) / 2);

@@ -37,18 +37,15 @@ int64_t pairs_within_groups(int64_t seq_len, int64_t group, int64_t first) {
 
 }  // namespace
 
-void ShiftedSparseAttention::read(Fields& fields) {
-  fields.in_range("group_size", group_size_, 0, int64_t{1} << 30);
-  fields.in_range("group_ratio", group_ratio_, 1e-6, 1.0);
-  if (group_size_ == 1)
-    fields.error("group_size", "1 leaves no half to shift by; expected 2 or more");
-  if (fields.has("group_size") && fields.has("group_ratio")) {
-    fields.error("group_ratio", "group_size is given too; leave one of them out");
-  }
-}
-
-Json ShiftedSparseAttention::write() const {
-  return group_size_ > 0 ? Json{{"group_size", group_size_}} : Json{{"group_ratio", group_ratio_}};
+void ShiftedSparseAttention::fields(FieldsIo& io) {
+  const bool both = io.given("group_size") && io.given("group_ratio");
+  io.whole("group_size", group_size_, {0, int64_t{1} << 30},
+           "tokens of a group, from 2; instead of `group_ratio`",
+           {.otherwise = "by `group_ratio`", .written = group_size_ > 0});
+  if (group_size_ == 1) io.error("group_size", "1 leaves no half to shift by; expected 2 or more");
+  io.number("group_ratio", group_ratio_, {1e-6, 1.0}, "a group as a part of the sequence",
+            {.written = group_size_ == 0});
+  if (both) io.error("group_ratio", "group_size is given too; leave one of them out");
 }
 
 int64_t ShiftedSparseAttention::group_size(int64_t seq_len) const {

@@ -13,18 +13,15 @@ class ShiftedSparseAttention : public AttentionPattern {
   std::string_view name() const override { return "shifted_sparse"; }
   /// It trains and scores whole sequences.
   bool has_cache() const override { return false; }
-  /// group_size: tokens; or group_ratio: part of the sequence (LongLoRA: 0.25), used when
-  /// group_size is 0.
-  void read(Fields& fields) override;
-  Json write() const override;
+  void fields(FieldsIo& io) override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
 
   int64_t group_size(int64_t seq_len) const;
 
  private:
-  int64_t group_size_ = 0;
-  double group_ratio_ = 0.25;
+  int64_t group_size_ = 0;     // 0: as group_ratio_ says
+  double group_ratio_ = 0.25;  // LongLoRA's
 };
 
 }  // namespace longspan

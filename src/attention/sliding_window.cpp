@@ -13,9 +13,10 @@
 
 namespace longspan {
 
-void SlidingWindowAttention::read(Fields& fields) {
-  fields.in_range("window", window_, 1, int64_t{1} << 30);
-  fields.in_range("sinks", sinks_, 0, int64_t{1} << 30);
+void SlidingWindowAttention::fields(FieldsIo& io) {
+  constexpr int64_t kMost = int64_t{1} << 30;
+  io.whole("window", window_, {1, kMost}, "a token sees so many, itself included");
+  io.whole("sinks", sinks_, {0, kMost}, "and so many at the beginning of its document");
 }
 
 at::Tensor SlidingWindowAttention::attend(const Heads& heads,

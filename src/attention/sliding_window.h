@@ -11,9 +11,7 @@ namespace longspan {
 class SlidingWindowAttention : public AttentionPattern {
  public:
   std::string_view name() const override { return "sliding_window"; }
-  /// window: tokens, at least 1; sinks: tokens.
-  void read(Fields& fields) override;
-  Json write() const override { return {{"window", window_}, {"sinks", sinks_}}; }
+  void fields(FieldsIo& io) override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
 

@@ -1,5 +1,6 @@
 #include "src/core/diagnostics.h"
 
+#include "src/core/printable.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -21,8 +22,9 @@ void Diagnostics::error(const std::string& key_path, const std::string& message)
     known.resize(dot);
   }
   if (!place.empty()) place += ": ";
-  errors_.push_back(key_path.empty() ? place + message
-                                     : fmt::format("{}{}: {}", place, key_path, message));
+  if (!key_path.empty()) place += printable_value(key_path) + ": ";
+  constexpr size_t kLongestMessage = 800;
+  errors_.push_back(place + printable_value(message, kLongestMessage));  // one line each
 }
 
 void Diagnostics::throw_if_any(ExitCode code) const {

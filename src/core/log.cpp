@@ -7,6 +7,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
+#include <set>
+
+#include "src/core/printable.h"
 
 namespace longspan {
 
@@ -24,23 +28,6 @@ spdlog::logger& logger() {
   return *instance;
 }
 
-/// Names and texts of files stand in messages: what would steer a terminal is shown as \x1b, and a
-/// message ends somewhere.
-std::string printable(const std::string& message) {
-  constexpr size_t kLongest = 64 << 10;
-  std::string text;
-  for (char c : message) {
-    if (text.size() >= kLongest) return text + "...";
-    auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f) {
-      text += fmt::format("\\x{:02x}", byte);
-    } else {
-      text += c;
-    }
-  }
-  return text;
-}
-
 bool progress_shown = false;
 
 void erase_progress() {
@@ -56,17 +43,27 @@ bool stderr_is_terminal() {
 
 void log_info(const std::string& message) {
   erase_progress();
-  logger().info(printable(message));
+  logger().info(printable_message(message));
 }
 
 void log_warning(const std::string& message) {
   erase_progress();
-  logger().warn("warning: " + printable(message));
+  logger().warn("warning: " + printable_message(message));
+}
+
+void log_warning_once(const std::string& message) {
+  static std::mutex mutex;
+  static std::set<std::string> logged;
+  {
+    std::lock_guard lock(mutex);
+    if (!logged.insert(message).second) return;
+  }
+  log_warning(message);
 }
 
 void log_error(const std::string& message) {
   erase_progress();
-  logger().error("error: " + printable(message));
+  logger().error("error: " + printable_message(message));
 }
 
 void log_to_file(const std::filesystem::path& path) {

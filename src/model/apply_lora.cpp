@@ -14,10 +14,6 @@ using Modules = std::vector<std::string>;
 void check_options(const LoraOptions& options) {
   if (options.r < 1)
     fail(ExitCode::kRecipe, "lora.r: {} is too small; expected 1 or more", options.r);
-  if (options.lora_dropout != 0) {
-    fail(ExitCode::kRecipe, "lora.lora_dropout: {} is not supported; expected 0",
-         options.lora_dropout);
-  }
 }
 
 std::string module_of(const std::string& parameter) {
@@ -52,9 +48,11 @@ Modules modules_of(CausalLm& model) {
 }
 
 void adapt_projections(CausalLm& model, const LoraOptions& options) {
+  uint64_t projection = 0;
   model.visit_linears([&](const std::string& name, std::unique_ptr<Linear>& linear) {
+    ++projection;
     if (!options.targets(name)) return;
-    auto adapted = std::make_unique<LoraLinear>(*linear, options.for_module(name));
+    auto adapted = std::make_unique<LoraLinear>(*linear, options.for_module(name), projection);
     adapted->lora_A.requires_grad_(true);
     adapted->lora_B.requires_grad_(true);
     if (options.use_dora) adapted->lora_magnitude_vector.requires_grad_(true);
@@ -79,9 +77,33 @@ std::vector<std::pair<std::string, std::string>> unmatched_modules(CausalLm& mod
                            join(last_parts(modules), ", ")));
     }
   };
-  look("target_modules", options.target_modules, projections_of(model), is_target);
+  const Modules projections = projections_of(model);
+  if (options.target_pattern.empty()) {
+    look("target_modules", options.target_modules, projections, is_target);
+  } else if (std::none_of(projections.begin(), projections.end(),
+                          [&](const auto& module) { return options.targets(module); })) {
+    unmatched.emplace_back(
+        "target_modules",
+        fmt::format("'{}' is the whole name of no projection; expected all-linear, or a regular "
+                    "expression for names such as {}",
+                    options.target_pattern, projections.front()));
+  }
   look("modules_to_save", options.modules_to_save, modules_of(model), is_saved);
   return unmatched;
+}
+
+std::vector<std::string> trained_parameters(CausalLm& model, const LoraOptions& options) {
+  std::vector<std::string> names;
+  for (const auto& module : projections_of(model)) {
+    if (!options.targets(module)) continue;
+    names.push_back(module + ".lora_A.weight");
+    names.push_back(module + ".lora_B.weight");
+    if (options.use_dora) names.push_back(module + ".lora_magnitude_vector");
+  }
+  model.visit_parameters("", [&](const std::string& name, at::Tensor&) {
+    if (!is_of_lora(name) && options.saves(module_of(name))) names.push_back(name);
+  });
+  return names;
 }
 
 void apply_lora(CausalLm& model, const LoraOptions& options) {

@@ -14,6 +14,9 @@ namespace longspan {
 std::vector<std::pair<std::string, std::string>> unmatched_modules(CausalLm& model,
                                                                    const LoraOptions& options);
 
+/// The names of the parameters that apply_lora() would let train.
+std::vector<std::string> trained_parameters(CausalLm& model, const LoraOptions& options);
+
 /// Replaces the projections that are target_modules by LoraLinear and makes their A and B, and the
 /// parameters of modules_to_save, require gradients; all else is frozen. A target or module that
 /// matches nothing throws Error(kRecipe).

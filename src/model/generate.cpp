@@ -4,12 +4,14 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/index_fill.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sort.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "src/nn/row_product.h"
 
@@ -50,6 +52,10 @@ int64_t nucleus_size(const std::vector<float>& descending, double top_p) {
 int64_t next_token(const at::Tensor& logits, const GenerateOptions& options,
                    std::mt19937_64& generator) {
   at::Tensor scores = logits.to(at::kCPU, at::kFloat).contiguous();
+  if (!options.never.empty()) {
+    scores = scores.index_fill(0, at::tensor(options.never, at::kLong),
+                               -std::numeric_limits<float>::infinity());
+  }
   int64_t best = scores.argmax().item<int64_t>();  // NaN counts as the largest
   if (!std::isfinite(scores[best].item<float>())) {
     fail(ExitCode::kNonFinite,

@@ -15,6 +15,7 @@ struct GenerateOptions {
   double top_p = 1.0;        // in (0, 1]: sample from the smallest set of tokens with this mass
   uint64_t seed = 0;
   int64_t prefill_chunk_tokens = 4096;
+  std::vector<int64_t> never = {};  // ids that are not chosen: rows of padded embeddings
 };
 
 /// Throws Error(kUsage) for fewer than one new token, a temperature that is neither 0 nor large
@@ -36,8 +37,9 @@ std::vector<int64_t> generate(CausalLm& model, const std::vector<int64_t>& promp
 at::Tensor prefill(CausalLm& model, const std::vector<int64_t>& ids, ModelState& state,
                    int64_t chunk_tokens);
 
-/// The next id after logits [V] (any float dtype): the largest at temperature 0, else drawn from
-/// the nucleus of softmax(logits / temperature) (Holtzman et al. 2020, arXiv 1904.09751).
+/// The next id after logits [V] (any float dtype), but for options.never: the largest at
+/// temperature 0, else drawn from the nucleus of softmax(logits / temperature) (Holtzman et al.
+/// 2020, arXiv 1904.09751).
 int64_t next_token(const at::Tensor& logits, const GenerateOptions& options,
                    std::mt19937_64& generator);
 

@@ -7,62 +7,14 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <cmath>
 
-#include "src/core/full_match.h"
 #include "src/nn/scaled_outputs.h"
 #include "src/nn/token_chunks.h"
 
 namespace longspan {
 
-namespace {
-
-/// PEFT's get_pattern_key: the pattern is the whole name, or its end behind a dot. The groups are
-/// numbered as there.
-template <class T>
-void apply_pattern(const std::vector<std::pair<std::string, T>>& patterns,
-                   const std::string& module, T& value) {
-  for (const auto& [pattern, own] : patterns) {
-    if (full_match("(.*\\.)?(" + pattern + ")", module, "rank_pattern or alpha_pattern")) {
-      value = own;
-      return;
-    }
-  }
-}
-
-}  // namespace
-
-bool is_target(std::string_view module, std::string_view target) {
-  if (!module.ends_with(target)) return false;
-  return module.size() == target.size() || module[module.size() - target.size() - 1] == '.';
-}
-
-bool is_saved(std::string_view module, std::string_view saved) { return module.ends_with(saved); }
-
-bool LoraOptions::targets(std::string_view module) const {
-  return std::any_of(target_modules.begin(), target_modules.end(),
-                     [&](const auto& target) { return is_target(module, target); });
-}
-
-bool LoraOptions::saves(std::string_view module) const {
-  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
-                     [&](const auto& saved) { return is_saved(module, saved); });
-}
-
-LoraOptions LoraOptions::for_module(const std::string& module) const {
-  LoraOptions options = *this;
-  apply_pattern(rank_pattern, module, options.r);
-  apply_pattern(alpha_pattern, module, options.lora_alpha);
-  return options;
-}
-
-double LoraOptions::scale() const {
-  double rank = static_cast<double>(r);
-  return lora_alpha / (use_rslora ? std::sqrt(rank) : rank);
-}
-
-LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
+LoraLinear::LoraLinear(Linear& base, const LoraOptions& options, uint64_t projection)
     : Linear(base.in_features(), base.out_features(), false), scale_(options.scale()) {
   weight = base.weight;
   bias = base.bias;
@@ -73,6 +25,12 @@ LoraLinear::LoraLinear(Linear& base, const LoraOptions& options)
   lora_A = at::empty({options.r, in_features_}, at::kFloat).uniform_(-bound, bound).to(dtype());
   lora_B = at::zeros({out_features_, options.r}, dtype());
   if (options.use_dora) lora_magnitude_vector = lora_row_norms(dense_weight(), {}, {}, 0);
+  if (options.lora_dropout > 0) dropout_.emplace(options.lora_dropout, projection);
+}
+
+std::optional<LowRank> LoraLinear::low_rank() const {
+  const bool drops_here = lora_magnitude_vector.defined();  // forward does, for W too
+  return LowRank{lora_A, lora_B, scale_, dropout_ && !drops_here ? &*dropout_ : nullptr};
 }
 
 bool LoraLinear::is_frozen() const {
@@ -81,19 +39,31 @@ bool LoraLinear::is_frozen() const {
 
 at::Tensor LoraLinear::forward(const at::Tensor& x) const {
   if (is_frozen()) return project(x, {this})[0];
+  const bool is_dora = lora_magnitude_vector.defined();
+  const bool trains_weight = weight.defined() && weight.requires_grad();
+  const at::Tensor input = dropped(x);
   at::Tensor y;
-  if (keeps_its_weight()) {
-    y = project_frozen(x, {this}, /*with_bias=*/false)[0];
-  } else {
-    y = at::linear(x, weight);
-    at::Tensor reduced = at::linear(x, lora_A).view({-1, lora_A.size(0)});
+  if (trains_weight) {
+    y = at::linear(is_dora ? input : x, weight);
+    at::Tensor reduced = at::linear(input, lora_A).view({-1, lora_A.size(0)});
     y.view({-1, out_features_}).addmm_(reduced, lora_B.t(), /*beta=*/1, /*alpha=*/scale_);
+  } else {
+    y = project_frozen(is_dora ? input : x, {this}, /*with_bias=*/false)[0];
   }
-  if (lora_magnitude_vector.defined()) {
+  if (is_dora) {
     y = scaled_outputs(y, lora_magnitude_vector,
                        lora_row_norms(dense_weight(), lora_A.detach(), lora_B.detach(), scale_));
+    if (!input.is_same(x)) {
+      const at::Tensor taken = x - input;
+      y = y + (trains_weight ? at::linear(taken, weight) : project_weight(taken, *this));
+    }
   }
   return bias.defined() ? y + bias : y;
+}
+
+at::Tensor LoraLinear::dropped(const at::Tensor& x) const {
+  const auto place = dropout_ ? dropout_place(x) : std::nullopt;
+  return place ? dropout_->apply(x, *place) : x;
 }
 
 at::Tensor LoraLinear::merged_weight() const {

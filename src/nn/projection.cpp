@@ -5,16 +5,17 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/zeros.h>
-#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "src/nn/autograd_node.h"
 #include "src/nn/linear.h"
+#include "src/nn/lora_dropout.h"
 #include "src/nn/row_product.h"
+#include "src/nn/sum_of_products.h"
 #include "src/nn/token_chunks.h"
-#include "src/simd/operators.h"
 
 namespace longspan {
 
@@ -34,9 +35,32 @@ at::Tensor stacked_a(const std::vector<const Linear*>& linears) {
   return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
-/// rows x A^T of all low-rank parts, [N, sum of r]
-at::Tensor reduce(const at::Tensor& rows, const at::Tensor& a) {
-  return a.defined() ? at::linear(rows, a) : at::Tensor();
+using Place = std::optional<DropoutPlace>;
+
+/// Where the low-rank parts, all or none, drop elements of x; none without dropout.
+Place place_of(const at::Tensor& x, const std::vector<const Linear*>& linears) {
+  const bool drops = std::any_of(linears.begin(), linears.end(), [](const Linear* linear) {
+    const auto low_rank = linear->low_rank();
+    return low_rank && low_rank->dropout;
+  });
+  return drops ? dropout_place(x) : std::nullopt;
+}
+
+/// D(rows) A^T of all low-rank parts, [N, sum of r]; undefined without any.
+at::Tensor reduce(const at::Tensor& rows, const std::vector<const Linear*>& linears,
+                  const Place& place) {
+  if (!place) {
+    const at::Tensor a = stacked_a(linears);
+    return a.defined() ? at::linear(rows, a) : a;
+  }
+  std::vector<at::Tensor> parts;
+  for (const Linear* linear : linears) {
+    const auto low_rank = linear->low_rank();
+    if (!low_rank) continue;
+    const at::Tensor a = low_rank->a.detach();
+    parts.push_back(low_rank->dropout->product(rows, a, *place));
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
 }
 
 std::vector<at::Tensor> expand(const at::Tensor& x, const at::Tensor& reduced,
@@ -87,28 +111,41 @@ at::Tensor grad_through_weights(const std::vector<const Linear*>& linears,
   return sum;
 }
 
-/// x^T y, [columns of x, columns of y]: the sum over N rows in the dtype of both, or, where chunks
-/// of tokens are summed, in float32.
-at::Tensor sum_of_products(const at::Tensor& x, const at::Tensor& y) {
-  if (!GradientSums::is_at_work()) return at::mm(x.t(), y);
-  constexpr int64_t kRows = 512;  // of which a copy in float32 exists at a time
-  at::Tensor sum =
-      at::zeros({x.size(1), y.size(1)}, x.options().dtype(at::toOpMathType(x.scalar_type())));
-  each_chunk(x.size(0), kRows, [&](int64_t begin, int64_t count) {
-    sum.addmm_(exact(x.narrow(0, begin, count)).t(), exact(y.narrow(0, begin, count)));
-  });
-  return sum;
+/// The gradient of each A for those of its D(rows) A^T; adds that of rows to `grad_rows`, where it
+/// is defined.
+std::vector<at::Tensor> gradients_of_a(const at::Tensor& rows,
+                                       const std::vector<const Linear*>& linears,
+                                       const std::vector<at::Tensor>& grad_reduced,
+                                       const Place& place, at::Tensor& grad_rows) {
+  std::vector<at::Tensor> result;
+  if (place) {
+    for (const Linear* linear : linears) {
+      const auto low_rank = linear->low_rank();
+      if (!low_rank) continue;
+      result.push_back(low_rank->dropout->backward(grad_reduced[result.size()], rows,
+                                                   low_rank->a.detach(), *place, grad_rows));
+    }
+    return result;
+  }
+  const at::Tensor all = grad_reduced.size() == 1 ? grad_reduced[0] : at::cat(grad_reduced, 1);
+  if (grad_rows.defined()) grad_rows.addmm_(all, stacked_a(linears));
+  const at::Tensor stacked = sum_of_products(all, rows);  // [sum of r, in_features]
+  int64_t row = 0;
+  for (const at::Tensor& part : grad_reduced) {
+    result.push_back(stacked.narrow(0, row, part.size(1)));
+    row += part.size(1);
+  }
+  return result;
 }
 
 /// `grads` [N, out_features] each, some may be undefined; `reduced` undefined: made here.
 Gradients gradients_of(const at::Tensor& rows, at::Tensor reduced,
-                       const std::vector<const Linear*>& linears,
+                       const std::vector<const Linear*>& linears, const Place& place,
                        const std::vector<at::Tensor>& grads, bool wants_x) {
   Gradients result;
   if (wants_x) result.x = grad_through_weights(linears, grads);
-  const at::Tensor a = stacked_a(linears);
-  if (!a.defined()) return result;
-  if (!reduced.defined()) reduced = reduce(rows, a);
+  if (low_rank_factors(linears).empty()) return result;
+  if (!reduced.defined()) reduced = reduce(rows, linears, place);
   std::vector<at::Tensor> grad_reduced, grad_b;
   int64_t column = 0;
   for (size_t i = 0; i < linears.size(); ++i) {
@@ -125,15 +162,10 @@ Gradients gradients_of(const at::Tensor& rows, at::Tensor reduced,
     grad_reduced.push_back(at::mm(grads[i], b).mul_(low_rank->scale));
     grad_b.push_back(sum_of_products(grads[i], part).mul_(low_rank->scale));
   }
-  at::Tensor all = grad_reduced.size() == 1 ? grad_reduced[0] : at::cat(grad_reduced, 1);
-  if (wants_x && result.x.defined()) result.x.addmm_(all, a);
-  at::Tensor grad_a = sum_of_products(all, rows);  // [sum of r, in_features]
-  int64_t row = 0;
+  const auto grad_a = gradients_of_a(rows, linears, grad_reduced, place, result.x);
   for (size_t i = 0; i < grad_b.size(); ++i) {
-    int64_t r = grad_reduced[i].size(1);
-    result.factors.push_back(grad_a.narrow(0, row, r));
+    result.factors.push_back(grad_a[i]);
     result.factors.push_back(grad_b[i]);
-    row += r;
   }
   return result;
 }
@@ -148,6 +180,7 @@ std::vector<at::Tensor> as_rows(const std::vector<at::Tensor>& grads) {
 struct ProjectionBackward : public torch::autograd::Node {
   std::vector<const Linear*> linears;
   at::Tensor x, reduced;  // undefined without low-rank parts, which alone need them
+  Place place;
   std::vector<int64_t> sizes;
 
   std::string name() const override { return "ProjectionBackward"; }
@@ -157,7 +190,7 @@ struct ProjectionBackward : public torch::autograd::Node {
   }
   variable_list apply(variable_list&& gradients) override {
     at::NoGradGuard first_order_only;
-    Gradients grads = gradients_of(x.defined() ? rows_of(x) : x, reduced, linears,
+    Gradients grads = gradients_of(x.defined() ? rows_of(x) : x, reduced, linears, place,
                                    as_rows(gradients), task_should_compute_output(0));
     const std::vector<at::Tensor> parameters = low_rank_factors(linears);
     variable_list result{grads.x.defined() ? grads.x.view(sizes) : grads.x};
@@ -167,6 +200,20 @@ struct ProjectionBackward : public torch::autograd::Node {
       result.push_back(taken ? at::Tensor() : factor);
     }
     return result;
+  }
+};
+
+struct WeightBackward : public torch::autograd::Node {
+  const Linear* linear = nullptr;
+
+  std::string name() const override { return "WeightBackward"; }
+  variable_list apply(variable_list&& gradients) override {
+    at::NoGradGuard first_order_only;
+    const at::Tensor& grad = gradients[0];
+    if (!grad.defined()) return {at::Tensor()};
+    std::vector<int64_t> sizes = grad.sizes().vec();
+    sizes.back() = linear->in_features();
+    return {grad_through_weights({linear}, {rows_of(grad)}).view(sizes)};
   }
 };
 
@@ -196,28 +243,45 @@ std::vector<at::Tensor> project_frozen(const at::Tensor& x,
   bool trains = std::any_of(parameters.begin(), parameters.end(),
                             [](const at::Tensor& p) { return p.requires_grad(); });
   bool records = at::GradMode::is_enabled() && (x.requires_grad() || trains);
+  const Place place = place_of(x, linears);
   at::Tensor reduced;
   std::vector<at::Tensor> outputs;
   {
     at::NoGradGuard no_gradients;
-    reduced = reduce(rows_of(x), stacked_a(linears));
+    reduced = reduce(rows_of(x), linears, place);
     outputs = expand(x, reduced, linears, with_bias);
   }
   if (!records) return outputs;
-  auto node = c10::make_intrusive<ProjectionBackward>();
+  auto node = make_autograd_node<ProjectionBackward>();
   node->set_next_edges(torch::autograd::collect_next_edges(x, parameters));
   node->linears = linears;
   node->sizes = x.sizes().vec();
   if (reduced.defined()) node->x = x.detach();
   node->reduced = reduced;
+  node->place = place;
   torch::autograd::set_history(outputs, node);
   return outputs;
+}
+
+at::Tensor project_weight(const at::Tensor& x, const Linear& linear) {
+  at::Tensor y;
+  {
+    at::NoGradGuard no_gradients;
+    y = apply_linear(x, linear.dense_weight());
+  }
+  if (!at::GradMode::is_enabled() || !x.requires_grad()) return y;
+  auto node = make_autograd_node<WeightBackward>();
+  node->set_next_edges(torch::autograd::collect_next_edges(x));
+  node->linear = &linear;
+  torch::autograd::set_history(y, node);
+  return y;
 }
 
 at::Tensor project_backward(const at::Tensor& x, const std::vector<const Linear*>& linears,
                             const std::vector<at::Tensor>& grad_ys, bool wants_x) {
   at::NoGradGuard first_order_only;
-  Gradients grads = gradients_of(rows_of(x), {}, linears, as_rows(grad_ys), wants_x);
+  Gradients grads =
+      gradients_of(rows_of(x), {}, linears, place_of(x, linears), as_rows(grad_ys), wants_x);
   std::vector<at::Tensor> parameters = low_rank_factors(linears);
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!parameters[i].requires_grad() || !grads.factors[i].defined()) continue;

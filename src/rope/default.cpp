@@ -7,8 +7,7 @@ namespace {
 class DefaultRope : public RopeScaling {
  public:
   std::string_view rope_type() const override { return "default"; }
-  void read(Fields&) override {}
-  Json write() const override { return Json::object(); }
+  void fields(FieldsIo&) override {}
   RopeFrequencies frequencies(const RopeGeometry& geometry, int64_t) const override {
     return {unscaled_inv_freq(geometry)};
   }

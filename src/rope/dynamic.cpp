@@ -10,8 +10,7 @@ namespace {
 class DynamicRope : public RopeScaling {
  public:
   std::string_view rope_type() const override { return "dynamic"; }
-  void read(Fields& fields) override { read_factor(fields, factor_); }
-  Json write() const override { return {{"factor", factor_}}; }
+  void fields(FieldsIo& io) override { factor_field(io, factor_); }
   double factor() const override { return factor_; }
 
   RopeFrequencies frequencies(const RopeGeometry& geometry, int64_t seq_len) const override {

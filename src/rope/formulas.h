@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "src/rope/rope_scaling.h"
 
@@ -15,11 +16,14 @@ std::unique_ptr<RopeScaling> make_yarn_rope();
 std::unique_ptr<RopeScaling> make_longrope_rope();
 std::unique_ptr<RopeScaling> make_llama3_rope();
 
-/// Reads `factor`, a number from 1 on; missing is an error.
-void read_factor(Fields& fields, double& factor);
+/// `factor`, a number from 1 on; missing is an error.
+void factor_field(FieldsIo& io, double& factor);
 
-/// Reads `original_max_position_embeddings`; 0 stays 0 when the key is not there.
-void read_original_length(Fields& fields, int64_t& original);
+/// `original_max_position_embeddings`, written as null where it is not known.
+void original_length_field(FieldsIo& io, std::optional<int64_t>& original);
+
+/// `attention_factor`, where it is not the formula's.
+void attention_factor_field(FieldsIo& io, std::optional<double>& factor);
 
 /// rope_theta * stretch^(head_dim / (head_dim - 2)): the lowest frequency is divided by `stretch`,
 /// the highest keeps its value ("NTK-aware"). Throws Error(kModel) when head_dim is 2.

@@ -1,4 +1,5 @@
 #include <numbers>
+#include <optional>
 
 #include "src/rope/formulas.h"
 
@@ -11,33 +12,25 @@ class Llama3Rope : public RopeScaling {
  public:
   std::string_view rope_type() const override { return "llama3"; }
 
-  void read(Fields& fields) override {
-    read_factor(fields, factor_);
-    fields.in_range("low_freq_factor", low_freq_factor_, 1e-6, 1e6);
-    fields.in_range("high_freq_factor", high_freq_factor_, 1e-6, 1e6);
+  void fields(FieldsIo& io) override {
+    factor_field(io, factor_);
+    io.number("low_freq_factor", low_freq_factor_, {1e-6, 1e6},
+              "wavelengths above original / low_freq_factor are stretched in full");
+    io.number("high_freq_factor", high_freq_factor_, {1e-6, 1e6},
+              "wavelengths below original / high_freq_factor stay");
     if (high_freq_factor_ <= low_freq_factor_) {
-      fields.error("high_freq_factor",
-                   fmt::format("{} is not above low_freq_factor {}; expected the larger",
-                               high_freq_factor_, low_freq_factor_));
+      io.error("high_freq_factor",
+               fmt::format("{} is not above low_freq_factor {}; expected the larger",
+                           high_freq_factor_, low_freq_factor_));
     }
-    read_original_length(fields, original_);
-  }
-
-  Json write() const override {
-    Json entry = {{"factor", factor_},
-                  {"low_freq_factor", low_freq_factor_},
-                  {"high_freq_factor", high_freq_factor_},
-                  {"original_max_position_embeddings", nullptr}};
-    if (original_ > 0) entry["original_max_position_embeddings"] = original_;
-    return entry;
+    original_length_field(io, original_);
   }
 
   double factor() const override { return factor_; }
-  int64_t original_max_position_embeddings() const override { return original_; }
+  int64_t original_max_position_embeddings() const override { return original_.value_or(0); }
 
   RopeFrequencies frequencies(const RopeGeometry& geometry, int64_t) const override {
-    auto original =
-        static_cast<double>(original_ > 0 ? original_ : geometry.max_position_embeddings);
+    auto original = static_cast<double>(original_.value_or(geometry.max_position_embeddings));
     RopeFrequencies result{unscaled_inv_freq(geometry)};
     for (double& inv_freq : result.inv_freq) {
       double turns = original * inv_freq / (2 * std::numbers::pi);  // within the original length
@@ -53,7 +46,7 @@ class Llama3Rope : public RopeScaling {
 
  private:
   double factor_ = 1, low_freq_factor_ = 1, high_freq_factor_ = 4;
-  int64_t original_ = 0;
+  std::optional<int64_t> original_;
 };
 
 }  // namespace

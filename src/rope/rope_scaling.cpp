@@ -2,6 +2,9 @@
 
 #include <cmath>
 
+#include "src/core/fields_reader.h"
+#include "src/core/fields_schema.h"
+#include "src/core/fields_writer.h"
 #include "src/core/text.h"
 #include "src/rope/formulas.h"
 
@@ -14,9 +17,14 @@ struct Formula {
   std::unique_ptr<RopeScaling> (*make)();
 };
 
+constexpr const char* kTypeKey = "rope_type";
+constexpr const char* kOldTypeKey = "type";  // transformers' before 4.43
+constexpr const char* kLongRope = "longrope";
+constexpr const char* kOldLongRope = "su";  // Phi-3's first name of it
+
 constexpr Formula kFormulas[] = {
     {"default", make_default_rope}, {"linear", make_linear_rope}, {"dynamic", make_dynamic_rope},
-    {"ntk", make_ntk_rope},         {"yarn", make_yarn_rope},     {"longrope", make_longrope_rope},
+    {"ntk", make_ntk_rope},         {"yarn", make_yarn_rope},     {kLongRope, make_longrope_rope},
     {"llama3", make_llama3_rope},
 };
 
@@ -29,7 +37,7 @@ std::vector<std::string> rope_types() {
 }
 
 std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type) {
-  if (rope_type == "su") rope_type = "longrope";
+  if (rope_type == kOldLongRope) rope_type = kLongRope;
   for (const auto& formula : kFormulas) {
     if (formula.rope_type == rope_type) return formula.make();
   }
@@ -37,10 +45,11 @@ std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type) {
 }
 
 std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta,
-                                               double* partial_rotary_factor) {
+                                               double* partial_rotary_factor,
+                                               std::vector<std::string>* unknown) {
   std::string rope_type = "default";
-  fields.optional("type", rope_type);  // as transformers spelt it before 4.43
-  fields.optional("rope_type", rope_type);
+  fields.optional(kOldTypeKey, rope_type);
+  fields.optional(kTypeKey, rope_type);
   if (rope_theta) fields.in_range("rope_theta", *rope_theta, 1.0, 1e15);
   if (partial_rotary_factor) {
     fields.in_range("partial_rotary_factor", *partial_rotary_factor, 0.0, 1.0);
@@ -49,14 +58,18 @@ std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta
   if (!scaling) {
     auto known = rope_types();
     std::string meant = nearest(rope_type, known);
-    fields.error(fields.has("rope_type") ? "rope_type" : "type",
+    fields.error(fields.has(kTypeKey) ? kTypeKey : kOldTypeKey,
                  fmt::format("'{}' is not known{}; expected one of {}", rope_type,
                              meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant),
                              join(known, ", ")));
     return make_default_rope();
   }
   scaling->read(fields);
-  fields.finish();
+  if (unknown) {
+    *unknown = fields.unknown_keys();
+  } else {
+    fields.finish();
+  }
   return scaling;
 }
 
@@ -76,6 +89,37 @@ Json complete_rope_parameters(Json map, int64_t max_position_embeddings) {
     factor = static_cast<double>(max_position_embeddings) / original.get<double>();
   }
   return map;
+}
+
+void describe_rope_scaling(const std::string& rope_type, FieldsSchema& schema) {
+  std::vector<std::string> names{rope_type};
+  if (rope_type == kLongRope) names.emplace_back(kOldLongRope);
+  schema.choice(kTypeKey, names.front(), names, "the formula", {.otherwise = "`default`"});
+  schema.choice(kOldTypeKey, names.front(), names,
+                "the older name of `rope_type`; where both are given, `rope_type` counts",
+                {.otherwise = "`default`"});
+  if (rope_type != "default") schema.require_one_of({kTypeKey, kOldTypeKey});
+  make_rope_scaling(rope_type)->fields(schema);
+}
+
+Json write_rope_scaling(const RopeScaling& scaling) {
+  Json map = {{kTypeKey, scaling.rope_type()}};
+  const Json keys = scaling.write();
+  for (const auto& [key, value] : keys.items()) {
+    if (!value.is_null()) map[key] = value;
+  }
+  return map;
+}
+
+void RopeScaling::read(Fields& map) {
+  FieldsReader reader(map);
+  fields(reader);
+}
+
+Json RopeScaling::write() const {
+  FieldsWriter writer;
+  const_cast<RopeScaling*>(this)->fields(writer);  // changes what it is given to read only
+  return writer.map_written();
 }
 
 Json RopeScaling::config_entry(const RopeGeometry& geometry) const {
@@ -115,18 +159,24 @@ std::vector<double> unscaled_inv_freq(const RopeGeometry& geometry) {
   return inv_freq;
 }
 
-void read_factor(Fields& fields, double& factor) {
-  if (!fields.has("factor")) {
-    return fields.error("factor",
-                        "is missing; expected the target length over the original one, such as 4");
+void factor_field(FieldsIo& io, double& factor) {
+  const bool missing = io.reading() && !io.given("factor");
+  if (missing) {
+    return io.error("factor",
+                    "is missing; expected the target length over the original one, such as 4");
   }
-  fields.in_range("factor", factor, 1.0, 1e6);
+  io.number("factor", factor, {1.0, 1e6}, "the new length over the original one, from 1",
+            {.required = true});
 }
 
-void read_original_length(Fields& fields, int64_t& original) {
-  if (fields.has("original_max_position_embeddings")) {
-    fields.in_range("original_max_position_embeddings", original, 2, int64_t{1} << 40);
-  }
+void original_length_field(FieldsIo& io, std::optional<int64_t>& original) {
+  io.whole("original_max_position_embeddings", original, {2, int64_t{1} << 40},
+           "the length before scaling", {.otherwise = "the base's"});
+}
+
+void attention_factor_field(FieldsIo& io, std::optional<double>& factor) {
+  io.number("attention_factor", factor, {0, 1000}, "what cos and sin are multiplied by",
+            {.otherwise = "by the paper's formula", .written = factor.has_value()});
 }
 
 }  // namespace longspan

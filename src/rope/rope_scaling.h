@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "src/core/fields.h"
+#include "src/core/fields_io.h"
 #include "src/core/json.h"
 
 namespace longspan {
@@ -29,10 +30,11 @@ class RopeScaling {
   virtual ~RopeScaling() = default;
   /// transformers' name: "default", "linear", "dynamic", "ntk", "yarn", "longrope", "llama3".
   virtual std::string_view rope_type() const = 0;
-  /// Reads its own keys (all but rope_type and rope_theta); recipe and config.json share them.
-  virtual void read(Fields& fields) = 0;
-  /// The keys that read() reads, with values; without rope_type and rope_theta.
-  virtual Json write() const = 0;
+  /// Its own keys (all but rope_type and rope_theta); recipe and config.json share them.
+  virtual void fields(FieldsIo& io) = 0;
+  void read(Fields& map);
+  /// The keys that read() reads, with values.
+  Json write() const;
   /// The frequencies for a sequence of `seq_len` tokens. Only "dynamic" and "longrope" depend on
   /// seq_len. A geometry that does not suit (say, too few short factors) throws Error(kModel).
   virtual RopeFrequencies frequencies(const RopeGeometry& geometry, int64_t seq_len) const = 0;
@@ -66,8 +68,15 @@ Json complete_rope_parameters(Json map, int64_t max_position_embeddings);
 /// Reads {rope_type (or type), ...}: an absent or null map is "default". transformers 5 puts
 /// rope_theta and partial_rotary_factor inside the map: each is accepted where the caller takes it,
 /// and leaves *rope_theta or *partial_rotary_factor alone when absent. Errors go to the fields'
-/// diagnostics.
+/// diagnostics; a key that the formula does not know is one too, unless `unknown` takes it.
 std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta = nullptr,
-                                               double* partial_rotary_factor = nullptr);
+                                               double* partial_rotary_factor = nullptr,
+                                               std::vector<std::string>* unknown = nullptr);
+
+/// The map that read_rope_scaling reads back as the same.
+Json write_rope_scaling(const RopeScaling& scaling);
+
+/// The keys of the map where its rope_type is this one.
+void describe_rope_scaling(const std::string& rope_type, FieldsSchema& schema);
 
 }  // namespace longspan

@@ -20,46 +20,35 @@ class YarnRope : public RopeScaling {
  public:
   std::string_view rope_type() const override { return "yarn"; }
 
-  void read(Fields& fields) override {
-    read_factor(fields, factor_);
-    read_original_length(fields, original_);
-    if (fields.has("attention_factor")) {
-      fields.in_range("attention_factor", attention_factor_.emplace(1.0), 0, 1000);
-    }
-    fields.in_range("beta_fast", beta_fast_, 0, 1e6);
-    fields.in_range("beta_slow", beta_slow_, 0, 1e6);
+  void fields(FieldsIo& io) override {
+    factor_field(io, factor_);
+    original_length_field(io, original_);
+    attention_factor_field(io, attention_factor_);
+    io.number("beta_fast", beta_fast_, {0, 1e6},
+              "dimensions that turn more often within the original length keep their frequency");
+    io.number("beta_slow", beta_slow_, {0, 1e6},
+              "dimensions that turn less often are stretched in full");
     // transformers reads 0 as "not given".
     if (beta_fast_ == 0) beta_fast_ = 32;
     if (beta_slow_ == 0) beta_slow_ = 1;
     if (beta_fast_ < beta_slow_) {
-      fields.error("beta_fast",
-                   fmt::format("{} is below beta_slow {}; expected the larger of the two",
-                               beta_fast_, beta_slow_));
+      io.error("beta_fast", fmt::format("{} is below beta_slow {}; expected the larger of the two",
+                                        beta_fast_, beta_slow_));
     }
-    fields.in_range("mscale", mscale_, 0, 1000);
-    fields.in_range("mscale_all_dim", mscale_all_dim_, 0, 1000);
-    fields.optional("truncate", truncate_);
-    // The YaRN authors' own models carry it; it changes nothing.
-    fields.has("finetuned");
-  }
-
-  Json write() const override {
-    Json entry = {{"factor", factor_}, {"original_max_position_embeddings", nullptr}};
-    if (original_ > 0) entry["original_max_position_embeddings"] = original_;
-    if (attention_factor_) entry["attention_factor"] = *attention_factor_;
-    entry["beta_fast"] = beta_fast_;
-    entry["beta_slow"] = beta_slow_;
-    if (mscale_ > 0) entry["mscale"] = mscale_;
-    if (mscale_all_dim_ > 0) entry["mscale_all_dim"] = mscale_all_dim_;
-    entry["truncate"] = truncate_;
-    return entry;
+    io.number("mscale", mscale_, {0, 1000},
+              "with `mscale_all_dim` gives the attention factor, as in DeepSeek's models",
+              {.otherwise = "none", .written = mscale_ > 0});
+    io.number("mscale_all_dim", mscale_all_dim_, {0, 1000}, "see `mscale`",
+              {.otherwise = "none", .written = mscale_all_dim_ > 0});
+    io.flag("truncate", truncate_, "the bounds of the ramp are whole dimensions");
+    io.ignored("finetuned", "read for the sake of the authors' own models; changes nothing");
   }
 
   double factor() const override { return factor_; }
-  int64_t original_max_position_embeddings() const override { return original_; }
+  int64_t original_max_position_embeddings() const override { return original_.value_or(0); }
 
   RopeFrequencies frequencies(const RopeGeometry& geometry, int64_t) const override {
-    int64_t original = original_ > 0 ? original_ : geometry.max_position_embeddings;
+    int64_t original = original_.value_or(geometry.max_position_embeddings);
     RopeFrequencies result{unscaled_inv_freq(geometry)};
 
     // The dimension that turns `rotations` times within the original length.
@@ -94,7 +83,7 @@ class YarnRope : public RopeScaling {
   }
 
   double factor_ = 1.0;
-  int64_t original_ = 0;
+  std::optional<int64_t> original_;
   std::optional<double> attention_factor_;
   double beta_fast_ = 32, beta_slow_ = 1;
   double mscale_ = 0, mscale_all_dim_ = 0;  // DeepSeek's; both or none

@@ -135,6 +135,69 @@ def check_sentencepiece(binary, work):
     print(f"SentencePiece: ids of {len(texts)} texts equal {'' if WHY_NOT else 'llama.cpp and '}sentencepiece")
 
 
+def our_ids(binary, model, text, work):
+    (work / "text.txt").write_text(text)
+    return json.loads(run(binary, "tokenize", model, work / "text.txt"))
+
+
+def check_tied_scores(binary, work):
+    """Pieces of one score, as those that were added to LLaMA's vocabulary: the leftmost pair first."""
+    pieces = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3)] + [(f"<0x{byte:02X}>", 0, 6) for byte in range(256)]
+    pieces += [(letter, -float(i + 1), 1) for i, letter in enumerate("\u2581abcdefg123.")]
+    pieces += [(piece, 0, 1) for piece in ("ab", "bc", "cd", "abc", "bcd", "de", "ef", "1.", ".1", ".2", "2.", "abcd", "\u2581a")]
+
+    def add_tokenizer(writer):
+        writer.add_tokenizer_model("llama")
+        writer.add_tokenizer_pre("default")
+        writer.add_token_list([piece for piece, _, _ in pieces])
+        writer.add_token_scores([score for _, score, _ in pieces])
+        writer.add_token_types([kind for _, _, kind in pieces])
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        writer.add_unk_token_id(0)
+
+    write_gguf(work / "tied.gguf", tiny_weights(binary, work, len(pieces)), add_tokenizer)
+    if WHY_NOT:
+        return
+    with LlamaCppModel(work / "tied.gguf") as theirs:
+        for text in ("abcdef", "bcdefabcd", "1.2.1.2", "a ab abcd bcd", "gfedcba", "abcabcdeabcdef.1.2.1.1"):
+            expected = [i for i in theirs.tokenize(text, True) if i != 1]
+            assert our_ids(binary, work / "tied.gguf", text, work) == expected, text
+    checked("tokenizer of a GGUF (SentencePiece), in and out", PACKAGE, detail="tied scores")
+    print("tied scores: ids equal llama.cpp's")
+
+
+def check_unigram(binary, work):
+    """A tokenizer.json of Unigram as a GGUF, and the folder of that."""
+    from tokenizers import decoders, normalizers
+    trained = Tokenizer(models.Unigram())
+    trained.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    trained.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    trained.train_from_iterator(
+        [STORY] * 3 + TEXTS * 3, trainers.UnigramTrainer(vocab_size=400, show_progress=False, unk_token="<unk>",
+                                                         special_tokens=["<unk>", "<s>", "</s>"]))
+    size = trained.get_vocab_size()
+    folder = work / "unigram"
+    tiny_model("Llama", dict(vocab_size=size + 3, max_position_embeddings=8192)).save_pretrained(folder)
+    trained.save(str(folder / "tokenizer.json"))
+    run(binary, "convert", folder, work / "unigram.gguf")
+    run(binary, "convert", work / "unigram.gguf", work / "unigram-again")
+    again = Tokenizer.from_file(str(work / "unigram-again" / "tokenizer.json"))
+    texts = [text for text in TEXTS if "<|" not in text] + [STORY, "a\nb", "harbour" * 40]
+    for text in texts:
+        expected = trained.encode(text).ids
+        assert again.encode(text).ids == expected, text
+        for model in (folder, work / "unigram.gguf", work / "unigram-again"):
+            assert our_ids(binary, model, text, work) == expected, (model, text)
+    if not WHY_NOT:
+        with LlamaCppModel(work / "unigram.gguf") as theirs:
+            for text in (STORY, "The quick brown fox", "In 1984, twice!"):
+                assert theirs.tokenize(text, False) == trained.encode(text).ids, text
+        checked("tokenizer of a GGUF (Unigram), in and out", PACKAGE)
+    checked("tokenizer of a GGUF (Unigram), in and out", "tokenizers")
+    print(f"Unigram: ids of {len(texts)} texts equal tokenizers' from the folder, its GGUF and the folder of that")
+
+
 def main():
     binary = command_line().parse_args().longspan
     print(f"llama.cpp: not checked: {WHY_NOT}" if WHY_NOT else f"llama.cpp: that of {PACKAGE}")
@@ -142,6 +205,8 @@ def main():
         work = Path(temporary)
         check_pre_tokenizers(binary, work)
         check_sentencepiece(binary, work)
+        check_tied_scores(binary, work)
+        check_unigram(binary, work)
 
 
 if __name__ == "__main__":

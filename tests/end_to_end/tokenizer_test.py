@@ -1,6 +1,8 @@
 """`longspan tokenize` against the software each tokenizer comes from, on odd Unicode and whole books, and back:
 SmolLM2's tokenizer.json and GGUF against transformers; Mistral's SentencePiece tokenizer.model against the SentencePiece
-library and transformers' LlamaTokenizer; tokenizer.json files made of it (LLaMA 2's, Gemma's form) against tokenizers.
+library and transformers' LlamaTokenizer; tokenizer.json files made of it (LLaMA 2's, Gemma's form) against tokenizers;
+SentencePiece models of all types against the library, Unigram also as tokenizer.json and through a GGUF; added tokens of
+the files beside a tokenizer.json, and vocab.json with merges.txt, against transformers.
 
 python tokenizer_test.py --longspan build/longspan      exit code 77: skipped, with the reason
 """
@@ -222,6 +224,131 @@ def mistral(longspan, folder):
     json_against_tokenizers(longspan, folder, "Gemma's form", state | {"normalizer": replace, "pre_tokenizer": split}, "\n")
 
 
+def train_text():
+    return [line for line in long_texts()[0][1].decode(errors="replace").split("\n") if line.strip()][:3000]
+
+
+def equally_good(library, ids, expected):
+    """`ids` where their pieces are as many, of the same text and of the same scores as those expected."""
+    if len(ids) != len(expected) or library.decode(ids) != library.decode(expected):
+        return expected
+    score = lambda some: sum(library.get_score(i) for i in some)
+    return ids if abs(score(ids) - score(expected)) < 1e-6 * max(1, len(ids)) else expected
+
+
+def sentencepiece_models(longspan, folder):
+    """Models of each type, with tables of characters and without, against the library of Python."""
+    import io
+    import sentencepiece
+    lines = train_text()
+    odd = [*ODD, *RUNS[:60], *random_texts(30), "\n".join(lines[:300])]
+    kinds = {"unigram, nfkc": dict(model_type="unigram", vocab_size=2000),
+             "unigram, bytes": dict(model_type="unigram", vocab_size=2000, byte_fallback=True, normalization_rule_name="identity",
+                                    remove_extra_whitespaces=False),
+             "BPE, nfkc_cf": dict(model_type="bpe", vocab_size=2000, normalization_rule_name="nmt_nfkc_cf"),
+             "BPE, user-defined": dict(model_type="bpe", vocab_size=2000, byte_fallback=True, user_defined_symbols=["vim", " the "],
+                                       split_digits=True, remove_extra_whitespaces=False),
+             "characters": dict(model_type="char", vocab_size=200), "words": dict(model_type="word", vocab_size=2000),
+             "suffix": dict(model_type="bpe", vocab_size=1000, treat_whitespace_as_suffix=True)}
+    for name, options in kinds.items():
+        file = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=file, minloglevel=2, num_threads=1,
+                                                 hard_vocab_limit=False, **options)
+        model = folder / name.replace(", ", "-").replace(" ", "-")
+        model.mkdir()
+        (model / "tokenizer.model").write_bytes(file.getvalue())
+        library = sentencepiece.SentencePieceProcessor(model_proto=file.getvalue())
+        ours = Ours(longspan, model)
+        encode = library.encode
+        if name.startswith("unigram"):  # 0.2.3 rounds sums otherwise than 0.1.97 and takes another of ways with equal scores
+            encode = lambda text: equally_good(library, ours.encode(text.encode()), library.encode(text))
+        tokens = sum(compare(f"SentencePiece, {name}: {text[:30]!r}", ours, encode, text.encode()) for text in odd)
+        print(f"SentencePiece, {name}: {tokens:,} tokens")
+
+
+def extended_sentencepiece(longspan, folder):
+    """Mistral's vocabulary with Chinese pieces added as Chinese-LLaMA's were, all of the score 0."""
+    from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
+    data = Path(importlib.util.find_spec("mistral_common").origin).parent / "data"
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString((data / "tokenizer.model.v1").read_bytes())
+    draw = random.Random(5)
+    letters = "的一是不了人我在有他这为之大来以个中上们到说国和地也子时道出而要于就下得可你年生"
+    known = {piece.piece for piece in proto.pieces}
+    for _ in range(1500):
+        piece = "".join(draw.choice(letters) for _ in range(draw.choice((2, 2, 2, 3, 4))))
+        if piece not in known:
+            known.add(piece)
+            proto.pieces.add(piece=piece, score=0, type=1)
+    model = folder / "extended"
+    model.mkdir()
+    (model / "tokenizer.model").write_bytes(proto.SerializeToString())
+    library = SentencePieceProcessor(model_proto=proto.SerializeToString())
+    text = "".join(draw.choice(letters + " ，。\nab") for _ in range(20000))
+    tokens = compare("tied scores", Ours(longspan, model), library.encode, text.encode())
+    print(f"tied scores: {tokens:,} tokens")
+
+
+def unigram(longspan, folder):
+    """A tokenizer.json of Unigram as llm-jp's, against tokenizers."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    for name, byte_fallback in (("Unigram", False), ("Unigram with byte fallback", True)):
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(BLANK), normalizers.Replace(" ", BLANK)])
+        trainer = trainers.UnigramTrainer(vocab_size=1500, show_progress=False, unk_token="<unk>", special_tokens=["<unk>", "<s>", "</s>"])
+        tokenizer.train_from_iterator(train_text(), trainer)
+        state = json.loads(tokenizer.to_str())
+        if byte_fallback:
+            state["model"]["vocab"] += [[f"<0x{byte:02X}>", 0.0] for byte in range(256)]
+            state["model"]["byte_fallback"] = True
+        tokenizer = Tokenizer.from_str(json.dumps(state))
+        tokenizer.decoder = decoders.Sequence([decoders.Replace(BLANK, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+        json_against_tokenizers(longspan, folder, name, json.loads(tokenizer.to_str()), "\n")
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.normalizer = normalizers.NFKC()
+        json_against_tokenizers(longspan, folder, name + " of words", json.loads(tokenizer.to_str()), "\n")
+
+
+def files_beside(longspan, folder):
+    """Added tokens of the files beside tokenizer.json, and vocab.json with merges.txt, against AutoTokenizer."""
+    from transformers import AutoTokenizer
+    state = json.loads((folder / "smollm2" / "tokenizer.json").read_text())
+    text = "a  <x> b<y>c </s> <|im_end|>  d"
+    token = lambda content, **flags: {"content": content, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False,
+                                      "special": True} | flags
+    cases = {
+        "decoder": {"tokenizer_config.json": {"added_tokens_decoder": {"60000": token("<y>", rstrip=True), "50000": token("<x>", lstrip=True),
+                                                                       "2": token("<|im_end|>", rstrip=True)}}},
+        "added_tokens": {"added_tokens.json": {"<y>": 50001, "<x>": 50000}, "special_tokens_map.json": {"pad_token": "<x>"}},
+        "map": {"special_tokens_map.json": {"pad_token": token("<x>", lstrip=True), "sep_token": "<y>"}},
+        "config": {"tokenizer_config.json": {"pad_token": "<x>", "split_special_tokens": True}},
+        "unlisted": {"tokenizer_config.json": {"additional_special_tokens": ["<y>", "<x>"]}},
+    }
+    for name, files in cases.items():
+        model = folder / f"beside-{name}"
+        model.mkdir()
+        (model / "tokenizer.json").write_text(json.dumps(state))
+        (model / "config.json").write_text(json.dumps({"model_type": "llama"}))
+        files.setdefault("tokenizer_config.json", {})["tokenizer_class"] = "PreTrainedTokenizerFast"
+        for file, content in files.items():
+            (model / file).write_text(json.dumps(content))
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        compare(f"beside tokenizer.json: {name}", Ours(longspan, model), lambda t: tokenizer(t, add_special_tokens=False)["input_ids"],
+                text.encode())
+    for cls, family in (("GPT2Tokenizer", "gpt2"), ("Qwen2Tokenizer", "qwen2")):
+        model = folder / cls
+        model.mkdir()
+        (model / "vocab.json").write_text(json.dumps(state["model"]["vocab"]))
+        (model / "merges.txt").write_text("#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in state["model"]["merges"]))
+        (model / "config.json").write_text(json.dumps({"model_type": family}))
+        (model / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": cls, "eos_token": "<|endoftext|>"}))
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        odd = "\n<|endoftext|>".join([*ODD, *random_texts(40)])
+        tokens = compare(f"vocab.json and merges.txt, {cls}", Ours(longspan, model),
+                         lambda t: tokenizer(t, add_special_tokens=False)["input_ids"], odd.encode())
+        print(f"vocab.json and merges.txt, {cls}: {tokens:,} tokens")
+
+
 def main():
     longspan = command_line().parse_args().longspan
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
@@ -232,11 +359,18 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         smollm2(longspan, Path(folder))
         mistral(longspan, Path(folder))
+        sentencepiece_models(longspan, Path(folder))
+        extended_sentencepiece(longspan, Path(folder))
+        unigram(longspan, Path(folder))
+        files_beside(longspan, Path(folder))
     print("differences:", failures)
     if failures == 0:
         checked("tokenizer.json (byte-level BPE), in", "transformers", detail="SmolLM2")
         checked("tokenizer.json (NFC; LLaMA 2's and Gemma's form of byte-fallback BPE), in", "tokenizers")
-        checked("tokenizer.model (SentencePiece BPE), in", "sentencepiece", detail="Mistral 7B v0.1")
+        checked("tokenizer.model (SentencePiece BPE), in", "sentencepiece", detail="Mistral 7B v0.1; with Chinese pieces of tied scores")
+        checked("tokenizer.model (SentencePiece Unigram, BPE, words, characters; tables of characters), in", "sentencepiece")
+        checked("tokenizer.json (Unigram, with and without byte fallback), in", "tokenizers")
+        checked("added tokens beside tokenizer.json; vocab.json and merges.txt, in", "transformers")
         checked("tokenizer.model (SentencePiece BPE), in", "transformers", detail="LlamaTokenizer: legacy, add_prefix_space")
     sys.exit(failures != 0)
 

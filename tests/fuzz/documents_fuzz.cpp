@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   try {
     auto path = input_file(kNames[data[0] % std::size(kNames)], data + 1, size - 1);
-    auto source = open_documents({path}, {.max_document_bytes = 1 << 20});
+    auto source = open_documents({{path}}, {.max_document_bytes = 1 << 20});
     while (source->next()) continue;
   } catch (const Error&) {
   }

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
-#include <regex>
 
+#include "recipes/resume_identity.h"
 #include "recipes/yaml.h"
 #include "src/core/text.h"
 #include "tests/support/errors.h"
@@ -95,7 +95,7 @@ TEST_F(RecipeFile, ReportsAllErrorsAtOnce) {
 data: {path: 12}
 train: {steps: 0, seqlen: 10}
 optimizer: {lr: fast, betas: [0.9]}
-lora: {r: 0, lora_dropout: 0.1}
+lora: {r: 0, lora_dropout: 1.5}
 lr_schedule: {type: cosin}
 modell: {}
 )");
@@ -190,6 +190,58 @@ TEST_F(RecipeFile, RankAndAlphaPatternsAreInTheOrderThatPeftReadsThemIn) {
   }
 }
 
+TEST_F(RecipeFile, TargetModulesAreAListOrAText) {
+  EXPECT_EQ(load(kSmallest, {"lora.target_modules=All-Linear"}).lora.target_pattern, "all-linear");
+  const Recipe recipe = load(kSmallest, {"lora.target_modules='.*[qv]_proj'"});
+  EXPECT_EQ(recipe.lora.target_pattern, ".*[qv]_proj");
+  EXPECT_EQ(load(write_yaml(resolved_recipe(recipe))).lora.target_pattern, ".*[qv]_proj");
+  EXPECT_EQ(misfit_of(recipe, base_of(32768)), "no error");
+  EXPECT_THAT(misfit_of(load(kSmallest, {"lora.target_modules=q_proj"}), base_of(32768)),
+              HasSubstr("lora.target_modules: 'q_proj' is the whole name of no projection"));
+  EXPECT_THAT(error_of(kSmallest, {"lora.target_modules='('"}),
+              HasSubstr("lora.target_modules: lora.target_modules: '(' is no regular expression"));
+  for (const char* none : {"lora.target_modules=[]", "lora.target_modules=''"}) {
+    EXPECT_THAT(error_of(kSmallest, {none}), HasSubstr("PEFT loads no adapter without one"));
+  }
+}
+
+TEST_F(RecipeFile, AProjectionIsNotAdaptedAndSaved) {
+  const std::string said =
+      "lora.modules_to_save: 'model.layers.0.self_attn.o_proj' is in "
+      "target_modules too, and PEFT loads only one";
+  EXPECT_THAT(misfit_of(load(kSmallest, {"lora.modules_to_save=[norm, o_proj]"}), base_of(32768)),
+              HasSubstr(said));
+  EXPECT_THAT(misfit_of(load(kSmallest,
+                             {"lora.modules_to_save=[o_proj]", "lora.target_modules=all-linear"}),
+                        base_of(32768)),
+              HasSubstr(said));
+  EXPECT_EQ(misfit_of(load(kSmallest, {"lora.modules_to_save=[up_proj]"}), base_of(32768)),
+            "no error");
+}
+
+TEST_F(RecipeFile, WeightsMayHaveLearningRatesOfTheirOwn) {
+  const std::vector<std::string> given{
+      "optimizer={lora_plus_ratio: 16, groups: [{pattern: norm, lr: 2e-5}, {pattern: lora_B, "
+      "weight_decay: 0}]}",
+      "lora.lora_dropout=0.05"};
+  const Recipe recipe = load(kSmallest, given);
+  const AdamWOptions& optimizer = recipe.train.optimizer;
+  EXPECT_EQ(optimizer.lora_plus_ratio, 16);
+  ASSERT_EQ(optimizer.groups.size(), 2u);
+  EXPECT_EQ(optimizer.groups[0].lr, 2e-5);
+  EXPECT_FALSE(optimizer.groups[0].weight_decay);
+  EXPECT_EQ(optimizer.groups[1].weight_decay, 0);
+  EXPECT_EQ(recipe.lora.lora_dropout, 0.05);
+  const Json resolved = resolved_recipe(recipe);
+  EXPECT_EQ(resolved_recipe(load(write_yaml(resolved))), resolved);
+  EXPECT_NE(resume_identity(recipe), resume_identity(load(kSmallest)));
+  // What runs of before these keys resolved must stay their identity.
+  const Json before = resolved_recipe(load(kSmallest));
+  EXPECT_FALSE(before["lora"].contains("lora_dropout"));
+  EXPECT_FALSE(before["optimizer"].contains("lora_plus_ratio"));
+  EXPECT_FALSE(before["optimizer"].contains("groups"));
+}
+
 TEST_F(RecipeFile, EveryChoiceOfMemoryIsAutoUntilItIsGiven) {
   const MemoryOptions none = load(kSmallest).train.memory;
   EXPECT_FALSE(none.recompute || none.recompute_num_layers || none.offload || none.offload_ram ||
@@ -250,7 +302,7 @@ TEST_F(RecipeFile, QuantisedWeightsAreNotMapped) {
 
 TEST_F(RecipeFile, SequencesBeyondTheExtendedContextAreRefused) {
   Recipe recipe = load(kStaged);
-  EXPECT_EQ(misfit_of(recipe, base_of(8192)), "");
+  EXPECT_EQ(misfit_of(recipe, base_of(8192)), "no error");
   const std::string misfit = misfit_of(recipe, base_of(4096));
   EXPECT_THAT(misfit, HasSubstr("a.yaml:5:9: train.seq_len: 16384 tokens are beyond the context "
                                 "of 8192"));
@@ -291,8 +343,9 @@ TEST_F(RecipeFile, OnlyWeightsOfTheRunsDtypeAreMapped) {
       misfit_of(load(kSmallest, {"memory.weights=mapped"}), base),
       HasSubstr("command line: memory.weights: 'mapped' needs weights that their file holds "
                 "as bfloat16; those of models/a are not"));
-  EXPECT_EQ(misfit_of(load(kSmallest, {"memory.weights=mapped", "model.dtype=float32"}), base), "");
-  EXPECT_EQ(misfit_of(load(kSmallest), base), "");
+  EXPECT_EQ(misfit_of(load(kSmallest, {"memory.weights=mapped", "model.dtype=float32"}), base),
+            "no error");
+  EXPECT_EQ(misfit_of(load(kSmallest), base), "no error");
 }
 
 TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
@@ -303,6 +356,7 @@ TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
   auto scaling = make_rope_scaling("linear");
   scaling->read(fields);
   base.rope_scaling = std::move(scaling);
+  base.original_max_position_embeddings = 8192;
   try {
     check_recipe_against_model(load(kStaged), base);
     FAIL();
@@ -360,10 +414,12 @@ TEST_F(RecipeFile, NamesThatNoModuleAnswersToAreRefused) {
 }
 
 TEST_F(RecipeFile, AQuantisedProjectionIsNotTrainedWhole) {
-  const std::string saved = "lora.modules_to_save=[norm, v_proj]";
-  EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest, {saved}), base_of(32768)));
+  const std::string saved = "lora.modules_to_save=[norm, v_proj]",
+                    target = "lora.target_modules=[q_proj]";
+  EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest, {saved, target}), base_of(32768)));
   try {
-    check_recipe_against_model(load(kSmallest, {saved, "model.quantization=nf4"}), base_of(32768));
+    check_recipe_against_model(load(kSmallest, {saved, target, "model.quantization=nf4"}),
+                               base_of(32768));
     FAIL();
   } catch (const Error& e) {
     EXPECT_THAT(
@@ -402,51 +458,6 @@ TEST_F(RecipeFile, ARopeThatIsNoFileIsAnErrorAmongOthers) {
   EXPECT_THAT(errors, HasSubstr("a.yaml:5:1: trian: unknown key"));
   EXPECT_THAT(error_of(kStaged, {"stages.1.rope=yarn"}),
               HasSubstr("command line: stages.1.rope: yarn: cannot open"));
-}
-
-/// docs/recipes.md has a section a map, with a row a key.
-class RecipeDocument : public RecipeFile {
- protected:
-  std::string section(const std::string& map) const {
-    const size_t begin = text_.find("\n## `" + map + "`");
-    return begin == text_.npos ? "" : text_.substr(begin, text_.find("\n## ", begin + 1) - begin);
-  }
-  /// The keys that may stand beside `unknown`, as its error lists them.
-  std::vector<std::string> keys_beside(const std::string& unknown,
-                                       std::vector<std::string> overrides = {}) {
-    overrides.push_back(unknown + "=1");
-    const std::string errors = error_of(kStaged, overrides);
-    const size_t begin = errors.find("(known: ");
-    const std::string listed = errors.substr(begin, errors.find(')', begin) - begin).substr(8);
-    static const std::regex kKey("[a-z0-9_]+");
-    return {std::sregex_token_iterator(listed.begin(), listed.end(), kKey),
-            std::sregex_token_iterator()};
-  }
-  void expect_rows(const std::string& map, const std::vector<std::string>& keys) {
-    EXPECT_FALSE(keys.empty()) << map;
-    for (const auto& key : keys) {
-      EXPECT_THAT(section(map), HasSubstr("\n| `" + key + "` |")) << map;
-    }
-  }
-
-  const std::string text_ = read_file(source_folder() / "docs/recipes.md", ExitCode::kFailure);
-  const std::string unknown_ = "zzzzzzzzzzzzzzzzzzzz";
-};
-
-TEST_F(RecipeDocument, ExplainsEachKeyThatIsRead) {
-  for (const auto& map : keys_beside(unknown_)) {
-    EXPECT_NE(section(map), "") << map;
-    if (map == "rope" || map == "attention" || map == "stages") continue;
-    expect_rows(map, keys_beside(map + "." + unknown_));
-  }
-  expect_rows("stages", keys_beside("stages.0." + unknown_));
-  for (const auto& type : rope_types()) {
-    expect_rows("rope", keys_beside("rope." + unknown_, {"rope={rope_type: " + type + "}"}));
-  }
-  for (const auto& pattern : attention_patterns()) {
-    expect_rows("attention",
-                keys_beside("attention." + unknown_, {"attention={pattern: " + pattern + "}"}));
-  }
 }
 
 TEST(ShippedRecipes, AreValid) {

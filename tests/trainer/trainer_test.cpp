@@ -19,6 +19,7 @@
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "data/store/token_store_writer.h"
 #include "src/core/error.h"
+#include "src/core/fields_writer.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
 #include "src/model/apply_lora.h"
@@ -26,6 +27,7 @@
 #include "tests/support/float32_bound.h"
 #include "tests/support/products.h"
 #include "tests/support/tiny_llama.h"
+#include "trainer/loss.h"
 #include "trainer/observers/checkpointing.h"
 #include "trainer/observers/metrics.h"
 #include "trainer/observers/stop_on_signal.h"
@@ -159,6 +161,24 @@ TEST_F(TrainerRun, LowersTheLoss) {
   EXPECT_LT(records_.back().loss, 0.8 * records_.front().loss);
 }
 
+TEST_F(TrainerRun, NamesTheRowsOfAStepWithoutALabel) {
+  {
+    TokenStoreWriter writer(folder_ / "unlabelled.h5", "tiny", 61);
+    writer.append("context", std::vector<int32_t>(33, 5), std::vector<uint8_t>(33, 0));
+    writer.commit();
+  }
+  store_ = std::make_shared<const TokenStore>(folder_ / "unlabelled.h5");
+  auto tiny = model();
+  try {
+    trainer(*tiny, one_stage(1, 2))->run();
+    FAIL() << "a mean over no labels";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::kData);
+    EXPECT_THAT(e.what(),
+                testing::HasSubstr("unlabelled.h5: rows 0 to 1 (1 an epoch) have no token"));
+  }
+}
+
 TEST_F(TrainerRun, RecordsWhatHappened) {
   auto tiny = model();
   trainer(*tiny, two_stages())->run();
@@ -183,7 +203,7 @@ TEST_F(TrainerRun, OnCudaLosesWhatTheCpuLoses) {
       {.recompute = Recompute::kSelective, .offload = Offload::kRam, .offload_ram = 1 << 20}};
   for (auto [dtype, bound] : {std::pair{at::kFloat, 1e-4}, {at::kBFloat16, 3e-2}}) {
     for (const MemoryOptions& memory : ways) {
-      SCOPED_TRACE(write_memory_options(memory).dump());
+      SCOPED_TRACE(write_fields(memory).dump());
       options_.memory = memory;
       records_.clear();
       auto on_cpu = model(dtype), on_cuda = model(dtype);
@@ -235,6 +255,55 @@ TEST_F(TrainerRun, ResumedGivesTheSameBitsAsUnbroken) {
       EXPECT_EQ(records_.back().total_tokens, 384 + 3 * 96);
     }
   }
+}
+
+TEST_F(TrainerRun, DropoutIsTheSameHoweverActivationsAreKept) {
+  trainer(*model(), one_stage(4, 2, 2))->run();
+  const auto undropped = losses(records_);
+  lora_.lora_dropout = 0.3;
+  std::vector<double> expected;
+  for (const MemoryOptions& memory : {MemoryOptions{.recompute = Recompute::kNone},
+                                      {.recompute = Recompute::kSelective},
+                                      {.recompute = Recompute::kLayer},
+                                      {.recompute = Recompute::kSelective, .chunk_tokens = 5}}) {
+    SCOPED_TRACE(write_fields(memory).dump());
+    options_.memory = memory;
+    records_.clear();
+    trainer(*model(), one_stage(4, 2, 2))->run();
+    if (expected.empty()) expected = losses(records_);
+    for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(losses(records_)[i], expected[i], 1e-5);
+  }
+  EXPECT_DOUBLE_EQ(expected[0], undropped[0]);  // B is 0 at first
+  EXPECT_GT(std::abs(expected[3] - undropped[3]), 1e-4);
+}
+
+TEST_F(TrainerRun, ResumedDropsWhatAnUnbrokenRunDrops) {
+  lora_.lora_dropout = 0.3;
+  auto whole = model(), before = model(), after = model();
+  trainer(*whole, two_stages())->run();
+  const auto expected = losses(records_);
+  records_.clear();
+  trainer(*before, two_stages())->add(checkpointing({})).add(std::make_unique<StopAfter>(4)).run();
+  auto second = trainer(*after, two_stages());
+  second->resume(read_train_state(*CheckpointStore(folder_ / "checkpoints").newest()));
+  second->run();
+  EXPECT_EQ(losses(records_), expected);
+}
+
+TEST_F(TrainerRun, ValidationDropsNothing) {
+  lora_.lora_dropout = 0.5;
+  auto tiny = model();
+  auto run = std::make_unique<Trainer>(*tiny, one_stage(3), std::vector{loader(32)}, options_);
+  run->add(std::make_unique<Validation>(ValidationOptions{.every_steps = 1, .sequences = 1},
+                                        loader(32)));
+  run->add(std::make_unique<Recorder>(records_));
+  run->run();
+  const int64_t row = loader(32)->rows_over_documents(1, /*seed=*/0)[0];
+  const Batch batch = loader(32)->batch(row);
+  const double sum = loss_sum(*tiny, batch, 16).item<double>();
+  ASSERT_TRUE(records_.back().validation_loss);
+  EXPECT_DOUBLE_EQ(*records_.back().validation_loss,
+                   sum / static_cast<double>(batch.labelled_tokens));
 }
 
 TEST_F(TrainerRun, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
@@ -350,7 +419,8 @@ TEST_F(TrainerRun, MultipliesNoMoreThanIsTrained) {
               kProjections + 2 * kChunks);  // logits and the head's gradient
     auto run = trainer(*tiny, one_stage(1));
     Validation validation({.sequences = 1}, loader(32, false));
-    StepRecord record{.step = 1, .total_steps = 1};
+    StepRecord record;
+    record.step = record.total_steps = 1;
     EXPECT_EQ(products_of([&] { validation.step_ended(*run, record); }), kProjections + kChunks);
   }
 }

@@ -17,6 +17,7 @@
 #include "data/tokenizers/tokenizer.h"
 #include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
+#include "src/core/fields_writer.h"
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
@@ -76,7 +77,7 @@ void write_tokens(const fs::path& store, const std::string& text, const ModelSou
                   int64_t length) {
   auto tokenizer = make_tokenizer(model.tokenizer_json(), model.path().string());
   auto document = open_documents(find_document_files({text}), {})->next();
-  auto ids = tokenizer->encode(document ? document->text : "");
+  auto ids = tokenizer->encode(document ? document->text() : "");
   if (std::ssize(ids) < length) {
     fail(ExitCode::kData, "{}: has {} tokens, fewer than --length {}", text, ids.size(), length);
   }
@@ -195,7 +196,7 @@ Json result_of(const cxxopts::ParseResult& parsed, const Recipe& recipe, const T
           {"useful_gflops", rounded(useful, 1)},
           {"linear_gflops", rounded(linear, 1)},
           {"useful_ratio", rounded(useful / linear, 3)},
-          {"memory", write_memory_options(memory)}};
+          {"memory", write_fields(memory)}};
 }
 
 cxxopts::Options command_line() {

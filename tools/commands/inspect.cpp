@@ -7,10 +7,14 @@
 #include "checkpoints/meta/meta_source.h"
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "checkpoints/run_state/train_state.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "checkpoints/tensor_file.h"
 #include "data/store/token_store.h"
 #include "src/core/text.h"
+#include "src/model/context_length.h"
+#include "tools/commands/commands.h"
 #include "tools/support/inspect_rope.h"
+#include "tools/support/shared_options.h"
 
 namespace longspan {
 
@@ -18,9 +22,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kInspectExample =
-    "  longspan inspect models/smollm2 --json\n"
-    "  longspan inspect models/smollm2 --rope='{rope_type: yarn, factor: 4}' --svg rope.svg";
+constexpr Option kInspectArguments[] = {
+    {"path", "PATH", "", "what to look at"},
+};
+constexpr Option kInspectOptions[] = {
+    {"json", "", "", "print JSON"},
+    {"tensors", "", "", "list each tensor"},
+};
 
 int64_t elements(const std::vector<int64_t>& shape) {
   int64_t count = 1;
@@ -65,11 +73,14 @@ Json describe_model(const fs::path& path, bool list) {
   facts["num_key_value_heads"] = config.num_key_value_heads;
   facts["tie_word_embeddings"] = config.tie_word_embeddings;
   facts["max_position_embeddings"] = config.max_position_embeddings;
+  facts["context_length"] = context_length(config).usable;
   facts["rope"] = rope_facts(config);
   Json tokenizer = source.tokenizer_json();
   Json model = tokenizer.is_object() ? tokenizer.value("model", Json()) : Json();
   facts["tokenizer"] = model.is_object() ? model.value("type", Json()) : Json();
-  if (model.is_object() && model.contains("vocab")) {
+  if (const auto pieces = sentencepiece_model_of(tokenizer, source.path().string())) {
+    facts["tokenizer_vocab_size"] = pieces->pieces.size();
+  } else if (model.is_object() && model.contains("vocab")) {
     facts["tokenizer_vocab_size"] = model["vocab"].size();
   }
   add_tensors(facts, source.tensors(), list);
@@ -135,6 +146,7 @@ Json describe_adapter(const fs::path& path, bool list) {
   if (!adapter.config_json.is_null()) {
     ModelConfig config = read_hf_config(adapter.config_json, (path / "config.json").string());
     facts["max_position_embeddings"] = config.max_position_embeddings;
+    facts["context_length"] = context_length(config).usable;
     facts["rope"] = rope_facts(config);
   }
   add_tensors(facts, TensorFile(adapter_weights(path)).tensors(), list);
@@ -228,30 +240,15 @@ void print_tensors(const Json& tensors) {
   }
 }
 
-}  // namespace
-
-int inspect_command(int argc, char** argv) {
-  cxxopts::Options options("longspan inspect",
-                           "Say what a model folder, GGUF, safetensors file, adapter, checkpoint, "
-                           "run folder or token store is.\n");
-  options.add_options()("path", "what to look at", cxxopts::value<std::string>())(
-      "json", "print JSON")("tensors", "list each tensor")("h,help", "this help");
-  add_inspect_rope_options(options);
-  options.parse_positional({"path"});
-  options.positional_help("PATH");
-  auto parsed = parse_command_line(options, argc, argv, kInspectExample);
-  if (!parsed) return 0;
-  if (!parsed->count("path")) {
-    fail(ExitCode::kUsage, "longspan inspect: expected PATH; see longspan inspect -h");
-  }
-  if (parsed->count("rope")) return inspect_rope(*parsed);
+int run_inspect(const Arguments& arguments) {
+  if (arguments.given("rope")) return inspect_rope(arguments);
   for (const char* option : {"length", "svg", "on-scaled"}) {
-    if (parsed->count(option)) {
+    if (arguments.given(option)) {
       fail(ExitCode::kUsage, "longspan inspect: --{} goes with --rope", option);
     }
   }
-  Json facts = describe((*parsed)["path"].as<std::string>(), parsed->count("tensors") > 0);
-  if (parsed->count("json")) {
+  Json facts = describe(arguments["path"], arguments.given("tensors"));
+  if (arguments.given("json")) {
     fmt::print("{}\n", json_text(facts));
   } else {
     Json tensors = facts.value("tensors", Json());
@@ -261,5 +258,21 @@ int inspect_command(int argc, char** argv) {
   }
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kInspectCommand{
+    .name = "inspect",
+    .summary = "say what a file or folder is",
+    .description =
+        "Say what a model folder, GGUF, safetensors file, adapter, checkpoint, run folder or token "
+        "store is.",
+    .example =
+        "  longspan inspect models/smollm2 --json\n"
+        "  longspan inspect models/smollm2 --rope='{rope_type: yarn, factor: 4}' --svg rope.svg",
+    .arguments = kInspectArguments,
+    .options = {kInspectOptions, kInspectRopeOptions, kOnScaledOption},
+    .run = run_inspect,
+};
 
 }  // namespace longspan

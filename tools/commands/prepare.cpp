@@ -3,16 +3,20 @@
 #include <map>
 
 #include "data/documents/document_files.h"
+#include "data/documents/document_report.h"
 #include "data/documents/document_source.h"
 #include "data/store/token_store.h"
 #include "data/store/token_store_writer.h"
 #include "src/core/atomic_file.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
+#include "src/core/part_file.h"
 #include "src/core/stop_signal.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
-#include "tools/support/command.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
+#include "tools/support/encode_notes.h"
 #include "tools/support/output_file.h"
 #include "tools/support/text_model.h"
 
@@ -22,19 +26,41 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kPrepareExample =
-    "  longspan prepare books/ 'more/*.jsonl.zst' --model models/SmolLM2-135M-Instruct \\\n"
-    "    --out train.h5";
+constexpr Option kPrepareArguments[] = {
+    {"input", "INPUT...", "", "documents"},
+};
+constexpr Option kPrepareOptions[] = {
+    {"model,tokenizer", "MODEL", "", "folder with tokenizer.json, or GGUF file", kRequired},
+    {"out", "FILE.h5", "", "token store to write", kRequired},
+    {"text-key", "KEY", "text", "key of the text in a .jsonl record"},
+    {"max-document-size", "SIZE", "1GiB",
+     "a document that is larger, once decompressed, is an error"},
+    {"max-window", "SIZE", "2GiB",
+     "memory that a .zst may look back over (what zstd --long=31 writes wants 2GiB)"},
+    {"strict", "", "",
+     "a bad record, a bad file among others, what is no UTF-8 and characters that no token has are "
+     "errors; else they are passed over or repaired, counted and named"},
+    {"split-special-tokens", "", "", "special tokens in the text are text, as </s> in a manual"},
+    {"add-bos", "", "",
+     "begin each document with the bos token (the default when the tokenizer does)"},
+    {"no-bos", "", "", "do not"},
+    {"add-eos", "", "",
+     "end each document with the eos token (the default when the model names one)"},
+    {"no-eos", "", "", "do not"},
+    {"json", "", "", "print the summary as JSON"},
+    {"force", "", "", "replace FILE.h5"},
+};
 
 /// What prepare has done so far.
 struct Tally {
   int64_t documents = 0, tokens = 0, text_bytes = 0, raw_bytes = 0;
+  EncodeNotes notes;
   std::map<int, int64_t> by_length;  // documents of [2^k, 2^(k + 1)) tokens by k
 
   void add(const Document& document, int64_t ids) {
     ++documents;
     tokens += ids;
-    text_bytes += static_cast<int64_t>(document.text.size());
+    for (const auto& part : document.parts) text_bytes += static_cast<int64_t>(part.text.size());
     raw_bytes += document.raw_bytes;
     if (ids > 0) ++by_length[std::bit_width(static_cast<uint64_t>(ids)) - 1];
   }
@@ -90,9 +116,9 @@ void throw_if_stopped() {
 }
 
 /// --add-NAME and --no-NAME of bos and eos; without either, `by_default`.
-std::optional<int32_t> token_to_add(const cxxopts::ParseResult& parsed, const std::string& name,
+std::optional<int32_t> token_to_add(const Arguments& arguments, const std::string& name,
                                     std::optional<int32_t> id, bool by_default) {
-  const bool add = parsed.count("add-" + name) > 0, none = parsed.count("no-" + name) > 0;
+  const bool add = arguments.given("add-" + name), none = arguments.given("no-" + name);
   if (add && none) fail(ExitCode::kUsage, "--add-{0} and --no-{0} contradict each other", name);
   if (add && !id) {
     fail(ExitCode::kModel,
@@ -107,16 +133,40 @@ struct AddedTokens {
   std::optional<int32_t> bos, eos;
 };
 
+struct EncodedDocument {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> is_label;  // 1 or 0 a token
+};
+
+/// Each part by itself: no token spans what is learned and what is not. The eos is learned with the
+/// last part. An error names the document.
+EncodedDocument encode(const Document& document, const Tokenizer& tokenizer,
+                       const AddedTokens& added, EncodeNotes& notes) {
+  EncodedDocument encoded;
+  auto append = [&](const std::vector<int32_t>& ids, bool is_label) {
+    encoded.ids.insert(encoded.ids.end(), ids.begin(), ids.end());
+    encoded.is_label.insert(encoded.is_label.end(), ids.size(), is_label ? 1 : 0);
+  };
+  if (added.bos) append({*added.bos}, true);
+  try {
+    for (const auto& part : document.parts) {
+      append(tokenizer.encode_noting(part.text, notes), part.is_label);
+    }
+  } catch (const Error& e) {
+    throw Error(e.code(), fmt::format("{}: {}", document.name, e.what()));
+  }
+  if (added.eos) append({*added.eos}, document.parts.back().is_label);
+  return encoded;
+}
+
 Tally write_store(DocumentSource& source, const TextModel& model, const AddedTokens& added,
                   TokenStoreWriter& writer, PrepareProgress& progress) {
   Tally tally;
   while (auto document = source.next()) {
     throw_if_stopped();
-    auto ids = model.tokenizer->encode(document->text);
-    if (added.bos) ids.insert(ids.begin(), *added.bos);
-    if (added.eos) ids.push_back(*added.eos);
-    writer.append(document->name, ids);
-    tally.add(*document, static_cast<int64_t>(ids.size()));
+    const EncodedDocument encoded = encode(*document, *model.tokenizer, added, tally.notes);
+    writer.append(document->name, encoded.ids, encoded.is_label);
+    tally.add(*document, std::ssize(encoded.ids));
     progress.show(tally);
   }
   show_progress("");
@@ -124,34 +174,28 @@ Tally write_store(DocumentSource& source, const TextModel& model, const AddedTok
   return tally;
 }
 
-void warn_about(const DocumentSource& source) {
-  if (int64_t empty = source.empty_documents(); empty > 0) {
-    log_warning(fmt::format("{} empty documents were left out", human_count(empty)));
-  }
-  if (int64_t replaced = source.replaced_sequences(); replaced > 0) {
-    log_warning(
-        fmt::format("{} sequences were no UTF-8, or \\u0000 or half a surrogate pair in a record, "
-                    "and became U+FFFD; convert the text with iconv if it is in another encoding",
-                    human_count(replaced)));
-  }
-}
-
-Json summary_json(const fs::path& out, const Tally& tally, const DocumentSource& source,
+Json summary_json(const fs::path& out, const Tally& tally, const DocumentReport& report,
                   const AddedTokens& added, double seconds) {
   Json lengths = Json::object();
   for (const auto& [power, count] : tally.by_length) {
     lengths[std::to_string(int64_t{1} << power)] = count;
   }
-  return {{"out", out.string()},
-          {"documents", tally.documents},
-          {"empty_documents", source.empty_documents()},
-          {"replaced_sequences", source.replaced_sequences()},
-          {"tokens", tally.tokens},
-          {"text_bytes", tally.text_bytes},
-          {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
-          {"eos_token_id", added.eos ? Json(*added.eos) : Json()},
-          {"seconds", seconds},
-          {"documents_by_length", lengths}};
+  Json summary = {{"out", out.string()},
+                  {"documents", tally.documents},
+                  {"empty_documents", report.empty_documents},
+                  {"replaced_sequences", report.replaced_sequences},
+                  {"bad_records", report.bad_records.count()},
+                  {"bad_files", report.bad_files.count()},
+                  {"unclaimed_files", report.unclaimed_files.count()},
+                  {"unreachable_files", report.unreachable_files.count()},
+                  {"tokens", tally.tokens},
+                  {"text_bytes", tally.text_bytes},
+                  {"bos_token_id", added.bos ? Json(*added.bos) : Json()},
+                  {"eos_token_id", added.eos ? Json(*added.eos) : Json()},
+                  {"seconds", seconds},
+                  {"documents_by_length", lengths}};
+  summary.update(notes_json(tally.notes));
+  return summary;
 }
 
 void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& added,
@@ -168,7 +212,8 @@ void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& a
   fmt::print("  their beginning   {}\n", describe("bos", added.bos));
   fmt::print("  their end         {}\n", describe("eos", added.eos));
   fmt::print("  time              {}: {}/s, {} tokens/s\n", human_duration(seconds),
-             human_bytes(bytes / seconds), human_count(PrepareProgress::rate(tally.tokens, seconds)));
+             human_bytes(bytes / seconds),
+             human_count(PrepareProgress::rate(tally.tokens, seconds)));
   fmt::print("  tokens a document\n");
   int64_t most = 0;
   for (const auto& [power, count] : tally.by_length) most = std::max(most, count);
@@ -179,71 +224,66 @@ void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& a
   }
 }
 
-}  // namespace
-
-int prepare_command(int argc, char** argv) {
-  cxxopts::Options options(
-      "longspan prepare",
-      "Write long documents as a token store. INPUT: files, folders, globs of .txt .md .tex "
-      ".jsonl, "
-      "each also .gz or .zst; a file is a document, a line of a .jsonl is one.\n");
-  options.add_options()("input", "documents", cxxopts::value<std::vector<std::string>>())(
-      "model,tokenizer", "folder with tokenizer.json, or GGUF file", cxxopts::value<std::string>(),
-      "MODEL")("out", "token store to write", cxxopts::value<std::string>(), "FILE.h5")(
-      "text-key", "key of the text in a .jsonl record",
-      cxxopts::value<std::string>()->default_value("text"),
-      "KEY")("max-document-size", "a document that is larger, once decompressed, is an error",
-             cxxopts::value<std::string>()->default_value("1GiB"), "SIZE")(
-      "add-bos", "begin each document with the bos token (the default when the tokenizer does)")(
-      "no-bos", "do not")(
-      "add-eos", "end each document with the eos token (the default when the model names one)")(
-      "no-eos", "do not")("json", "print the summary as JSON")("force", "replace FILE.h5")(
-      "h,help", "this help");
-  options.parse_positional({"input"});
-  options.positional_help("INPUT...");
-  auto parsed = parse_command_line(options, argc, argv, kPrepareExample);
-  if (!parsed) return 0;
-  for (const char* name : {"input", "model", "out"}) {
-    if (!parsed->count(name)) {
-      fail(ExitCode::kUsage,
-           "longspan prepare: expected INPUT..., --model MODEL and --out FILE.h5; "
-           "{} is missing; see longspan prepare -h",
-           name);
+int run_prepare(const Arguments& arguments) {
+  const fs::path out = without_trailing_slash(arguments["out"]);
+  auto require_new = [&] {
+    if (fs::exists(out) && !arguments.given("force")) {
+      fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
     }
-  }
-  const fs::path out = without_trailing_slash((*parsed)["out"].as<std::string>());
-  if (fs::exists(out) && !parsed->count("force")) {
-    fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
-  }
-  auto files = find_document_files(values_of(*parsed, "input"));
-  std::vector<fs::path> inputs(files.begin(), files.end());
-  inputs.emplace_back((*parsed)["model"].as<std::string>());
+  };
+  require_new();
+  auto files = find_document_files(arguments.all("input"));
+  std::vector<fs::path> inputs(files.paths.begin(), files.paths.end());
+  inputs.emplace_back(arguments["model"]);
   require_output(out, inputs);
-  auto model = open_text_model((*parsed)["model"].as<std::string>());
-  const AddedTokens added{token_to_add(*parsed, "bos", model.bos_token_id, model.adds_bos),
-                          token_to_add(*parsed, "eos", model.eos_token_id, true)};
+  PartFile claimed(out);
+  require_new();  // another process may have finished it meanwhile
+  auto model = open_text_model(arguments["model"], arguments.given("split-special-tokens"));
+  const AddedTokens added{token_to_add(arguments, "bos", model.bos_token_id, model.adds_bos),
+                          token_to_add(arguments, "eos", model.eos_token_id, true)};
 
   remember_stop_signals();
-  PrepareProgress progress(total_bytes(files));
+  PrepareProgress progress(total_bytes(files.paths));
   DocumentOptions document_options;
-  document_options.text_key = (*parsed)["text-key"].as<std::string>();
+  document_options.text_key = arguments["text-key"];
   document_options.max_document_bytes =
-      parse_bytes((*parsed)["max-document-size"].as<std::string>(), "--max-document-size");
+      parse_bytes(arguments["max-document-size"], "--max-document-size");
+  document_options.max_window_bytes = parse_bytes(arguments["max-window"], "--max-window");
+  document_options.strict = arguments.given("strict");
   auto source = open_documents(std::move(files), document_options);
-  TokenStoreWriter writer(out, model.tokenizer->fingerprint(), model.tokenizer->vocab_size());
+  TokenStoreWriter writer(std::move(claimed), model.tokenizer->fingerprint(),
+                          model.tokenizer->vocab_size());
   Tally tally = write_store(*source, model, added, writer, progress);
   if (tally.documents == 0) {
     fail(ExitCode::kData, "{}: every document is empty; nothing was written",
-         values_of(*parsed, "input").front());
+         arguments.all("input").front());
   }
+  report_notes(tally.notes, arguments.given("strict"));
   writer.commit();
-  warn_about(*source);
-  if (parsed->count("json")) {
-    fmt::print("{}\n", json_text(summary_json(out, tally, *source, added, progress.seconds())));
+  log_warnings(source->report());
+  if (arguments.given("json")) {
+    fmt::print("{}\n",
+               json_text(summary_json(out, tally, source->report(), added, progress.seconds())));
   } else {
     print_summary(out, tally, added, progress.seconds());
   }
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kPrepareCommand{
+    .name = "prepare",
+    .summary = "long documents to a token store",
+    .description =
+        "Write long documents as a token store. INPUT: files, folders, globs of .txt .md .tex "
+        ".jsonl, each also .gz or .zst; a file is a document, a line of a .jsonl is one.",
+    .example =
+        "  longspan prepare books/ 'more/*.jsonl.zst' --model models/SmolLM2-135M-Instruct \\\n"
+        "    --out train.h5",
+    .arguments = kPrepareArguments,
+    .options = {kPrepareOptions},
+    .run = run_prepare,
+};
 
 }  // namespace longspan

@@ -4,22 +4,41 @@
 #include <iostream>
 #include <iterator>
 
+#include "data/documents/encoding.h"
 #include "src/core/json.h"
+#include "src/core/log.h"
 #include "src/core/text.h"
-#include "tools/support/command.h"
+#include "src/core/utf8.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
 #include "tools/support/text_model.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kTokenizeExample =
-    "  longspan tokenize models/SmolLM2-135M-Instruct book.txt > ids.json\n"
-    "  longspan tokenize models/SmolLM2-135M-Instruct ids.json --decode";
+constexpr Option kTokenizeArguments[] = {
+    {"model", "MODEL", "", "model folder or GGUF file"},
+    {"file", "FILE", "", "UTF-8 text, or with --decode a JSON list of ids; - reads standard input"},
+};
+constexpr Option kTokenizeOptions[] = {
+    {"decode", "", "", "from ids to text"},
+};
 
 std::string read_input(const std::string& name) {
   if (name != "-") return read_file(name, ExitCode::kData);
   return {std::istreambuf_iterator<char>(std::cin), {}};
+}
+
+std::string read_utf8(const std::string& name) {
+  std::string text = read_input(name);
+  const std::string place = name == "-" ? "standard input" : name;
+  require_utf8(text, place, name);
+  if (int64_t malformed = repair_utf8(text).replaced; malformed > 0) {
+    log_warning(fmt::format("{}: {} sequences are no UTF-8 and are taken as U+FFFD", place,
+                            human_count(malformed)));
+  }
+  return text;
 }
 
 std::vector<int32_t> read_ids(const std::string& text, const std::string& place) {
@@ -29,39 +48,41 @@ std::vector<int32_t> read_ids(const std::string& text, const std::string& place)
   ids.reserve(list.size());
   for (const auto& id : list) {
     if (!id.is_number_integer() || id.get<int64_t>() != id.get<int32_t>()) {
-      fail(ExitCode::kData, "{}: {} at place {} is no token id", place, id.dump(), ids.size());
+      fail(ExitCode::kData, "{}: {} at place {} is no token id", place,
+           id.dump(-1, ' ', true).substr(0, 40), ids.size());
     }
     ids.push_back(id.get<int32_t>());
   }
   return ids;
 }
 
-}  // namespace
-
-int tokenize_command(int argc, char** argv) {
-  cxxopts::Options options("longspan tokenize",
-                           "Print the token ids of a text as a JSON list, or the text of ids. "
-                           "Added tokens in the text are recognised; none is put in.\n");
-  options.add_options()("model", "model folder or GGUF file", cxxopts::value<std::string>())(
-      "file", "UTF-8 text, or with --decode a JSON list of ids; - reads standard input",
-      cxxopts::value<std::string>())("decode", "from ids to text")("h,help", "this help");
-  options.parse_positional({"model", "file"});
-  options.positional_help("MODEL FILE");
-  auto parsed = parse_command_line(options, argc, argv, kTokenizeExample);
-  if (!parsed) return 0;
-  if (!parsed->count("file")) {
-    fail(ExitCode::kUsage, "longspan tokenize: expected MODEL and FILE; see longspan tokenize -h");
-  }
-  auto tokenizer = open_text_model((*parsed)["model"].as<std::string>()).tokenizer;
-  const auto file = (*parsed)["file"].as<std::string>();
+int run_tokenize(const Arguments& arguments) {
+  auto tokenizer = open_text_model(arguments["model"]).tokenizer;
+  const auto file = arguments["file"];
   std::string output;
-  if (parsed->count("decode")) {
+  if (arguments.given("decode")) {
     output = tokenizer->decode_whole(read_ids(read_input(file), file));
   } else {
-    output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(read_input(file)), ", "));
+    output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(read_utf8(file)), ", "));
   }
   std::fwrite(output.data(), 1, output.size(), stdout);  // main() looks whether it came through
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kTokenizeCommand{
+    .name = "tokenize",
+    .summary = "text to token ids and back",
+    .description =
+        "Print the token ids of a text as a JSON list, or the text of ids. Added tokens in the "
+        "text are recognised; none is put in.",
+    .example =
+        "  longspan tokenize models/SmolLM2-135M-Instruct book.txt > ids.json\n"
+        "  longspan tokenize models/SmolLM2-135M-Instruct ids.json --decode",
+    .arguments = kTokenizeArguments,
+    .options = {kTokenizeOptions},
+    .run = run_tokenize,
+};
 
 }  // namespace longspan

@@ -7,6 +7,7 @@
 #include "checkpoints/model_source.h"
 #include "checkpoints/weights_fingerprint.h"
 #include "data/store/tokens_fingerprint.h"
+#include "recipes/idle_keys.h"
 #include "recipes/recipe_plan.h"
 #include "recipes/resume_identity.h"
 #include "recipes/yaml.h"
@@ -19,8 +20,10 @@
 #include "src/model/apply_lora.h"
 #include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
+#include "tools/commands/commands.h"
 #include "tools/support/open_store.h"
 #include "tools/support/recipe_arguments.h"
+#include "tools/support/shared_options.h"
 #include "trainer/observers/metrics.h"
 #include "trainer/observers/progress.h"
 #include "trainer/observers/stop_on_signal.h"
@@ -35,9 +38,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kTrainExample =
-    "  longspan train recipes/smollm2-135m-16k-quickstart.yaml optimizer.lr=2e-4\n"
-    "  longspan train recipes/smollm2-135m-16k-quickstart.yaml --resume";
+constexpr Option kTrainOptions[] = {
+    {"resume", "[PATH]", "", "go on from this checkpoint, or without one from the run's newest"},
+    {"dry-run", "", "", "check everything, show what would be done, and stop"},
+};
 
 /// All that a run reads, opened and checked; nothing large is in memory yet.
 struct Inputs {
@@ -65,6 +69,7 @@ Inputs open_inputs(const Recipe& recipe) {
   inputs.model = open_model_source(recipe.model.path);
   inputs.config = read_hf_config(*inputs.model);
   check_recipe_against_model(recipe, inputs.config, inputs.model.get());
+  warn_of_idle_keys(recipe, &inputs.config);
   inputs.store = open_store(recipe.data.path, *inputs.model);
 
   std::map<int64_t, std::shared_ptr<const Loader>> shared;  // by seq_len
@@ -154,6 +159,22 @@ Plan plan_recipe(Recipe& recipe, const Inputs& inputs, at::Device device, bool r
   return plan;
 }
 
+double epochs(const Stage& stage, const PackingReport& packing) {
+  return static_cast<double>(stage.steps * stage.rows_per_step()) /
+         static_cast<double>(packing.sequences);
+}
+
+void warn_of_repeated_rows(const Stage& stage, const PackingReport& packing) {
+  if (stage.rows_per_step() <= packing.sequences) return;
+  log_warning(fmt::format(
+      "a step takes {} rows of {} tokens, and the store has {}: each is repeated {:.1f} "
+      "times in it; lower batch_size or gradient_accumulation_steps, or prepare more "
+      "text",
+      human_count(stage.rows_per_step()), human_count(stage.seq_len),
+      human_count(packing.sequences),
+      static_cast<double>(stage.rows_per_step()) / static_cast<double>(packing.sequences)));
+}
+
 void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, const Plan& plan) {
   const ModelConfig& config = inputs.config;
   const TokenStoreInfo& info = inputs.store->info();
@@ -171,14 +192,17 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, 
     log_info(fmt::format(
         "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step "
         "({} x {} rows), "
-        "{:.1f} TFLOP; {} sequences, {} of them one passage, {} tokens of padding; "
+        "{:.1f} TFLOP; {} sequences, {:.2f} epochs of them, {} of them one passage, {} tokens of "
+        "padding; "
         "left out: {} documents, {} tokens in all",
         i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
         step_flops(config, stage, plan.memory).total() / 1e12, human_count(packing.sequences),
-        human_count(packing.full_passages), human_count(packing.padding_tokens),
-        human_count(packing.dropped_documents), human_count(packing.dropped_tokens)));
+        epochs(stage, packing), human_count(packing.full_passages),
+        human_count(packing.padding_tokens), human_count(packing.dropped_documents),
+        human_count(packing.dropped_tokens)));
+    warn_of_repeated_rows(stage, packing);
     first += stage.steps;
   }
   log_info(fmt::format("device   {}", device.str()));
@@ -204,8 +228,8 @@ std::optional<Resumption> find_resumption(const std::string& named, const fs::pa
 }
 
 /// `--resume PATH` makes PATH an override.
-void require_overrides(const cxxopts::ParseResult& parsed) {
-  for (const auto& argument : values_of(parsed, "overrides")) {
+void require_overrides(const Arguments& arguments) {
+  for (const auto& argument : arguments.all("overrides")) {
     if (argument.find('=') != argument.npos) continue;
     fail(ExitCode::kUsage,
          "'{}': expected key.path=value, such as optimizer.lr=1e-4; a checkpoint is given as "
@@ -265,25 +289,11 @@ int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Jso
   return static_cast<int>(exit_code_of(stop_signal()));
 }
 
-}  // namespace
-
-int train_command(int argc, char** argv) {
-  cxxopts::Options options("longspan train",
-                           "Run a recipe into its run folder: recipe.resolved.yaml, metrics.jsonl, "
-                           "log.txt, checkpoints/.\n");
-  add_recipe_arguments(options);
-  options.add_options()("resume",
-                        "go on from this checkpoint, or without one from the run's newest",
-                        cxxopts::value<std::string>()->implicit_value(""),
-                        "PATH")("dry-run", "check everything, show what would be done, and stop");
-  add_device_option(options);
-  auto parsed = parse_command_line(options, argc, argv, kTrainExample);
-  if (!parsed) return 0;
-
-  const at::Device device = open_device((*parsed)["device"].as<std::string>());
-  bool resumes = parsed->count("resume") > 0, dry_run = parsed->count("dry-run") > 0;
-  if (resumes) require_overrides(*parsed);
-  Recipe recipe = load_recipe(*parsed);
+int run_train(const Arguments& arguments) {
+  const at::Device device = open_device(arguments["device"]);
+  bool resumes = arguments.given("resume"), dry_run = arguments.given("dry-run");
+  if (resumes) require_overrides(arguments);
+  Recipe recipe = load_recipe(arguments);
   if (!resumes) refuse_second_run(recipe);
   Inputs inputs = open_inputs(recipe);
   const Plan plan = plan_recipe(recipe, inputs, device, resumes);
@@ -293,7 +303,7 @@ int train_command(int argc, char** argv) {
   const Json identity = run_identity(recipe, inputs);
   std::optional<Resumption> resumption;
   if (resumes) {
-    resumption = find_resumption((*parsed)["resume"].as<std::string>(), folder, identity);
+    resumption = find_resumption(arguments["resume"], folder, identity);
   }
   if (!dry_run) {
     fs::create_directories(folder);
@@ -306,5 +316,21 @@ int train_command(int argc, char** argv) {
   }
   return dry_run ? 0 : run(recipe, inputs, device, identity, std::move(resumption));
 }
+
+}  // namespace
+
+constinit const Command kTrainCommand{
+    .name = "train",
+    .summary = "run a recipe",
+    .description =
+        "Run a recipe into its run folder: recipe.resolved.yaml, metrics.jsonl, log.txt, "
+        "checkpoints/.",
+    .example =
+        "  longspan train recipes/smollm2-135m-16k-quickstart.yaml optimizer.lr=2e-4\n"
+        "  longspan train recipes/smollm2-135m-16k-quickstart.yaml --resume",
+    .arguments = kRecipeArguments,
+    .options = {kTrainOptions, kDeviceOption},
+    .run = run_train,
+};
 
 }  // namespace longspan

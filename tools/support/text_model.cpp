@@ -4,6 +4,7 @@
 #include "checkpoints/hf/hub_cache.h"
 #include "checkpoints/hf/special_tokens.h"
 #include "checkpoints/meta/meta_source.h"
+#include "tools/support/fitted_tokenizer.h"
 
 namespace longspan {
 
@@ -36,6 +37,12 @@ std::optional<int64_t> bos_of(const Json& config, const Tokenizer& tokenizer) {
   return id >= 0 && id < tokenizer.vocab_size() ? std::optional(id) : std::nullopt;
 }
 
+std::optional<int64_t> embeddings_of(const Json& config) {
+  const Json size = config.is_object() ? config.value("vocab_size", Json()) : Json();
+  if (!size.is_number_integer() || size <= 0) return std::nullopt;
+  return size.get<int64_t>();
+}
+
 std::optional<int32_t> checked(std::optional<int64_t> id, const char* name,
                                const Tokenizer& tokenizer, const std::string& place) {
   if (!id) return std::nullopt;
@@ -48,16 +55,20 @@ std::optional<int32_t> checked(std::optional<int64_t> id, const char* name,
 
 }  // namespace
 
-TextModel open_text_model(const fs::path& named) {
+TextModel open_text_model(const fs::path& named, bool split_special_tokens) {
   const fs::path model = find_model(named);
   const std::string place = model.string();
-  const SideFiles files = read_side_files(model);
+  SideFiles files = read_side_files(model);
   if (files.tokenizer.is_null()) {
     fail(ExitCode::kModel,
          "{}: has neither tokenizer.json nor tokenizer.model; put the model's own there", place);
   }
   TextModel text_model;
+  if (split_special_tokens) files.tokenizer["split_special_tokens"] = true;
   text_model.tokenizer = make_tokenizer(files.tokenizer, place);
+  if (auto embeddings = embeddings_of(files.config)) {
+    text_model.tokenizer = fit_to_embeddings(std::move(text_model.tokenizer), *embeddings, place);
+  }
   Diagnostics diagnostics(place);
   Fields config(files.config, diagnostics);
   std::optional<int64_t> eos;

@@ -18,7 +18,8 @@ struct TextModel {
 };
 
 /// Of a folder with tokenizer.json or tokenizer.model (and config.json, if there is one), or of a
-/// GGUF file. Weights are not looked at. Throws Error(kModel).
-TextModel open_text_model(const std::filesystem::path& model);
+/// GGUF file. Weights are not looked at. `split_special_tokens`: special tokens in a text are text,
+/// whatever the files say. Throws Error(kModel).
+TextModel open_text_model(const std::filesystem::path& model, bool split_special_tokens = false);
 
 }  // namespace longspan

@@ -31,7 +31,7 @@ struct Frame {
   }
 };
 
-struct Range {
+struct Extent {
   double low = INFINITY, high = -INFINITY;
   void include(double value) {
     low = std::min(low, value);
@@ -40,7 +40,7 @@ struct Range {
 };
 
 Frame fit(const LineChart& chart, const std::vector<double>& y_ticks) {
-  Range x;
+  Extent x;
   size_t label_length = 0;
   for (const auto& series : chart.series) {
     label_length = std::max(label_length, series.label.size());
@@ -52,7 +52,7 @@ Frame fit(const LineChart& chart, const std::vector<double>& y_ticks) {
 }
 
 std::vector<double> y_ticks_of(const LineChart& chart) {
-  Range y;
+  Extent y;
   for (const auto& series : chart.series) {
     for (const auto& point : series.points) {
       y.include(point.y - point.error);

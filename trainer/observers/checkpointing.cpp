@@ -9,6 +9,14 @@
 
 namespace longspan {
 
+void fields(FieldsIo& io, CheckpointingOptions& options) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  io.prose("The end of a run, also by a signal, is always saved.");
+  io.whole("every_steps", options.every_steps, {0, kMost}, "how often; 0: not by steps");
+  io.number("every_minutes", options.every_minutes, {0, 1e9}, "how often; 0: not by time");
+  io.whole("keep_last", options.keep_last, {1, kMost}, "the newest so many are kept");
+}
+
 Checkpointing::Checkpointing(CheckpointStore store, const CheckpointingOptions& options,
                              LoraOptions lora, std::string base_model_name_or_path, Json identity)
     : store_(std::move(store)),

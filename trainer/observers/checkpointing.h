@@ -3,6 +3,7 @@
 #include <string>
 
 #include "checkpoints/run_state/checkpoint_store.h"
+#include "src/core/fields_io.h"
 #include "src/core/json.h"
 #include "src/core/stopwatch.h"
 #include "src/nn/lora_linear.h"
@@ -15,6 +16,9 @@ struct CheckpointingOptions {
   double every_minutes = 0;  // 0: not by time
   int64_t keep_last = 3;
 };
+
+/// The keys of a recipe's `checkpoint` map.
+void fields(FieldsIo& io, CheckpointingOptions& options);
 
 /// Saves the PEFT adapter (from the float32 masters), config.json of the extended model and the
 /// train state: every so often, and always at the end of run(). Checkpoints beyond the step that

@@ -13,6 +13,22 @@ constexpr uint64_t kSeed = 0;  // not the run's: runs of different seeds are com
 
 }  // namespace
 
+void fields(FieldsIo& io, ValidationOptions& options) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  io.prose(
+      "Without it there is none. The loss is that of full attention, with the RoPE of the current "
+      "stage; documents are cut as `data` says, and not shuffled.");
+  io.text("path", options.path, "a token store", {.required = true});
+  io.whole("every_steps", options.every_steps, {1, kMost}, "how often; after the last step too");
+  io.whole("sequences", options.sequences, {1, kMost},
+           "so many rows, drawn over the documents of the store, the same in every run");
+  io.whole("seq_len", options.seq_len, {0, kLongestSequence},
+           "tokens of a row; 0: those of the longest stage");
+  io.prose(
+      "Beyond the longest context of the stages there is a warning. A stage whose context is "
+      "shorter is validated beyond it.");
+}
+
 Validation::Validation(const ValidationOptions& options, std::shared_ptr<const Loader> loader)
     : options_(options),
       loader_(std::move(loader)),
@@ -30,6 +46,7 @@ void Validation::step_ended(Trainer& trainer, StepRecord& record) {
     loss += loss_sum(trainer.model(), batch, trainer.options().loss_chunk_tokens).item<double>();
     labelled_tokens += batch.labelled_tokens;
   }
+  loader_->require_labels(labelled_tokens, 0, static_cast<int64_t>(rows_.size()));
   record.validation_loss = loss / static_cast<double>(labelled_tokens);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/store/loader.h"
+#include "src/core/fields_io.h"
 #include "trainer/observer.h"
 
 namespace longspan {
@@ -16,6 +17,9 @@ struct ValidationOptions {
   int64_t sequences = 8;  // rows drawn over the documents of the store, always the same
   int64_t seq_len = 0;    // 0: that of the longest stage
 };
+
+/// The keys of a recipe's `validation` map.
+void fields(FieldsIo& io, ValidationOptions& options);
 
 /// Every so many steps and after the last one: the mean loss over the labelled tokens of
 /// `sequences` rows, with full attention and the RoPE of the current stage. Fills in

@@ -17,6 +17,19 @@ bool decays(const std::string& name, const at::Tensor& parameter) {
   return parameter.dim() > 1 && name.find("embed_tokens") == name.npos;
 }
 
+double lr_ratio(const AdamWOptions& options, const ParameterGroup* group, const std::string& name,
+                const at::Tensor& parameter) {
+  if (group && group->lr) return *group->lr / options.lr;
+  const bool is_fast = name.find("lora_B") != name.npos || parameter.dim() == 1;
+  return is_fast ? options.lora_plus_ratio : 1.0;
+}
+
+double weight_decay(const AdamWOptions& options, const ParameterGroup* group,
+                    const std::string& name, const at::Tensor& parameter) {
+  if (group && group->weight_decay) return *group->weight_decay;
+  return decays(name, parameter) ? options.weight_decay : 0.0;
+}
+
 at::Tensor master_of(const at::Tensor& parameter) {
   if (parameter.scalar_type() == at::kFloat && parameter.is_contiguous()) return parameter.detach();
   return parameter.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
@@ -60,7 +73,9 @@ AdamW::AdamW(Module& model, const AdamWOptions& options) : options_(options) {
     weight.parameter = parameter;
     weight.master = master_of(parameter);
     weight.moments = zero_moments(weight.master, options_.state_bits);
-    weight.decays = decays(name, parameter);
+    const ParameterGroup* group = group_of(options_.groups, name);
+    weight.lr_ratio = lr_ratio(options_, group, name, parameter);
+    weight.weight_decay = weight_decay(options_, group, name, parameter);
     weights_.push_back(std::move(weight));
   });
   if (weights_.empty()) {
@@ -107,11 +122,11 @@ void AdamW::update(int64_t step, double lr) {
     // Without a gradient, decay and the mean of those before still move the weight.
     if (!weight.gradient.defined()) weight.gradient = at::zeros_like(weight.master);
     adamw_update({.step = step,
-                  .lr = lr,
+                  .lr = lr * weight.lr_ratio,
                   .beta1 = options_.beta1,
                   .beta2 = options_.beta2,
                   .eps = options_.eps,
-                  .weight_decay = weight.decays ? options_.weight_decay : 0.0,
+                  .weight_decay = weight.weight_decay,
                   .gradient_scale = gradient_scale_},
                  weight.gradient, weight.moments, weight.master, weight.parameter);
     weight.gradient.reset();
@@ -121,9 +136,10 @@ void AdamW::update(int64_t step, double lr) {
 
 std::vector<TrainState::Weight> AdamW::state() const {
   std::vector<TrainState::Weight> state;
-  for (const auto& [name, parameter, master, gradient, moments, decays] : weights_) {
-    state.push_back({name, master, moments.exp_avg, moments.exp_avg_sq, moments.exp_avg_absmax,
-                     moments.exp_avg_sq_absmax});
+  for (const Weight& weight : weights_) {
+    const AdamWMoments& moments = weight.moments;
+    state.push_back({weight.name, weight.master, moments.exp_avg, moments.exp_avg_sq,
+                     moments.exp_avg_absmax, moments.exp_avg_sq_absmax});
   }
   return state;
 }

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "checkpoints/run_state/train_state.h"
+#include "src/core/fields_io.h"
 #include "trainer/optimizer/adamw_update.h"
+#include "trainer/optimizer/parameter_groups.h"
 
 namespace longspan {
 
@@ -19,8 +21,15 @@ struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.95;
   double eps = 1e-8;
   double weight_decay = 0.0;  // of matrices; norms, biases and embeddings never decay
-  int64_t state_bits = 32;    // of the moments; 8: as bitsandbytes' AdamW8bit
+  /// LoRA+ (Hayou et al. 2024, arXiv 2402.12354): the learning rate of every B, and as in PEFT's
+  /// create_loraplus_optimizer of every vector, over that of the rest.
+  double lora_plus_ratio = 1.0;
+  std::vector<ParameterGroup> groups = {};  // the first that a weight is in counts
+  int64_t state_bits = 32;                  // of the moments; 8: as bitsandbytes' AdamW8bit
 };
+
+/// The keys of a recipe's `optimizer` map; state_bits stands in `memory`.
+void fields(FieldsIo& io, AdamWOptions& options);
 
 /// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2) for a model whose weights may be
 /// bfloat16: of each trained parameter it keeps a float32 master copy (the parameter itself where
@@ -33,7 +42,8 @@ class AdamW {
     at::Tensor master;     // float32
     at::Tensor gradient;   // as backward made it, or the float32 sum of several; undefined for none
     AdamWMoments moments;
-    bool decays = true;
+    double lr_ratio = 1;  // its learning rate over that of update()
+    double weight_decay = 0;
   };
 
   /// Takes each parameter of `model` that requires gradients. None throws Error(kRecipe).
@@ -49,7 +59,8 @@ class AdamW {
   void scale_gradients(double factor);
   /// Global L2 norm of the gradients, in float64.
   double gradient_norm() const;
-  /// One update with the gradients, which are freed. `step` counts from 1.
+  /// One update with the gradients, which are freed. `step` counts from 1; `lr` is that of weights
+  /// in no group.
   void update(int64_t step, double lr);
 
   const std::vector<Weight>& weights() const { return weights_; }

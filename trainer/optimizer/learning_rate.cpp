@@ -22,6 +22,15 @@ constexpr LrCurve kCurves[] = {{"cosine", cosine}, {"linear", linear}, {"constan
 
 }  // namespace
 
+void fields(FieldsIo& io, LearningRateOptions& options) {
+  io.choice("type", options.type, learning_rate_types(),
+            "after the warm-up: down to `min_lr_ratio`, or always `lr`");
+  io.whole("warmup_steps", options.warmup_steps, {0, int64_t{1} << 40},
+           "the learning rate grows linearly for so many steps; no more than the run has");
+  io.number("min_lr_ratio", options.min_lr_ratio, {0, 1},
+            "cosine and linear end near this part of `lr`");
+}
+
 std::vector<std::string> learning_rate_types() {
   std::vector<std::string> types;
   for (const auto& curve : kCurves) types.emplace_back(curve.type);

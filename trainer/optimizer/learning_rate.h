@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "src/core/fields_io.h"
+
 namespace longspan {
 
 struct LearningRateOptions {
@@ -12,6 +14,9 @@ struct LearningRateOptions {
   int64_t warmup_steps = 0;     // linear from lr / warmup_steps up to lr
   double min_lr_ratio = 0.0;    // cosine and linear end near min_lr_ratio x lr
 };
+
+/// The keys of a recipe's `lr_schedule` map.
+void fields(FieldsIo& io, LearningRateOptions& options);
 
 std::vector<std::string> learning_rate_types();
 

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "src/core/error.h"
+#include "src/core/fields_writer.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -234,7 +235,7 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
                              const MemoryOptions& asked, const Machine& machine) {
   MemoryOptions open{.offload_dir = asked.offload_dir,
                      .optimizer_state_bits = asked.optimizer_state_bits};
-  const bool is_open = write_memory_options(asked) == write_memory_options(open);
+  const bool is_open = write_fields(asked) == write_fields(open);
   std::vector<Remedy> found;
   const auto consider = [&](std::string change, const RunShape& with_shape,
                             const std::vector<Stage>& with_stages, const MemoryOptions& with) {

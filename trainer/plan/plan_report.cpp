@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/core/fields_writer.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -56,7 +57,7 @@ std::vector<std::pair<std::string, double>> parts_of(const TimePlan& step) {
 }
 
 std::string describe_memory(const Plan& plan) {
-  const Json memory = write_memory_options(plan.memory);
+  const Json memory = write_fields(plan.memory);
   std::string text = "recompute " + memory["recompute"].get<std::string>();
   if (plan.memory.recompute_num_layers && plan.memory.recompute != Recompute::kNone) {
     text += fmt::format(" in {} layers", *plan.memory.recompute_num_layers);
@@ -163,7 +164,7 @@ Json plan_json(const Plan& plan) {
                       {"disk_bytes", memory.disk},
                       {"step_seconds", seconds}});
   }
-  return {{"memory", write_memory_options(plan.memory)},
+  return {{"memory", write_fields(plan.memory)},
           {"stages", stages},
           {"peak_memory_bytes", plan.peak().total()},
           {"run_seconds", plan.run_seconds()},

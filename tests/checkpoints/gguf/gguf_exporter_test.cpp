@@ -7,6 +7,7 @@
 #include "checkpoints/gguf/gguf_source.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_source.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "tests/checkpoints/model_folder.h"
 #include "tests/checkpoints/temporary_folder.h"
 
@@ -46,6 +47,35 @@ TEST_F(Exported, ComesBackWithEqualTensorsAndConfig) {
   EXPECT_EQ(config.rms_norm_eps, config_.rms_norm_eps);
   EXPECT_EQ(config.rope_theta, config_.rope_theta);
   EXPECT_EQ(config.tie_word_embeddings, config_.tie_word_embeddings);
+}
+
+TEST_F(Exported, CarriesAUnigramVocabularyThereAndBack) {
+  Json vocab = {{"<unk>", 0}, {"</s>", 0}, {"\u2581", -2.5}, {"a", -3.25}, {"\u2581a", -1.5}};
+  Json tokenizer = {
+      {"added_tokens", {{{"id", 1}, {"content", "</s>"}, {"special", true}}}},
+      {"normalizer",
+       {{"type", "Sequence"},
+        {"normalizers",
+         {{{"type", "Prepend"}, {"prepend", "\u2581"}},
+          {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}}}}}},
+      {"model", {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", vocab}, {"byte_fallback", false}}}};
+  folder_.write("model/tokenizer.json", tokenizer.dump());
+  GgufSource back = exported("F32");
+  Json json = tokenizer_json_file(back.tokenizer_json(), "back");
+  EXPECT_EQ(json["model"]["type"], "Unigram");
+  EXPECT_EQ(json["model"]["unk_id"], 0);
+  EXPECT_EQ(json["model"]["vocab"][4], Json::array({"\u2581a", -1.5}));
+  EXPECT_EQ(json["model"]["vocab"].size(), 5u);  // not the rows that the embeddings have to spare
+  EXPECT_EQ(json["added_tokens"][0]["content"], "</s>");
+  EXPECT_EQ(nlohmann::json(json["normalizer"]), nlohmann::json(tokenizer["normalizer"]));
+}
+
+TEST_F(Exported, CarriesAllEndsOfAText) {
+  folder_.write("model/tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1},
+      "merges": []}, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}})");
+  folder_.write("model/generation_config.json", R"({"eos_token_id": [2, 5, 7]})");
+  config_.eos_token_ids = {2};
+  EXPECT_EQ(exported("F32").config_json()["eos_token_id"], Json::array({2, 5, 7}));
 }
 
 TEST_F(Exported, CarriesEachFixedRopeScaling) {

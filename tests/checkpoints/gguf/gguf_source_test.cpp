@@ -295,11 +295,18 @@ TEST(GgufTokenizer, RefusesKindsItCannotRebuild) {
     return error_of([&] { Opened(file)->tokenizer_json(); });
   };
   EXPECT_THAT(refused("kimi-k2", "gpt2"), HasSubstr("'kimi-k2' is not known"));
-  EXPECT_THAT(refused("default", "t5"), HasSubstr("'t5' is not supported"));
+  EXPECT_THAT(refused("default", "bert"), HasSubstr("'bert' is not supported"));
+  EXPECT_THAT(refused("default", "t5"), HasSubstr("tokenizer.ggml.scores"));
   EXPECT_THAT(refused("default", "llama"), HasSubstr("tokenizer.ggml.scores"));
   for (const char* pre : {"llama-bpe", "qwen2", "tekken", "gpt-2", "default", "gpt-4o"}) {
     EXPECT_EQ(refused(pre, "gpt2"), "no error");
   }
+}
+
+TEST(GgufSource, EndsATextWhereATurnOrAMessageEndsToo) {
+  GgufFile file = llama_keys();
+  file.set("tokenizer.ggml.eot_token_id", 1u).set("tokenizer.ggml.eom_token_id", 0u);
+  EXPECT_EQ(small_llama(file)->config_json()["eos_token_id"], Json::array({0, 1}));
 }
 
 TEST(GgufTokenizer, PutsBosInFrontWhereTheModelDoes) {

@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "checkpoints/sentencepiece/sentencepiece_model.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "src/core/text.h"
 #include "tests/checkpoints/temporary_folder.h"
 #include "tests/support/places.h"
@@ -50,7 +50,7 @@ struct HfTokenizer : testing::Test {
 };
 
 TEST_F(HfTokenizer, MakesWhatTransformersMadeOfASentencePieceModel) {
-  Json json = made(), expected = golden();
+  Json json = tokenizer_json_file(made(), "t"), expected = golden();
   EXPECT_EQ(json["model"]["merges"], expected["model"]["merges"]);
   EXPECT_EQ(nlohmann::json(json["model"]["vocab"]), nlohmann::json(expected["model"]["vocab"]));
   for (const char* key : {"unk_token", "fuse_unk", "byte_fallback", "ignore_merges"}) {
@@ -64,6 +64,76 @@ TEST_F(HfTokenizer, MakesWhatTransformersMadeOfASentencePieceModel) {
 TEST_F(HfTokenizer, PrefersTokenizerJson) {
   write("tokenizer.json", {{"model", "mine"}});
   EXPECT_EQ(made()["model"], "mine");
+}
+
+/// A tokenizer.json of the tokens a, b and </s>, which is special.
+Json three_tokens() {
+  return {{"added_tokens", {{{"id", 2}, {"content", "</s>"}, {"special", true}}}},
+          {"model", {{"vocab", {{"a", 0}, {"b", 1}, {"</s>", 2}}}}}};
+}
+
+// transformers 5.23.0, AutoTokenizer: an id of added_tokens_decoder decides the order alone.
+TEST_F(HfTokenizer, TakesTokensOfTheFilesBesideTokenizerJson) {
+  write("tokenizer.json", three_tokens());
+  auto token = [](const char* content, bool rstrip) {
+    return Json{{"content", content}, {"rstrip", rstrip}, {"normalized", false}, {"special", true}};
+  };
+  write("tokenizer_config.json", {{"added_tokens_decoder",
+                                   {{"300", token("<a>", false)},
+                                    {"280", token("<b>", false)},
+                                    {"2", token("</s>", true)},
+                                    {"0", token("a", false)}}},
+                                  {"eos_token", "</s>"},
+                                  {"pad_token", "<pad>"}});
+  write("special_tokens_map.json", {{"unk_token", "<unk>"}});
+  EXPECT_EQ(added("<b>")["id"], 3);
+  EXPECT_EQ(added("<a>")["id"], 4);
+  EXPECT_EQ(added("<pad>")["id"], 5);
+  EXPECT_EQ(added("a")["id"], 0);
+  EXPECT_EQ(added("</s>")["rstrip"], true);
+  EXPECT_TRUE(added("<unk>").is_null());  // added_tokens_decoder counts in its place
+}
+
+TEST_F(HfTokenizer, TakesTokensOfAddedTokensJsonAndTheMapBesideTokenizerJson) {
+  write("tokenizer.json", three_tokens());
+  write("added_tokens.json", {{"<t>", 300}, {"<u>", 290}, {"</s>", 2}});
+  write("special_tokens_map.json",
+        {{"pad_token", {{"content", "<p>"}, {"lstrip", true}}}, {"eos_token", "<u>"}});
+  write("tokenizer_config.json", {{"split_special_tokens", true}});
+  EXPECT_EQ(added("<u>")["id"], 3);
+  EXPECT_EQ(added("<u>")["special"], true);
+  EXPECT_EQ(added("<t>")["id"], 4);
+  EXPECT_EQ(added("<t>")["special"], false);
+  EXPECT_EQ(added("<t>")["normalized"], true);
+  EXPECT_EQ(added("<p>")["id"], 5);
+  EXPECT_EQ(added("<p>")["lstrip"], true);
+  EXPECT_EQ(made()["split_special_tokens"], true);
+}
+
+TEST(HfVocabAndMerges, AreByteLevelBpe) {
+  TemporaryFolder folder;
+  folder.write("vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
+  folder.write("merges.txt", "#version: 0.2\na b\n");
+  Json json = hf_tokenizer_json(folder.path());
+  EXPECT_EQ(json["model"]["merges"], Json::array({Json::array({"a", "b"})}));
+  EXPECT_EQ(json["pre_tokenizer"]["type"], "ByteLevel");
+  EXPECT_EQ(json["pre_tokenizer"]["add_prefix_space"], false);
+  EXPECT_TRUE(json["normalizer"].is_null());
+  EXPECT_TRUE(has_hf_tokenizer(folder.path()));
+  folder.write("config.json", R"({"model_type": "qwen2"})");
+  EXPECT_EQ(hf_tokenizer_json(folder.path())["normalizer"]["type"], "NFC");
+  folder.write("merges.txt", "a b c\n");
+  EXPECT_THAT(error_of([&] { hf_tokenizer_json(folder.path()); }), HasSubstr("line 1: 'a b c'"));
+}
+
+TEST(HfTokenizerFiles, HaveTheAdditionalChatTemplates) {
+  TemporaryFolder folder;
+  folder.write("tokenizer.json", "{}");
+  std::filesystem::create_directory(folder.path() / "additional_chat_templates");
+  folder.write("additional_chat_templates/tool_use.jinja", "{{ tools }}");
+  const std::pair<std::string, std::string> expected{"additional_chat_templates/tool_use.jinja",
+                                                     "{{ tools }}"};
+  EXPECT_THAT(hf_tokenizer_files(folder.path()), testing::Contains(expected));
 }
 
 TEST_F(HfTokenizer, IsNullWithoutAnyTokenizer) {
@@ -126,25 +196,46 @@ TEST_F(HfTokenizer, TakesAddedTokensOfTheDecoderAndRenamesPieces) {
   EXPECT_EQ(added("<|user|>")["rstrip"], true);
   EXPECT_EQ(added("<|user|>")["single_word"], true);
   EXPECT_EQ(added("<|end|>")["id"], 2);
-  EXPECT_EQ(made()["model"]["vocab"]["<|end|>"], 2);
-  EXPECT_FALSE(made()["model"]["vocab"].contains("</s>"));
+  const Json vocab = tokenizer_json_file(made(), "t")["model"]["vocab"];
+  EXPECT_EQ(vocab["<|end|>"], 2);
+  EXPECT_FALSE(vocab.contains("</s>"));
   for (const char* id : {"-1", "x", "", "99999999999999999999"}) {
     write("tokenizer_config.json", {{"added_tokens_decoder", {{id, token}}}});
     EXPECT_THAT(error(), HasSubstr("is no token")) << id;
   }
 }
 
-TEST_F(HfTokenizer, NamesWhatASentencePieceModelHasThatIsNotSupported) {
+// What is written later counts: trainer_spec is field 2, normalizer_spec field 3.
+TEST_F(HfTokenizer, LeavesToTheLibraryWhatChangesItsText) {
+  auto with = [&](const std::string& more) {
+    folder.write("tokenizer.model", tokenizer_model() + more);
+    return made();
+  };
+  Json plain = with("");
+  EXPECT_EQ(plain["normalizer"]["type"], "Sequence");
+  EXPECT_EQ(plain["model"]["cut_freely"], true);
+  EXPECT_FALSE(sentencepiece_model_of(plain, "t")->add_dummy_prefix);  // the normalizer puts it
+  Json unigram = with("\x12\x02\x18\x01");
+  EXPECT_EQ(unigram["model"]["cut_freely"], false);
+  EXPECT_EQ(tokenizer_json_file(unigram, "t")["model"]["type"], "Unigram");
+  EXPECT_EQ(with("\x0A\x05\x0A\x01\x7F\x18\x05")["normalizer"]["type"], "Sequence");
+  Json collapsing = with("\x1A\x02\x20\x01");  // remove_extra_whitespaces
+  EXPECT_TRUE(collapsing["normalizer"].is_null());
+  EXPECT_TRUE(sentencepiece_model_of(collapsing, "t")->add_dummy_prefix);
+  EXPECT_THAT(error_of([&] { tokenizer_json_file(collapsing, "t"); }),
+              HasSubstr("tokenizer.model"));
+}
+
+TEST_F(HfTokenizer, NamesWhatTheLibraryWouldNotTake) {
   auto with = [&](const std::string& more) {
     folder.write("tokenizer.model", tokenizer_model() + more);
     return error();
   };
-  // What is written later counts: trainer_spec is field 2, normalizer_spec field 3.
-  EXPECT_THAT(with("\x12\x02\x18\x01"), HasSubstr("other than BPE"));
-  EXPECT_THAT(with(std::string("\x12\x03\x98\x02\x00", 5)), HasSubstr("without byte fallback"));
-  EXPECT_THAT(with("\x1A\x02\x20\x01"), HasSubstr("leaves out spaces"));
-  EXPECT_THAT(with("\x1A\x03\x12\x01x"), HasSubstr("by a table"));
-  EXPECT_THAT(with("\x0A\x05\x0A\x01\x7F\x18\x05"), HasSubstr("UNUSED"));
+  EXPECT_THAT(with("\x1A\x03\x12\x01x"), HasSubstr("table of characters is damaged"));
+  EXPECT_THAT(with("\x0A\x05\x0A\x01\x7F\x18\x02"), HasSubstr("2 pieces of the type UNKNOWN"));
+  EXPECT_THAT(with("\x0A\x05\x0A\x01\x7F\x18\x06"), HasSubstr("of type BYTE"));
+  EXPECT_THAT(with(std::string("\x0A\x08\x0A\x01\x7F\x15\x00\x00\xC0\x7F", 10)),
+              HasSubstr("scored nan"));
 }
 
 TEST_F(HfTokenizer, FollowsAddDummyPrefixOfTheModel) {
@@ -163,6 +254,19 @@ TEST(SentencePieceModel, ReadsPiecesAndSpecs) {
   EXPECT_EQ(model.algorithm, SentencePieceModel::Algorithm::kBpe);
   EXPECT_TRUE(model.byte_fallback);
   EXPECT_FALSE(model.remove_extra_whitespaces);
+}
+
+TEST(SentencePieceModel, IsWrittenAsItWasRead) {
+  const SentencePieceModel model = read_sentencepiece_model(tokenizer_model(), "t");
+  const SentencePieceModel again =
+      read_sentencepiece_model(write_sentencepiece_model(model), "again");
+  EXPECT_EQ(again.pieces, model.pieces);
+  EXPECT_EQ(again.scores, model.scores);
+  EXPECT_EQ(again.types, model.types);
+  EXPECT_EQ(again.algorithm, model.algorithm);
+  EXPECT_EQ(again.byte_fallback, model.byte_fallback);
+  EXPECT_EQ(again.add_dummy_prefix, model.add_dummy_prefix);
+  EXPECT_EQ(again.remove_extra_whitespaces, model.remove_extra_whitespaces);
 }
 
 TEST(SentencePieceModel, DamageIsAnError) {

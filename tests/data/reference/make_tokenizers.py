@@ -117,7 +117,33 @@ def train_sentencepiece():
     return model, state
 
 
-# The same tokenizers with other parts; ids of TEXTS alone.
+def train_unigram():
+    """A tokenizer.json of Unigram with byte fallback, as llm-jp's."""
+    file = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXT.split("\n") * 3), model_writer=file, model_type="unigram", vocab_size=470,
+        byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, character_coverage=0.98,
+        minloglevel=2, num_threads=1)
+    model = sentencepiece.SentencePieceProcessor(model_proto=file.getvalue())
+    vocab = [(model.id_to_piece(i), model.get_score(i)) for i in range(model.get_piece_size())]
+    state = json.loads(Tokenizer(models.Unigram(vocab, 0, True)).to_str())
+    state["added_tokens"] = [
+        {"id": i, "content": vocab[i][0], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+         "special": True} for i in range(3)]
+    state["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": BLANK}, REPLACE]}
+    state["decoder"] = {"type": "Sequence", "decoders": [
+        {"type": "Replace", "pattern": {"String": BLANK}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+    return state
+
+
+def split(pattern, behavior, invert=False, then=None):
+    step = {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert}
+    return {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [step, then or {
+        "type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}]}}
+
+
+# The same tokenizers with other parts; ids of TEXTS alone. A key with "/" is the place of a part within.
 VARIANTS = {
     "metaspace_first": ("llama2", {"normalizer": None, "pre_tokenizer": metaspace("first", False)}),
     "metaspace_always": ("llama2", {"normalizer": None, "pre_tokenizer": metaspace("always", False)}),
@@ -130,7 +156,39 @@ VARIANTS = {
          "special": False},
         {"id": 701, "content": "e\u0301", "single_word": False, "lstrip": False, "rstrip": True, "normalized": True,
          "special": True}]}),
+    "nfkc": ("smollm", {"normalizer": {"type": "NFKC"}}),
+    "nfd": ("smollm", {"normalizer": {"type": "NFD"}}),
+    "strip": ("gpt2", {"normalizer": {"type": "Strip", "strip_left": True, "strip_right": False}}),
+    "replace_pattern": ("llama2", {"normalizer": {"type": "Sequence", "normalizers": [
+        REPLACE, {"type": "Replace", "pattern": {"Regex": "\\A" + BLANK + "|\\p{L}\\p{M}"}, "content": "~"}]}}),
+    **{f"split_{behavior}_{invert}": ("llama3", split({"Regex": LLAMA3 if invert else "\\s+|\\d"}, behavior, invert))
+       for behavior in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous") for invert in (False, True)},
+    "split_text": ("llama3", split({"String": "a."}, "MergedWithNext")),
+    "split_nothing": ("llama3", split({"Regex": "(?=[A-Z])"}, "Isolated")),
+    "split_empty_text": ("llama3", split({"String": ""}, "Contiguous")),
+    "whitespace": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "Whitespace"}}),
+    "whitespace_split": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"}}),
+    "punctuation": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "Punctuation", "behavior": "Contiguous"}}),
+    "delimiter": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "CharDelimiterSplit", "delimiter": "o"}}),
+    "fixed_length": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "FixedLength", "length": 3}}),
+    "characters": ("llama2", {"/model/byte_fallback": False}),
+    "characters_unfused": ("llama2", {"/model/byte_fallback": False, "/model/fuse_unk": False}),
+    "no_unknown": ("llama2", {"/model/byte_fallback": False, "/model/unk_token": None}),
+    "unigram_characters": ("unigram", {"/model/byte_fallback": False}),
+    "unigram_words": ("unigram", {"normalizer": None, "pre_tokenizer": metaspace("always", True), "decoder": {
+        "type": "Metaspace", "replacement": BLANK, "prepend_scheme": "always", "split": True}}),
 }
+
+
+def changed(state, changes):
+    state = json.loads(json.dumps(state))
+    for key, value in changes.items():
+        part, *within = [k for k in key.split("/") if k]
+        if within:
+            state[part][within[0]] = value
+        else:
+            state[part] = value
+    return state
 
 
 def main():
@@ -143,6 +201,7 @@ def main():
                                       pre.ByteLevel(add_prefix_space=False, use_regex=False)]), True, alphabet, ADDED),
     }
     model, kinds["llama2"] = train_sentencepiece()
+    kinds["unigram"] = train_unigram()
     texts = [t.encode() for t in TEXTS + random_texts() + [TEXT, " zzyzx zzyzxs"]] + BYTES
     golden = {"tokenizers": __version__, "texts": [t.hex() for t in texts], "ids": {}}
     for kind, state in kinds.items():
@@ -159,9 +218,7 @@ def main():
             assert model.encode(text) == ids, text
     golden["variants"] = {}
     for name, (kind, changes) in VARIANTS.items():
-        state = json.loads(json.dumps(kinds[kind]))
-        state.update(changes)
-        tokenizer = Tokenizer.from_str(json.dumps(state))
+        tokenizer = Tokenizer.from_str(json.dumps(changed(kinds[kind], changes)))
         ids = [tokenizer.encode(t, add_special_tokens=False).ids for t in TEXTS]
         golden["variants"][name] = {"of": kind, "changes": changes, "ids": ids,
                                     "decoded": [tokenizer.decode(i, skip_special_tokens=False) for i in ids]}
@@ -170,4 +227,5 @@ def main():
         file.write("\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 
 #include "data/store/token_store.h"
@@ -36,6 +37,22 @@ TEST(TokensFingerprint, IsThatOfDocumentsAndIds) {
     EXPECT_NE(tokens_fingerprint_of([&](int64_t i) { return i == changed ? 901 : ids(i); }, 5000),
               first);
   }
+}
+
+TEST(TokensFingerprint, CountsWhatIsNoLabel) {
+  TemporaryFolder folder;
+  const auto fingerprint = [&](const std::vector<uint8_t>& is_label) {
+    const std::string path = folder.path("t.h5");
+    TokenStoreWriter writer(path, "f", 8);
+    writer.append("a", {1, 2, 3}, is_label);
+    writer.commit();
+    const std::string of_store = tokens_fingerprint(TokenStore(path));
+    std::filesystem::remove(path);
+    return of_store;
+  };
+  EXPECT_EQ(fingerprint({}), fingerprint({1, 1, 1}));
+  EXPECT_NE(fingerprint({}), fingerprint({0, 1, 1}));
+  EXPECT_NE(fingerprint({1, 0, 1}), fingerprint({0, 1, 1}));
 }
 
 TEST(TokensFingerprint, SamplesALargeStoreFromTheFirstIdToTheLast) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "src/core/text.h"
 #include "tests/support/errors.h"
 
@@ -13,6 +15,15 @@ using ::testing::HasSubstr;
 
 std::string parse_error(std::string_view text) {
   return error_of([&] { parse_json(text, "config.json", ExitCode::kModel); }, ExitCode::kModel);
+}
+
+TEST(Json, AnErrorHasItsPlaceAndNotTheWholeRecord) {
+  EXPECT_EQ(parse_error("[1,"),
+            "config.json: not valid JSON: parse error at line 1, column 4: syntax error while "
+            "parsing value - unexpected end of input; expected '[', '{', or a literal");
+  const std::string error = parse_error("[\"" + std::string(70000, 'x'));
+  EXPECT_LT(error.size(), 250u) << error;
+  EXPECT_THAT(error, HasSubstr("xxx..."));
 }
 
 TEST(Json, KeysKeepTheirOrder) {
@@ -42,10 +53,32 @@ TEST(Json, TakesLinearTimeInTheKeysOfAMap) {
 }
 
 TEST(Json, DamagedTextIsAnErrorThatNamesTheFile) {
-  for (std::string_view text : {"", "{", "{\"a\":}", "\xff\xfe", "{} {}", "1e999"}) {
+  for (std::string_view text :
+       {"", "{", "{\"a\":}", "\xff\xfe", "{} {}", "nan", "{NaN: 1}", "[-]"}) {
     EXPECT_THAT(parse_error(text), HasSubstr("config.json: not valid JSON")) << text;
   }
   EXPECT_THAT(parse_error(std::string_view("\0\0", 2)), HasSubstr("not valid JSON"));
+}
+
+TEST(Json, ReadsTheNumbersThatPythonWrites) {
+  const Json read = parse_json(
+      R"({"a": NaN, "b": [Infinity,-Infinity], "c": 1e999, "d": -1E+400, "e": "NaN, \"1e999", "f": 7})",
+      "test", ExitCode::kModel);
+  EXPECT_TRUE(std::isnan(read["a"].get<double>()));
+  EXPECT_EQ(read["b"][0].get<double>(), HUGE_VAL);
+  EXPECT_EQ(read["b"][1].get<double>(), -HUGE_VAL);
+  EXPECT_EQ(read["c"].get<double>(), HUGE_VAL);
+  EXPECT_EQ(read["d"].get<double>(), -HUGE_VAL);
+  EXPECT_EQ(read["e"], "NaN, \"1e999");
+  EXPECT_EQ(read["f"], 7);
+  EXPECT_EQ(parse_json("123456789012345678901234567890", "test", ExitCode::kModel).get<double>(),
+            123456789012345678901234567890.0);
+}
+
+TEST(Json, ShowsLittleOfWhatItCannotRead) {
+  const std::string error = parse_error("{\"a\": x" + std::string(70'000, 'y') + "\x1b[2J}");
+  EXPECT_THAT(error, testing::StartsWith("config.json: not valid JSON: parse error at line 1"));
+  EXPECT_LT(error.size(), 500u);
 }
 
 TEST(Json, HostileNestingIsRefusedInsteadOfOverrunningTheStack) {

@@ -129,6 +129,69 @@ TEST(Dora, OnQuantisedWeightsKeepsNoDenseOne) {
   EXPECT_LT((dora.forward(x) - at::linear(x, weight, base.bias)).abs().max().item<double>(), 1e-4);
 }
 
+TEST(Dora, DropsTheInputOfTheTurnedPartAsPeftDoes) {
+  // PEFT 0.21, dora.py: y = W x + (g - 1) W D(x) + g scale B A D(x) + b for g = m / |V|.
+  Linear base(12, 5, true);
+  randomise(base);
+  const LoraOptions options{.r = 3, .lora_alpha = 6, .lora_dropout = 0.5, .use_dora = true};
+  LoraLinear dora(base, options, /*projection=*/4);
+  dora.lora_B = at::randn({5, 3});
+  dora.lora_magnitude_vector = dora.lora_magnitude_vector + at::randn({5});
+  const at::Tensor x = at::randn({2, 4, 12});
+  const at::Tensor whole = dora.forward(x);
+  const DropoutPass pass(1, 2);
+  const at::Tensor dropped = LoraDropout(0.5, 4).apply(x, *dropout_place(x));
+  const at::Tensor v = lora_weight(dora.weight, dora.lora_A, dora.lora_B, {}, 2.0);
+  const at::Tensor g = dora.lora_magnitude_vector / v.square().sum(1).sqrt();
+  const at::Tensor low_rank = at::linear(at::linear(dropped, dora.lora_A), dora.lora_B) * 2.0;
+  const at::Tensor expected = at::linear(x, dora.weight) +
+                              (g - 1) * at::linear(dropped, dora.weight) + g * low_rank + dora.bias;
+  EXPECT_LT((dora.forward(x) - expected).abs().max().item<double>(), 1e-5);
+  EXPECT_GT((dora.forward(x) - whole).abs().max().item<double>(), 0.1);
+}
+
+TEST(Dora, DropsOnQuantisedWeightsAsOnDenseOnes) {
+  const LoraOptions options{.r = 3, .lora_dropout = 0.5, .use_dora = true};
+  Linear base(64, 64, true);
+  base.weight = at::randn({64, 64});
+  base.bias = at::randn({64});
+  base.quantized = quantize_weight(base.weight, Quantization::kNf4);
+  base.weight.reset();
+  LoraLinear quantised(base, options, /*projection=*/4);
+  base.weight = quantised.dense_weight().clone();
+  base.quantized.reset();
+  LoraLinear dense(base, options, /*projection=*/4);
+  dense.weight.requires_grad_(true);  // by LibTorch's own products
+  quantised.lora_B = at::randn({64, 3});
+  dense.lora_A = quantised.lora_A;
+  dense.lora_B = quantised.lora_B;
+  const at::Tensor x = at::randn({2, 7, 64}), along = at::randn({2, 7, 64});
+  const DropoutPass pass(1, 2);
+  const auto gradient = [&](const LoraLinear& linear) {
+    const at::Tensor input = x.clone().requires_grad_(true);
+    (linear.forward(input) * along).sum().backward();
+    return input.grad();
+  };
+  EXPECT_LT(largest(quantised.forward(x) - dense.forward(x)), 1e-4);
+  EXPECT_LT(largest(gradient(quantised) - gradient(dense)), 1e-4);
+}
+
+TEST(LoraOptions, TargetsAListOfNamesOrAText) {
+  const auto targets = [](const std::string& pattern, const char* module) {
+    LoraOptions options;
+    options.target_pattern = pattern;
+    return options.targets(module);
+  };
+  EXPECT_TRUE(targets("", "model.layers.0.self_attn.q_proj"));
+  EXPECT_FALSE(targets("", "model.layers.0.mlp.up_proj"));
+  EXPECT_TRUE(targets("all-linear", "model.layers.0.mlp.up_proj"));
+  EXPECT_FALSE(targets("all-linear", "lm_head"));
+  // PEFT matches the whole name.
+  EXPECT_TRUE(targets(".*\\.[01]\\..*(q|up)_proj", "model.layers.1.mlp.up_proj"));
+  EXPECT_FALSE(targets(".*\\.[01]\\..*(q|up)_proj", "model.layers.2.mlp.up_proj"));
+  EXPECT_FALSE(targets("q_proj", "model.layers.0.self_attn.q_proj"));
+}
+
 TEST(LoraOptions, ScaleByRankOrItsRoot) {
   EXPECT_DOUBLE_EQ((LoraOptions{.r = 16, .lora_alpha = 32}).scale(), 2.0);
   EXPECT_DOUBLE_EQ((LoraOptions{.r = 16, .lora_alpha = 32, .use_rslora = true}).scale(), 8.0);

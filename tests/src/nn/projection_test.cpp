@@ -27,11 +27,14 @@ class Projection : public ::testing::Test {
 
   static at::Tensor random(at::IntArrayRef shape) { return at::randn(shape, at::kDouble); }
 
-  static std::unique_ptr<LoraLinear> lora(int64_t out_features, int64_t r, bool bias) {
+  static std::unique_ptr<LoraLinear> lora(int64_t out_features, int64_t r, bool bias,
+                                          LoraOptions options = {}, uint64_t projection = 0) {
     Linear base(6, out_features, bias);
     base.weight = random({out_features, 6});
     if (bias) base.bias = random({out_features});
-    auto made = std::make_unique<LoraLinear>(base, LoraOptions{.r = r, .lora_alpha = 5});
+    options.r = r;
+    options.lora_alpha = 5;
+    auto made = std::make_unique<LoraLinear>(base, options, projection);
     made->lora_A = random({r, 6}).requires_grad_(true);
     made->lora_B = random({out_features, r}).requires_grad_(true);
     return made;
@@ -69,6 +72,33 @@ class Projection : public ::testing::Test {
 
 at::Tensor loss_of(const std::vector<at::Tensor>& ys) {
   return ys[0].square().sum() + ys[1].sin().sum() + ys[2].square().sum() * 0.5;
+}
+
+TEST_F(Projection, DropsTheInputOfEachAInForwardAndBackward) {
+  q_ = lora(4, 3, true, {.lora_dropout = 0.5}, 1), v_ = lora(2, 2, false, {.lora_dropout = 0.5}, 2);
+  const DropoutPass pass(3, 4);
+  const auto place = *dropout_place(x_);
+  const auto added = [&](const LoraLinear& linear, uint64_t projection) {
+    const at::Tensor dropped = LoraDropout(0.5, projection).apply(x_, place);
+    return at::linear(at::linear(dropped, linear.lora_A), linear.lora_B) * linear.low_rank()->scale;
+  };
+  const std::vector<at::Tensor> expected{at::linear(x_, q_->weight, q_->bias) + added(*q_, 1),
+                                         at::linear(x_, k_->weight),
+                                         at::linear(x_, v_->weight) + added(*v_, 2)};
+  const auto outputs = project(x_, linears());
+  for (size_t i = 0; i < 3; ++i) expect_near(outputs[i], expected[i]);
+  loss_of(expected).backward();
+  const auto right = take_gradients();
+  loss_of(outputs).backward();
+  const auto own = take_gradients();
+  for (size_t i = 0; i < own.size(); ++i) expect_near(own[i], right[i]);
+
+  const std::vector<at::Tensor> ys = project(x_, linears());
+  std::vector<at::Tensor> grad_ys{2 * ys[0].detach(), ys[1].detach().cos(), ys[2].detach()};
+  const at::Tensor grad_x = project_backward(x_.detach(), linears(), grad_ys, true);
+  expect_near(grad_x, right[0]);
+  const auto alone = take_gradients();
+  for (size_t i = 1; i < alone.size(); ++i) expect_near(alone[i], right[i]);
 }
 
 TEST_F(Projection, GivesOutputsAndGradientsOfTheFormula) {

@@ -19,13 +19,13 @@ namespace {
 /// Two blocks: tanh(x W) through a LoraLinear, and tanh(x V) alone.
 class Layer {
  public:
-  Layer() {
+  explicit Layer(double lora_dropout = 0) {
     at::manual_seed(5);
     w = at::randn({6, 4}).requires_grad_(true);
     v = at::randn({6, 6}).requires_grad_(true);
     Linear base(4, 6, false);
     base.weight = at::randn({6, 4});
-    linear = std::make_unique<LoraLinear>(base, LoraOptions{.r = 2});
+    linear = std::make_unique<LoraLinear>(base, LoraOptions{.r = 2, .lora_dropout = lora_dropout});
     linear->lora_A.requires_grad_(true);
     linear->lora_B = at::randn({6, 2}).requires_grad_(true);
   }
@@ -110,6 +110,19 @@ TEST(Recompute, InChunksOfTokensGivesTheSame) {
   Pass whole = run(layer, {.what = Recompute::kSelective}, true);
   for (int64_t chunk_tokens : {1, 2, 4, 5, 9}) {
     expect_same(run(layer, {.what = Recompute::kSelective}, true, chunk_tokens), whole, 1e-5);
+  }
+}
+
+TEST(Recompute, DropsTheSameAgainAndInChunks) {
+  Layer layer(0.5);
+  const Pass undropped = run(layer, {}, true);
+  const DropoutPass training(1, 2);
+  const Pass plain = run(layer, {}, true);
+  EXPECT_GT(largest(plain.y - undropped.y), 0.01);
+  for (const Recompute what : {Recompute::kSelective, Recompute::kLayer}) {
+    for (int64_t chunk_tokens : {0, 1, 2, 4}) {
+      expect_same(run(layer, {.what = what}, true, chunk_tokens), plain, 1e-5);
+    }
   }
 }
 

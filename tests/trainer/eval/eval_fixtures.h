@@ -3,6 +3,7 @@
 #include <string>
 
 #include "data/tokenizers/tokenizer.h"
+#include "src/core/fields.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
@@ -16,12 +17,27 @@ class ByteTokenizer : public Tokenizer {
     for (char c : text) ids.push_back(static_cast<unsigned char>(c));
     return ids;
   }
+  std::vector<int32_t> encode_noting(std::string_view text, EncodeNotes&) const override {
+    return encode(text);
+  }
   std::string decode(const std::vector<int32_t>& ids, bool) const override {
     return {ids.begin(), ids.end()};
   }
   int64_t vocab_size() const override { return 256; }
   std::string fingerprint() const override { return "bytes"; }
 };
+
+/// A task with these keys, which it must take.
+template <class Task>
+Task task_with(const Json& keys) {
+  Task task;
+  Diagnostics diagnostics;
+  Fields fields(keys, diagnostics);
+  task.read(fields);
+  fields.finish();
+  diagnostics.throw_if_any(ExitCode::kUsage);
+  return task;
+}
 
 inline std::unique_ptr<CausalLm> byte_model() {
   ModelConfig config = tiny_llama_config();

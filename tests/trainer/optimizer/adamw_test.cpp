@@ -74,6 +74,50 @@ TEST(AdamW, FollowsTheTextbookInFloat64) {
   EXPECT_LT(largest_difference(model[0], textbook.weight), 1e-6);
 }
 
+Parameters of_each_kind() {
+  at::manual_seed(0);
+  return Parameters({{"layers.0.q_proj.lora_A.weight", trained(at::randn({2, 5}))},
+                     {"layers.0.q_proj.lora_B.weight", trained(at::randn({3, 2}))},
+                     {"layers.0.q_proj.lora_magnitude_vector", trained(at::randn({3}))},
+                     {"norm.weight", trained(at::randn({4}))},
+                     {"embed_tokens.weight", trained(at::randn({4, 3}))}});
+}
+
+TEST(AdamW, LoraPlusIsForEveryBAndAsInPeftForEveryVector) {
+  Parameters model = of_each_kind();
+  const AdamW optimizer(model, {.lora_plus_ratio = 16});
+  std::vector<double> ratios;
+  for (const auto& weight : optimizer.weights()) ratios.push_back(weight.lr_ratio);
+  EXPECT_THAT(ratios, testing::ElementsAre(1, 16, 16, 16, 1));
+}
+
+TEST(AdamW, AGroupHasItsOwnLearningRateAndDecay) {
+  Parameters model = of_each_kind();
+  const AdamWOptions options{.lr = 1e-2,
+                             .weight_decay = 0.1,
+                             .lora_plus_ratio = 4,
+                             .groups = {{.pattern = "embed|^norm", .lr = 5e-3},
+                                        {.pattern = "norm|lora_B", .weight_decay = 0.5}}};
+  AdamW optimizer(model, options);
+  const std::vector<double> rates{1e-2, 4e-2, 4e-2, 5e-3, 5e-3};
+  const std::vector<double> decays{0.1, 0.5, 0, 0, 0};
+  std::vector<Textbook> textbooks;
+  std::vector<at::Tensor> gradients;
+  for (size_t i = 0; i < rates.size(); ++i) {
+    textbooks.emplace_back(model[i]);
+    gradients.push_back(at::randn(model[i].sizes()));
+    give_gradient(model[i], gradients[i]);
+  }
+  optimizer.accumulate_gradients();
+  optimizer.update(1, options.lr / 2);  // half way down a schedule
+  for (size_t i = 0; i < rates.size(); ++i) {
+    AdamWOptions own = options;
+    own.weight_decay = decays[i];
+    textbooks[i].update(gradients[i], 1, rates[i] / 2, own);
+    EXPECT_LT(largest_difference(model[i], textbooks[i].weight), 1e-6) << i;
+  }
+}
+
 TEST(AdamW, AccumulatesBfloat16GradientsInFloat32) {
   Parameters model = one_matrix(at::kBFloat16);
   AdamW optimizer(model, {});
@@ -182,13 +226,6 @@ TEST_P(AdamWState, GoesOnBitForBitFromWhatItSaved) {
   run(after, second[0], 4, 6);
   EXPECT_TRUE(at::equal(after.weights()[0].master, unbroken.weights()[0].master));
   EXPECT_TRUE(at::equal(second[0], whole[0]));
-}
-
-TEST(AdamW, RefusesAStateOfOtherBits) {
-  Parameters wide = matrix_of_17_blocks(), narrow = matrix_of_17_blocks();
-  AdamW of_32_bits(wide, {}), of_8_bits(narrow, {.state_bits = 8});
-  EXPECT_THROW(of_32_bits.restore(of_8_bits.state()), Error);
-  EXPECT_THROW(of_8_bits.restore(of_32_bits.state()), Error);
 }
 
 TEST(AdamW, TakesTheOnlyGradientOverWithoutACopy) {

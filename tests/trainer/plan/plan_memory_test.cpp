@@ -56,6 +56,24 @@ TEST(PlanMemory, StoresWhatAForwardPassPutsIntoTheStore) {
   }
 }
 
+// q_proj: from 36 to 9 heads of 8.
+TEST(PlanMemory, DoraKeepsItsProjectionsOutputsBeforeTheyAreScaled) {
+  LoraOptions dora = kAttentionOnly;
+  dora.use_dora = true;
+  const MemoryOptions whole = with(Recompute::kNone);
+  const MemoryPlan with_dora = plan_memory(tiny_shape(dora), stage_of(1000), whole);
+  EXPECT_EQ(with_dora.kept - planned(1000, whole).kept, 2 * 1000 * 9 * 8 * 2);
+}
+
+TEST(PlanMemory, AValidationOfLongerRowsMayBeThePeak) {
+  RunShape shape = tiny_shape();
+  EXPECT_EQ(plan_memory(shape, stage_of(1000), default_memory_options()).validation, 0);
+  shape.validation_seq_len = 100000;
+  const MemoryPlan plan = plan_memory(shape, stage_of(1000), default_memory_options());
+  EXPECT_GT(plan.validation, 100000 * 36 * 2);  // the residual
+  EXPECT_EQ(plan.working, plan.validation - plan.kept);
+}
+
 TEST(PlanMemory, LayerKeepsItsInputAlone) {
   EXPECT_EQ(planned(1000, with(Recompute::kLayer)).kept, 2 * 1000 * 36 * 2);
 }

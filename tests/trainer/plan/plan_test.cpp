@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/core/error.h"
+#include "src/core/fields_writer.h"
 #include "trainer/plan/plan_chart.h"
 #include "trainer/plan/plan_report.h"
 
@@ -168,7 +169,7 @@ TEST(Plan, TheMachinesRatesChangeTheTimeAndNotTheChoice) {
   slow.rates.disk_write_gb_per_second = slow.rates.disk_read_gb_per_second = 1e-3;
   const Plan plan = plan_run(shape_of(), stages_of(98304), {}, machine);
   const Plan slower = plan_run(shape_of(), stages_of(98304), {}, slow);
-  EXPECT_EQ(write_memory_options(plan.memory), write_memory_options(slower.memory));
+  EXPECT_EQ(write_fields(plan.memory), write_fields(slower.memory));
   EXPECT_GT(slower.run_seconds(), plan.run_seconds());
 }
 

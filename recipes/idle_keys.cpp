@@ -1,0 +1,88 @@
+#include "recipes/idle_keys.h"
+
+#include <algorithm>
+#include <set>
+
+#include "src/core/log.h"
+#include "src/core/text.h"
+#include "src/model/apply_lora.h"
+#include "src/model/causal_lm.h"
+
+namespace longspan {
+
+namespace {
+
+void find_idle_schedule(const Recipe& recipe, Diagnostics& found) {
+  const Json schedule = recipe.given.value("lr_schedule", Json());
+  const bool given = schedule.is_object() && !schedule.value("min_lr_ratio", Json()).is_null();
+  if (!given || recipe.train.lr_schedule.type != "constant") return;
+  found.error("lr_schedule.min_lr_ratio",
+              "does nothing with type: constant; leave it out, or take cosine or linear");
+}
+
+void find_idle_attention(const Recipe& recipe, Diagnostics& found) {
+  constexpr int64_t kHeads = 2;  // shifted_sparse shifts every second one
+  std::set<std::string> said;    // stages may share a key
+  const auto full = make_attention_pattern("full");
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const int64_t seq_len = recipe.stages[i].seq_len;
+    const AttentionPattern& attention = *recipe.stages[i].attention;
+    const bool sees_all =
+        attention.scored_pairs(seq_len, kHeads) == full->scored_pairs(seq_len, kHeads);
+    const std::string key = key_of_stage(recipe, i, "attention", "attention");
+    if (attention.name() == full->name() || !sees_all || !said.insert(key).second) continue;
+    found.error(key, fmt::format("{} lets each of {} tokens see all before it, as full attention "
+                                 "does: its groups or window are longer than that",
+                                 attention.name(), seq_len));
+  }
+}
+
+template <class T>
+void find_idle_patterns(const std::string& key,
+                        const std::vector<std::pair<std::string, T>>& patterns,
+                        const std::vector<std::string>& modules, Diagnostics& found) {
+  for (const auto& [pattern, value] : patterns) {
+    if (std::any_of(modules.begin(), modules.end(),
+                    [&](const auto& module) { return matches_pattern(pattern, module); })) {
+      continue;
+    }
+    found.error(fmt::format("{}.{}", key, pattern),
+                fmt::format("matches no module that gets LoRA, so that it does nothing; these are "
+                            "{} and the like",
+                            modules.empty() ? "none" : modules.front()));
+  }
+}
+
+void find_idle_groups(const Recipe& recipe, const std::vector<std::string>& weights,
+                      Diagnostics& found) {
+  for (size_t i : groups_without_weights(recipe.train.optimizer.groups, weights)) {
+    found.error(fmt::format("optimizer.groups.{}", i),
+                fmt::format("'{}' is found in the name of no trained weight, those of groups "
+                            "before it apart, so that the group does nothing",
+                            recipe.train.optimizer.groups[i].pattern));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base) {
+  Diagnostics found = recipe.places;
+  find_idle_schedule(recipe, found);
+  find_idle_attention(recipe, found);
+  if (!base) return found.errors();
+  auto model = make_causal_lm(*base);
+  std::vector<std::string> adapted;
+  model->visit_linears([&](const std::string& name, std::unique_ptr<Linear>&) {
+    if (recipe.lora.targets(name)) adapted.push_back(name);
+  });
+  find_idle_patterns("lora.rank_pattern", recipe.lora.rank_pattern, adapted, found);
+  find_idle_patterns("lora.alpha_pattern", recipe.lora.alpha_pattern, adapted, found);
+  find_idle_groups(recipe, trained_parameters(*model, recipe.lora), found);
+  return found.errors();
+}
+
+void warn_of_idle_keys(const Recipe& recipe, const ModelConfig* base) {
+  for (const auto& what : idle_keys(recipe, base)) log_warning(what);
+}
+
+}  // namespace longspan

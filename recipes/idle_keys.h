@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "recipes/recipe.h"
+
+namespace longspan {
+
+/// What a recipe says that changes nothing, each with its place: attention that sees all as full
+/// attention does, min_lr_ratio of a constant schedule; with `base` (else null) also patterns that
+/// match no module and groups that hold no weight.
+std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base);
+
+/// Warns of each.
+void warn_of_idle_keys(const Recipe& recipe, const ModelConfig* base);
+
+}  // namespace longspan

@@ -1,0 +1,72 @@
+#include "recipes/idle_keys.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tiny_llama.h"
+
+namespace longspan {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class IdleKeys : public testing::Test {
+ protected:
+  std::vector<std::string> of(std::vector<std::string> overrides, bool with_model = true) {
+    const auto path = folder_.path() / "a.yaml";
+    std::ofstream(path) << "model: {path: m}\ndata: {path: a.h5}\ntrain: {steps: 9, seq_len: 48}\n";
+    const ModelConfig base = tiny_llama_config();
+    return idle_keys(load_recipe(path, overrides), with_model ? &base : nullptr);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(IdleKeys, ARecipeOfDefaultsHasNone) { EXPECT_THAT(of({}), IsEmpty()); }
+
+TEST_F(IdleKeys, MinLrRatioOfAConstantSchedule) {
+  EXPECT_THAT(of({"lr_schedule={type: constant, min_lr_ratio: 0.1}"}),
+              ElementsAre(HasSubstr("command line: lr_schedule.min_lr_ratio: does nothing with "
+                                    "type: constant")));
+  EXPECT_THAT(of({"lr_schedule={type: linear, min_lr_ratio: 0.1}"}), IsEmpty());
+  EXPECT_THAT(of({"lr_schedule={type: constant}"}), IsEmpty());
+}
+
+TEST_F(IdleKeys, GroupsAndWindowsThatSeeAll) {
+  EXPECT_THAT(of({"attention={pattern: shifted_sparse, group_size: 4096}"}, false),
+              ElementsAre(HasSubstr("attention: shifted_sparse lets each of 48 tokens see all")));
+  // Its shifted heads begin a second group at token 47.
+  EXPECT_THAT(of({"attention={pattern: shifted_sparse, group_size: 94}"}), IsEmpty());
+  EXPECT_THAT(of({"attention={pattern: sliding_window, window: 48}"}),
+              ElementsAre(HasSubstr("attention: sliding_window lets each of 48 tokens")));
+  EXPECT_THAT(of({"attention={pattern: sliding_window, window: 47, sinks: 0}"}), IsEmpty());
+  EXPECT_THAT(of({"train={seq_len: 48}", "attention={pattern: sliding_window, window: 64}",
+                  "stages=[{steps: 1}, {steps: 1, seq_len: 96}, {steps: 2, attention: {pattern: "
+                  "sliding_window, window: 99}}]"}),
+              ElementsAre(HasSubstr("command line: attention: "),
+                          HasSubstr("stages.2.attention: sliding_window lets each of 48")));
+}
+
+TEST_F(IdleKeys, PatternsThatMatchNoAdaptedModule) {
+  EXPECT_THAT(of({"lora.rank_pattern={qproj: 64, q_proj: 4}"}),
+              ElementsAre(HasSubstr("lora.rank_pattern.qproj: matches no module that gets LoRA")));
+  EXPECT_THAT(of({"lora.alpha_pattern={down_proj: 64}"}),
+              ElementsAre(HasSubstr("lora.alpha_pattern.down_proj: matches no module")));
+  EXPECT_THAT(of({"lora.alpha_pattern={down_proj: 64}", "lora.target_modules=all-linear"}),
+              IsEmpty());
+  EXPECT_THAT(of({"lora.rank_pattern={qproj: 64}"}, false), IsEmpty());
+}
+
+TEST_F(IdleKeys, GroupsThatHoldNoWeight) {
+  EXPECT_THAT(of({"optimizer.groups=[{pattern: embed_tokens|norm, lr: 2e-5}, {pattern: lm_head, "
+                  "lr: 1e-5}, {pattern: model.norm, lr: 1}]"}),
+              ElementsAre(HasSubstr("optimizer.groups.1: 'lm_head' is found in the name of no"),
+                          HasSubstr("optimizer.groups.2: 'model.norm'")));
+}
+
+}  // namespace
+}  // namespace longspan

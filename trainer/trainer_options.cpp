@@ -1,0 +1,19 @@
+#include "trainer/trainer_options.h"
+
+#include <limits>
+
+namespace longspan {
+
+void fields(FieldsIo& io, TrainerOptions& options) {
+  io.number("max_grad_norm", options.max_grad_norm, {0, 1e9},
+            "gradients are scaled down to this norm; 0: never");
+  auto seed = static_cast<int64_t>(options.seed);
+  io.whole("seed", seed, {0, std::numeric_limits<int64_t>::max()},
+           "of LoRA's start and of the order of the data");
+  options.seed = static_cast<uint64_t>(seed);
+  io.whole("loss_chunk_tokens", options.loss_chunk_tokens, {1, 1 << 20},
+           "rows of logits that exist at a time");
+  io.whole("threads", options.threads, {0, 1024}, "of the processor; 0: one a core");
+}
+
+}  // namespace longspan
