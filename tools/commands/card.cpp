@@ -3,7 +3,8 @@
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
-#include "tools/support/command.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
 #include "trainer/card/model_card.h"
 
 namespace longspan {
@@ -12,7 +13,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kCardExample = "  longspan card runs/quickstart/merged";
+constexpr Option kCardArguments[] = {
+    {"folder", "DIR", "", "merged model or adapter"},
+};
+constexpr Option kCardOptions[] = {
+    {"run", "DIR", "", "its run folder (default: the one it lies in)"},
+    {"base", "MODEL", "", "base model (default: what the adapter names)"},
+    {"force", "", "", "replace a card that longspan did not write"},
+};
 
 void require_folder(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
@@ -27,12 +35,12 @@ void require_own_card(const fs::path& readme, bool force) {
   fail(ExitCode::kUsage, "{}: was not written by longspan; --force replaces it", readme.string());
 }
 
-ModelCardSources sources_of(const fs::path& folder, const cxxopts::ParseResult& parsed) {
+ModelCardSources sources_of(const fs::path& folder, const Arguments& arguments) {
   ModelCardSources sources;
-  if (parsed.count("base")) sources.base = parsed["base"].as<std::string>();
-  fs::path run = parsed.count("run") ? fs::path(parsed["run"].as<std::string>())
-                                     : fs::absolute(folder / "").parent_path().parent_path();
-  if (parsed.count("run")) {
+  if (arguments.given("base")) sources.base = arguments["base"];
+  fs::path run = arguments.given("run") ? fs::path(arguments["run"])
+                                        : fs::absolute(folder / "").parent_path().parent_path();
+  if (arguments.given("run")) {
     require_folder(run);
     sources.run = run;
   }
@@ -52,30 +60,27 @@ ModelCardSources sources_of(const fs::path& folder, const cxxopts::ParseResult& 
   return sources;
 }
 
-}  // namespace
-
-int card_command(int argc, char** argv) {
-  cxxopts::Options options("longspan card",
-                           "Write the model card (README.md) of a merged model or an adapter anew: "
-                           "with the results of\n'longspan eval' that are in its run folder by "
-                           "now.\n");
-  options.add_options()("folder", "merged model or adapter", cxxopts::value<std::string>())(
-      "run", "its run folder (default: the one it lies in)", cxxopts::value<std::string>(), "DIR")(
-      "base", "base model (default: what the adapter names)", cxxopts::value<std::string>(),
-      "MODEL")("force", "replace a card that longspan did not write")("h,help", "this help");
-  options.parse_positional({"folder"});
-  options.positional_help("DIR");
-  auto parsed = parse_command_line(options, argc, argv, kCardExample);
-  if (!parsed) return 0;
-  if (!parsed->count("folder")) {
-    fail(ExitCode::kUsage, "longspan card: expected DIR; see longspan card -h");
-  }
-  fs::path folder = (*parsed)["folder"].as<std::string>();
+int run_card(const Arguments& arguments) {
+  fs::path folder = arguments["folder"];
   require_folder(folder);
-  require_own_card(folder / "README.md", parsed->count("force") > 0);
-  write_model_card(folder, sources_of(folder, *parsed));
+  require_own_card(folder / "README.md", arguments.given("force"));
+  write_model_card(folder, sources_of(folder, arguments));
   log_info(fmt::format("card: {}", (folder / "README.md").string()));
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kCardCommand{
+    .name = "card",
+    .summary = "write a model card with the results of eval",
+    .description =
+        "Write the model card (README.md) of a merged model or an adapter anew: with the results "
+        "of 'longspan eval' that are in its run folder by now.",
+    .example = "  longspan card runs/quickstart/merged",
+    .arguments = kCardArguments,
+    .options = {kCardOptions},
+    .run = run_card,
+};
 
 }  // namespace longspan

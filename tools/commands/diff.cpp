@@ -5,17 +5,22 @@
 
 #include "checkpoints/rope_description.h"
 #include "src/core/text.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
 #include "tools/support/checkpoint_view.h"
-#include "tools/support/command.h"
 #include "trainer/figures/table.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kDiffExample =
-    "  longspan diff models/smollm2 runs/quickstart/merged\n"
-    "  longspan diff model.safetensors other.safetensors --json";
+constexpr Option kDiffArguments[] = {
+    {"a", "A", "", "one checkpoint"},
+    {"b", "B", "", "the other"},
+};
+constexpr Option kDiffOptions[] = {
+    {"json", "", "", "print JSON, with every tensor that differs"},
+};
 constexpr size_t kTensorsShown = 20;
 
 /// Say nothing of what the model computes.
@@ -218,32 +223,14 @@ void print_tokenizer(const Json& tokenizer) {
   }
 }
 
-}  // namespace
-
-int diff_command(int argc, char** argv) {
-  cxxopts::Options options(
-      "longspan diff",
-      "What differs between two checkpoints: models (folder, GGUF), adapters, "
-      "run folders, .safetensors and PyTorch files.\nExit code: 0 equal, 1 they differ, "
-      "others as everywhere.\n");
-  options.add_options()("a", "one checkpoint", cxxopts::value<std::string>())(
-      "b", "the other", cxxopts::value<std::string>())("json",
-                                                       "print JSON, with every tensor that "
-                                                       "differs")("h,help", "this help");
-  options.parse_positional({"a", "b"});
-  options.positional_help("A B");
-  auto parsed = parse_command_line(options, argc, argv, kDiffExample);
-  if (!parsed) return 0;
-  if (!parsed->count("b")) {
-    fail(ExitCode::kUsage, "longspan diff: expected A and B; see longspan diff -h");
-  }
-  CheckpointView a = open_checkpoint_view((*parsed)["a"].as<std::string>());
-  CheckpointView b = open_checkpoint_view((*parsed)["b"].as<std::string>());
+int run_diff(const Arguments& arguments) {
+  CheckpointView a = open_checkpoint_view(arguments["a"]);
+  CheckpointView b = open_checkpoint_view(arguments["b"]);
   auto differences = diff_tensors(a.tensors, b.tensors);
   Json tensors = diff_tensors_json(differences);
   Json config = diff_configs(a, b), tokenizer = diff_tokenizers(a, b);
   bool equal = tensors["tensors"].empty() && config["keys"].empty() && tokenizer["equal"] != false;
-  if (parsed->count("json")) {
+  if (arguments.given("json")) {
     Json result = {{"a", a.path.string()}, {"b", b.path.string()}, {"equal", equal},
                    {"tensors", tensors},   {"config", config},     {"tokenizer", tokenizer}};
     fmt::print("{}\n", json_text(result));
@@ -256,5 +243,21 @@ int diff_command(int argc, char** argv) {
   }
   return equal ? 0 : 1;
 }
+
+}  // namespace
+
+constinit const Command kDiffCommand{
+    .name = "diff",
+    .summary = "what differs between two checkpoints",
+    .description =
+        "What differs between two checkpoints: models (folder, GGUF), adapters, run folders, "
+        ".safetensors and PyTorch files. Exit code: 0 equal, 1 they differ, others as everywhere.",
+    .example =
+        "  longspan diff models/smollm2 runs/quickstart/merged\n"
+        "  longspan diff model.safetensors other.safetensors --json",
+    .arguments = kDiffArguments,
+    .options = {kDiffOptions},
+    .run = run_diff,
+};
 
 }  // namespace longspan

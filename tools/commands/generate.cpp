@@ -7,22 +7,33 @@
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
+#include "tools/commands/commands.h"
 #include "tools/support/open_model.h"
+#include "tools/support/shared_options.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kGenerateExample =
-    "  longspan generate runs/quickstart/merged --prompt 'The history of Rome' --max-new-tokens 64";
+constexpr Option kGenerateArguments[] = {
+    kModelArgument,
+};
+constexpr Option kGenerateOptions[] = {
+    {"prompt", "TEXT", "", "text to continue"},
+    {"file", "FILE", "", "file with the text to continue"},
+    {"max-new-tokens", "N", "128", "stop after so many"},
+    {"temperature", "X", "0", "0 is greedy"},
+    {"top-p", "P", "1", "sample from the smallest set of tokens with this mass"},
+    {"seed", "N", "0", "of the sampling"},
+};
 
-std::string read_prompt(const cxxopts::ParseResult& parsed) {
-  if (parsed.count("prompt") + parsed.count("file") != 1) {
+std::string read_prompt(const Arguments& arguments) {
+  if (arguments.given("prompt") + arguments.given("file") != 1) {
     fail(ExitCode::kUsage,
          "longspan generate: give either --prompt TEXT or --file FILE; see longspan generate -h");
   }
-  if (parsed.count("prompt")) return parsed["prompt"].as<std::string>();
-  return read_file(parsed["file"].as<std::string>(), ExitCode::kData);
+  if (arguments.given("prompt")) return arguments["prompt"];
+  return read_file(arguments["file"], ExitCode::kData);
 }
 
 /// How many leading bytes of `text` are whole UTF-8 characters.
@@ -62,11 +73,11 @@ class TextStream {
   std::string pending_;
 };
 
-GenerateOptions read_generate_options(const cxxopts::ParseResult& parsed) {
-  return {.max_new_tokens = number_of<int64_t>(parsed, "max-new-tokens"),
-          .temperature = number_of<double>(parsed, "temperature"),
-          .top_p = number_of<double>(parsed, "top-p"),
-          .seed = number_of<uint64_t>(parsed, "seed")};
+GenerateOptions read_generate_options(const Arguments& arguments) {
+  return {.max_new_tokens = arguments.number<int64_t>("max-new-tokens"),
+          .temperature = arguments.number<double>("temperature"),
+          .top_p = arguments.number<double>("top-p"),
+          .seed = arguments.number<uint64_t>("seed")};
 }
 
 /// The tokens that generation_config.json ends a text with, as transformers does: those of an
@@ -89,28 +100,13 @@ void warn_beyond_context(int64_t prompt, int64_t new_tokens, const ModelConfig& 
       human_count(prompt), human_count(new_tokens), human_count(config.max_position_embeddings)));
 }
 
-}  // namespace
-
-int generate_command(int argc, char** argv) {
-  cxxopts::Options options("longspan generate",
-                           "Continue a prompt; the text goes to stdout as it comes.\n");
-  add_model_options(options);
-  options.add_options()("prompt", "text to continue", cxxopts::value<std::string>(), "TEXT")(
-      "file", "file with the text to continue", cxxopts::value<std::string>(), "FILE")(
-      "max-new-tokens", "stop after so many", cxxopts::value<std::string>()->default_value("128"),
-      "N")("temperature", "0 is greedy", cxxopts::value<std::string>()->default_value("0"), "X")(
-      "top-p", "sample from the smallest set of tokens with this mass",
-      cxxopts::value<std::string>()->default_value("1"),
-      "P")("seed", "of the sampling", cxxopts::value<std::string>()->default_value("0"), "N");
-  options.parse_positional({"model"});
-  auto parsed = parse_command_line(options, argc, argv, kGenerateExample);
-  if (!parsed) return 0;
-  std::string text = read_prompt(*parsed);
-  GenerateOptions generate_options = read_generate_options(*parsed);
+int run_generate(const Arguments& arguments) {
+  std::string text = read_prompt(arguments);
+  GenerateOptions generate_options = read_generate_options(arguments);
   check_generate_options(generate_options);
-  require_cache(*parsed, "generate");
+  require_cache(arguments, "generate");
 
-  OpenedModel opened = open_model(*parsed);
+  OpenedModel opened = open_model(arguments);
   auto tokenizer = open_tokenizer(opened);
   std::vector<int32_t> ids = tokenizer->encode(text);
   std::vector<int64_t> prompt(ids.begin(), ids.end());
@@ -140,5 +136,19 @@ int generate_command(int argc, char** argv) {
                        count > 1 ? fmt::format(", {:.1f} tokens/s", (count - 1) / decode) : ""));
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kGenerateCommand{
+    .name = "generate",
+    .summary = "continue a prompt",
+    .description = "Continue a prompt; the text goes to stdout as it comes.",
+    .example =
+        "  longspan generate runs/quickstart/merged --prompt 'The history of Rome' "
+        "--max-new-tokens 64",
+    .arguments = kGenerateArguments,
+    .options = {kGenerateOptions, kModelOptions},
+    .run = run_generate,
+};
 
 }  // namespace longspan

@@ -10,7 +10,9 @@
 #include "checkpoints/tensor_file.h"
 #include "data/store/token_store.h"
 #include "src/core/text.h"
+#include "tools/commands/commands.h"
 #include "tools/support/inspect_rope.h"
+#include "tools/support/shared_options.h"
 
 namespace longspan {
 
@@ -18,9 +20,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kInspectExample =
-    "  longspan inspect models/smollm2 --json\n"
-    "  longspan inspect models/smollm2 --rope='{rope_type: yarn, factor: 4}' --svg rope.svg";
+constexpr Option kInspectArguments[] = {
+    {"path", "PATH", "", "what to look at"},
+};
+constexpr Option kInspectOptions[] = {
+    {"json", "", "", "print JSON"},
+    {"tensors", "", "", "list each tensor"},
+};
 
 int64_t elements(const std::vector<int64_t>& shape) {
   int64_t count = 1;
@@ -228,30 +234,15 @@ void print_tensors(const Json& tensors) {
   }
 }
 
-}  // namespace
-
-int inspect_command(int argc, char** argv) {
-  cxxopts::Options options("longspan inspect",
-                           "Say what a model folder, GGUF, safetensors file, adapter, checkpoint, "
-                           "run folder or token store is.\n");
-  options.add_options()("path", "what to look at", cxxopts::value<std::string>())(
-      "json", "print JSON")("tensors", "list each tensor")("h,help", "this help");
-  add_inspect_rope_options(options);
-  options.parse_positional({"path"});
-  options.positional_help("PATH");
-  auto parsed = parse_command_line(options, argc, argv, kInspectExample);
-  if (!parsed) return 0;
-  if (!parsed->count("path")) {
-    fail(ExitCode::kUsage, "longspan inspect: expected PATH; see longspan inspect -h");
-  }
-  if (parsed->count("rope")) return inspect_rope(*parsed);
+int run_inspect(const Arguments& arguments) {
+  if (arguments.given("rope")) return inspect_rope(arguments);
   for (const char* option : {"length", "svg", "on-scaled"}) {
-    if (parsed->count(option)) {
+    if (arguments.given(option)) {
       fail(ExitCode::kUsage, "longspan inspect: --{} goes with --rope", option);
     }
   }
-  Json facts = describe((*parsed)["path"].as<std::string>(), parsed->count("tensors") > 0);
-  if (parsed->count("json")) {
+  Json facts = describe(arguments["path"], arguments.given("tensors"));
+  if (arguments.given("json")) {
     fmt::print("{}\n", json_text(facts));
   } else {
     Json tensors = facts.value("tensors", Json());
@@ -261,5 +252,21 @@ int inspect_command(int argc, char** argv) {
   }
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kInspectCommand{
+    .name = "inspect",
+    .summary = "say what a file or folder is",
+    .description =
+        "Say what a model folder, GGUF, safetensors file, adapter, checkpoint, run folder or token "
+        "store is.",
+    .example =
+        "  longspan inspect models/smollm2 --json\n"
+        "  longspan inspect models/smollm2 --rope='{rope_type: yarn, factor: 4}' --svg rope.svg",
+    .arguments = kInspectArguments,
+    .options = {kInspectOptions, kInspectRopeOptions, kOnScaledOption},
+    .run = run_inspect,
+};
 
 }  // namespace longspan

@@ -6,16 +6,22 @@
 #include "checkpoints/safetensors_writer.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "tools/commands/commands.h"
 #include "tools/support/open_model.h"
 #include "tools/support/output_file.h"
+#include "tools/support/shared_options.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kLogitsExample =
-    "  longspan tokenize smollm2 prompt.txt > ids.json\n"
-    "  longspan logits smollm2 --ids ids.json --out logits.safetensors --dtype float32";
+constexpr Option kLogitsArguments[] = {
+    kModelArgument,
+};
+constexpr Option kLogitsOptions[] = {
+    {"ids", "FILE", "", "JSON list of token ids", kRequired},
+    {"out", "FILE", "", "safetensors file to write: one float32 tensor 'logits'", kRequired},
+};
 
 std::vector<int64_t> read_ids(const std::string& path, int64_t vocab_size) {
   Json json = read_json_file(path, ExitCode::kData);
@@ -35,30 +41,13 @@ std::vector<int64_t> read_ids(const std::string& path, int64_t vocab_size) {
   return ids;
 }
 
-}  // namespace
-
-int logits_command(int argc, char** argv) {
-  cxxopts::Options options("longspan logits", "Write the logits [T, V] of given token ids.\n");
-  add_model_options(options);
-  options.add_options()("ids", "JSON list of token ids", cxxopts::value<std::string>(), "FILE")(
-      "out", "safetensors file to write: one float32 tensor 'logits'",
-      cxxopts::value<std::string>(), "FILE");
-  options.parse_positional({"model"});
-  auto parsed = parse_command_line(options, argc, argv, kLogitsExample);
-  if (!parsed) return 0;
-  for (const char* option : {"ids", "out"}) {
-    if (!parsed->count(option)) {
-      fail(ExitCode::kUsage, "longspan logits: --{} FILE is missing; see longspan logits -h",
-           option);
-    }
-  }
-  std::string out = (*parsed)["out"].as<std::string>();
-  require_output(out, {(*parsed)["ids"].as<std::string>(), (*parsed)["model"].as<std::string>()});
+int run_logits(const Arguments& arguments) {
+  std::string out = arguments["out"];
+  require_output(out, {arguments["ids"], arguments["model"]});
 
   at::NoGradGuard no_gradients;
-  OpenedModel opened = open_model(*parsed);
-  std::vector<int64_t> ids =
-      read_ids((*parsed)["ids"].as<std::string>(), opened.model->config().vocab_size);
+  OpenedModel opened = open_model(arguments);
+  std::vector<int64_t> ids = read_ids(arguments["ids"], opened.model->config().vocab_size);
   const at::Tensor& head = opened.model->lm_head_weight();
   at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0).to(head.device());  // [1, T]
   at::Tensor hidden = opened.model->hidden_states({input, {}, {}}).squeeze(0);   // [T, C]
@@ -67,5 +56,19 @@ int logits_command(int argc, char** argv) {
   log_info(fmt::format("{}: logits [{}, {}]", out, logits.size(0), logits.size(1)));
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kLogitsCommand{
+    .name = "logits",
+    .summary = "write the logits of given token ids",
+    .description = "Write the logits [T, V] of given token ids.",
+    .example =
+        "  longspan tokenize smollm2 prompt.txt > ids.json\n"
+        "  longspan logits smollm2 --ids ids.json --out logits.safetensors --dtype float32",
+    .arguments = kLogitsArguments,
+    .options = {kLogitsOptions, kModelOptions},
+    .run = run_logits,
+};
 
 }  // namespace longspan

@@ -9,10 +9,12 @@
 #include "src/core/sha256.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
+#include "tools/commands/commands.h"
 #include "tools/support/open_model.h"
 #include "tools/support/open_store.h"
 #include "tools/support/output_file.h"
 #include "tools/support/rope_option.h"
+#include "tools/support/shared_options.h"
 #include "trainer/eval/loss_journal.h"
 #include "trainer/eval/window_loss.h"
 #include "trainer/figures/table.h"
@@ -21,55 +23,32 @@ namespace longspan {
 
 namespace {
 
-constexpr std::string_view kLongropeSearchExample =
-    "  longspan longrope-search models/smollm2 --data books.h5 --factor 4 --length 32K \\\n"
-    "      --population 16 --iterations 10 --out rope.json\n"
-    "  longspan eval models/smollm2 --rope rope.json --lengths 8K,32K --text other-book.txt";
+constexpr Option kLongropeSearchArguments[] = {
+    {"model", "MODEL", "", "model folder or GGUF file"},
+};
+constexpr Option kLongropeSearchOptions[] = {
+    {"data", "STORE", "", "token store of longspan prepare", kRequired},
+    {"factor", "F", "", "target length over the original one", kRequired},
+    {"out", "FILE.json", "", "write the scaling here", kRequired},
+    {"length", "N", "", "tokens of a document to read (default: original length x factor)"},
+    {"documents", "N", "5", "the first N that are long enough; 0: all"},
+    {"targets", "N", "", "scored tokens at the end of each document (default: all but the first)"},
+    {"population", "N", "64", "candidates"},
+    {"iterations", "N", "40", "each evaluates half a population"},
+    {"seed", "N", "0", "of the search"},
+    {"attention-factor", "X", "",
+     "of the scaling (default: the paper's, sqrt(1 + ln F / ln original))"},
+    {"state", "FILE", "", "measured losses, to go on from (default: FILE.json.state)"},
+    {"dtype", "DTYPE", "bfloat16", "to compute in", "", computed_dtypes},
+    {"threads", "N", "", "processor threads (default: all)"},
+    {"json", "", "", "print the result as JSON"},
+};
 
-cxxopts::Options longrope_search_command_line() {
-  cxxopts::Options options(
-      "longspan longrope-search",
-      "Search LongRoPE's long_factor by the loss of long documents (Ding et al. 2024). What is\n"
-      "written can be given to --rope, and to rope of a recipe. The paper's other variable, how "
-      "many\n"
-      "first tokens stay unscaled, is not searched: no config.json, GGUF or runtime can state it.\n"
-      "Stopped, it goes on where it was when it is run again.\n");
-  options.add_options()("model", "model folder or GGUF file", cxxopts::value<std::string>())(
-      "data", "token store of longspan prepare", cxxopts::value<std::string>(), "STORE")(
-      "factor", "target length over the original one", cxxopts::value<std::string>(), "F")(
-      "length", "tokens of a document to read (default: original length x factor)",
-      cxxopts::value<std::string>(), "N")("documents", "the first N that are long enough (0: all)",
-                                          cxxopts::value<std::string>()->default_value("5"), "N")(
-      "targets", "scored tokens at the end of each document (default: all but the first)",
-      cxxopts::value<std::string>(),
-      "N")("population", "candidates", cxxopts::value<std::string>()->default_value("64"), "N")(
-      "iterations", "each evaluates half a population",
-      cxxopts::value<std::string>()->default_value("40"),
-      "N")("seed", "of the search", cxxopts::value<std::string>()->default_value("0"), "N")(
-      "attention-factor", "of the scaling (default: the paper's, sqrt(1 + ln F / ln original))",
-      cxxopts::value<std::string>(),
-      "X")("out", "write the scaling here", cxxopts::value<std::string>(), "FILE.json")(
-      "state", "measured losses, to go on from (default: FILE.json.state)",
-      cxxopts::value<std::string>(), "FILE")(
-      "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
-      "DTYPE")("threads", "processor threads (default: all)", cxxopts::value<std::string>(), "N")(
-      "json", "print the result as JSON")("h,help", "this help");
-  add_on_scaled_option(options);
-  options.parse_positional({"model"});
-  options.positional_help("MODEL");
-  return options;
-}
-
-LongRopeSearchOptions read_longrope_search_options(const cxxopts::ParseResult& parsed) {
-  for (const char* option : {"model", "data", "factor", "out"}) {
-    if (!parsed.count(option)) {
-      fail(ExitCode::kUsage, "longspan longrope-search: {} is missing; see -h", option);
-    }
-  }
-  LongRopeSearchOptions options{.factor = number_of<double>(parsed, "factor"),
-                                .population = number_of<int64_t>(parsed, "population"),
-                                .iterations = number_of<int64_t>(parsed, "iterations"),
-                                .seed = number_of<uint64_t>(parsed, "seed")};
+LongRopeSearchOptions read_longrope_search_options(const Arguments& arguments) {
+  LongRopeSearchOptions options{.factor = arguments.number<double>("factor"),
+                                .population = arguments.number<int64_t>("population"),
+                                .iterations = arguments.number<int64_t>("iterations"),
+                                .seed = arguments.number<uint64_t>("seed")};
   if (!(options.factor > 1) || options.factor > 1e6) {
     fail(ExitCode::kUsage, "--factor: {} is out of range; expected more than 1, up to 1e6",
          options.factor);
@@ -86,7 +65,7 @@ LongRopeSearchOptions read_longrope_search_options(const cxxopts::ParseResult& p
 /// The model that is scaled, the texts it is measured on, and what was measured.
 class Subject {
  public:
-  Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions& options);
+  Subject(const Arguments& arguments, const LongRopeSearchOptions& options);
 
   const RopeGeometry& geometry() const { return geometry_; }
   int64_t length() const { return std::ssize(windows_.front()); }
@@ -110,7 +89,7 @@ class Subject {
   }
 
  private:
-  Json identity(const cxxopts::ParseResult& parsed, const ModelSource& source) const;
+  Json identity(const Arguments& arguments, const ModelSource& source) const;
   double measure(const Json& rope);
 
   double factor_;
@@ -123,16 +102,16 @@ class Subject {
   std::unique_ptr<CausalLm> model_;
 };
 
-Subject::Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions& options)
+Subject::Subject(const Arguments& arguments, const LongRopeSearchOptions& options)
     : factor_(options.factor) {
-  if (parsed.count("attention-factor")) {
-    attention_factor_ = number_of<double>(parsed, "attention-factor");
+  if (arguments.given("attention-factor")) {
+    attention_factor_ = arguments.number<double>("attention-factor");
   }
-  auto source = open_model_source(parsed["model"].as<std::string>());
+  auto source = open_model_source(arguments["model"]);
   base_ = read_hf_config(*source);
   // Any longrope says which length the factors count from, and whether the model may be scaled.
   std::shared_ptr<const RopeScaling> probe = make_rope_scaling("longrope");
-  OnScaled on_scaled = parse_on_scaled(parsed["on-scaled"].as<std::string>(), "--on-scaled");
+  OnScaled on_scaled = parse_on_scaled(arguments["on-scaled"], "--on-scaled");
   int64_t original = 0;
   try {
     original = extend_rope(base_, probe, on_scaled).original_max_position_embeddings;
@@ -143,43 +122,40 @@ Subject::Subject(const cxxopts::ParseResult& parsed, const LongRopeSearchOptions
   geometry_.max_position_embeddings = original;
 
   int64_t length = std::llround(static_cast<double>(original) * factor_);
-  if (parsed.count("length")) length = parse_length(parsed["length"].as<std::string>(), "--length");
+  if (arguments.given("length")) length = parse_length(arguments["length"], "--length");
   if (length <= original) {
     fail(ExitCode::kUsage,
          "--length: {} tokens do not reach beyond the original length {}, where long_factor "
          "begins; expected more",
          length, original);
   }
-  const auto documents = number_of<int64_t>(parsed, "documents");
+  const auto documents = arguments.number<int64_t>("documents");
   if (documents < 0) {
     fail(ExitCode::kUsage, "--documents: {} is negative, expected a count, or 0 for all",
          documents);
   }
-  auto store = open_store(parsed["data"].as<std::string>(), *source);
+  auto store = open_store(arguments["data"], *source);
   windows_ = first_windows(*store, length, documents);
-  targets_ = parsed.count("targets") ? number_of<int64_t>(parsed, "targets") : length - 1;
+  targets_ = arguments.given("targets") ? arguments.number<int64_t>("targets") : length - 1;
   if (targets_ < 1 || targets_ >= length) {
     fail(ExitCode::kUsage, "--targets: {} is out of range; expected 1 to {}", targets_, length - 1);
   }
-  std::string out = parsed["out"].as<std::string>();
-  require_output(out, {parsed["model"].as<std::string>(), parsed["data"].as<std::string>()});
-  std::string state = parsed.count("state") ? parsed["state"].as<std::string>() : out + ".state";
-  journal_ = std::make_unique<LossJournal>(state, identity(parsed, *source));
-  model_ = import_model(*source, {.dtype = parse_dtype(parsed["dtype"].as<std::string>())});
+  std::string out = arguments["out"];
+  require_output(out, {arguments["model"], arguments["data"]});
+  std::string state = arguments.given("state") ? arguments["state"] : out + ".state";
+  journal_ = std::make_unique<LossJournal>(state, identity(arguments, *source));
+  model_ = import_model(*source, {.dtype = parse_dtype(arguments["dtype"])});
 }
 
-Json Subject::identity(const cxxopts::ParseResult& parsed, const ModelSource& source) const {
+Json Subject::identity(const Arguments& arguments, const ModelSource& source) const {
   Sha256 config, ids;
   config.update(source.config_json().dump());
   for (const auto& window : windows_) {
     for (int64_t id : window) ids.update(fmt::format("{}\n", id));
   }
-  return {{"model", parsed["model"].as<std::string>()},
-          {"config_sha256", config.hex_digest()},
-          {"dtype", parsed["dtype"].as<std::string>()},
-          {"documents", windows_.size()},
-          {"length", windows_.front().size()},
-          {"targets", targets_},
+  return {{"model", arguments["model"]},       {"config_sha256", config.hex_digest()},
+          {"dtype", arguments["dtype"]},       {"documents", windows_.size()},
+          {"length", windows_.front().size()}, {"targets", targets_},
           {"ids_sha256", ids.hex_digest()}};
 }
 
@@ -240,15 +216,10 @@ void print(const std::vector<Row>& rows, const Json& rope, bool as_json) {
   fmt::print("{}", text_table(table));
 }
 
-}  // namespace
-
-int longrope_search_command(int argc, char** argv) {
-  cxxopts::Options command = longrope_search_command_line();
-  auto parsed = parse_command_line(command, argc, argv, kLongropeSearchExample);
-  if (!parsed) return 0;
-  LongRopeSearchOptions options = read_longrope_search_options(*parsed);
-  set_threads(*parsed);
-  Subject subject(*parsed, options);
+int run_longrope_search(const Arguments& arguments) {
+  LongRopeSearchOptions options = read_longrope_search_options(arguments);
+  set_threads(arguments);
+  Subject subject(arguments, options);
   auto starts = longrope_starts(subject.geometry(), options.factor);
   log_info(fmt::format("{} documents of {} tokens, original length {}; {} losses are known already",
                        subject.documents(), human_count(subject.length()),
@@ -267,9 +238,28 @@ int longrope_search_command(int argc, char** argv) {
       });
   rows.push_back({"longrope, found", best.loss});
   Json rope = subject.longrope(best.rescale_factors);
-  write_json_file((*parsed)["out"].as<std::string>(), rope);
-  print(rows, rope, parsed->count("json") > 0);
+  write_json_file(arguments["out"], rope);
+  print(rows, rope, arguments.given("json"));
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kLongropeSearchCommand{
+    .name = "longrope-search",
+    .summary = "search LongRoPE factors by the loss of documents",
+    .description =
+        "Search LongRoPE's long_factor by the loss of long documents (Ding et al. 2024). What is "
+        "written can be given to --rope, and to rope of a recipe. The paper's other variable, how "
+        "many first tokens stay unscaled, is not searched: no config.json, GGUF or runtime can "
+        "state it. Stopped, it goes on where it was when it is run again.",
+    .example =
+        "  longspan longrope-search models/smollm2 --data books.h5 --factor 4 --length 32K \\\n"
+        "      --population 16 --iterations 10 --out rope.json\n"
+        "  longspan eval models/smollm2 --rope rope.json --lengths 8K,32K --text other-book.txt",
+    .arguments = kLongropeSearchArguments,
+    .options = {kLongropeSearchOptions, kOnScaledOption},
+    .run = run_longrope_search,
+};
 
 }  // namespace longspan

@@ -12,7 +12,9 @@
 #include "src/core/log.h"
 #include "src/core/resumable_folder.h"
 #include "src/core/text.h"
-#include "tools/support/command.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
+#include "tools/support/shared_options.h"
 #include "trainer/card/model_card.h"
 
 namespace longspan {
@@ -21,8 +23,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kMergeExample =
-    "  longspan merge models/smollm2 runs/quickstart runs/quickstart/merged";
+constexpr Option kMergeArguments[] = {
+    {"base", "BASE", "", "model folder or GGUF file"},
+    {"checkpoint", "CHECKPOINT", "", "adapter folder, or a run folder (its newest checkpoint)"},
+    {"output", "OUT", "", "folder to write"},
+};
+constexpr Option kMergeOptions[] = {
+    {"dtype", "DTYPE", "", "default: the base's", "", written_dtypes},
+    {"shard-size", "SIZE", "5GB", "largest file of weights"},
+    {"force", "", "", "replace the model in OUT"},
+    {"no-verify", "", "", "do not read back and compare with base + adapter, value by value"},
+};
 
 fs::path adapter_folder(const fs::path& given) {
   fs::path folder = find_model(given);
@@ -46,55 +57,45 @@ void verify(const ModelSource& base, const PeftAdapter& adapter, const fs::path&
   found.moved_values > 0 ? log_info(message) : log_warning(message);
 }
 
-}  // namespace
-
-int merge_command(int argc, char** argv) {
-  cxxopts::Options options("longspan merge",
-                           "Write base model + checkpoint as a merged Hugging Face folder.\n");
-  options.add_options()("base", "model folder or GGUF file", cxxopts::value<std::string>())(
-      "checkpoint", "adapter folder, or a run folder (its newest checkpoint)",
-      cxxopts::value<std::string>())("output", "folder to write", cxxopts::value<std::string>())(
-      "dtype", "float32, bfloat16 or float16 (default: the base's)", cxxopts::value<std::string>(),
-      "DTYPE")("shard-size", "largest file of weights",
-               cxxopts::value<std::string>()->default_value("5GB"),
-               "SIZE")("force", "replace the model in OUT")(
-      "no-verify", "do not read back and compare with base + adapter, value by value")("h,help",
-                                                                                       "this help");
-  options.parse_positional({"base", "checkpoint", "output"});
-  options.positional_help("BASE CHECKPOINT OUT");
-  auto parsed = parse_command_line(options, argc, argv, kMergeExample);
-  if (!parsed) return 0;
-  if (!parsed->count("output")) {
-    fail(ExitCode::kUsage,
-         "longspan merge: expected BASE, CHECKPOINT and OUT; see longspan merge -h");
-  }
-  fs::path out = without_trailing_slash((*parsed)["output"].as<std::string>());
+int run_merge(const Arguments& arguments) {
+  fs::path out = without_trailing_slash(arguments["output"]);
   if (out.empty()) fail(ExitCode::kUsage, "longspan merge: OUT is empty; give a folder");
-  require_replaceable(out, parsed->count("force") > 0);
-  int64_t shard_bytes = parse_bytes((*parsed)["shard-size"].as<std::string>(), "--shard-size");
+  require_replaceable(out, arguments.given("force"));
+  int64_t shard_bytes = parse_bytes(arguments["shard-size"], "--shard-size");
 
-  auto base = open_model_source((*parsed)["base"].as<std::string>());
-  fs::path folder = adapter_folder((*parsed)["checkpoint"].as<std::string>());
+  auto base = open_model_source(arguments["base"]);
+  fs::path folder = adapter_folder(arguments["checkpoint"]);
   require_apart(base->path(), out);
   require_apart(folder, out);
   require_fitting_tensors(*base, read_hf_config(*base));
   PeftAdapter adapter = read_peft_adapter(folder);
-  ExportOptions write{
-      .dtype = parsed->count("dtype")
-                   ? parse_torch_dtype((*parsed)["dtype"].as<std::string>(), "--dtype")
-                   : main_dtype(*base),
-      .shard_bytes = shard_bytes};
+  ExportOptions write{.dtype = arguments.given("dtype")
+                                   ? parse_torch_dtype(arguments["dtype"], "--dtype")
+                                   : main_dtype(*base),
+                      .shard_bytes = shard_bytes};
   write.made_from["adapter"] = file_stamps(folder);
   write.before_appearing = [&](const fs::path& written) {
-    if (parsed->count("no-verify") == 0) verify(*base, adapter, written);
+    if (!arguments.given("no-verify")) verify(*base, adapter, written);
     add_model_card(written, {.adapter = folder,
                              .merged = out,
                              .merged_dtype = std::string(torch_dtype(write.dtype)),
-                             .base = (*parsed)["base"].as<std::string>()});
+                             .base = arguments["base"]});
   };
   export_hf(*merged_source(*base, adapter), adapted_config(*base, adapter), out, write);
   log_info(fmt::format("{} + {} -> {}", base->path().string(), folder.string(), out.string()));
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kMergeCommand{
+    .name = "merge",
+    .summary = "base model + checkpoint to a merged Hugging Face folder",
+    .description = "Write base model + checkpoint as a merged Hugging Face folder.",
+    .example = "  longspan merge models/smollm2 runs/quickstart runs/quickstart/merged",
+    .arguments = kMergeArguments,
+    .options = {kMergeOptions},
+    .run = run_merge,
+};
 
 }  // namespace longspan

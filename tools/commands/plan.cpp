@@ -7,8 +7,10 @@
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/nn/device.h"
+#include "tools/commands/commands.h"
 #include "tools/support/output_file.h"
 #include "tools/support/recipe_arguments.h"
+#include "tools/support/shared_options.h"
 #include "trainer/plan/plan_chart.h"
 #include "trainer/plan/plan_report.h"
 #include "trainer/trainer.h"
@@ -19,14 +21,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kPlanExample =
-    "  longspan plan recipes/smollm2-135m-32k.yaml --length 8K,32K,128K --out plan.svg\n"
-    "  longspan plan recipes/llama2-7b-100k.yaml model.path=Llama-2-7b-hf/config.json --json";
+constexpr Option kPlanOptions[] = {
+    {"length", "LIST", "", "lengths of sequences to plan too, such as 8K,32K,128K"},
+    {"available", "SIZE", "", "memory to plan for, such as 22GiB (default: what is free now)"},
+    {"rates", "FILE.json", "",
+     "the machine's rates, as --save-rates wrote them (default: measured now)"},
+    {"save-rates", "FILE.json", "", "keep the measured rates"},
+    {"out", "FILE.svg", "", "draw memory and time by length, of --length"},
+    {"json", "", "", "print JSON"},
+};
 
-KernelRates rates_for(const cxxopts::ParseResult& parsed, const Recipe& recipe,
-                      const RunShape& shape) {
-  if (parsed.count("rates")) {
-    const auto file = parsed["rates"].as<std::string>();
+KernelRates rates_for(const Arguments& arguments, const Recipe& recipe, const RunShape& shape) {
+  if (arguments.given("rates")) {
+    const auto file = arguments["rates"];
     return read_rates(read_json_file(file, ExitCode::kUsage), file);
   }
   log_info("measuring this machine for some seconds (--save-rates keeps the result)");
@@ -34,19 +41,18 @@ KernelRates rates_for(const cxxopts::ParseResult& parsed, const Recipe& recipe,
 }
 
 /// A GPU that is not here can be planned for as well, where nothing is to be asked of it.
-at::Device planned_device(const cxxopts::ParseResult& parsed) {
-  const auto& name = parsed["device"].as<std::string>();
-  const bool all_given = parsed.count("rates") > 0 && parsed.count("available") > 0;
+at::Device planned_device(const Arguments& arguments) {
+  const auto& name = arguments["device"];
+  const bool all_given = arguments.given("rates") && arguments.given("available");
   return name == "cuda" && all_given ? at::kCUDA : open_device(name);
 }
 
-Machine planned_machine(const cxxopts::ParseResult& parsed, const Recipe& recipe,
-                        const RunShape& shape) {
-  const KernelRates rates = rates_for(parsed, recipe, shape);
-  if (!parsed.count("available")) return this_machine(recipe, rates, shape.device);
+Machine planned_machine(const Arguments& arguments, const Recipe& recipe, const RunShape& shape) {
+  const KernelRates rates = rates_for(arguments, recipe, shape);
+  if (!arguments.given("available")) return this_machine(recipe, rates, shape.device);
   Machine machine = this_machine(recipe, rates, at::kCPU);
   machine.usual = usual_rates(shape.device);
-  machine.available_bytes = parse_bytes(parsed["available"].as<std::string>(), "--available");
+  machine.available_bytes = parse_bytes(arguments["available"], "--available");
   return machine;
 }
 
@@ -64,9 +70,9 @@ struct Answer {
   CheckpointSpace checkpoints = {};
 };
 
-std::vector<int64_t> lengths_of(const cxxopts::ParseResult& parsed) {
-  if (!parsed.count("length")) return {};
-  auto lengths = parse_lengths(parsed["length"].as<std::string>(), "--length");
+std::vector<int64_t> lengths_of(const Arguments& arguments) {
+  if (!arguments.given("length")) return {};
+  auto lengths = parse_lengths(arguments["length"], "--length");
   for (int64_t length : lengths) {
     if (length >= 2 && length <= kLongestSequence) continue;
     fail(ExitCode::kUsage, "--length: {} is out of range; expected 2 to {}, as for train.seq_len",
@@ -131,55 +137,50 @@ void print(const Answer& found) {
   }
 }
 
-}  // namespace
-
-int plan_command(int argc, char** argv) {
-  cxxopts::Options options("longspan plan",
-                           "What a recipe will need, without loading anything: memory and disk, "
-                           "time of a step and of the run, what fits. With --rates and "
-                           "--available, --device cuda needs no GPU here.\n");
-  add_recipe_arguments(options);
-  options.add_options()("length", "lengths of sequences to plan too, such as 8K,32K,128K",
-                        cxxopts::value<std::string>(), "LIST")(
-      "available", "memory to plan for (default: what is free now), such as 22GiB",
-      cxxopts::value<std::string>(),
-      "SIZE")("rates", "the machine's rates, as --save-rates wrote them (default: measured now)",
-              cxxopts::value<std::string>(), "FILE.json")(
-      "save-rates", "keep the measured rates", cxxopts::value<std::string>(), "FILE.json")(
-      "out", "draw memory and time by length, of --length", cxxopts::value<std::string>(),
-      "FILE.svg")("json", "print JSON");
-  add_device_option(options);
-  auto parsed = parse_command_line(options, argc, argv, kPlanExample);
-  if (!parsed) return 0;
-
-  const at::Device device = planned_device(*parsed);
-  const std::vector<int64_t> lengths = lengths_of(*parsed);
-  const Recipe recipe = load_recipe(*parsed);
+int run_plan(const Arguments& arguments) {
+  const at::Device device = planned_device(arguments);
+  const std::vector<int64_t> lengths = lengths_of(arguments);
+  const Recipe recipe = load_recipe(arguments);
   for (const char* option : {"out", "save-rates"}) {
-    if (!parsed->count(option)) continue;
-    require_output((*parsed)[option].as<std::string>(), {recipe.file, recipe.model.path});
+    if (!arguments.given(option)) continue;
+    require_output(arguments[option], {recipe.file, recipe.model.path});
   }
   const ModelConfig config = read_planned_config(recipe);
   const auto model = open_planned_model(recipe);
   check_recipe_against_model(recipe, config, model.get());
   set_seed_and_threads(recipe.train);
   const RunShape shape = run_shape(recipe, config, model.get(), device);
-  const Machine machine = planned_machine(*parsed, recipe, shape);
-  if (parsed->count("save-rates")) {
-    write_result((*parsed)["save-rates"].as<std::string>(),
-                 json_text(write_rates(machine.rates)) + "\n");
+  const Machine machine = planned_machine(arguments, recipe, shape);
+  if (arguments.given("save-rates")) {
+    write_result(arguments["save-rates"], json_text(write_rates(machine.rates)) + "\n");
   }
   const Answer found = answer(lengths, recipe, shape, machine);
-  if (parsed->count("out")) {
+  if (arguments.given("out")) {
     const auto& drawn = found.sweep.empty() ? std::vector<Plan>{found.plan} : found.sweep;
-    write_result((*parsed)["out"].as<std::string>(), plan_chart_svg(drawn));
+    write_result(arguments["out"], plan_chart_svg(drawn));
   }
-  if (parsed->count("json")) {
+  if (arguments.given("json")) {
     fmt::print("{}\n", json_text(to_json(found, machine.rates)));
   } else {
     print(found);
   }
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kPlanCommand{
+    .name = "plan",
+    .summary = "what a recipe will need: memory, disk, time",
+    .description =
+        "What a recipe will need, without loading anything: memory and disk, time of a step and of "
+        "the run, what fits. With --rates and --available, --device cuda needs no GPU here.",
+    .example =
+        "  longspan plan recipes/smollm2-135m-32k.yaml --length 8K,32K,128K --out plan.svg\n"
+        "  longspan plan recipes/llama2-7b-100k.yaml model.path=Llama-2-7b-hf/config.json --json",
+    .arguments = kRecipeArguments,
+    .options = {kPlanOptions, kDeviceOption},
+    .run = run_plan,
+};
 
 }  // namespace longspan

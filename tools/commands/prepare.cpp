@@ -12,7 +12,8 @@
 #include "src/core/stop_signal.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
-#include "tools/support/command.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
 #include "tools/support/output_file.h"
 #include "tools/support/text_model.h"
 
@@ -22,9 +23,24 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kPrepareExample =
-    "  longspan prepare books/ 'more/*.jsonl.zst' --model models/SmolLM2-135M-Instruct \\\n"
-    "    --out train.h5";
+constexpr Option kPrepareArguments[] = {
+    {"input", "INPUT...", "", "documents"},
+};
+constexpr Option kPrepareOptions[] = {
+    {"model,tokenizer", "MODEL", "", "folder with tokenizer.json, or GGUF file", kRequired},
+    {"out", "FILE.h5", "", "token store to write", kRequired},
+    {"text-key", "KEY", "text", "key of the text in a .jsonl record"},
+    {"max-document-size", "SIZE", "1GiB",
+     "a document that is larger, once decompressed, is an error"},
+    {"add-bos", "", "",
+     "begin each document with the bos token (the default when the tokenizer does)"},
+    {"no-bos", "", "", "do not"},
+    {"add-eos", "", "",
+     "end each document with the eos token (the default when the model names one)"},
+    {"no-eos", "", "", "do not"},
+    {"json", "", "", "print the summary as JSON"},
+    {"force", "", "", "replace FILE.h5"},
+};
 
 /// What prepare has done so far.
 struct Tally {
@@ -41,9 +57,9 @@ struct Tally {
 };
 
 /// A line on stderr: redrawn on a terminal, now and then elsewhere.
-class Progress {
+class PrepareProgress {
  public:
-  explicit Progress(int64_t total_raw_bytes) : total_(total_raw_bytes) {}
+  explicit PrepareProgress(int64_t total_raw_bytes) : total_(total_raw_bytes) {}
 
   double seconds() const { return stopwatch_.seconds(); }
   void show(const Tally& tally) {
@@ -90,9 +106,9 @@ void throw_if_stopped() {
 }
 
 /// --add-NAME and --no-NAME of bos and eos; without either, `by_default`.
-std::optional<int32_t> token_to_add(const cxxopts::ParseResult& parsed, const std::string& name,
+std::optional<int32_t> token_to_add(const Arguments& arguments, const std::string& name,
                                     std::optional<int32_t> id, bool by_default) {
-  const bool add = parsed.count("add-" + name) > 0, none = parsed.count("no-" + name) > 0;
+  const bool add = arguments.given("add-" + name), none = arguments.given("no-" + name);
   if (add && none) fail(ExitCode::kUsage, "--add-{0} and --no-{0} contradict each other", name);
   if (add && !id) {
     fail(ExitCode::kModel,
@@ -108,7 +124,7 @@ struct AddedTokens {
 };
 
 Tally write_store(DocumentSource& source, const TextModel& model, const AddedTokens& added,
-                  TokenStoreWriter& writer, Progress& progress) {
+                  TokenStoreWriter& writer, PrepareProgress& progress) {
   Tally tally;
   while (auto document = source.next()) {
     throw_if_stopped();
@@ -168,7 +184,8 @@ void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& a
   fmt::print("  their beginning   {}\n", describe("bos", added.bos));
   fmt::print("  their end         {}\n", describe("eos", added.eos));
   fmt::print("  time              {}: {}/s, {} tokens/s\n", human_duration(seconds),
-             human_bytes(bytes / seconds), human_count(Progress::rate(tally.tokens, seconds)));
+             human_bytes(bytes / seconds),
+             human_count(PrepareProgress::rate(tally.tokens, seconds)));
   fmt::print("  tokens a document\n");
   int64_t most = 0;
   for (const auto& [power, count] : tally.by_length) most = std::max(most, count);
@@ -179,71 +196,56 @@ void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& a
   }
 }
 
-}  // namespace
-
-int prepare_command(int argc, char** argv) {
-  cxxopts::Options options(
-      "longspan prepare",
-      "Write long documents as a token store. INPUT: files, folders, globs of .txt .md .tex "
-      ".jsonl, "
-      "each also .gz or .zst; a file is a document, a line of a .jsonl is one.\n");
-  options.add_options()("input", "documents", cxxopts::value<std::vector<std::string>>())(
-      "model,tokenizer", "folder with tokenizer.json, or GGUF file", cxxopts::value<std::string>(),
-      "MODEL")("out", "token store to write", cxxopts::value<std::string>(), "FILE.h5")(
-      "text-key", "key of the text in a .jsonl record",
-      cxxopts::value<std::string>()->default_value("text"),
-      "KEY")("max-document-size", "a document that is larger, once decompressed, is an error",
-             cxxopts::value<std::string>()->default_value("1GiB"), "SIZE")(
-      "add-bos", "begin each document with the bos token (the default when the tokenizer does)")(
-      "no-bos", "do not")(
-      "add-eos", "end each document with the eos token (the default when the model names one)")(
-      "no-eos", "do not")("json", "print the summary as JSON")("force", "replace FILE.h5")(
-      "h,help", "this help");
-  options.parse_positional({"input"});
-  options.positional_help("INPUT...");
-  auto parsed = parse_command_line(options, argc, argv, kPrepareExample);
-  if (!parsed) return 0;
-  for (const char* name : {"input", "model", "out"}) {
-    if (!parsed->count(name)) {
-      fail(ExitCode::kUsage,
-           "longspan prepare: expected INPUT..., --model MODEL and --out FILE.h5; "
-           "{} is missing; see longspan prepare -h",
-           name);
-    }
-  }
-  const fs::path out = without_trailing_slash((*parsed)["out"].as<std::string>());
-  if (fs::exists(out) && !parsed->count("force")) {
+int run_prepare(const Arguments& arguments) {
+  const fs::path out = without_trailing_slash(arguments["out"]);
+  if (fs::exists(out) && !arguments.given("force")) {
     fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
   }
-  auto files = find_document_files(values_of(*parsed, "input"));
+  auto files = find_document_files(arguments.all("input"));
   std::vector<fs::path> inputs(files.begin(), files.end());
-  inputs.emplace_back((*parsed)["model"].as<std::string>());
+  inputs.emplace_back(arguments["model"]);
   require_output(out, inputs);
-  auto model = open_text_model((*parsed)["model"].as<std::string>());
-  const AddedTokens added{token_to_add(*parsed, "bos", model.bos_token_id, model.adds_bos),
-                          token_to_add(*parsed, "eos", model.eos_token_id, true)};
+  auto model = open_text_model(arguments["model"]);
+  const AddedTokens added{token_to_add(arguments, "bos", model.bos_token_id, model.adds_bos),
+                          token_to_add(arguments, "eos", model.eos_token_id, true)};
 
   remember_stop_signals();
-  Progress progress(total_bytes(files));
+  PrepareProgress progress(total_bytes(files));
   DocumentOptions document_options;
-  document_options.text_key = (*parsed)["text-key"].as<std::string>();
+  document_options.text_key = arguments["text-key"];
   document_options.max_document_bytes =
-      parse_bytes((*parsed)["max-document-size"].as<std::string>(), "--max-document-size");
+      parse_bytes(arguments["max-document-size"], "--max-document-size");
   auto source = open_documents(std::move(files), document_options);
   TokenStoreWriter writer(out, model.tokenizer->fingerprint(), model.tokenizer->vocab_size());
   Tally tally = write_store(*source, model, added, writer, progress);
   if (tally.documents == 0) {
     fail(ExitCode::kData, "{}: every document is empty; nothing was written",
-         values_of(*parsed, "input").front());
+         arguments.all("input").front());
   }
   writer.commit();
   warn_about(*source);
-  if (parsed->count("json")) {
+  if (arguments.given("json")) {
     fmt::print("{}\n", json_text(summary_json(out, tally, *source, added, progress.seconds())));
   } else {
     print_summary(out, tally, added, progress.seconds());
   }
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kPrepareCommand{
+    .name = "prepare",
+    .summary = "long documents to a token store",
+    .description =
+        "Write long documents as a token store. INPUT: files, folders, globs of .txt .md .tex "
+        ".jsonl, each also .gz or .zst; a file is a document, a line of a .jsonl is one.",
+    .example =
+        "  longspan prepare books/ 'more/*.jsonl.zst' --model models/SmolLM2-135M-Instruct \\\n"
+        "    --out train.h5",
+    .arguments = kPrepareArguments,
+    .options = {kPrepareOptions},
+    .run = run_prepare,
+};
 
 }  // namespace longspan

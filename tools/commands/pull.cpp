@@ -8,8 +8,9 @@
 #include "src/core/disk_space.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "tools/commands/commands.h"
 #include "tools/hub/hub_client.h"
-#include "tools/support/command.h"
+#include "tools/support/arguments.h"
 
 namespace longspan {
 
@@ -17,9 +18,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kPullExample =
-    "  longspan pull HuggingFaceTB/SmolLM2-135M\n"
-    "  longspan pull ORG/NAME --revision v1.0 --include '*.gguf'";
+constexpr Option kPullArguments[] = {
+    {"model", "ORG/NAME", "", "ORG/NAME or ORG/NAME@REVISION"},
+};
+constexpr Option kPullOptions[] = {
+    {"revision", "REVISION", "", "branch, tag or commit (default: main)"},
+    {"include", "PATTERN...", "", "only files that match, e.g. '*.gguf'; may be given again"},
+};
 
 /// What a model is read from, beside its weights.
 const std::set<std::string> kSideFiles = {
@@ -134,35 +139,31 @@ fs::path pull(const HubModel& model, const std::vector<std::string>& patterns) {
   return snapshot;
 }
 
-}  // namespace
-
-int pull_command(int argc, char** argv) {
-  cxxopts::Options options(
-      "longspan pull",
-      "Download a model from the Hugging Face hub into the cache that huggingface_hub uses: "
-      "config, tokenizer and the weights once. Prints its folder. Goes on where it was "
-      "interrupted; "
-      "every checksum is compared.\nHF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_ENDPOINT act as "
-      "there.\n");
-  options.add_options()("model", "ORG/NAME or ORG/NAME@REVISION", cxxopts::value<std::string>())(
-      "revision", "branch, tag or commit (default: main)", cxxopts::value<std::string>(),
-      "REVISION")("include", "only files that match, e.g. '*.gguf'; may be given again",
-                  cxxopts::value<std::vector<std::string>>(), "PATTERN")("h,help", "this help");
-  options.parse_positional({"model"});
-  options.positional_help("ORG/NAME");
-  auto parsed = parse_command_line(options, argc, argv, kPullExample);
-  if (!parsed) return 0;
-  if (!parsed->count("model")) {
-    fail(ExitCode::kUsage, "longspan pull: expected ORG/NAME; see longspan pull -h");
-  }
-  auto text = (*parsed)["model"].as<std::string>();
-  if (parsed->count("revision")) text += "@" + (*parsed)["revision"].as<std::string>();
+int run_pull(const Arguments& arguments) {
+  auto text = arguments["model"];
+  if (arguments.given("revision")) text += "@" + arguments["revision"];
   auto model = parse_hub_model(text);
   if (!model) fail(ExitCode::kUsage, "longspan pull: '{}' is no ORG/NAME of the hub", text);
-  std::vector<std::string> patterns;
-  if (parsed->count("include")) patterns = (*parsed)["include"].as<std::vector<std::string>>();
-  fmt::print("{}\n", pull(*model, patterns).string());
+  fmt::print("{}\n", pull(*model, arguments.all("include")).string());
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kPullCommand{
+    .name = "pull",
+    .summary = "download a model from the Hugging Face hub",
+    .description =
+        "Download a model from the Hugging Face hub into the cache that huggingface_hub uses: "
+        "config, tokenizer and the weights once. Prints its folder. Goes on where it was "
+        "interrupted; every checksum is compared. HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_ENDPOINT "
+        "act as there.",
+    .example =
+        "  longspan pull HuggingFaceTB/SmolLM2-135M\n"
+        "  longspan pull ORG/NAME --revision v1.0 --include '*.gguf'",
+    .arguments = kPullArguments,
+    .options = {kPullOptions},
+    .run = run_pull,
+};
 
 }  // namespace longspan

@@ -2,7 +2,8 @@
 
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
-#include "tools/support/command.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
 #include "tools/support/output_file.h"
 #include "trainer/eval/report_page.h"
 
@@ -10,11 +11,14 @@ namespace longspan {
 
 namespace {
 
-constexpr std::string_view kReportExample =
-    "  longspan eval smollm2 --lengths 4K,8K,16K --text book.txt --label base --out base.json\n"
-    "  longspan eval smollm2 --rope '{rope_type: yarn, factor: 2.0}' --lengths 4K,8K,16K \\\n"
-    "      --text book.txt --label yarn --out yarn.json\n"
-    "  longspan report base.json yarn.json --html report.html";
+constexpr Option kReportArguments[] = {
+    {"results", "RESULT.json...", "", "files written by longspan eval --out"},
+};
+constexpr Option kReportOptions[] = {
+    {"reference", "LABEL", "", "label that differences are to (default: the first)"},
+    {"html", "FILE", "", "page to write"},
+    {"json", "", "", "print JSON instead of tables"},
+};
 
 Json json_report(const std::vector<EvalResult>& results,
                  const std::vector<TaskComparison>& comparisons) {
@@ -47,47 +51,47 @@ void check_reference(const std::string& reference, const std::vector<EvalResult>
        labels);
 }
 
-}  // namespace
-
-int report_command(int argc, char** argv) {
-  cxxopts::Options options("longspan report",
-                           "Results of 'longspan eval' side by side. Results of different texts "
-                           "or options are refused.\n");
-  options.add_options()("results", "files written by longspan eval --out",
-                        cxxopts::value<std::vector<std::string>>())(
-      "reference", "label that differences are to (default: the first)",
-      cxxopts::value<std::string>(),
-      "LABEL")("html", "page to write", cxxopts::value<std::string>(), "FILE")(
-      "json", "print JSON instead of tables")("h,help", "this help");
-  options.parse_positional({"results"});
-  options.positional_help("RESULT.json...");
-  auto parsed = parse_command_line(options, argc, argv, kReportExample);
-  if (!parsed) return 0;
+int run_report(const Arguments& arguments) {
   std::string reference;
-  if (parsed->count("reference")) reference = (*parsed)["reference"].as<std::string>();
+  if (arguments.given("reference")) reference = arguments["reference"];
 
   std::vector<EvalResult> results;
   std::vector<std::filesystem::path> files;
-  for (const auto& file : values_of(*parsed, "results")) {
+  for (const auto& file : arguments.all("results")) {
     results.push_back(read_eval_result(file));
     files.emplace_back(file);
   }
-  if (results.empty()) {
-    fail(ExitCode::kUsage, "longspan report: no result file given; see longspan report -h");
-  }
   check_reference(reference, results);
   auto comparisons = compare(results);
-  if (parsed->count("html")) {
-    require_output((*parsed)["html"].as<std::string>(), files);
-    write_file((*parsed)["html"].as<std::string>(), report_page(results, comparisons, reference));
-    log_info(fmt::format("page: {}", (*parsed)["html"].as<std::string>()));
+  if (arguments.given("html")) {
+    require_output(arguments["html"], files);
+    write_file(arguments["html"], report_page(results, comparisons, reference));
+    log_info(fmt::format("page: {}", arguments["html"]));
   }
-  if (parsed->count("json")) {
+  if (arguments.given("json")) {
     fmt::print("{}\n", json_text(json_report(results, comparisons)));
   } else {
     fmt::print("{}", text_report(comparisons, reference));
   }
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kReportCommand{
+    .name = "report",
+    .summary = "results of eval side by side: a table and an HTML page",
+    .description =
+        "Results of 'longspan eval' side by side. Results of different texts or options are "
+        "refused.",
+    .example =
+        "  longspan eval smollm2 --lengths 4K,8K,16K --text book.txt --label base --out base.json\n"
+        "  longspan eval smollm2 --rope '{rope_type: yarn, factor: 2.0}' --lengths 4K,8K,16K \\\n"
+        "      --text book.txt --label yarn --out yarn.json\n"
+        "  longspan report base.json yarn.json --html report.html",
+    .arguments = kReportArguments,
+    .options = {kReportOptions},
+    .run = run_report,
+};
 
 }  // namespace longspan

@@ -6,16 +6,21 @@
 
 #include "src/core/json.h"
 #include "src/core/text.h"
-#include "tools/support/command.h"
+#include "tools/commands/commands.h"
+#include "tools/support/arguments.h"
 #include "tools/support/text_model.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr std::string_view kTokenizeExample =
-    "  longspan tokenize models/SmolLM2-135M-Instruct book.txt > ids.json\n"
-    "  longspan tokenize models/SmolLM2-135M-Instruct ids.json --decode";
+constexpr Option kTokenizeArguments[] = {
+    {"model", "MODEL", "", "model folder or GGUF file"},
+    {"file", "FILE", "", "UTF-8 text, or with --decode a JSON list of ids; - reads standard input"},
+};
+constexpr Option kTokenizeOptions[] = {
+    {"decode", "", "", "from ids to text"},
+};
 
 std::string read_input(const std::string& name) {
   if (name != "-") return read_file(name, ExitCode::kData);
@@ -36,26 +41,11 @@ std::vector<int32_t> read_ids(const std::string& text, const std::string& place)
   return ids;
 }
 
-}  // namespace
-
-int tokenize_command(int argc, char** argv) {
-  cxxopts::Options options("longspan tokenize",
-                           "Print the token ids of a text as a JSON list, or the text of ids. "
-                           "Added tokens in the text are recognised; none is put in.\n");
-  options.add_options()("model", "model folder or GGUF file", cxxopts::value<std::string>())(
-      "file", "UTF-8 text, or with --decode a JSON list of ids; - reads standard input",
-      cxxopts::value<std::string>())("decode", "from ids to text")("h,help", "this help");
-  options.parse_positional({"model", "file"});
-  options.positional_help("MODEL FILE");
-  auto parsed = parse_command_line(options, argc, argv, kTokenizeExample);
-  if (!parsed) return 0;
-  if (!parsed->count("file")) {
-    fail(ExitCode::kUsage, "longspan tokenize: expected MODEL and FILE; see longspan tokenize -h");
-  }
-  auto tokenizer = open_text_model((*parsed)["model"].as<std::string>()).tokenizer;
-  const auto file = (*parsed)["file"].as<std::string>();
+int run_tokenize(const Arguments& arguments) {
+  auto tokenizer = open_text_model(arguments["model"]).tokenizer;
+  const auto file = arguments["file"];
   std::string output;
-  if (parsed->count("decode")) {
+  if (arguments.given("decode")) {
     output = tokenizer->decode_whole(read_ids(read_input(file), file));
   } else {
     output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(read_input(file)), ", "));
@@ -63,5 +53,21 @@ int tokenize_command(int argc, char** argv) {
   std::fwrite(output.data(), 1, output.size(), stdout);  // main() looks whether it came through
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kTokenizeCommand{
+    .name = "tokenize",
+    .summary = "text to token ids and back",
+    .description =
+        "Print the token ids of a text as a JSON list, or the text of ids. Added tokens in the "
+        "text are recognised; none is put in.",
+    .example =
+        "  longspan tokenize models/SmolLM2-135M-Instruct book.txt > ids.json\n"
+        "  longspan tokenize models/SmolLM2-135M-Instruct ids.json --decode",
+    .arguments = kTokenizeArguments,
+    .options = {kTokenizeOptions},
+    .run = run_tokenize,
+};
 
 }  // namespace longspan

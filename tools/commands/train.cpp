@@ -15,8 +15,10 @@
 #include "src/model/apply_lora.h"
 #include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
+#include "tools/commands/commands.h"
 #include "tools/support/open_store.h"
 #include "tools/support/recipe_arguments.h"
+#include "tools/support/shared_options.h"
 #include "trainer/observers/metrics.h"
 #include "trainer/observers/progress.h"
 #include "trainer/observers/stop_on_signal.h"
@@ -31,9 +33,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kTrainExample =
-    "  longspan train recipes/smollm2-135m-16k-quickstart.yaml optimizer.lr=2e-4\n"
-    "  longspan train recipes/smollm2-135m-16k-quickstart.yaml --resume";
+constexpr Option kTrainOptions[] = {
+    {"resume", "[PATH]", "", "go on from this checkpoint, or without one from the run's newest"},
+    {"dry-run", "", "", "check everything, show what would be done, and stop"},
+};
 
 /// All that a run reads, opened and checked; nothing large is in memory yet.
 struct Inputs {
@@ -185,8 +188,8 @@ std::optional<Resumption> find_resumption(const std::string& named, const fs::pa
 }
 
 /// `--resume PATH` makes PATH an override.
-void require_overrides(const cxxopts::ParseResult& parsed) {
-  for (const auto& argument : values_of(parsed, "overrides")) {
+void require_overrides(const Arguments& arguments) {
+  for (const auto& argument : arguments.all("overrides")) {
     if (argument.find('=') != argument.npos) continue;
     fail(ExitCode::kUsage,
          "'{}': expected key.path=value, such as optimizer.lr=1e-4; a checkpoint is given as "
@@ -236,25 +239,11 @@ int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Jso
   return static_cast<int>(exit_code_of(stop_signal()));
 }
 
-}  // namespace
-
-int train_command(int argc, char** argv) {
-  cxxopts::Options options("longspan train",
-                           "Run a recipe into its run folder: recipe.resolved.yaml, metrics.jsonl, "
-                           "log.txt, checkpoints/.\n");
-  add_recipe_arguments(options);
-  options.add_options()("resume",
-                        "go on from this checkpoint, or without one from the run's newest",
-                        cxxopts::value<std::string>()->implicit_value(""),
-                        "PATH")("dry-run", "check everything, show what would be done, and stop");
-  add_device_option(options);
-  auto parsed = parse_command_line(options, argc, argv, kTrainExample);
-  if (!parsed) return 0;
-
-  const at::Device device = open_device((*parsed)["device"].as<std::string>());
-  bool resumes = parsed->count("resume") > 0, dry_run = parsed->count("dry-run") > 0;
-  if (resumes) require_overrides(*parsed);
-  Recipe recipe = load_recipe(*parsed);
+int run_train(const Arguments& arguments) {
+  const at::Device device = open_device(arguments["device"]);
+  bool resumes = arguments.given("resume"), dry_run = arguments.given("dry-run");
+  if (resumes) require_overrides(arguments);
+  Recipe recipe = load_recipe(arguments);
   if (!resumes) refuse_second_run(recipe);
   Inputs inputs = open_inputs(recipe);
   const Plan plan = plan_recipe(recipe, inputs, device, resumes);
@@ -264,7 +253,7 @@ int train_command(int argc, char** argv) {
   const Json identity = run_identity(recipe, inputs);
   std::optional<Resumption> resumption;
   if (resumes) {
-    resumption = find_resumption((*parsed)["resume"].as<std::string>(), folder, identity);
+    resumption = find_resumption(arguments["resume"], folder, identity);
   }
   if (!dry_run) {
     fs::create_directories(folder);
@@ -277,5 +266,21 @@ int train_command(int argc, char** argv) {
   }
   return dry_run ? 0 : run(recipe, inputs, device, identity, std::move(resumption));
 }
+
+}  // namespace
+
+constinit const Command kTrainCommand{
+    .name = "train",
+    .summary = "run a recipe",
+    .description =
+        "Run a recipe into its run folder: recipe.resolved.yaml, metrics.jsonl, log.txt, "
+        "checkpoints/.",
+    .example =
+        "  longspan train recipes/smollm2-135m-16k-quickstart.yaml optimizer.lr=2e-4\n"
+        "  longspan train recipes/smollm2-135m-16k-quickstart.yaml --resume",
+    .arguments = kRecipeArguments,
+    .options = {kTrainOptions, kDeviceOption},
+    .run = run_train,
+};
 
 }  // namespace longspan

@@ -4,14 +4,12 @@
 #include "recipes/recipe_plan.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "tools/commands/commands.h"
 #include "tools/support/recipe_arguments.h"
 
 namespace longspan {
 
 namespace {
-
-constexpr std::string_view kValidateExample =
-    "  longspan validate recipes/smollm2-135m-32k.yaml optimizer.lr=1e-4";
 
 void check_against_model(const Recipe& recipe) {
   if (!look_up_model(recipe.model.path)) {
@@ -22,22 +20,26 @@ void check_against_model(const Recipe& recipe) {
   check_recipe_against_model(recipe, read_planned_config(recipe), open_planned_model(recipe).get());
 }
 
-}  // namespace
-
-int validate_command(int argc, char** argv) {
-  cxxopts::Options options("longspan validate",
-                           "Check a recipe and its overrides without loading anything: all errors "
-                           "at once, each with its place. Where the model is on this machine it "
-                           "is asked too.\n");
-  add_recipe_arguments(options);
-  auto parsed = parse_command_line(options, argc, argv, kValidateExample);
-  if (!parsed) return 0;
-  Recipe recipe = load_recipe(*parsed);
+int run_validate(const Arguments& arguments) {
+  Recipe recipe = load_recipe(arguments);
   check_against_model(recipe);
   fmt::print("{}: valid; {} steps in {} stage{}, {} tokens\n", recipe.file,
              total_steps(recipe.stages), recipe.stages.size(), recipe.stages.size() == 1 ? "" : "s",
              human_count(total_tokens(recipe.stages)));
   return 0;
 }
+
+}  // namespace
+
+constinit const Command kValidateCommand{
+    .name = "validate",
+    .summary = "check a recipe without loading anything",
+    .description =
+        "Check a recipe and its overrides without loading anything: all errors at once, each with "
+        "its place. Where the model is on this machine it is asked too.",
+    .example = "  longspan validate recipes/smollm2-135m-32k.yaml optimizer.lr=1e-4",
+    .arguments = kRecipeArguments,
+    .run = run_validate,
+};
 
 }  // namespace longspan

@@ -3,8 +3,10 @@
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "tools/commands/commands.h"
 #include "tools/support/model_comparison.h"
 #include "tools/support/open_model.h"
+#include "tools/support/shared_options.h"
 #include "tools/support/text_model.h"
 #include "trainer/figures/table.h"
 
@@ -14,10 +16,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kVerifyExample =
-    "  longspan verify runs/quickstart\n"
-    "  longspan verify runs/quickstart/checkpoints/step-000006 merged model-q8_0.gguf --lengths "
-    "256,8K";
+constexpr Option kVerifyArguments[] = {
+    {"paths", "MODEL...", "", "run folder with an exported model, or two or more models"},
+};
+constexpr Option kVerifyOptions[] = {
+    {"base", "MODEL", "", "base of the adapters (default: what they name)"},
+    {"lengths", "LIST", "", "tokens read (default: 256 and the model's context, up to 32K)"},
+    {"last", "N", "64", "how many last tokens are compared"},
+    {"text", "FILE", "", "read this text (default: made ids)"},
+    {"dtype", "DTYPE", "float32", "to compute in", "", computed_dtypes},
+    {"tolerance", "X", "", "largest |difference| / |logits| (default: by how the model is stored)"},
+    {"threads", "N", "", "processor threads (default: all)"},
+    {"json", "", "", "print JSON"},
+};
 constexpr int64_t kShortLength = 256, kLongestByDefault = 32768;
 
 bool is_adapter(const fs::path& path) { return fs::exists(path / "adapter_config.json"); }
@@ -127,10 +138,10 @@ void print_text(const Json& report) {
   }
 }
 
-std::vector<ComparedModel> read_models(const cxxopts::ParseResult& parsed) {
-  std::string base = parsed.count("base") ? parsed["base"].as<std::string>() : "";
+std::vector<ComparedModel> read_models(const Arguments& arguments) {
+  std::string base = arguments.given("base") ? arguments["base"] : "";
   std::vector<ComparedModel> models;
-  for (const auto& path : values_of(parsed, "paths")) {
+  for (const auto& path : arguments.all("paths")) {
     auto more = models_of(path, base);
     models.insert(models.end(), more.begin(), more.end());
   }
@@ -144,51 +155,24 @@ std::vector<ComparedModel> read_models(const cxxopts::ParseResult& parsed) {
   return models;
 }
 
-}  // namespace
+int run_verify(const Arguments& arguments) {
+  set_threads(arguments);
 
-int verify_command(int argc, char** argv) {
-  cxxopts::Options options(
-      "longspan verify",
-      "Reload what was exported and compare its logits with the first: base + newest checkpoint of "
-      "a run folder,\nor the first of several models (folder, GGUF, adapter). A model stored in "
-      "bfloat16 is compared with the\nreference rounded to bfloat16 on another way, so that what "
-      "remains is error, not rounding.\nExit code: 0 equal, 1 one is different, 5 one cannot be "
-      "read.\n");
-  options.add_options()("paths", "run folder, or models",
-                        cxxopts::value<std::vector<std::string>>())(
-      "base", "base of the adapters (default: what they name)", cxxopts::value<std::string>(),
-      "MODEL")("lengths", "tokens read (default: 256 and the model's context, up to 32K)",
-               cxxopts::value<std::string>(),
-               "N,N")("last", "how many last tokens are compared",
-                      cxxopts::value<std::string>()->default_value("64"), "N")(
-      "text", "read this text (default: made ids)", cxxopts::value<std::string>(), "FILE")(
-      "dtype", "to compute in: float32 or bfloat16",
-      cxxopts::value<std::string>()->default_value("float32"),
-      "DTYPE")("tolerance", "largest |difference| / |logits|", cxxopts::value<std::string>(), "X")(
-      "threads", "processor threads (default: all)", cxxopts::value<std::string>(), "N")(
-      "json", "print JSON")("h,help", "this help");
-  options.parse_positional({"paths"});
-  options.positional_help("RUN | MODEL MODEL...");
-  auto parsed = parse_command_line(options, argc, argv, kVerifyExample);
-  if (!parsed) return 0;
-  set_threads(*parsed);
-
-  std::vector<ComparedModel> models = read_models(*parsed);
+  std::vector<ComparedModel> models = read_models(arguments);
   for (const auto& model : models) open_model_source(model.model);  // better now than after minutes
   const ComparedModel& first = models.front();
   ComparisonOptions how;
-  how.dtype = parse_dtype((*parsed)["dtype"].as<std::string>());
-  how.last = number_of<int64_t>(*parsed, "last");
+  how.dtype = parse_dtype(arguments["dtype"]);
+  how.last = arguments.number<int64_t>("last");
   if (how.last < 1) fail(ExitCode::kUsage, "--last: {} is not positive", how.last);
-  if (parsed->count("tolerance")) {
-    how.tolerance = number_of<double>(*parsed, "tolerance");
+  if (arguments.given("tolerance")) {
+    how.tolerance = arguments.number<double>("tolerance");
     if (!(how.tolerance > 0))
       fail(ExitCode::kUsage, "--tolerance: {} is not positive", how.tolerance);
   }
-  how.lengths = parsed->count("lengths")
-                    ? parse_lengths((*parsed)["lengths"].as<std::string>(), "--lengths")
-                    : default_lengths(first);
-  if (parsed->count("text")) read_text((*parsed)["text"].as<std::string>(), first, how);
+  how.lengths = arguments.given("lengths") ? parse_lengths(arguments["lengths"], "--lengths")
+                                           : default_lengths(first);
+  if (arguments.given("text")) read_text(arguments["text"], first, how);
 
   ReferenceModel reference(first, how);
   Json report = {{"reference", first.label()}, {"lengths", how.lengths}, {"last", how.last}};
@@ -199,12 +183,33 @@ int verify_command(int argc, char** argv) {
     report["models"].push_back(std::move(result));
   }
   report["equal"] = equal;
-  if (parsed->count("json")) {
+  if (arguments.given("json")) {
     fmt::print("{}\n", json_text(report));
   } else {
     print_text(report);
   }
   return static_cast<int>(equal ? ExitCode::kOk : ExitCode::kFailure);
 }
+
+}  // namespace
+
+constinit const Command kVerifyCommand{
+    .name = "verify",
+    .summary = "compare what was exported with base + checkpoint",
+    .description =
+        "Reload what was exported and compare its logits with the first: base + newest checkpoint "
+        "of a run folder, or the first of several models (folder, GGUF, adapter). A model stored "
+        "in bfloat16 is compared with the reference rounded to bfloat16 on another way, so that "
+        "what remains is error, not rounding. Exit code: 0 equal, 1 one is different, 5 one cannot "
+        "be read.",
+    .example =
+        "  longspan verify runs/quickstart\n"
+        "  longspan verify runs/quickstart/checkpoints/step-000006 merged model-q8_0.gguf "
+        "--lengths "
+        "256,8K",
+    .arguments = kVerifyArguments,
+    .options = {kVerifyOptions},
+    .run = run_verify,
+};
 
 }  // namespace longspan

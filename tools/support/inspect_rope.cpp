@@ -85,34 +85,25 @@ void print_table(const RopeTable& table) {
 
 }  // namespace
 
-void add_inspect_rope_options(cxxopts::Options& options) {
-  options.add_options("rope")(
-      "rope", "the wavelengths of RoPE; with =MAP or =FILE.json those under another scaling",
-      cxxopts::value<std::string>()->implicit_value(""),
-      "MAP")("length", "tokens to look at (default: the context that the scaling reaches)",
-             cxxopts::value<std::string>(),
-             "N")("svg", "draw them here", cxxopts::value<std::string>(), "FILE.svg");
-  add_on_scaled_option(options);
-}
-
-int inspect_rope(const cxxopts::ParseResult& parsed) {
-  std::string path = parsed["path"].as<std::string>();
+int inspect_rope(const Arguments& arguments) {
+  std::string path = arguments["path"];
   ModelConfig config = config_of(path);
-  bool other = !parsed["rope"].as<std::string>().empty();
-  RopeExtension rope = other ? extend_rope_by_option(config, parsed) : extend_rope(config, nullptr);
+  bool other = !arguments["rope"].empty();
+  RopeExtension rope =
+      other ? extend_rope_by_option(config, arguments) : extend_rope(config, nullptr);
   int64_t length = rope.context_length;
-  if (parsed.count("length")) length = parse_length(parsed["length"].as<std::string>(), "--length");
+  if (arguments.given("length")) length = parse_length(arguments["length"], "--length");
 
   RopeGeometry geometry = config.rope_geometry();
   geometry.max_position_embeddings = rope.original_max_position_embeddings;
   RopeTable table = rope_table(*rope.scaling, geometry, length);
   std::string title = title_of(*rope.scaling, geometry, table);
-  if (parsed.count("svg")) {
-    require_output(parsed["svg"].as<std::string>(), {path});
-    write_file(parsed["svg"].as<std::string>(), rope_chart_svg(table, title));
-    log_info(fmt::format("wrote {}", parsed["svg"].as<std::string>()));
+  if (arguments.given("svg")) {
+    require_output(arguments["svg"], {path});
+    write_file(arguments["svg"], rope_chart_svg(table, title));
+    log_info(fmt::format("wrote {}", arguments["svg"]));
   }
-  if (parsed.count("json")) {
+  if (arguments.given("json")) {
     fmt::print("{}\n", json_text(facts_of(path, rope.scaling->config_entry(geometry), table)));
     return 0;
   }

@@ -1,12 +1,18 @@
 #pragma once
 
-#include "tools/support/command.h"
+#include "tools/support/arguments.h"
 
 namespace longspan {
 
 /// inspect --rope[=MAP] [--length N] [--svg FILE] [--json]: what RoPE does to each pair of
 /// dimensions of the model, or what it would do with another scaling.
-void add_inspect_rope_options(cxxopts::Options& options);
-int inspect_rope(const cxxopts::ParseResult& parsed);
+inline constexpr Option kInspectRopeOptions[] = {
+    {"rope", "[MAP]", "",
+     "the wavelengths of RoPE; with =MAP or =FILE.json those under another scaling", "RoPE"},
+    {"length", "N", "", "tokens to look at (default: the context that the scaling reaches)",
+     "RoPE"},
+    {"svg", "FILE.svg", "", "draw them here", "RoPE"},
+};
+int inspect_rope(const Arguments& arguments);
 
 }  // namespace longspan

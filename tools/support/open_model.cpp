@@ -18,14 +18,14 @@ namespace longspan {
 
 namespace {
 
-std::shared_ptr<AttentionPattern> read_attention(const cxxopts::ParseResult& parsed) {
-  const auto name = parsed["attention"].as<std::string>();
+std::shared_ptr<AttentionPattern> read_attention(const Arguments& arguments) {
+  const auto name = arguments["attention"];
   Json map = {{"pattern", name}};
-  if (parsed.count("group-size")) {
+  if (arguments.given("group-size")) {
     if (name != "shifted_sparse") {
       fail(ExitCode::kUsage, "--group-size: is for --attention shifted_sparse, not {}", name);
     }
-    map["group_size"] = parse_length(parsed["group-size"].as<std::string>(), "--group-size");
+    map["group_size"] = parse_length(arguments["group-size"], "--group-size");
   }
   Diagnostics diagnostics("--attention");
   auto pattern = read_attention_pattern(Fields(map, diagnostics));
@@ -49,26 +49,6 @@ std::filesystem::path base_of(const PeftAdapter& adapter, const std::filesystem:
 
 }  // namespace
 
-void add_model_options(cxxopts::Options& options) {
-  options.add_options()("model",
-                        "model folder, adapter or run folder, GGUF file or hub id ORG/NAME",
-                        cxxopts::value<std::string>())(
-      "adapter", "PEFT adapter folder to put on it", cxxopts::value<std::string>(), "DIR")(
-      "rope", "RoPE scaling, e.g. '{rope_type: yarn, factor: 2.0}', or a JSON file with one",
-      cxxopts::value<std::string>(), "MAP")("attention", "full, shifted_sparse or sliding_window",
-                                            cxxopts::value<std::string>()->default_value("full"),
-                                            "PATTERN")(
-      "group-size", "tokens a group of shifted_sparse", cxxopts::value<std::string>(), "N")(
-      "dtype", "bfloat16 or float32", cxxopts::value<std::string>()->default_value("bfloat16"),
-      "DTYPE")("quantization", "of the projections' weights: none, nf4 or int8",
-               cxxopts::value<std::string>()->default_value("none"),
-               "KIND")("threads", "processor threads (default: all)", cxxopts::value<std::string>(),
-                       "N")("h,help", "this help");
-  add_device_option(options);
-  add_on_scaled_option(options);
-  options.positional_help("MODEL");
-}
-
 at::ScalarType parse_dtype(const std::string& name) {
   if (name == "bfloat16") return at::kBFloat16;
   if (name == "float32") return at::kFloat;
@@ -80,9 +60,9 @@ Quantization parse_quantization(const std::string& name) {
   fail(ExitCode::kUsage, "--quantization: '{}' is not known; expected none, nf4 or int8", name);
 }
 
-void set_threads(const cxxopts::ParseResult& parsed) {
-  if (!parsed.count("threads")) return;
-  int threads = number_of<int>(parsed, "threads");
+void set_threads(const Arguments& arguments) {
+  if (!arguments.given("threads")) return;
+  int threads = arguments.number<int>("threads");
   constexpr int kMostThreads = 1024;
   if (threads < 1 || threads > kMostThreads) {
     fail(ExitCode::kUsage, "--threads: {} is out of range; expected 1 to {}", threads,
@@ -91,8 +71,8 @@ void set_threads(const cxxopts::ParseResult& parsed) {
   at::set_num_threads(threads);
 }
 
-void require_cache(const cxxopts::ParseResult& parsed, std::string_view what) {
-  auto attention = read_attention(parsed);
+void require_cache(const Arguments& arguments, std::string_view what) {
+  auto attention = read_attention(arguments);
   if (attention->has_cache()) return;
   fail(
       ExitCode::kUsage,
@@ -101,27 +81,23 @@ void require_cache(const cxxopts::ParseResult& parsed, std::string_view what) {
       attention->name(), what);
 }
 
-OpenedModel open_model(const cxxopts::ParseResult& parsed) {
-  if (!parsed.count("model")) {
-    fail(ExitCode::kUsage, "no MODEL given, expected a model folder or a GGUF file; see -h");
-  }
-  set_threads(parsed);
-  const at::Device device = open_device(parsed["device"].as<std::string>());
-  ImportOptions import{
-      .dtype = parse_dtype(parsed["dtype"].as<std::string>()),
-      .quantization = parse_quantization(parsed["quantization"].as<std::string>())};
-  auto attention = read_attention(parsed);
-  check_rope_option(parsed);
+OpenedModel open_model(const Arguments& arguments) {
+  set_threads(arguments);
+  const at::Device device = open_device(arguments["device"]);
+  ImportOptions import{.dtype = parse_dtype(arguments["dtype"]),
+                       .quantization = parse_quantization(arguments["quantization"])};
+  auto attention = read_attention(arguments);
+  check_rope_option(arguments);
   OpenedModel opened;
-  std::filesystem::path model = parsed["model"].as<std::string>();
+  std::filesystem::path model = arguments["model"];
   std::optional<std::filesystem::path> folder;
-  if (parsed.count("adapter")) {
-    folder = parsed["adapter"].as<std::string>();
+  if (arguments.given("adapter")) {
+    folder = arguments["adapter"];
   } else if (auto found = look_up_model(model)) {
     folder = find_adapter(*found);
   }
   if (folder) opened.adapter = std::make_unique<PeftAdapter>(read_peft_adapter(*folder));
-  if (folder && !parsed.count("adapter")) model = base_of(*opened.adapter, *folder);
+  if (folder && !arguments.given("adapter")) model = base_of(*opened.adapter, *folder);
   opened.base = open_model_source(model);
   ModelConfig base = read_hf_config(*opened.base);
   opened.rope_before = rope_entry(base);
@@ -133,8 +109,8 @@ OpenedModel open_model(const cxxopts::ParseResult& parsed) {
     opened.source = std::move(opened.base);
   }
   if (!device.is_cpu()) move_to(*opened.model, device);
-  if (parsed.count("rope")) {
-    RopeExtension rope = extend_rope_by_option(opened.model->config(), parsed);
+  if (arguments.given("rope")) {
+    RopeExtension rope = extend_rope_by_option(opened.model->config(), arguments);
     opened.model->set_rope_scaling(rope.scaling, rope.max_position_embeddings);
   }
   opened.model->set_attention(std::move(attention));

@@ -7,13 +7,9 @@
 #include "checkpoints/model_source.h"
 #include "data/tokenizers/tokenizer.h"
 #include "src/model/causal_lm.h"
-#include "tools/support/command.h"
+#include "tools/support/arguments.h"
 
 namespace longspan {
-
-/// Adds what eval, generate and logits share: the positional MODEL, --adapter, --rope,
-/// --on-scaled, --attention, --group-size, --dtype, --quantization, --device, --threads and -h.
-void add_model_options(cxxopts::Options& options);
 
 /// A model ready to run, with what the options made of it.
 struct OpenedModel {
@@ -26,11 +22,11 @@ struct OpenedModel {
 };
 
 /// Throws Error(kUsage) where --attention has no key/value cache, which `what` needs.
-void require_cache(const cxxopts::ParseResult& parsed, std::string_view what);
+void require_cache(const Arguments& arguments, std::string_view what);
 
 /// Opens the model the options name and puts adapter, RoPE scaling and attention on it. Errors
 /// carry kUsage for an option and kModel for a file.
-OpenedModel open_model(const cxxopts::ParseResult& parsed);
+OpenedModel open_model(const Arguments& arguments);
 
 /// The tokenizer that lies beside the model. Throws Error(kModel) when there is none, or when it
 /// has ids that the model lacks.
@@ -40,7 +36,7 @@ std::unique_ptr<Tokenizer> open_tokenizer(const OpenedModel& opened);
 std::optional<int64_t> bos_token_of(const ModelSource& source, const ModelConfig& config);
 
 /// Uses as many threads as --threads says, if it does.
-void set_threads(const cxxopts::ParseResult& parsed);
+void set_threads(const Arguments& arguments);
 
 /// "float32" or "bfloat16", as --dtype takes them.
 at::ScalarType parse_dtype(const std::string& name);

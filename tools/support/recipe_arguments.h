@@ -1,14 +1,17 @@
 #pragma once
 
 #include "recipes/recipe.h"
-#include "tools/support/command.h"
+#include "tools/support/arguments.h"
 
 namespace longspan {
 
-/// Adds what train, plan and validate share: RECIPE [key.path=value ...] and -h.
-void add_recipe_arguments(cxxopts::Options& options);
+/// What train, plan and validate share.
+inline constexpr Option kRecipeArguments[] = {
+    {"recipe", "RECIPE", "", "recipe file, such as recipes/smollm2-135m-32k.yaml"},
+    {"overrides", "[KEY=VALUE...]", "", "key.path=value in place of the recipe's"},
+};
 
-/// Loads the recipe that the arguments name. Throws Error(kUsage) when there is none.
-Recipe load_recipe(const cxxopts::ParseResult& parsed);
+/// Loads the recipe that the arguments name.
+Recipe load_recipe(const Arguments& arguments);
 
 }  // namespace longspan

@@ -20,25 +20,18 @@ std::shared_ptr<const RopeScaling> read_option(const std::string& text) {
 
 }  // namespace
 
-void add_on_scaled_option(cxxopts::Options& options) {
-  options.add_options()("on-scaled",
-                        "a scaling on a model whose RoPE is scaled already: replace that, "
-                        "compose the two, or error",
-                        cxxopts::value<std::string>()->default_value("error"), "MEANING");
-}
-
-void check_rope_option(const cxxopts::ParseResult& parsed) {
-  parse_on_scaled(parsed["on-scaled"].as<std::string>(), "--on-scaled");
-  if (parsed.count("rope")) {
-    read_option(parsed["rope"].as<std::string>());
-  } else if (parsed.count("on-scaled")) {
+void check_rope_option(const Arguments& arguments) {
+  parse_on_scaled(arguments["on-scaled"], "--on-scaled");
+  if (arguments.given("rope")) {
+    read_option(arguments["rope"]);
+  } else if (arguments.given("on-scaled")) {
     fail(ExitCode::kUsage, "--on-scaled: says what --rope means, and there is no --rope");
   }
 }
 
-RopeExtension extend_rope_by_option(const ModelConfig& base, const cxxopts::ParseResult& parsed) {
-  auto scaling = read_option(parsed["rope"].as<std::string>());
-  OnScaled on_scaled = parse_on_scaled(parsed["on-scaled"].as<std::string>(), "--on-scaled");
+RopeExtension extend_rope_by_option(const ModelConfig& base, const Arguments& arguments) {
+  auto scaling = read_option(arguments["rope"]);
+  OnScaled on_scaled = parse_on_scaled(arguments["on-scaled"], "--on-scaled");
   try {
     return extend_rope(base, std::move(scaling), on_scaled);
   } catch (const Error& e) {
