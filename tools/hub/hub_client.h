@@ -6,15 +6,11 @@
 
 #include "checkpoints/hf/hub_cache.h"
 #include "tools/hub/http_client.h"
+#include "tools/hub/hub_file.h"
+#include "tools/hub/hub_settings.h"
+#include "tools/hub/part_file.h"
 
 namespace longspan {
-
-/// One file of a model repository at one commit.
-struct HubFile {
-  std::string name;    // relative, such as "model.safetensors"
-  int64_t size = 0;    // bytes
-  std::string digest;  // in hex: SHA-256 of a file in LFS, else the SHA-1 that git gives the blob
-};
 
 struct HubRevision {
   std::string commit;
@@ -25,8 +21,7 @@ struct HubRevision {
 /// Error(kFailure) that says what to do.
 class HubClient {
  public:
-  /// The token is HF_TOKEN, else the content of HF_TOKEN_PATH or HF_HOME/token, else none.
-  HubClient();
+  explicit HubClient(HubSettings settings = read_hub_settings());
 
   /// GET /api/models/ORG/NAME/revision/REVISION?blobs=true
   HubRevision revision(const HubModel& model);
@@ -37,9 +32,6 @@ class HubClient {
                 const std::filesystem::path& blob);
 
  private:
-  class PartFile;
-
-  explicit HubClient(const std::string& token);
   HttpResponse fetch(const std::string& url, const HubFile& file, PartFile& part);
   /// Says what a status other than 200 and 206 means for `file`, or "" for the model.
   [[noreturn]] void refuse(const HttpResponse& response, const HubModel& model,
