@@ -100,9 +100,17 @@ class EvalTest(unittest.TestCase):
         stdout = self.run_longspan(
             "eval", self.base, "--task", "passkey", "--lengths", "256", "--depths", "0.5",
             "--trials", "2", "--dtype", "float32", "--json")  # fmt: skip
-        row = json.loads(stdout)["tasks"][0]["rows"][0]
+        task = json.loads(stdout)["tasks"][0]
+        row = task["rows"][0]
         self.assertEqual((row["correct"], row["trials"]), (2, 2))
         self.assertLess(row["answer_nll"], 0.5)
+
+        by_set = self.run_longspan(
+            "eval", self.base, "--task", "passkey", "--lengths", "256", "--set", "passkey.depths=[0.5]",
+            "--set", "passkey.trials=2", "--dtype", "float32", "--json")  # fmt: skip
+        other = json.loads(by_set)["tasks"][0]
+        self.assertEqual(other["protocol"], task["protocol"])
+        self.assertEqual(other["rows"][0]["answer_nll"], row["answer_nll"])
 
     def test_greedy_generation_equals_that_of_transformers(self):
         prompt = "The history of the lighthouse begins in a small town on the coast, where"
@@ -156,6 +164,29 @@ class EvalTest(unittest.TestCase):
             expected = self.model(input_ids=torch.tensor([ids])).logits[0]
         torch.testing.assert_close(load_file(out)["logits"], expected, atol=2e-3, rtol=0)
 
+    def test_a_sliding_window_is_what_its_mask_says(self):
+        ids = self.tokenizer(essay(3), add_special_tokens=False).input_ids[:100]
+        (self.folder / "ids.json").write_text(json.dumps(ids))
+
+        def logits(attention):
+            out = self.folder / "windowed.safetensors"
+            self.run_longspan("logits", self.base, "--ids", self.folder / "ids.json", "--out", out,
+                              "--dtype", "float32", "--attention", attention)  # fmt: skip
+            return load_file(out)["logits"]
+
+        full = logits("full")
+        for window in (len(ids), 4096):
+            windowed = logits(f"{{pattern: sliding_window, window: {window}, sinks: 0}}")
+            torch.testing.assert_close(windowed, full, atol=1e-4, rtol=0)
+        query, key = torch.arange(len(ids))[:, None], torch.arange(len(ids))[None]
+        seen = (key <= query) & ((key > query - 16) | (key < 2))
+        mask = torch.where(seen, 0.0, torch.finfo(torch.float32).min)[None, None]
+        with torch.no_grad():
+            expected = self.model(input_ids=torch.tensor([ids]), attention_mask=mask).logits[0]
+        windowed = logits("{pattern: sliding_window, window: 16, sinks: 2}")
+        torch.testing.assert_close(windowed, expected, atol=2e-3, rtol=0)
+        self.assertGreater((windowed - full).abs().max().item(), 0.1)
+
     def test_report_compares_equal_protocols_and_refuses_others(self):
         text = self.folder / "essay.txt"
         text.write_text(essay(4))
@@ -189,7 +220,17 @@ class EvalTest(unittest.TestCase):
             (4, "report.json", "report", self.folder / "report.json"),
             (2, "--temperature: '0,7' is not a number", "generate", self.base, "--prompt", "x", "--temperature", "0,7"),
             (2, "--threads: '3x' is not a whole number", "generate", self.base, "--prompt", "x", "--threads", "3x"),
-            (2, "--depths: 'x' is not a number", "eval", self.base, "--task", "passkey", "--depths", "0,x"),
+            (2, 'passkey.depths.1: expected a number, got "x"', "eval", self.base, "--task", "passkey", "--depths", "0,x"),
+            (2, "did you mean 'trials'?", "eval", self.base, "--task", "passkey", "--set", "passkey.trails=5"),
+            (2, "trials: 0 is out of range", "eval", self.base, "--task", "passkey", "--set", "passkey.trials=0"),
+            (2, "did you mean 'passkey'?", "eval", self.base, "--task", "passkey", "--set", "paskey.trials=5"),
+            (2, "is not among the tasks", "eval", self.base, "--text", text, "--set", "passkey.trials=5"),
+            (2, "expected one of the two", "eval", self.base, "--task", "passkey", "--trials", "2",
+             "--set", "passkey.trials=5"),
+            (2, "expected TASK.KEY=VALUE", "eval", self.base, "--task", "passkey", "--set", "passkey.trials"),
+            (2, "did you mean 'window'?", "generate", self.base, "--prompt", "x",
+             "--attention", "{pattern: sliding_window, widow: 9}"),
+            (2, "expected one of full", "generate", self.base, "--prompt", "x", "--attention", "ful"),
             (2, "top_p 2 is not", "generate", "no-such-model", "--prompt", "x", "--top-p", "2"),
             (2, "there is no --rope", "generate", self.base, "--prompt", "x", "--on-scaled", "replace"),
             (2, "expected a map such as", "generate", "no-such-model", "--prompt", "x", "--rope", "yarn"),

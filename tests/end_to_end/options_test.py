@@ -34,6 +34,18 @@ def check_help(binary, commands):
     print(f"{len(commands)} commands: -h in 100 columns, an unknown option is named")
 
 
+def check_short_forms(binary):
+    """The plain options of a task and --set state the same defaults."""
+    text = " ".join(run(binary, "eval", "-h").split())
+    keys = text.split("keys and defaults: ")[1].split(" perplexity:")[0]
+    shown = dict(re.findall(r"(--[a-z-]+) [A-Z.]+ [^-]*?\(default: ([^)]*)\)", text))
+    for key in re.findall(r"[a-z]+\.([a-z]+)=", keys):
+        value = re.search(rf"\.{key}=(\[[^]]*\]|[^,\s]*)", keys)[1]
+        numbers = [float(number) for number in re.findall(r"[\d.]+", shown.get(f"--{key}", ""))]
+        assert numbers == [float(number) for number in re.findall(r"[\d.]+", value)], (key, value, shown)
+    print("the short forms of eval's --set have its defaults")
+
+
 def offered(script, words):
     """What bash offers for the last of these words."""
     ask = 'source /dev/stdin <<< "$1"; shift; COMP_WORDS=(longspan "$@"); COMP_CWORD=$#; _longspan; printf "%s\\n" "${COMPREPLY[@]}"'
@@ -71,6 +83,7 @@ def main():
     binary = command_line().parse_args().longspan
     commands = commands_of(binary)
     check_help(binary, commands)
+    check_short_forms(binary)
     check_completion(binary, commands)
     check_pages(binary, commands)
 

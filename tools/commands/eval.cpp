@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "data/documents/document_files.h"
-#include "data/documents/document_source.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -14,6 +12,7 @@
 #include "tools/support/open_model.h"
 #include "tools/support/output_file.h"
 #include "tools/support/shared_options.h"
+#include "tools/support/task_options.h"
 #include "trainer/eval/report_page.h"
 
 namespace longspan {
@@ -27,6 +26,9 @@ constexpr Option kEvalArguments[] = {
 constexpr Option kEvalOptions[] = {
     {"task", "TASK,...", "perplexity", "what to measure", "Tasks", eval_tasks},
     {"lengths", "LIST", "4096,8192", "context lengths in tokens", "Tasks"},
+    {"set", "TASK.KEY=VALUE...", "",
+     "a key of a task, as in --set passkey.trials=5; may be given again; keys and defaults",
+     "Tasks", eval_task_keys},
     {"text", "FILE...", "", "documents: .txt .md .jsonl, each also .gz .zst; files, folders, globs",
      "perplexity"},
     {"documents", "N", "0", "use the first N that are long enough; 0: all", "perplexity"},
@@ -46,32 +48,7 @@ EvalOptions read_eval_options(const Arguments& arguments) {
   std::sort(options.lengths.begin(), options.lengths.end());
   options.lengths.erase(std::unique(options.lengths.begin(), options.lengths.end()),
                         options.lengths.end());
-  options.text = arguments.all("text");
-  options.documents = arguments.number<int64_t>("documents");
-  options.targets = arguments.number<int64_t>("targets");
-  options.depths.clear();
-  for (const auto& depth : split(arguments["depths"], ',')) {
-    options.depths.push_back(parse_number<double>(depth, "--depths"));
-  }
-  options.trials = arguments.number<int64_t>("trials");
-  options.seed = arguments.number<uint64_t>("seed");
   return options;
-}
-
-std::vector<std::unique_ptr<EvalTask>> read_tasks(const Arguments& arguments) {
-  std::vector<std::unique_ptr<EvalTask>> tasks;
-  const auto& given =
-      arguments.given("task") ? arguments.all("task") : std::vector<std::string>{arguments["task"]};
-  for (const auto& name : split(join(given, ","), ',')) {
-    for (const auto& task : tasks) {
-      if (task->name() == name) fail(ExitCode::kUsage, "--task: '{}' is there twice", name);
-    }
-    if (!tasks.emplace_back(make_eval_task(name))) {
-      fail(ExitCode::kUsage, "--task: '{}' is not known; expected one of {}", name,
-           join(eval_tasks(), ", "));
-    }
-  }
-  return tasks;
 }
 
 std::string default_label(const std::string& model) {
@@ -111,13 +88,13 @@ void warn_beyond_limit(const EvalOptions& options, const ModelConfig& config) {
 
 /// Refuses an --out or --html that would replace what is read, or that no file can be, before hours
 /// of work.
-void check_outputs(const Arguments& arguments, const EvalOptions& options) {
+void check_outputs(const Arguments& arguments, const EvalTasks& tasks) {
   std::vector<std::filesystem::path> inputs;
   for (const char* option : {"model", "adapter", "rope"}) {
     if (arguments.given(option)) inputs.emplace_back(arguments[option]);
   }
-  if (!options.text.empty()) {
-    for (const auto& file : find_document_files(options.text)) inputs.emplace_back(file);
+  for (const auto& task : tasks) {
+    for (const auto& file : task->inputs()) inputs.push_back(file);
   }
   for (const char* option : {"out", "html"}) {
     if (arguments.given(option)) require_output(arguments[option], inputs);
@@ -133,8 +110,8 @@ void check_outputs(const Arguments& arguments, const EvalOptions& options) {
 
 /// Runs the tasks in turn. --out is written after each: what is done is not lost when a later one
 /// fails.
-void run_tasks(const std::vector<std::unique_ptr<EvalTask>>& tasks, const EvalSubject& subject,
-               const EvalOptions& options, const Arguments& arguments, EvalResult& result) {
+void run_tasks(const EvalTasks& tasks, const EvalSubject& subject, const EvalOptions& options,
+               const Arguments& arguments, EvalResult& result) {
   for (const auto& task : tasks) {
     result.tasks.push_back(task->run(subject, options));
     if (!arguments.given("out")) continue;
@@ -146,12 +123,12 @@ void run_tasks(const std::vector<std::unique_ptr<EvalTask>>& tasks, const EvalSu
 
 int run_eval(const Arguments& arguments) {
   EvalOptions eval_options = read_eval_options(arguments);
-  auto tasks = read_tasks(arguments);
+  auto tasks = read_tasks(arguments, kEvalOptions);
   for (const auto& task : tasks) {
     task->check(eval_options);
     if (task->needs_cache()) require_cache(arguments, task->name());
   }
-  check_outputs(arguments, eval_options);
+  check_outputs(arguments, tasks);
 
   OpenedModel opened = open_model(arguments);
   auto tokenizer = open_tokenizer(opened);

@@ -28,4 +28,20 @@ std::string usage_of(const Command& command) {
   return more ? usage + " [OPTION...]" : usage;
 }
 
+std::string memory_advice(const Command& command) {
+  std::vector<std::string> advice;
+  for (const auto& argument : command.arguments) {
+    if (argument.name != "recipe") continue;
+    advice = {"a shorter train.seq_len", "a smaller train.batch_size"};
+  }
+  for (const auto& option : options_of(command)) {
+    if (option.name == "length" || option.name == "lengths") {
+      advice.push_back(fmt::format("a shorter --{}", option.name));
+    } else if (option.name == "quantization") {
+      advice.emplace_back("--quantization nf4");
+    }
+  }
+  return advice.empty() ? "" : "; try " + join(advice, " or ");
+}
+
 }  // namespace longspan

@@ -12,26 +12,12 @@
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/nn/device.h"
+#include "tools/support/attention_option.h"
 #include "tools/support/rope_option.h"
 
 namespace longspan {
 
 namespace {
-
-std::shared_ptr<AttentionPattern> read_attention(const Arguments& arguments) {
-  const auto name = arguments["attention"];
-  Json map = {{"pattern", name}};
-  if (arguments.given("group-size")) {
-    if (name != "shifted_sparse") {
-      fail(ExitCode::kUsage, "--group-size: is for --attention shifted_sparse, not {}", name);
-    }
-    map["group_size"] = parse_length(arguments["group-size"], "--group-size");
-  }
-  Diagnostics diagnostics("--attention");
-  auto pattern = read_attention_pattern(Fields(map, diagnostics));
-  diagnostics.throw_if_any(ExitCode::kUsage);
-  return pattern;
-}
 
 Json rope_entry(const ModelConfig& config) {
   return config.rope_scaling->config_entry(config.rope_geometry());
@@ -72,7 +58,7 @@ void set_threads(const Arguments& arguments) {
 }
 
 void require_cache(const Arguments& arguments, std::string_view what) {
-  auto attention = read_attention(arguments);
+  auto attention = read_attention_option(arguments);
   if (attention->has_cache()) return;
   fail(
       ExitCode::kUsage,
@@ -86,7 +72,7 @@ OpenedModel open_model(const Arguments& arguments) {
   const at::Device device = open_device(arguments["device"]);
   ImportOptions import{.dtype = parse_dtype(arguments["dtype"]),
                        .quantization = parse_quantization(arguments["quantization"])};
-  auto attention = read_attention(arguments);
+  auto attention = read_attention_option(arguments);
   check_rope_option(arguments);
   OpenedModel opened;
   std::filesystem::path model = arguments["model"];

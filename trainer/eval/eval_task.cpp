@@ -30,6 +30,17 @@ std::vector<std::string> eval_tasks() {
   return names;
 }
 
+std::vector<std::string> eval_task_keys() {
+  std::vector<std::string> keys;
+  for (const auto& entry : kTasks) {
+    const Json defaults = entry.make()->write();
+    for (const auto& [key, value] : defaults.items()) {
+      keys.push_back(fmt::format("{}.{}={}", entry.name, key, value.dump()));
+    }
+  }
+  return keys;
+}
+
 std::unique_ptr<EvalTask> make_eval_task(std::string_view name) {
   for (const auto& entry : kTasks) {
     if (entry.name == name) return entry.make();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "data/tokenizers/tokenizer.h"
+#include "src/core/fields.h"
 #include "src/core/json.h"
 #include "src/model/causal_lm.h"
 #include "trainer/figures/svg_chart.h"
@@ -15,17 +17,9 @@
 
 namespace longspan {
 
-/// What is asked of the tasks; each takes the part that concerns it.
+/// What is asked of every task; read() takes what is asked of one.
 struct EvalOptions {
   std::vector<int64_t> lengths{4096, 8192};  // tokens, BOS included
-  // perplexity
-  std::vector<std::string> text{};  // files, folders, globs (see data/documents/document_source.h)
-  int64_t documents = 0;            // the first so many that are long enough; 0: all
-  int64_t targets = 512;            // scored tokens a document
-  // passkey
-  std::vector<double> depths{0, 0.25, 0.5, 0.75, 1};
-  int64_t trials = 3;  // a length and depth
-  uint64_t seed = 0;
 };
 
 /// A loaded model, as a task meets it.
@@ -57,8 +51,14 @@ class EvalTask {
   virtual ~EvalTask() = default;
   virtual std::string_view name() const = 0;
   virtual std::string_view title() const = 0;  // the heading of its part of a report
+  /// Reads its own keys; `--set NAME.KEY=VALUE` on the command line.
+  virtual void read(Fields& fields) = 0;
+  /// The keys that read() reads, with values.
+  virtual Json write() const = 0;
+  /// The files that run() reads, besides the model's.
+  virtual std::vector<std::filesystem::path> inputs() const { return {}; }
   /// Throws Error(kUsage) for options that no model could be run with.
-  virtual void check(const EvalOptions& options) const = 0;
+  virtual void check(const EvalOptions& options) const { (void)options; }
   /// Whether the model is to read on from what it has read, with its keys and values kept.
   virtual bool needs_cache() const { return false; }
   /// Runs the model, with progress on stderr, with options that check() lets pass. Lengths that do
@@ -74,6 +74,8 @@ class EvalTask {
 };
 
 std::vector<std::string> eval_tasks();
+/// "passkey.trials=3": each key of each task with its default.
+std::vector<std::string> eval_task_keys();
 /// nullptr when there is no task of that name.
 std::unique_ptr<EvalTask> make_eval_task(std::string_view name);
 

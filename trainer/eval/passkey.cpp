@@ -6,6 +6,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "src/core/log.h"
@@ -58,13 +59,33 @@ Trial ask(const EvalSubject& subject, const PasskeyPrompt& prompt, const std::st
   return trial;
 }
 
-PasskeyRow run_cell(const EvalSubject& subject, const EvalOptions& options, int64_t length,
-                    double depth) {
+}  // namespace
+
+void Passkey::read(Fields& fields) {
+  fields.optional("depths", depths_);
+  if (depths_.empty()) fields.error("depths", "is empty, expected a list such as [0, 0.5, 1]");
+  std::set<double> known;
+  for (double depth : depths_) {
+    if (!(depth >= 0 && depth <= 1)) {
+      fields.error("depths", fmt::format("{} is not from 0 (start) to 1 (end)", depth));
+    }
+    if (!known.insert(depth).second) {
+      fields.error("depths",
+                   fmt::format("{} is there twice, which would count its keys twice", depth));
+    }
+  }
+  fields.in_range("trials", trials_, 1, 10000);
+  fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
+}
+
+Json Passkey::write() const { return {{"depths", depths_}, {"trials", trials_}, {"seed", seed_}}; }
+
+PasskeyRow Passkey::run_cell(const EvalSubject& subject, int64_t length, double depth) const {
   const Stopwatch stopwatch;
-  PasskeyRow row{.length = length, .depth = depth, .trials = options.trials};
-  auto trials = static_cast<double>(options.trials);
-  for (int64_t i = 0; i < options.trials; ++i) {
-    std::string key = draw_passkey(options.seed, length, depth, i);
+  PasskeyRow row{.length = length, .depth = depth, .trials = trials_};
+  auto trials = static_cast<double>(trials_);
+  for (int64_t i = 0; i < trials_; ++i) {
+    std::string key = draw_passkey(static_cast<uint64_t>(seed_), length, depth, i);
     auto prompt = build_passkey_prompt(subject.tokenizer, subject.bos_token_id, length, depth, key);
     Trial trial = ask(subject, prompt, key);
     if (!std::isfinite(trial.answer_nll)) {
@@ -83,7 +104,7 @@ PasskeyRow run_cell(const EvalSubject& subject, const EvalOptions& options, int6
   return row;
 }
 
-Json protocol(const EvalSubject& subject, const EvalOptions& options) {
+Json Passkey::protocol(const EvalSubject& subject) const {
   return {
       {"rule",
        "LongLoRA's passkey text with a five-digit key; filler cut by characters so that prompt and "
@@ -94,39 +115,19 @@ Json protocol(const EvalSubject& subject, const EvalOptions& options) {
       {"correct_if", "the first five digits of the first number generated are the key"},
       {"interval", "Wilson, 95 %"},
       {"answer_nll", "nats a token of ' <key>' with the right tokens fed"},
-      {"depths", options.depths},
-      {"trials", options.trials},
-      {"seed", options.seed},
+      {"depths", depths_},
+      {"trials", trials_},
+      {"seed", seed_},
       {"bos_token_id", subject.bos_token_id ? Json(*subject.bos_token_id) : Json(nullptr)},
       {"tokenizer_fingerprint", subject.tokenizer.fingerprint()},
   };
 }
 
-}  // namespace
-
-void Passkey::check(const EvalOptions& options) const {
-  if (options.trials < 1 || options.trials > 10000) {
-    fail(ExitCode::kUsage, "passkey: --trials {} is not from 1 to 10000", options.trials);
-  }
-  if (options.depths.empty())
-    fail(ExitCode::kUsage, "passkey: --depths: is empty, expected a list such as 0,0.5,1");
-  std::set<double> known;
-  for (double depth : options.depths) {
-    if (!(depth >= 0 && depth <= 1)) {
-      fail(ExitCode::kUsage, "passkey: --depths: {} is not from 0 (start) to 1 (end)", depth);
-    }
-    if (!known.insert(depth).second) {
-      fail(ExitCode::kUsage,
-           "passkey: --depths: {} is there twice, which would count its keys twice", depth);
-    }
-  }
-}
-
 TaskResult Passkey::run(const EvalSubject& subject, const EvalOptions& options) const {
-  TaskResult result{.task = std::string(name()), .protocol = protocol(subject, options)};
+  TaskResult result{.task = std::string(name()), .protocol = protocol(subject)};
   for (int64_t length : options.lengths) {
-    for (double depth : options.depths) {
-      PasskeyRow row = run_cell(subject, options, length, depth);
+    for (double depth : depths_) {
+      PasskeyRow row = run_cell(subject, length, depth);
       log_info(fmt::format("passkey {} at depth {:.0f} %: {}/{}, answer loss {:.3f}, {:.1f} s",
                            length_label(length), depth * 100, row.correct, row.trials,
                            row.answer_nll, row.seconds));

@@ -7,21 +7,6 @@
 
 namespace longspan {
 
-/// Passkey retrieval over lengths and depths: greedy exact match, and what exact match hides in a
-/// small model: loss and accuracy of the answer's tokens when the right ones are fed.
-class Passkey : public EvalTask {
- public:
-  std::string_view name() const override { return "passkey"; }
-  std::string_view title() const override { return "Passkey retrieval"; }
-  void check(const EvalOptions& options) const override;
-  bool needs_cache() const override { return true; }
-  TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
-  void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
-  std::vector<Table> tables(const std::vector<LabelledRows>& models,
-                            size_t reference) const override;
-  std::vector<Figure> figures(const std::vector<LabelledRows>& models) const override;
-};
-
 /// One length and depth of one model.
 struct PasskeyRow {
   int64_t length = 0;
@@ -36,6 +21,32 @@ struct PasskeyRow {
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(trials); }
   Json write() const;
   void read(Fields& fields);
+};
+
+/// Passkey retrieval over lengths and depths: greedy exact match, and what exact match hides in a
+/// small model: loss and accuracy of the answer's tokens when the right ones are fed.
+class Passkey : public EvalTask {
+ public:
+  std::string_view name() const override { return "passkey"; }
+  std::string_view title() const override { return "Passkey retrieval"; }
+  /// depths: where the key stands, 0 (start) to 1 (end); trials: keys a length and depth; seed: of
+  /// the keys.
+  void read(Fields& fields) override;
+  Json write() const override;
+  bool needs_cache() const override { return true; }
+  TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
+  void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
+  std::vector<Table> tables(const std::vector<LabelledRows>& models,
+                            size_t reference) const override;
+  std::vector<Figure> figures(const std::vector<LabelledRows>& models) const override;
+
+ private:
+  PasskeyRow run_cell(const EvalSubject& subject, int64_t length, double depth) const;
+  Json protocol(const EvalSubject& subject) const;
+
+  std::vector<double> depths_{0, 0.25, 0.5, 0.75, 1};
+  int64_t trials_ = 3;
+  int64_t seed_ = 0;
 };
 
 }  // namespace longspan

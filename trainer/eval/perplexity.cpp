@@ -60,16 +60,18 @@ TargetDocument target_document(const Tokenizer& tokenizer, const Document& docum
   return kept;
 }
 
-std::vector<TargetDocument> read_documents(const EvalSubject& subject, const EvalOptions& options) {
-  int64_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());
+/// Those of `text` that have `longest` tokens, at most `most` unless that is 0.
+std::vector<TargetDocument> read_documents(const EvalSubject& subject,
+                                           const std::vector<std::string>& text, int64_t longest,
+                                           int64_t most, int64_t targets) {
   int64_t keep_tokens = longest - (subject.bos_token_id ? 1 : 0);
   std::vector<TargetDocument> found, too_short;
-  auto source = open_documents(find_document_files(options.text), {});
+  auto source = open_documents(find_document_files(text), {});
   while (auto document = source->next()) {
-    auto kept = target_document(subject.tokenizer, *document, keep_tokens, options.targets);
+    auto kept = target_document(subject.tokenizer, *document, keep_tokens, targets);
     auto& list = kept.ids.empty() ? too_short : found;
     list.push_back(std::move(kept));
-    if (options.documents > 0 && std::ssize(found) == options.documents) break;
+    if (most > 0 && std::ssize(found) == most) break;
   }
   if (found.empty()) {
     fail(ExitCode::kData,
@@ -99,9 +101,8 @@ double score(const EvalSubject& subject, const TargetDocument& document, int64_t
   return nll;
 }
 
-Json protocol(const EvalSubject& subject, const EvalOptions& options,
+Json protocol(const EvalSubject& subject, int64_t longest, int64_t targets,
               const std::vector<TargetDocument>& found) {
-  int64_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());
   Json documents = Json::array();
   for (const auto& document : found) {
     documents.push_back({{"name", document.name}, {"ids_digest", digest(document.ids)}});
@@ -112,7 +113,7 @@ Json protocol(const EvalSubject& subject, const EvalOptions& options,
        "the number of tokens read (BOS included where there is one), the last of which are the "
        "targets; every document starts afresh; one pass, no sliding window"},
       {"average", "over all scored tokens, in nats; standard error over documents"},
-      {"targets_per_document", options.targets},
+      {"targets_per_document", targets},
       {"target_end", longest},
       {"bos_token_id", subject.bos_token_id ? Json(*subject.bos_token_id) : Json(nullptr)},
       {"documents", documents},
@@ -132,21 +133,32 @@ void finish(PerplexityRow& row, const std::vector<TargetDocument>& documents, in
 
 }  // namespace
 
+void Perplexity::read(Fields& fields) {
+  fields.optional("text", text_);
+  fields.in_range("documents", documents_, 0, int64_t{1} << 40);
+  fields.in_range("targets", targets_, 1, int64_t{1} << 40);
+}
+
+Json Perplexity::write() const {
+  return {{"text", text_}, {"documents", documents_}, {"targets", targets_}};
+}
+
+std::vector<std::filesystem::path> Perplexity::inputs() const {
+  if (text_.empty()) return {};
+  auto files = find_document_files(text_);
+  return {files.begin(), files.end()};
+}
+
 void Perplexity::check(const EvalOptions& options) const {
-  if (options.text.empty()) {
+  if (text_.empty()) {
     fail(ExitCode::kUsage, "perplexity: no text given; name documents with --text FILE...");
   }
-  if (options.documents < 0) {
-    fail(ExitCode::kUsage,
-         "perplexity: --documents: {} is negative, expected a count, or 0 for all",
-         options.documents);
-  }
   int64_t shortest = *std::min_element(options.lengths.begin(), options.lengths.end());
-  if (options.targets < 1 || options.targets >= shortest - 1) {
+  if (targets_ >= shortest - 1) {
     fail(ExitCode::kUsage,
          "perplexity: {} targets do not fit the shortest length {}, expected at least 1 and room "
          "for context before them; give a smaller --targets or longer --lengths",
-         options.targets, shortest);
+         targets_, shortest);
   }
 }
 
@@ -161,14 +173,15 @@ std::vector<int64_t> context_window(const TargetDocument& document, int64_t leng
 
 TaskResult Perplexity::run(const EvalSubject& subject, const EvalOptions& options) const {
   const Stopwatch whole;
-  std::vector<TargetDocument> found = read_documents(subject, options);
+  const int64_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());
+  std::vector<TargetDocument> found = read_documents(subject, text_, longest, documents_, targets_);
   std::vector<PerplexityRow> rows;
   for (int64_t length : options.lengths) rows.push_back({.length = length});
 
   for (size_t i = 0; i < found.size(); ++i) {
     for (auto& row : rows) {
       const Stopwatch one;
-      double nll = score(subject, found[i], row.length, options.targets);
+      double nll = score(subject, found[i], row.length, targets_);
       double seconds = one.seconds();
       row.document_nll.push_back(nll);
       row.seconds += seconds;
@@ -177,9 +190,10 @@ TaskResult Perplexity::run(const EvalSubject& subject, const EvalOptions& option
     }
   }
 
-  TaskResult result{.task = std::string(name()), .protocol = protocol(subject, options, found)};
+  TaskResult result{.task = std::string(name()),
+                    .protocol = protocol(subject, longest, targets_, found)};
   for (auto& row : rows) {
-    finish(row, found, options.targets);
+    finish(row, found, targets_);
     result.rows.push_back(row.write());
   }
   result.seconds = whole.seconds();

@@ -19,6 +19,11 @@ class Perplexity : public EvalTask {
  public:
   std::string_view name() const override { return "perplexity"; }
   std::string_view title() const override { return "Loss by context length"; }
+  /// text: a list of files, folders, globs (see data/documents/document_files.h); documents: the
+  /// first so many that are long enough, 0 for all; targets: scored tokens a document.
+  void read(Fields& fields) override;
+  Json write() const override;
+  std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
   /// Documents shorter than L_max are left out with a warning; when none is long enough,
   /// Error(kData) names the longest.
@@ -27,6 +32,11 @@ class Perplexity : public EvalTask {
   std::vector<Table> tables(const std::vector<LabelledRows>& models,
                             size_t reference) const override;
   std::vector<Figure> figures(const std::vector<LabelledRows>& models) const override;
+
+ private:
+  std::vector<std::string> text_;
+  int64_t documents_ = 0;
+  int64_t targets_ = 512;
 };
 
 /// One context length of one model.

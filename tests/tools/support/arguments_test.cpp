@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/support/errors.h"
 #include "tests/tools/support/commands.h"
 
 namespace longspan {
@@ -18,13 +19,7 @@ std::optional<Arguments> parse(std::vector<std::string> words) {
 }
 
 std::string refused(const std::vector<std::string>& words) {
-  try {
-    parse(words);
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kUsage);
-    return e.what();
-  }
-  return "taken";
+  return error_of([&] { parse(words); }, ExitCode::kUsage);
 }
 
 TEST(Arguments, AreFoundByNameAndByPlace) {
@@ -86,22 +81,14 @@ TEST(Arguments, OneTooManyIsNamed) {
   narrow.arguments = narrow.arguments.first(1);
   std::string words[] = {"made", "m", "more", "--out=o"};
   char* argv[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data()};
-  try {
-    parse_arguments(narrow, 4, argv);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(std::string(e.what()),
-              "longspan made: 'more' is one argument too many; see longspan made -h");
-  }
+  EXPECT_EQ(error_of([&] { parse_arguments(narrow, 4, argv); }, ExitCode::kUsage),
+            "longspan made: 'more' is one argument too many; see longspan made -h");
 }
 
 TEST(Arguments, ANumberIsReadWholly) {
-  try {
-    parse({"m", "--out=o", "--count", "3x"})->number<int>("count");
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(), HasSubstr("--count: '3x' is not a whole number"));
-  }
+  auto arguments = parse({"m", "--out=o", "--count", "3x"});
+  EXPECT_THAT(error_of([&] { arguments->number<int>("count"); }, ExitCode::kUsage),
+              HasSubstr("--count: '3x' is not a whole number"));
 }
 
 TEST(Arguments, ACommandAsksOnlyForItsOwn) {

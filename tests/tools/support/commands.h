@@ -31,4 +31,6 @@ inline constexpr Command kMade{
     .options = {kMadeOptions, kMadeColours},
 };
 
+inline constexpr const Command* kMadeCommands[] = {&kMade};
+
 }  // namespace longspan

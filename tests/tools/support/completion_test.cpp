@@ -17,12 +17,10 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-constexpr const Command* kCommands[] = {&kMade};
-
 /// What bash offers for the last of these words, with the script sourced.
 std::vector<std::string> offered(const std::string& words, const std::string& folder = "/") {
   const TemporaryFolder scripts;
-  scripts.write("longspan.bash", bash_completion(kCommands));
+  scripts.write("longspan.bash", bash_completion(kMadeCommands));
   scripts.write("ask.bash", "cd \"$2\"; source \"$1\" || exit\nCOMP_WORDS=(longspan " + words +
                                 ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_longspan\n"
                                 "printf '%s\\n' \"${COMPREPLY[@]}\"\n");
@@ -64,7 +62,7 @@ TEST(BashCompletion, OffersFilesElsewhere) {
 }
 
 TEST(ZshCompletion, HasALineForEachOption) {
-  const std::string script = zsh_completion(kCommands);
+  const std::string script = zsh_completion(kMadeCommands);
   EXPECT_THAT(script, HasSubstr("'made:a command\\: of the tests'\n"));
   EXPECT_THAT(script, HasSubstr("'--out=[what to write]:FILE:_files' \\\n"));
   EXPECT_THAT(script, HasSubstr("'--output=[what to write]:FILE:_files' \\\n"));
@@ -75,7 +73,7 @@ TEST(ZshCompletion, HasALineForEachOption) {
 }
 
 TEST(FishCompletion, HasALineForEachOption) {
-  const std::string script = fish_completion(kCommands);
+  const std::string script = fish_completion(kMadeCommands);
   const std::string option = "complete -c longspan -n '__fish_seen_subcommand_from made' -l ";
   EXPECT_THAT(script, HasSubstr("complete -c longspan -n __fish_use_subcommand -f -a made -d 'a "
                                 "command: of the tests'\n"));

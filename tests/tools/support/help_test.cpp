@@ -57,5 +57,15 @@ TEST(Help, LongTextsAreBrokenAtSpaces) {
   EXPECT_THAT(lines, testing::Contains("  --an-option-with-a-long-name AND-A-VALUE"));
 }
 
+TEST(MemoryAdvice, NamesOnlyWhatTheCommandHas) {
+  EXPECT_EQ(memory_advice(kMade), "");
+  const Option recipe[] = {{"recipe", "RECIPE", "", ""}};
+  EXPECT_EQ(memory_advice({.arguments = recipe}),
+            "; try a shorter train.seq_len or a smaller train.batch_size");
+  const Option options[] = {{"lengths", "LIST", "", ""}, {"quantization", "KIND", "none", ""}};
+  EXPECT_EQ(memory_advice({.options = {options}}),
+            "; try a shorter --lengths or --quantization nf4");
+}
+
 }  // namespace
 }  // namespace longspan

@@ -13,8 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const Command* kCommands[] = {&kMade};
-
 TEST(ManPage, HasEveryOptionAndNoRequestOfTheTexts) {
   const std::string page = man_page(kMade);
   EXPECT_THAT(page, HasSubstr(".SH NAME\nlongspan\\-made \\- a command: of the tests\n"));
@@ -28,7 +26,7 @@ TEST(ManPage, HasEveryOptionAndNoRequestOfTheTexts) {
 }
 
 TEST(ManPage, OfTheProgramNamesTheCommands) {
-  const std::string page = man_page(kCommands);
+  const std::string page = man_page(kMadeCommands);
   EXPECT_THAT(page, HasSubstr(".TP\n.B made\na command: of the tests\n"));
   EXPECT_THAT(page, HasSubstr(".BR longspan\\-made (1)\n"));
 }
@@ -36,7 +34,7 @@ TEST(ManPage, OfTheProgramNamesTheCommands) {
 TEST(ManPage, RendersWithoutAWarning) {
   if (std::system("groff --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "no groff here";
   TemporaryFolder folder;
-  for (const auto& page : {man_page(kMade), man_page(kCommands)}) {
+  for (const auto& page : {man_page(kMade), man_page(kMadeCommands)}) {
     const std::string command =
         "groff -man -ww -Tutf8 '" + folder.write("page.1", page) + "' 2>&1 > /dev/null";
     std::FILE* pipe = popen(command.c_str(), "r");

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "data/tokenizers/tokenizer.h"
+#include "src/core/fields.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
@@ -22,6 +23,18 @@ class ByteTokenizer : public Tokenizer {
   int64_t vocab_size() const override { return 256; }
   std::string fingerprint() const override { return "bytes"; }
 };
+
+/// A task with these keys, which it must take.
+template <class Task>
+Task task_with(const Json& keys) {
+  Task task;
+  Diagnostics diagnostics;
+  Fields fields(keys, diagnostics);
+  task.read(fields);
+  fields.finish();
+  diagnostics.throw_if_any(ExitCode::kUsage);
+  return task;
+}
 
 inline std::unique_ptr<CausalLm> byte_model() {
   ModelConfig config = tiny_llama_config();

@@ -92,11 +92,16 @@ TEST(FirstDigits, AreThoseOfTheFirstNumber) {
   EXPECT_EQ(first_digits("none"), "");
 }
 
+/// At depth 0.5, with the seed 0.
+Passkey one_question() {
+  return task_with<Passkey>({{"depths", Json::array({0.5})}, {"trials", 1}});
+}
+
 TEST(Passkey, GivesARowForEachLengthAndDepth) {
   auto model = byte_model();
   ByteTokenizer tokenizer;
-  EvalOptions options{.lengths = {340, 400}, .depths = {0, 0.5, 1}, .trials = 2};
-  TaskResult result = Passkey().run({*model, tokenizer, {}}, options);
+  const auto passkey = task_with<Passkey>({{"depths", {0, 0.5, 1}}, {"trials", 2}});
+  TaskResult result = passkey.run({*model, tokenizer, {}}, {{340, 400}});
   ASSERT_EQ(result.rows.size(), 6);
   const Json& row = result.rows[4];
   EXPECT_EQ(row["length"], 400);
@@ -113,7 +118,7 @@ TEST(Passkey, GivesARowForEachLengthAndDepth) {
 TEST(Passkey, ScoresTheAnswerBehindThePrompt) {
   auto model = byte_model();
   ByteTokenizer tokenizer;
-  EvalOptions options{.lengths = {340}, .depths = {0.5}, .trials = 1};
+  const Passkey passkey = one_question();
   auto prompt = build_passkey_prompt(tokenizer, {}, 340, 0.5, draw_passkey(0, 340, 0.5, 0));
   std::vector<int64_t> ids = prompt.ids;
   ids.insert(ids.end(), prompt.answer_ids.begin(), prompt.answer_ids.end());
@@ -127,7 +132,7 @@ TEST(Passkey, ScoresTheAnswerBehindThePrompt) {
     first_choices += before.argmax().item<int64_t>() == ids[t] ? 1 : 0;
   }
   const auto answer = static_cast<double>(prompt.answer_ids.size());
-  const Json row = Passkey().run({*model, tokenizer, {}}, options).rows[0];
+  const Json row = passkey.run({*model, tokenizer, {}}, {{340}}).rows[0];
   EXPECT_NEAR(row["answer_nll"].get<double>(), nll / answer,
               float32_bound(nll / answer, terms_of_loss(model->config(), 360)));
   EXPECT_DOUBLE_EQ(row["answer_token_accuracy"].get<double>(), first_choices / answer);
@@ -150,11 +155,11 @@ class TellingTokenizer : public ByteTokenizer {
 
 TEST(Passkey, IsCorrectWhereTheGeneratedTextNamesTheKey) {
   auto model = byte_model();
-  EvalOptions options{.lengths = {340}, .depths = {0.5}, .trials = 1};
+  const Passkey passkey = one_question();
   const std::string key = draw_passkey(0, 340, 0.5, 0);
   TellingTokenizer right(" " + key + ".\n"), wrong(" 00000");
-  EXPECT_EQ(Passkey().run({*model, right, {}}, options).rows[0]["correct"], 1);
-  EXPECT_EQ(Passkey().run({*model, wrong, {}}, options).rows[0]["correct"], 0);
+  EXPECT_EQ(passkey.run({*model, right, {}}, {{340}}).rows[0]["correct"], 1);
+  EXPECT_EQ(passkey.run({*model, wrong, {}}, {{340}}).rows[0]["correct"], 0);
   auto prompt = build_passkey_prompt(right, {}, 340, 0.5, key);
   auto greedy = generate(*model, prompt.ids, {.max_new_tokens = std::ssize(right.read())});
   EXPECT_EQ(std::vector<int64_t>(right.read().begin(), right.read().end()), greedy);
@@ -166,7 +171,7 @@ TEST(Passkey, ALossThatIsNotFiniteIsAnErrorThatNamesThePlace) {
     if (name == "model.norm.weight") parameter.fill_(NAN);
   });
   try {
-    Passkey().run({*model, ByteTokenizer(), {}}, {.lengths = {340}, .depths = {0.5}, .trials = 1});
+    one_question().run({*model, ByteTokenizer(), {}}, {{340}});
     ADD_FAILURE() << "no error";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ExitCode::kNonFinite);
@@ -177,22 +182,30 @@ TEST(Passkey, ALossThatIsNotFiniteIsAnErrorThatNamesThePlace) {
 TEST(Passkey, IsTheSameEachTime) {
   auto model = byte_model();
   ByteTokenizer tokenizer;
-  EvalOptions options{.lengths = {340}, .depths = {0.5}, .trials = 1};
+  const Passkey passkey = one_question();
   auto nll = [&] {
-    return Passkey().run({*model, tokenizer, {}}, options).rows[0]["answer_nll"].get<double>();
+    return passkey.run({*model, tokenizer, {}}, {{340}}).rows[0]["answer_nll"].get<double>();
   };
   EXPECT_EQ(nll(), nll());
 }
 
+TEST(Passkey, WritesTheKeysThatItReads) {
+  const Json keys = {{"depths", {0.25, 1.0}}, {"trials", 7}, {"seed", 3}};
+  EXPECT_EQ(task_with<Passkey>(keys).write(), keys);
+  EXPECT_EQ(Passkey().write(),
+            Json({{"depths", {0.0, 0.25, 0.5, 0.75, 1.0}}, {"trials", 3}, {"seed", 0}}));
+}
+
 TEST(Passkey, RefusesWhatItCannotAsk) {
-  auto refused = [](const EvalOptions& options) {
-    return error_of([&] { Passkey().check(options); }, ExitCode::kUsage);
+  auto refused = [](const Json& keys) {
+    return error_of([&] { task_with<Passkey>(keys); }, ExitCode::kUsage);
   };
   EXPECT_EQ(refused({}), "no error");
-  EXPECT_THAT(refused({.depths = {1.5}}), HasSubstr("1.5 is not from 0"));
-  EXPECT_THAT(refused({.depths = {}}), HasSubstr("--depths: is empty"));
-  EXPECT_THAT(refused({.depths = {0.5, 0, 0.5}}), HasSubstr("0.5 is there twice"));
-  EXPECT_THAT(refused({.trials = 0}), HasSubstr("--trials 0"));
+  EXPECT_THAT(refused({{"depths", Json::array({1.5})}}), HasSubstr("1.5 is not from 0"));
+  EXPECT_THAT(refused({{"depths", Json::array()}}), HasSubstr("depths: is empty"));
+  EXPECT_THAT(refused({{"depths", {0.5, 0, 0.5}}}), HasSubstr("0.5 is there twice"));
+  EXPECT_THAT(refused({{"trials", 0}}), HasSubstr("trials: 0 is out of range"));
+  EXPECT_THAT(refused({{"trails", 1}}), HasSubstr("trails: unknown key; did you mean 'trials'?"));
 }
 
 }  // namespace

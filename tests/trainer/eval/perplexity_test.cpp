@@ -49,14 +49,19 @@ TEST(ContextWindow, CountsTheBosToken) {
   }
 }
 
+/// A list of one text would be taken for a text by nlohmann's initializer lists.
+Json names(const std::vector<std::string>& files) { return files; }
+
 class PerplexityRun : public ::testing::Test {
  protected:
-  TaskResult run(const EvalOptions& options, std::optional<int64_t> bos = {}) {
-    Perplexity().check(options);
-    return Perplexity().run({*model_, tokenizer_, bos}, options);
+  TaskResult run(const std::vector<int64_t>& lengths, const Json& keys,
+                 std::optional<int64_t> bos = {}) {
+    const auto task = task_with<Perplexity>(keys);
+    task.check({lengths});
+    return task.run({*model_, tokenizer_, bos}, {lengths});
   }
-  std::string error_of(const EvalOptions& options, ExitCode code) {
-    return longspan::error_of([&] { run(options); }, code);
+  std::string error_of(const std::vector<int64_t>& lengths, const Json& keys, ExitCode code) {
+    return longspan::error_of([&] { run(lengths, keys); }, code);
   }
   /// By definition: log softmax of whole logits, one target at a time.
   double expected_nll(const std::string& window, int64_t targets) {
@@ -84,7 +89,7 @@ class PerplexityRun : public ::testing::Test {
 TEST_F(PerplexityRun, ScoresTheLastTargetsBeforeTheLargestLength) {
   std::string text = some_text(100);
   TaskResult result =
-      run({.lengths = {16, 24, 60}, .text = {folder_.write("a.txt", text)}, .targets = 8});
+      run({16, 24, 60}, {{"text", names({folder_.write("a.txt", text)})}, {"targets", 8}});
   ASSERT_EQ(result.rows.size(), 3);
   for (const auto& row : result.rows) {
     int64_t length = row["length"];
@@ -102,7 +107,7 @@ TEST_F(PerplexityRun, PutsBosFirstWhereTheTokenizerDoes) {
   std::string text = some_text(100);
   std::string bos = "A";
   TaskResult result =
-      run({.lengths = {16, 60}, .text = {folder_.write("a.txt", text)}, .targets = 8}, 'A');
+      run({16, 60}, {{"text", names({folder_.write("a.txt", text)})}, {"targets", 8}}, 'A');
   const double near = expected_nll(bos + text.substr(44, 15), 8),
                far = expected_nll(bos + text.substr(0, 59), 8);
   EXPECT_NEAR(result.rows[0]["nll"].get<double>(), near, bound(near));
@@ -113,7 +118,7 @@ TEST_F(PerplexityRun, PutsBosFirstWhereTheTokenizerDoes) {
 TEST_F(PerplexityRun, AveragesOverDocuments) {
   std::string a = folder_.write("a.txt", some_text(90, 1));
   std::string b = folder_.write("b.txt", some_text(90, 2));
-  TaskResult result = run({.lengths = {40}, .text = {a, b}, .targets = 8});
+  TaskResult result = run({40}, {{"text", names({a, b})}, {"targets", 8}});
   auto nll = result.rows[0]["document_nll"].get<std::vector<double>>();
   ASSERT_EQ(nll.size(), 2);
   EXPECT_NE(nll[0], nll[1]);
@@ -126,9 +131,9 @@ TEST_F(PerplexityRun, AveragesOverDocuments) {
 TEST_F(PerplexityRun, LeavesShortDocumentsOut) {
   std::string a = folder_.write("a.txt", some_text(39));
   std::string b = folder_.write("b.txt", some_text(40));
-  TaskResult result = run({.lengths = {40}, .text = {a, b}, .targets = 8});
+  TaskResult result = run({40}, {{"text", names({a, b})}, {"targets", 8}});
   EXPECT_EQ(result.rows[0]["tokens_scored"], 8);
-  EXPECT_EQ(result.protocol, run({.lengths = {40}, .text = {b}, .targets = 8}).protocol);
+  EXPECT_EQ(result.protocol, run({40}, {{"text", names({b})}, {"targets", 8}}).protocol);
 }
 
 TEST_F(PerplexityRun, NamesTheLongestOfManyShortDocuments) {
@@ -137,12 +142,12 @@ TEST_F(PerplexityRun, NamesTheLongestOfManyShortDocuments) {
     records += "{\"text\": \"" + some_text(size) + "\"}\n";
   }
   std::string many = folder_.write("many.jsonl", records);
-  std::string error = error_of({.lengths = {40}, .text = {many}, .targets = 8}, ExitCode::kData);
+  std::string error = error_of({40}, {{"text", names({many})}, {"targets", 8}}, ExitCode::kData);
   EXPECT_THAT(error, HasSubstr("(30 tokens)"));
   EXPECT_THAT(error, HasSubstr("(21 tokens) and 20 shorter ones"));
   EXPECT_THAT(error, Not(HasSubstr("(20 tokens)")));
   std::string blank = folder_.write("blank.txt", "");
-  EXPECT_THAT(error_of({.lengths = {40}, .text = {blank}, .targets = 8}, ExitCode::kData),
+  EXPECT_THAT(error_of({40}, {{"text", names({blank})}, {"targets", 8}}, ExitCode::kData),
               HasSubstr("there is none with text"));
 }
 
@@ -150,7 +155,7 @@ TEST_F(PerplexityRun, TakesTheFirstDocumentsThatAreLongEnough) {
   std::string a = folder_.write("a.txt", some_text(39));
   std::string b = folder_.write("b.txt", some_text(40));
   std::string c = folder_.write("c.txt", some_text(50));
-  TaskResult result = run({.lengths = {40}, .text = {a, b, c}, .documents = 1, .targets = 8});
+  TaskResult result = run({40}, {{"text", names({a, b, c})}, {"documents", 1}, {"targets", 8}});
   ASSERT_EQ(result.protocol["documents"].size(), 1);
   EXPECT_THAT(result.protocol["documents"][0]["name"].get<std::string>(), HasSubstr("b.txt"));
 }
@@ -158,19 +163,19 @@ TEST_F(PerplexityRun, TakesTheFirstDocumentsThatAreLongEnough) {
 TEST_F(PerplexityRun, ListsTheTokensOfAllDocumentsWhenNoneIsLongEnough) {
   std::string a = folder_.write("a.txt", some_text(39));
   std::string b = folder_.write("b.txt", some_text(20));
-  std::string error = error_of({.lengths = {40}, .text = {a, b}, .targets = 8}, ExitCode::kData);
+  std::string error = error_of({40}, {{"text", names({a, b})}, {"targets", 8}}, ExitCode::kData);
   EXPECT_THAT(error, HasSubstr("39 tokens"));
   EXPECT_THAT(error, HasSubstr("20 tokens"));
 }
 
 TEST_F(PerplexityRun, NeedsRoomForContextAndTexts) {
   std::string a = folder_.write("a.txt", some_text(50));
-  EXPECT_THAT(error_of({.lengths = {40}, .text = {a}, .targets = 40}, ExitCode::kUsage),
+  EXPECT_THAT(error_of({40}, {{"text", names({a})}, {"targets", 40}}, ExitCode::kUsage),
               HasSubstr("--targets"));
-  EXPECT_THAT(error_of({.lengths = {40}, .targets = 8}, ExitCode::kUsage), HasSubstr("--text"));
+  EXPECT_THAT(error_of({40}, {{"targets", 8}}, ExitCode::kUsage), HasSubstr("--text"));
   EXPECT_THAT(
-      error_of({.lengths = {40}, .text = {a}, .documents = -1, .targets = 8}, ExitCode::kUsage),
-      HasSubstr("--documents"));
+      error_of({40}, {{"text", names({a})}, {"documents", -1}, {"targets", 8}}, ExitCode::kUsage),
+      HasSubstr("documents: -1 is out of range"));
 }
 
 TEST_F(PerplexityRun, NonFiniteWeightsAreAnErrorNotANumber) {
@@ -178,16 +183,30 @@ TEST_F(PerplexityRun, NonFiniteWeightsAreAnErrorNotANumber) {
     if (name == "model.norm.weight") parameter.fill_(NAN);
   });
   std::string a = folder_.write("a.txt", some_text(50));
-  error_of({.lengths = {40}, .text = {a}, .targets = 8}, ExitCode::kNonFinite);
+  error_of({40}, {{"text", names({a})}, {"targets", 8}}, ExitCode::kNonFinite);
 }
 
 TEST_F(PerplexityRun, OtherTextsGiveAnotherProtocol) {
-  EvalOptions options{.lengths = {40}, .targets = 8};
-  options.text = {folder_.write("a.txt", some_text(50, 1))};
-  Json first = run(options).protocol;
-  EXPECT_EQ(run(options).protocol, first);
+  const Json keys = {{"text", names({folder_.write("a.txt", some_text(50, 1))})}, {"targets", 8}};
+  Json first = run({40}, keys).protocol;
+  EXPECT_EQ(run({40}, keys).protocol, first);
   folder_.write("a.txt", some_text(50, 2));
-  EXPECT_NE(run(options).protocol, first);
+  EXPECT_NE(run({40}, keys).protocol, first);
+}
+
+TEST(Perplexity, WritesTheKeysThatItReads) {
+  const Json keys = {{"text", names({"a.txt"})}, {"documents", 2}, {"targets", 64}};
+  EXPECT_EQ(task_with<Perplexity>(keys).write(), keys);
+  EXPECT_EQ(Perplexity().write(),
+            Json({{"text", Json::array()}, {"documents", 0}, {"targets", 512}}));
+}
+
+TEST(Perplexity, NamesTheFilesThatItReads) {
+  TemporaryFolder folder;
+  const std::string a = folder.write("texts/a.txt", "x"), b = folder.write("texts/b.md", "y");
+  const auto task = task_with<Perplexity>({{"text", names({folder.path("texts")})}});
+  EXPECT_EQ(task.inputs(), (std::vector<std::filesystem::path>{a, b}));
+  EXPECT_TRUE(Perplexity().inputs().empty());
 }
 
 TEST(PerplexityRow, SurvivesJson) {
