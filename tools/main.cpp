@@ -32,6 +32,13 @@ void print_help(std::FILE* to) {
   }
 }
 
+const Command* find_command(std::string_view name) {
+  for (const Command* command : commands()) {
+    if (command->name == name) return command;
+  }
+  return nullptr;
+}
+
 int run(int argc, char** argv) {
   std::string_view name = argc > 1 ? argv[1] : "";
   if (name == "-h" || name == "--help" || name == "help") {
@@ -42,8 +49,7 @@ int run(int argc, char** argv) {
     fmt::print("longspan {}, LibTorch {}\n{}", version(), TORCH_VERSION, describe_devices());
     return 0;
   }
-  for (const Command* command : commands()) {
-    if (command->name != name) continue;
+  if (const Command* command = find_command(name)) {
     auto arguments = parse_arguments(*command, argc - 1, argv + 1);
     return arguments ? command->run(*arguments) : 0;
   }
@@ -54,6 +60,12 @@ int run(int argc, char** argv) {
   std::string meant = nearest(name, names);
   fail(ExitCode::kUsage, "'{}' is no command{}", name,
        meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));
+}
+
+int out_of_memory(std::string_view what, int argc, char** argv) {
+  const Command* command = find_command(argc > 1 ? argv[1] : "");
+  log_error(fmt::format("out of memory{}{}", what, command ? memory_advice(*command) : ""));
+  return static_cast<int>(ExitCode::kOutOfMemory);
 }
 
 /// Model files are mapped into memory, and one that shrinks meanwhile has no other way to say so.
@@ -85,17 +97,17 @@ int main(int argc, char** argv) {
     longspan::log_error(e.what());
     return static_cast<int>(e.code());
   } catch (const c10::OutOfMemoryError& e) {
-    longspan::log_error(fmt::format("out of memory: {}", e.what_without_backtrace()));
-    return static_cast<int>(ExitCode::kOutOfMemory);
+    return longspan::out_of_memory(fmt::format(": {}", e.what_without_backtrace()), argc, argv);
   } catch (const std::bad_alloc&) {
-    longspan::log_error("out of memory; try a shorter seq_len or a smaller batch_size");
-    return static_cast<int>(ExitCode::kOutOfMemory);
+    return longspan::out_of_memory("", argc, argv);
   } catch (const c10::Error& e) {
     // LibTorch's CPU allocator reports exhaustion as a plain c10::Error.
     std::string what = e.what_without_backtrace();
-    bool memory = what.find("not enough memory") != what.npos;
-    longspan::log_error((memory ? "out of memory: " : "LibTorch: ") + what);
-    return static_cast<int>(memory ? ExitCode::kOutOfMemory : ExitCode::kFailure);
+    if (what.find("not enough memory") != what.npos) {
+      return longspan::out_of_memory(": " + what, argc, argv);
+    }
+    longspan::log_error("LibTorch: " + what);
+    return static_cast<int>(ExitCode::kFailure);
   } catch (const std::exception& e) {
     longspan::log_error(e.what());
     return static_cast<int>(ExitCode::kFailure);

@@ -34,7 +34,7 @@ std::vector<int64_t> read_ids(const std::string& path, int64_t vocab_size) {
     int64_t id = whole ? item.get<int64_t>() : -1;
     if (id < 0 || id >= vocab_size) {
       fail(ExitCode::kData, "{}: entry {} is {}, expected a token id from 0 to {}", path,
-           ids.size(), item.dump().substr(0, 40), vocab_size - 1);
+           ids.size(), item.dump(-1, ' ', true).substr(0, 40), vocab_size - 1);
     }
     ids.push_back(id);
   }

@@ -116,7 +116,7 @@ Subject::Subject(const Arguments& arguments, const LongRopeSearchOptions& option
   try {
     original = extend_rope(base_, probe, on_scaled).original_max_position_embeddings;
   } catch (const Error& e) {
-    fail(ExitCode::kUsage, "{}; the option is --on-scaled", e.what());
+    fail(ExitCode::kUsage, "{}", with_on_scaled_option(e.what()));
   }
   geometry_ = base_.rope_geometry();
   geometry_.max_position_embeddings = original;
@@ -175,7 +175,7 @@ double Subject::measure(const Json& rope) {
     fail(ExitCode::kNonFinite,
          "the loss under {} is not finite; try --dtype float32, or look at the model with "
          "'longspan inspect'",
-         rope.dump());
+         rope["rope_type"].get<std::string>());
   }
   log_info(fmt::format("{}: loss {:.4f}, {:.1f} s", rope["rope_type"].get<std::string>(), loss,
                        stopwatch.seconds()));

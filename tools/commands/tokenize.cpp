@@ -34,7 +34,8 @@ std::vector<int32_t> read_ids(const std::string& text, const std::string& place)
   ids.reserve(list.size());
   for (const auto& id : list) {
     if (!id.is_number_integer() || id.get<int64_t>() != id.get<int32_t>()) {
-      fail(ExitCode::kData, "{}: {} at place {} is no token id", place, id.dump(), ids.size());
+      fail(ExitCode::kData, "{}: {} at place {} is no token id", place,
+           id.dump(-1, ' ', true).substr(0, 40), ids.size());
     }
     ids.push_back(id.get<int32_t>());
   }

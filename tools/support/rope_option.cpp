@@ -35,8 +35,16 @@ RopeExtension extend_rope_by_option(const ModelConfig& base, const Arguments& ar
   try {
     return extend_rope(base, std::move(scaling), on_scaled);
   } catch (const Error& e) {
-    fail(ExitCode::kUsage, "--rope: {}; the option is --on-scaled", e.what());
+    fail(ExitCode::kUsage, "--rope: {}", with_on_scaled_option(e.what()));
   }
+}
+
+std::string with_on_scaled_option(std::string message) {
+  constexpr std::string_view kKey = "on_scaled: ";
+  for (size_t at = 0; (at = message.find(kKey, at)) != message.npos;) {
+    message.replace(at, kKey.size(), "--on-scaled ");
+  }
+  return message;
 }
 
 }  // namespace longspan
