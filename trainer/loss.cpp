@@ -10,6 +10,8 @@ namespace longspan {
 
 namespace {
 
+static_assert(kNoLabel == kIgnoreIndex);
+
 at::Tensor to_tensor(const std::vector<int64_t>& values, const Batch& batch) {
   return at::from_blob(const_cast<int64_t*>(values.data()), {batch.rows, batch.seq_len}, at::kLong)
       .clone();

@@ -105,6 +105,8 @@ StepRecord Trainer::train_step() {
     loss += sum.item<double>();
     labelled_tokens += batch.labelled_tokens;
   }
+  loaders_[position.stage]->require_labels(labelled_tokens, position.first_row,
+                                           stage.gradient_accumulation_steps * stage.batch_size);
   optimizer_.scale_gradients(1.0 / static_cast<double>(labelled_tokens));
 
   StepRecord record;

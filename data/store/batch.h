@@ -5,12 +5,14 @@
 
 namespace longspan {
 
+inline constexpr int64_t kNoLabel = -100;  // not scored: kIgnoreIndex of the loss
+
 /// rows x seq_len tokens, row by row.
 struct Batch {
   int64_t rows = 0;
   int64_t seq_len = 0;
   std::vector<int64_t> input_ids;
-  std::vector<int64_t> labels;        // the next token of the same document, or -100
+  std::vector<int64_t> labels;        // the next token of the same document, or kNoLabel
   std::vector<int64_t> position_ids;  // restart at 0 with each document (or piece of one)
   std::vector<int64_t> document_ids;  // 0, 1, ... within a row; padding is a document of its own
   int64_t labelled_tokens = 0;

@@ -12,8 +12,6 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kNoLabel = -100;  // what cross entropy leaves out
-
 /// A number below `bound`, all equally likely. The standard library's own distributions differ
 /// between implementations.
 uint64_t draw_below(uint64_t bound, std::mt19937_64& generator) {
@@ -73,21 +71,42 @@ const PackedSequence& Loader::row(int64_t index) const {
   return sequences_[static_cast<size_t>(order_[static_cast<size_t>(place)])];
 }
 
+int64_t Loader::ignore_unlabelled(const Piece& piece, Batch& batch) const {
+  if (store_->info().all_labels) return 0;
+  const auto is_label = store_->read_is_label(piece.offset + 1, piece.places());
+  int64_t* labels = &batch.labels.back() - (piece.places() - 1);
+  int64_t ignored = 0;
+  for (size_t i = 0; i < is_label.size(); ++i) {
+    if (is_label[i] != 0) continue;
+    labels[i] = kNoLabel;
+    ++ignored;
+  }
+  return ignored;
+}
+
 void Loader::append(const PackedSequence& sequence, Batch& batch) const {
   int64_t document = 0;
   for (const auto& piece : sequence.pieces) {
     std::vector<int32_t> ids = store_->read(piece.offset, piece.tokens);
     batch.input_ids.insert(batch.input_ids.end(), ids.begin(), ids.end() - 1);
     batch.labels.insert(batch.labels.end(), ids.begin() + 1, ids.end());
+    batch.labelled_tokens += piece.places() - ignore_unlabelled(piece, batch);
     for (int64_t t = 0; t < piece.places(); ++t) batch.position_ids.push_back(t);
     batch.document_ids.insert(batch.document_ids.end(), ids.size() - 1, document++);
   }
   int64_t padding = options_.packer.seq_len - sequence.places();
-  batch.labelled_tokens += sequence.places();
   batch.input_ids.insert(batch.input_ids.end(), static_cast<size_t>(padding), 0);
   batch.labels.insert(batch.labels.end(), static_cast<size_t>(padding), kNoLabel);
   for (int64_t t = 0; t < padding; ++t) batch.position_ids.push_back(t);
   batch.document_ids.insert(batch.document_ids.end(), static_cast<size_t>(padding), document);
+}
+
+void Loader::require_labels(int64_t labelled_tokens, int64_t first_row, int64_t rows) const {
+  if (labelled_tokens > 0) return;
+  fail(ExitCode::kData,
+       "{}: rows {} to {} ({} an epoch) have no token that is a label, so there is no loss; take "
+       "more rows a step, or prepare documents in which more is learned",
+       store_->path(), first_row, first_row + rows - 1, sequences());
 }
 
 Batch Loader::batch(int64_t first_row, int64_t rows) const {

@@ -27,11 +27,17 @@ class Loader {
   Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options);
 
   Batch batch(int64_t first_row, int64_t rows = 1) const;
+  /// Throws Error(kData) that names the rows when `labelled_tokens`, the sum over their batches, is
+  /// 0: their mean loss is none.
+  void require_labels(int64_t labelled_tokens, int64_t first_row, int64_t rows) const;
   int64_t sequences() const { return report_.sequences; }  // rows an epoch
   const PackingReport& report() const { return report_; }
 
  private:
   const PackedSequence& row(int64_t index) const;
+  /// Makes the labels of the piece, which stand at the end of the batch, kNoLabel where the
+  /// token is no label; says how many.
+  int64_t ignore_unlabelled(const Piece& piece, Batch& batch) const;
   void append(const PackedSequence& sequence, Batch& batch) const;
 
   std::shared_ptr<const TokenStore> store_;

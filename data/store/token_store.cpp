@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "data/store/hdf5_handle.h"
 #include "data/store/token_store_layout.h"
@@ -64,7 +65,9 @@ std::string read_string(hid_t file, const char* name, const std::string& path) {
 template <class T>
 class Dataset {
  public:
-  Dataset(hid_t file, const char* name, hid_t memory_type, const std::string& path)
+  /// `sparse`: what was never written takes no bytes, so `size` is for the caller to look at.
+  Dataset(hid_t file, const char* name, hid_t memory_type, const std::string& path,
+          bool sparse = false)
       : path_(path), name_(name), memory_type_(memory_type) {
     // A sequence of 100 K tokens spans two or three chunks; keep those that neighbours share.
     constexpr size_t kCacheBytes = 16 << 20, kCacheSlots = 521;
@@ -81,7 +84,7 @@ class Dataset {
       damaged(path_, fmt::format("{} has the wrong shape or type", name_));
     }
     size_ = static_cast<int64_t>(size);
-    require_stored_bytes();
+    if (!sparse) require_stored_bytes();
   }
 
   int64_t size() const { return size_; }
@@ -147,6 +150,14 @@ struct TokenStore::File {
         info(read_info()),
         tokens(file.id(), layout::kTokens, H5T_NATIVE_INT32, path) {
     documents = read_documents(file.id(), tokens.size(), path);
+    if (H5Lexists(file.id(), layout::kIsLabel, H5P_DEFAULT) > 0) {
+      is_label.emplace(file.id(), layout::kIsLabel, H5T_NATIVE_UINT8, path, /*sparse=*/true);
+      if (is_label->size() != tokens.size()) {
+        damaged(path, fmt::format("{} has {} values for {} tokens", layout::kIsLabel,
+                                  is_label->size(), tokens.size()));
+      }
+    }
+    info.all_labels = !is_label;
     info.tokens = tokens.size();
     info.documents = static_cast<int64_t>(documents.size());
   }
@@ -159,11 +170,12 @@ struct TokenStore::File {
     }
     TokenStoreInfo read;
     read.format_version = read_number(file.id(), layout::kFormatVersionKey, path);
-    if (read.format_version != layout::kFormatVersion) {
+    if (read.format_version < layout::kOldestFormatVersion ||
+        read.format_version > layout::kFormatVersion) {
       fail(ExitCode::kData,
-           "{}: token store of format version {}, this longspan reads {}; make it "
+           "{}: token store of format version {}, this longspan reads {} to {}; make it "
            "again with longspan prepare, or update longspan",
-           path, read.format_version, layout::kFormatVersion);
+           path, read.format_version, layout::kOldestFormatVersion, layout::kFormatVersion);
     }
     read.tokenizer_fingerprint = read_string(file.id(), layout::kTokenizerFingerprintKey, path);
     read.vocab_size = read_number(file.id(), layout::kVocabSizeKey, path);
@@ -174,6 +186,7 @@ struct TokenStore::File {
   Hdf5Handle file;
   TokenStoreInfo info;
   Dataset<int32_t> tokens;
+  std::optional<Dataset<uint8_t>> is_label;
   std::vector<StoredDocument> documents;
 };
 
@@ -191,11 +204,15 @@ const std::string& TokenStore::path() const { return file_->path; }
 const TokenStoreInfo& TokenStore::info() const { return file_->info; }
 const std::vector<StoredDocument>& TokenStore::documents() const { return file_->documents; }
 
-std::vector<int32_t> TokenStore::read(int64_t offset, int64_t count) const {
+void TokenStore::require_inside(int64_t offset, int64_t count) const {
   if (offset < 0 || count < 0 || offset > info().tokens || count > info().tokens - offset) {
     fail(ExitCode::kData, "{}: tokens {} to {} asked for, the store has {}", file_->path, offset,
          offset + count, info().tokens);
   }
+}
+
+std::vector<int32_t> TokenStore::read(int64_t offset, int64_t count) const {
+  require_inside(offset, count);
   std::vector<int32_t> ids(static_cast<size_t>(count));
   Hdf5Lock lock;
   file_->tokens.read(offset, count, ids.data());
@@ -205,6 +222,15 @@ std::vector<int32_t> TokenStore::read(int64_t offset, int64_t count) const {
     }
   }
   return ids;
+}
+
+std::vector<uint8_t> TokenStore::read_is_label(int64_t offset, int64_t count) const {
+  require_inside(offset, count);
+  std::vector<uint8_t> flags(static_cast<size_t>(count), 1);
+  if (info().all_labels) return flags;
+  Hdf5Lock lock;
+  file_->is_label->read(offset, count, flags.data());
+  return flags;
 }
 
 }  // namespace longspan

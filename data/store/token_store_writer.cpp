@@ -1,11 +1,8 @@
 #include "data/store/token_store_writer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "data/store/hdf5_handle.h"
 #include "data/store/token_store.h"
@@ -43,11 +40,13 @@ hid_t element_type<uint8_t>() {
 template <class T>
 class GrowingDataset {
  public:
-  GrowingDataset(hid_t file, const char* name, const std::string& path) : path_(path) {
+  /// `fill` is the value of what is skipped, which takes no room.
+  GrowingDataset(hid_t file, const char* name, const std::string& path, T fill = 0) : path_(path) {
     const hsize_t none = 0, unlimited = H5S_UNLIMITED, chunk = layout::kChunkElements;
     Hdf5Handle space(H5Screate_simple(1, &none, &unlimited), H5Sclose);
     Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
     bool ready = H5Pset_chunk(properties.id(), 1, &chunk) >= 0 &&
+                 (fill == 0 || H5Pset_fill_value(properties.id(), element_type<T>(), &fill) >= 0) &&
                  H5Pset_shuffle(properties.id()) >= 0 &&
                  H5Pset_deflate(properties.id(), layout::kDeflateLevel) >= 0 &&
                  H5Pset_fletcher32(properties.id()) >= 0;
@@ -66,6 +65,13 @@ class GrowingDataset {
       if (buffer_.size() == layout::kChunkElements) flush();
     }
   }
+  /// Goes on at element `end`.
+  void skip_to(hsize_t end) {
+    flush();
+    if (H5Dset_extent(dataset_.id(), &end) < 0) cannot_write(path_);
+    size_ = end;
+  }
+  hsize_t end() const { return size_ + buffer_.size(); }
   void flush() {
     if (buffer_.empty()) return;
     const hsize_t begin = size_, count = buffer_.size(), end = begin + count;
@@ -89,6 +95,30 @@ class GrowingDataset {
   hsize_t size_ = 0;
 };
 
+/// Whether each token is a label, from the first on that is none; of a store whose tokens all are
+/// there is no dataset.
+class LabelMask {
+ public:
+  LabelMask(hid_t file, const std::string& path) : file_(file), path_(path) {}
+
+  /// The flags of the tokens from `begin` on; none: all are labels.
+  void append(int64_t begin, const std::vector<uint8_t>& is_label) {
+    if (std::find(is_label.begin(), is_label.end(), uint8_t{0}) == is_label.end()) return;
+    if (!flags_) flags_.emplace(file_, layout::kIsLabel, path_, uint8_t{1});
+    if (flags_->end() < static_cast<hsize_t>(begin)) flags_->skip_to(static_cast<hsize_t>(begin));
+    flags_->append(is_label.data(), is_label.size());
+  }
+  void finish(int64_t tokens) {
+    if (flags_) flags_->skip_to(static_cast<hsize_t>(tokens));
+  }
+  bool close() { return !flags_ || flags_->close(); }
+
+ private:
+  hid_t file_;
+  const std::string& path_;
+  std::optional<GrowingDataset<uint8_t>> flags_;
+};
+
 void write_attribute(hid_t file, const char* name, hid_t type, const void* value,
                      const std::string& path) {
   Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
@@ -109,10 +139,9 @@ void write_attribute(hid_t file, const char* name, const std::string& value,
 }
 
 Hdf5Handle create(const fs::path& part, const std::string& path) {
-  std::error_code status;
-  if (!part.parent_path().empty()) fs::create_directories(part.parent_path(), status);
   Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_libver_bounds(access.id(), H5F_LIBVER_V110, H5F_LIBVER_V110);
+  H5Pset_file_locking(access.id(), false, true);  // the PartFile is locked
   Hdf5Handle file(H5Fcreate(part.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()), H5Fclose);
   if (!file.valid()) cannot_write(path);
   return file;
@@ -121,13 +150,13 @@ Hdf5Handle create(const fs::path& part, const std::string& path) {
 }  // namespace
 
 struct TokenStoreWriter::File {
-  File(fs::path where, const std::string& fingerprint, int64_t vocab)
-      : path(std::move(where)),
-        name(path.string()),
-        part(fmt::format("{}.part-{}", name, getpid())),
+  File(PartFile claimed, const std::string& fingerprint, int64_t vocab)
+      : part(std::move(claimed)),
+        name(part.path().string()),
         vocab_size(vocab),
-        file(create(part, name)),
+        file(create(part.part(), name)),
         tokens(file.id(), layout::kTokens, name),
+        is_label(file.id(), name),
         offsets(file.id(), layout::kDocumentOffsets, name),
         names(file.id(), layout::kDocumentNames, name) {
     write_attribute(file.id(), layout::kFormatKey, layout::kFormat, name);
@@ -136,41 +165,47 @@ struct TokenStoreWriter::File {
     write_attribute(file.id(), layout::kVocabSizeKey, vocab_size, name);
     offsets.append(&end, 1);
   }
-  ~File() {
-    close();
-    std::error_code ignored;
-    fs::remove(part, ignored);
-  }
+  ~File() { close(); }
   bool close() {
     bool closed = tokens.close();
+    closed = is_label.close() && closed;
     closed = offsets.close() && closed;
     closed = names.close() && closed;
     return file.close() && closed;
   }
 
-  fs::path path;
-  std::string name;
-  fs::path part;
+  PartFile part;
+  std::string name;  // of the file that it becomes
   int64_t vocab_size;
   Hdf5Handle file;
   GrowingDataset<int32_t> tokens;
+  LabelMask is_label;
   GrowingDataset<int64_t> offsets;
   GrowingDataset<uint8_t> names;
   int64_t end = 0;
 };
 
-TokenStoreWriter::TokenStoreWriter(fs::path path, std::string tokenizer_fingerprint,
+TokenStoreWriter::TokenStoreWriter(PartFile file, const std::string& tokenizer_fingerprint,
                                    int64_t vocab_size) {
   Hdf5Lock lock;
-  file_ = std::make_unique<File>(std::move(path), tokenizer_fingerprint, vocab_size);
+  file_ = std::make_unique<File>(std::move(file), tokenizer_fingerprint, vocab_size);
 }
+
+TokenStoreWriter::TokenStoreWriter(fs::path path, const std::string& tokenizer_fingerprint,
+                                   int64_t vocab_size)
+    : TokenStoreWriter(PartFile(std::move(path)), tokenizer_fingerprint, vocab_size) {}
 
 TokenStoreWriter::~TokenStoreWriter() {
   Hdf5Lock lock;
   file_.reset();
 }
 
-void TokenStoreWriter::append(const std::string& document_name, const std::vector<int32_t>& ids) {
+void TokenStoreWriter::append(const std::string& document_name, const std::vector<int32_t>& ids,
+                              const std::vector<uint8_t>& is_label) {
+  if (!is_label.empty() && is_label.size() != ids.size()) {
+    fail(ExitCode::kData, "{}: {} label flags for {} tokens", document_name, is_label.size(),
+         ids.size());
+  }
   for (int32_t id : ids) {
     if (id < 0 || id >= file_->vocab_size) {
       fail(ExitCode::kData, "{}: token id {}, expected 0 to {}", document_name, id,
@@ -179,6 +214,7 @@ void TokenStoreWriter::append(const std::string& document_name, const std::vecto
   }
   Hdf5Lock lock;
   file_->tokens.append(ids.data(), ids.size());
+  file_->is_label.append(file_->end, is_label);
   file_->end += static_cast<int64_t>(ids.size());
   file_->offsets.append(&file_->end, 1);
   // The C string: a name ends at its first NUL in the file too.
@@ -189,20 +225,11 @@ void TokenStoreWriter::append(const std::string& document_name, const std::vecto
 void TokenStoreWriter::commit() {
   Hdf5Lock lock;
   file_->tokens.flush();
+  file_->is_label.finish(file_->end);
   file_->offsets.flush();
   file_->names.flush();
   if (!file_->close()) cannot_write(file_->name);
-  int descriptor = open(file_->part.c_str(), O_RDONLY | O_CLOEXEC);
-  bool synced = descriptor >= 0 && fsync(descriptor) == 0;
-  int reason = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  if (synced && rename(file_->part.c_str(), file_->path.c_str()) != 0) {
-    synced = false;
-    reason = errno;
-  }
-  if (!synced) {
-    fail(ExitCode::kFailure, "{}: cannot finish writing: {}", file_->name, std::strerror(reason));
-  }
+  file_->part.commit();
 }
 
 }  // namespace longspan

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "src/core/part_file.h"
+
 namespace longspan {
 
 /// Writes an HDF5 token store (see token_store_layout.h): one int32 stream of whole documents,
@@ -13,11 +15,15 @@ namespace longspan {
 /// it. The file appears when commit() is called; a full disk throws Error(kFailure).
 class TokenStoreWriter {
  public:
-  TokenStoreWriter(std::filesystem::path path, std::string tokenizer_fingerprint,
+  TokenStoreWriter(PartFile file, const std::string& tokenizer_fingerprint, int64_t vocab_size);
+  /// Claims `path` (see PartFile).
+  TokenStoreWriter(std::filesystem::path path, const std::string& tokenizer_fingerprint,
                    int64_t vocab_size);
   ~TokenStoreWriter();
-  /// An id outside [0, vocab_size) throws Error(kData).
-  void append(const std::string& document_name, const std::vector<int32_t>& ids);
+  /// `is_label`: 1 or 0 a token; empty when each is a label. An id outside [0, vocab_size) throws
+  /// Error(kData).
+  void append(const std::string& document_name, const std::vector<int32_t>& ids,
+              const std::vector<uint8_t>& is_label = {});
   void commit();
 
  private:

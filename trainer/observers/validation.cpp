@@ -16,11 +16,13 @@ void Validation::step_ended(Trainer& trainer, StepRecord& record) {
   trainer.model().set_attention(make_attention_pattern("full"));
   double loss = 0;
   int64_t labelled_tokens = 0;
-  for (int64_t i = 0; i < std::min(options_.sequences, loader_->sequences()); ++i) {
+  const int64_t rows = std::min(options_.sequences, loader_->sequences());
+  for (int64_t i = 0; i < rows; ++i) {
     Batch batch = loader_->batch(i);
     loss += loss_sum(trainer.model(), batch, trainer.options().loss_chunk_tokens).item<double>();
     labelled_tokens += batch.labelled_tokens;
   }
+  loader_->require_labels(labelled_tokens, 0, rows);
   record.validation_loss = loss / static_cast<double>(labelled_tokens);
 }
 

@@ -60,6 +60,36 @@ TEST(Loader, RestartsPositionsWithEachPieceAndSetsPaddingApart) {
   EXPECT_EQ(batch.labelled_tokens, 7);
 }
 
+TEST(Loader, LeavesOutLabelsOfTokensThatAreNone) {
+  TemporaryFolder folder;
+  {
+    TokenStoreWriter writer(folder.path("t.h5"), "f", 100);
+    writer.append("a", {1, 2, 3, 4, 5, 6}, {1, 0, 1, 1, 0, 0});
+    writer.append("b", {7, 8, 9});
+    writer.append("c", {10, 11, 12, 13, 14, 15, 16, 17, 18}, std::vector<uint8_t>(9, 0));
+    writer.commit();
+  }
+  Loader loader(std::make_shared<TokenStore>(folder.path("t.h5")),
+                {.packer = {.seq_len = 8}, .shuffle = false});
+  ASSERT_EQ(loader.sequences(), 2);
+  Batch batch = loader.batch(0, 2);
+  using V = std::vector<int64_t>;
+  EXPECT_EQ(batch.input_ids, (V{10, 11, 12, 13, 14, 15, 16, 17, 1, 2, 3, 4, 5, 7, 8, 0}));
+  EXPECT_EQ(batch.labels, (V{-100, -100, -100, -100, -100, -100, -100, -100,  //
+                             -100, 3, 4, -100, -100, 8, 9, -100}));
+  EXPECT_EQ(batch.labelled_tokens, 4);
+  EXPECT_NO_THROW(loader.require_labels(batch.labelled_tokens, 0, 2));
+}
+
+TEST(Loader, NamesTheRowsThatHaveNoLabel) {
+  TemporaryFolder folder;
+  Loader loader(counting_store(folder, {9}), {.packer = {.seq_len = 4}});
+  std::string what;
+  EXPECT_EQ(exit_code_of([&] { loader.require_labels(0, 6, 3); }, &what), 4);
+  EXPECT_THAT(what, testing::AllOf(testing::HasSubstr("t.h5: rows 6 to 8 (2 an epoch)"),
+                                   testing::HasSubstr("no token that is a label")));
+}
+
 TEST(Loader, GivesEachRowOnceAnEpochInAnotherOrderEachTime) {
   TemporaryFolder folder;
   Loader loader(counting_store(folder, {101}), {.packer = {.seq_len = 10}});

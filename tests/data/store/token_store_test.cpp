@@ -43,7 +43,8 @@ TEST(TokenStore, GivesBackWhatWasWritten) {
   auto first = random_ids(150000, 1, 300), second = random_ids(7, 2, 300);
   write_store(folder.path("t.h5"), {first, {}, second});
   TokenStore store(folder.path("t.h5"));
-  EXPECT_EQ(store.info().format_version, 1);
+  EXPECT_EQ(store.info().format_version, 2);
+  EXPECT_TRUE(store.info().all_labels);
   EXPECT_EQ(store.info().tokenizer_fingerprint, "0123abcd");
   EXPECT_EQ(store.info().vocab_size, 300);
   EXPECT_EQ(store.info().documents, 3);
@@ -111,18 +112,92 @@ TEST(TokenStore, SaysThatAFileIsNone) {
   EXPECT_THAT(what, HasSubstr("is HDF5, but no token store"));
 }
 
-TEST(TokenStore, TurnsDownANewerVersion) {
-  TemporaryFolder folder;
-  write_store(folder.path("t.h5"), {{1, 2}});
-  hid_t file = H5Fopen(folder.path("t.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+void set_format_version(const std::string& path, int64_t version) {
+  hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
   hid_t attribute = H5Aopen(file, "format_version", H5P_DEFAULT);
-  int64_t version = 2;
   H5Awrite(attribute, H5T_NATIVE_INT64, &version);
   H5Aclose(attribute);
   H5Fclose(file);
+}
+
+TEST(TokenStore, ReadsTheVersionBefore) {
+  TemporaryFolder folder;
+  write_store(folder.path("t.h5"), {{1, 2}});
+  set_format_version(folder.path("t.h5"), 1);
+  EXPECT_EQ(read_all(folder.path("t.h5")), (std::vector<int32_t>{1, 2}));
+  EXPECT_EQ(TokenStore(folder.path("t.h5")).info().format_version, 1);
+}
+
+TEST(TokenStore, TurnsDownANewerVersion) {
+  TemporaryFolder folder;
+  write_store(folder.path("t.h5"), {{1, 2}});
   std::string what;
-  EXPECT_EQ(exit_code_of([&] { read_all(folder.path("t.h5")); }, &what), 4);
-  EXPECT_THAT(what, HasSubstr("format version 2"));
+  for (int64_t version : {0, 3}) {
+    set_format_version(folder.path("t.h5"), version);
+    EXPECT_EQ(exit_code_of([&] { read_all(folder.path("t.h5")); }, &what), 4);
+    EXPECT_THAT(what,
+                HasSubstr(fmt::format("format version {}, this longspan reads 1 to 2", version)));
+  }
+}
+
+TEST(TokenStore, KeepsWhichTokensAreLabels) {
+  TemporaryFolder folder;
+  const auto long_ids = random_ids(200'000, 1, 300);
+  std::vector<uint8_t> some(1000), none(70'000, 0);
+  for (size_t i = 0; i < some.size(); ++i) some[i] = i % 3 == 0;
+  {
+    TokenStoreWriter writer(folder.path("t.h5"), "f", 300);
+    writer.append("all", long_ids);
+    writer.append("some", random_ids(some.size(), 2, 300), some);
+    writer.append("all again", random_ids(500, 3, 300), std::vector<uint8_t>(500, 1));
+    writer.append("none", random_ids(none.size(), 4, 300), none);
+    writer.append("all at the end", long_ids);
+    writer.commit();
+  }
+  TokenStore store(folder.path("t.h5"));
+  EXPECT_FALSE(store.info().all_labels);
+  std::vector<uint8_t> expected(200'000, 1);
+  expected.insert(expected.end(), some.begin(), some.end());
+  expected.insert(expected.end(), 500, 1);
+  expected.insert(expected.end(), none.begin(), none.end());
+  expected.insert(expected.end(), 200'000, 1);
+  EXPECT_EQ(store.read_is_label(0, store.info().tokens), expected);
+  EXPECT_EQ(store.read_is_label(200'003, 3), (std::vector<uint8_t>{1, 0, 0}));
+  EXPECT_EQ(store.read(0, 200'000), long_ids);
+  EXPECT_EQ(exit_code_of([&] { store.read_is_label(0, store.info().tokens + 1); }), 4);
+}
+
+TEST(TokenStore, TakesNoRoomForLabelsWhereAllTokensAreSome) {
+  TemporaryFolder folder;
+  const auto ids = random_ids(100'000, 1, 300);
+  write_store(folder.path("plain.h5"), {ids});
+  {
+    TokenStoreWriter writer(folder.path("flags.h5"), "0123abcd", 300);
+    writer.append("book-0.txt", ids, std::vector<uint8_t>(ids.size(), 1));
+    writer.commit();
+  }
+  EXPECT_EQ(read_file(folder.path("plain.h5"), ExitCode::kData),
+            read_file(folder.path("flags.h5"), ExitCode::kData));
+  EXPECT_TRUE(TokenStore(folder.path("flags.h5")).info().all_labels);
+}
+
+TEST(TokenStore, WantsAFlagForEachToken) {
+  TemporaryFolder folder;
+  TokenStoreWriter writer(folder.path("t.h5"), "f", 10);
+  std::string what;
+  EXPECT_EQ(exit_code_of([&] { writer.append("a.txt", {1, 2, 3}, {1, 0}); }, &what), 4);
+  EXPECT_THAT(what, HasSubstr("a.txt: 2 label flags for 3 tokens"));
+}
+
+TEST(TokenStore, IsWrittenByOneAtATime) {
+  TemporaryFolder folder;
+  TokenStoreWriter first(folder.path("t.h5"), "f", 10);
+  std::string what;
+  EXPECT_EQ(exit_code_of([&] { TokenStoreWriter(folder.path("t.h5"), "f", 10); }, &what), 1);
+  EXPECT_THAT(what, HasSubstr("another process is writing it"));
+  first.append("a", {1, 2});
+  first.commit();
+  EXPECT_EQ(read_all(folder.path("t.h5")), (std::vector<int32_t>{1, 2}));
 }
 
 TEST(TokenStore, NoticesThatItWasCutOff) {

@@ -1,0 +1,72 @@
+#include "src/core/part_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "src/core/error.h"
+
+namespace longspan {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Whether `file` is what stands at `path` now. Its last holder may have moved or removed it
+/// between our open() and our lock.
+bool is_at(int file, const fs::path& path) {
+  struct stat held {
+  }, there{};
+  return fstat(file, &held) == 0 && stat(path.c_str(), &there) == 0 &&
+         held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+/// The part, opened and locked.
+int claim(const fs::path& part, const fs::path& path) {
+  for (;;) {
+    const int file = open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0) {
+      fail(ExitCode::kFailure, "{}: cannot write: {}", path.string(), std::strerror(errno));
+    }
+    if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      close(file);
+      fail(ExitCode::kFailure,
+           "{}: another process is writing it; wait for its end, or name another", path.string());
+    }
+    if (is_at(file, part)) return file;
+    close(file);
+  }
+}
+
+}  // namespace
+
+PartFile::PartFile(fs::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
+  std::error_code error;
+  if (path_.has_parent_path()) fs::create_directories(path_.parent_path(), error);
+  file_ = claim(part_, path_);
+}
+
+PartFile::PartFile(PartFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      part_(std::move(other.part_)),
+      file_(std::exchange(other.file_, -1)) {}
+
+PartFile::~PartFile() {
+  if (file_ < 0) return;
+  unlink(part_.c_str());
+  close(file_);
+}
+
+void PartFile::commit() {
+  if (fsync(file_) != 0 || rename(part_.c_str(), path_.c_str()) != 0) {
+    fail(ExitCode::kFailure, "{}: cannot finish writing: {}", path_.string(), std::strerror(errno));
+  }
+  close(std::exchange(file_, -1));
+}
+
+}  // namespace longspan
