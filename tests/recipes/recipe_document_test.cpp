@@ -39,7 +39,7 @@ TEST(RecipeDocument, SaysWhichFormsHaveAKey) {
 
 TEST(RecipeDocument, HasNoLineTooLongOutsideItsTables) {
   for (const auto& line : split(document(), '\n')) {
-    if (!line.starts_with("|")) EXPECT_LE(line.size(), 125u) << line;
+    EXPECT_TRUE(line.starts_with("|") || line.size() <= 125) << line;
   }
 }
 

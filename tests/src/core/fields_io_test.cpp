@@ -152,7 +152,7 @@ TEST(FieldsSchema, VariantsAreFormsOfOneMap) {
                                    },
                                .other_form = {{"type", "string"}}};
   FieldsSchema schema;
-  schema.variants("map", variants, "a map");
+  static_cast<FieldsIo&>(schema).variants("map", variants, "a map");
   const Json& forms = schema.schema()["properties"]["map"]["oneOf"];
   ASSERT_EQ(forms.size(), 3u);
   EXPECT_EQ(forms[1]["properties"]["kind"]["enum"], Json::array({"b"}));
