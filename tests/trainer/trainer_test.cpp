@@ -239,10 +239,11 @@ TEST_F(TrainerRun, DropoutIsTheSameHoweverActivationsAreKept) {
   const auto undropped = losses(records_);
   lora_.lora_dropout = 0.3;
   std::vector<double> expected;
-  for (const MemoryOptions& memory : {MemoryOptions{.recompute = Recompute::kNone},
-                                      {.recompute = Recompute::kSelective},
-                                      {.recompute = Recompute::kLayer},
-                                      {.recompute = Recompute::kSelective, .chunk_tokens = 5}}) {
+  const std::vector<MemoryOptions> ways{{.recompute = Recompute::kNone},
+                                        {.recompute = Recompute::kSelective},
+                                        {.recompute = Recompute::kLayer},
+                                        {.recompute = Recompute::kSelective, .chunk_tokens = 5}};
+  for (const MemoryOptions& memory : ways) {
     SCOPED_TRACE(write_fields(memory).dump());
     options_.memory = memory;
     records_.clear();

@@ -50,7 +50,8 @@ TEST_F(Exported, ComesBackWithEqualTensorsAndConfig) {
 }
 
 TEST_F(Exported, CarriesAUnigramVocabularyThereAndBack) {
-  Json vocab = {{"<unk>", 0}, {"</s>", 0}, {"\u2581", -2.5}, {"a", -3.25}, {"\u2581a", -1.5}};
+  const Json vocab = Json::parse(
+      R"([["<unk>", 0], ["</s>", 0], ["\u2581", -2.5], ["a", -3.25], ["\u2581a", -1.5]])");
   Json tokenizer = {
       {"added_tokens", {{{"id", 1}, {"content", "</s>"}, {"special", true}}}},
       {"normalizer",

@@ -103,6 +103,16 @@ TEST(Generate, SamplingIsAFunctionOfTheSeed) {
   EXPECT_NE(generate(*model, kPrompt, options), first);
 }
 
+TEST(NextToken, IsNoneOfThoseWithoutAToken) {
+  std::mt19937_64 generator(0);
+  const at::Tensor logits = at::tensor({1.f, 9.f, 3.f, 8.f});
+  EXPECT_EQ(next_token(logits, {.never = {1, 3}}, generator), 2);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_NE(next_token(logits, {.temperature = 5, .never = {1, 3}}, generator) % 2, 1);
+  }
+  EXPECT_EQ(logits[1].item<float>(), 9.f);  // the caller's are as they were
+}
+
 TEST(Generate, RefusesWhatCannotBeMeant) {
   auto model = random_model(tiny_llama_config());
   EXPECT_EQ(code_of([&] { generate(*model, {}, {}); }), ExitCode::kUsage);

@@ -39,11 +39,11 @@ TEST(ParameterGroups, ThoseWithoutWeightsAreNamed) {
 TEST(ParameterGroups, WhatIsWrongIsNamed) {
   EXPECT_THAT(errors_of({{"pattern", "norm"}, {"lr", 1e-5}}), IsEmpty());
   EXPECT_THAT(errors_of({{"pattern", "norm"}, {"weight_decay", 0}}), IsEmpty());
-  EXPECT_THAT(errors_of({{"lr", 1e-5}}), ElementsAre(": pattern: is missing"));
+  EXPECT_THAT(errors_of({{"lr", 1e-5}}), ElementsAre("pattern: is missing"));
   EXPECT_THAT(errors_of({{"pattern", "("}, {"lr", 1e-5}}),
               ElementsAre(HasSubstr("is no regular expression")));
   EXPECT_THAT(errors_of({{"pattern", "norm"}, {"lr", 0}}),
-              ElementsAre(": lr: 0 is out of range; expected more than 0"));
+              ElementsAre("lr: 0 is out of range; expected more than 0"));
   EXPECT_THAT(errors_of({{"pattern", "norm"}}), ElementsAre(HasSubstr("changes nothing")));
 }
 
