@@ -29,6 +29,7 @@ include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
   LibTorch
   VERSION_VAR LibTorch_VERSION
+  HANDLE_VERSION_RANGE
   REQUIRED_VARS LibTorch_torch_cpu_LIBRARY LibTorch_c10_LIBRARY LibTorch_INCLUDE_DIR
   REASON_FAILURE_MESSAGE
     "run tools/setup.sh, which installs the torch wheel into .venv, or give -DCMAKE_PREFIX_PATH=<libtorch>")

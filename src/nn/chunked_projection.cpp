@@ -5,11 +5,11 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include <algorithm>
 
+#include "src/nn/autograd_node.h"
 #include "src/nn/linear.h"
 #include "src/nn/rms_norm.h"
 #include "src/nn/token_chunks.h"
@@ -90,7 +90,7 @@ std::vector<at::Tensor> project_normed(const at::Tensor& x, const RmsNorm& norm,
   const bool records =
       at::GradMode::is_enabled() && (x.requires_grad() || !trained(norm, linears).empty());
   if (!records) return outputs;
-  auto node = c10::make_intrusive<ChunkedProjectionBackward>();
+  auto node = make_autograd_node<ChunkedProjectionBackward>();
   node->set_next_edges(torch::autograd::collect_next_edges(x));
   node->x = x.detach();
   node->norm = &norm;

@@ -4,11 +4,11 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
-#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include <algorithm>
 
+#include "src/nn/autograd_node.h"
 #include "src/nn/linear.h"
 #include "src/nn/row_product.h"
 
@@ -177,7 +177,7 @@ std::vector<at::Tensor> project(const at::Tensor& x, const std::vector<const Lin
     outputs = expand(x, reduced, linears);
   }
   if (!records) return outputs;
-  auto node = c10::make_intrusive<ProjectionBackward>();
+  auto node = make_autograd_node<ProjectionBackward>();
   node->set_next_edges(torch::autograd::collect_next_edges(x, parameters));
   node->linears = linears;
   node->sizes = x.sizes().vec();

@@ -5,10 +5,10 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include "src/nn/activation_store.h"
+#include "src/nn/autograd_node.h"
 #include "src/nn/linear.h"
 #include "src/nn/token_chunks.h"
 #include "src/nn/weight_residency.h"
@@ -197,7 +197,7 @@ at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& x,
     }
     return y;
   }
-  auto node = c10::make_intrusive<LayerBackward>();
+  auto node = make_autograd_node<LayerBackward>();
   node->set_next_edges(torch::autograd::collect_next_edges(x));
   node->blocks = std::move(blocks);
   node->options = options;
