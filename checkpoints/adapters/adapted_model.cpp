@@ -8,6 +8,7 @@
 
 #include "checkpoints/adapters/adapted_tensor.h"
 #include "checkpoints/adapters/merge.h"
+#include "checkpoints/adapters/trainable_tokens.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/tensor_names.h"
@@ -24,6 +25,7 @@ bool unties(const PeftAdapter& adapter) {
     auto part = lora_part(name);
     if (part && (part->module == "lm_head" || part->module == "model.embed_tokens")) return true;
   }
+  if (!trains_tokens_alike(adapter)) return true;
   auto embeddings = adapter.tensors.find(kEmbedTokens);
   auto head = adapter.tensors.find(kLmHead);
   bool has_embeddings = embeddings != adapter.tensors.end();
@@ -46,22 +48,46 @@ void extend_as_longlora(ModelConfig& config, int64_t length, const std::string& 
   Diagnostics diagnostics("adapter");
   config.rope_scaling = read_rope_scaling(Fields(keys, diagnostics));
   diagnostics.throw_if_any(ExitCode::kModel);
+  config.original_max_position_embeddings = config.max_position_embeddings;
   config.max_position_embeddings = length;
 }
 
-/// More embeddings than the base has come from added tokens.
-void grow_vocabulary(ModelConfig& config, const PeftAdapter& adapter, const std::string& base) {
-  auto embeddings = adapter.tensors.find(kEmbedTokens);
-  if (embeddings == adapter.tensors.end() || embeddings->second.dim() != 2) return;
-  int64_t rows = embeddings->second.size(0);
-  if (rows <= config.vocab_size) return;
-  bool has_head = config.tie_word_embeddings || adapter.tensors.contains(kLmHead);
-  if (!has_head && !adapter.is_longlora) {
-    fail(ExitCode::kModel,
-         "{}: has {} embeddings, the adapter {}, and saves no lm_head of as many rows", base,
-         config.vocab_size, rows);
+/// Rows of the embeddings that the adapter saves; nothing where it saves none.
+std::optional<int64_t> saved_rows(const PeftAdapter& adapter) {
+  for (const char* name : {kEmbedTokens, kLmHead}) {
+    auto found = adapter.tensors.find(name);
+    if (found != adapter.tensors.end() && found->second.dim() == 2) return found->second.size(0);
+  }
+  return std::nullopt;
+}
+
+/// More embeddings than the base has come from added tokens, fewer from a base that was cut to its
+/// tokenizer's size before training.
+void resize_vocabulary(ModelConfig& config, const PeftAdapter& adapter, const std::string& base) {
+  const int64_t rows = saved_rows(adapter).value_or(config.vocab_size);
+  const bool has_both = adapter.tensors.contains(kEmbedTokens) &&
+                        (config.tie_word_embeddings || adapter.tensors.contains(kLmHead));
+  if (rows > config.vocab_size && !has_both && !adapter.is_longlora) {
+    fail(ExitCode::kModel, "{}: has {} embeddings, the adapter {}, and saves no {} of as many rows",
+         base, config.vocab_size, rows,
+         adapter.tensors.contains(kLmHead) ? "embed_tokens" : "lm_head");
   }
   config.vocab_size = rows;
+}
+
+/// The base's config.json with the context and RoPE that the adapter's says.
+Json with_context_of(const Json& adapter_config, Json base) {
+  if (!adapter_config.is_object()) {
+    fail(ExitCode::kModel, "config.json of the adapter: is no map");
+  }
+  for (const char* key : {"rope_theta", "rope_scaling", "rope_parameters", "rope_local_base_freq",
+                          "original_max_position_embeddings", "partial_rotary_factor"}) {
+    base.erase(key);
+    if (adapter_config.contains(key)) base[key] = adapter_config[key];
+  }
+  constexpr const char* kLength = "max_position_embeddings";
+  if (adapter_config.contains(kLength)) base[kLength] = adapter_config[kLength];
+  return base;
 }
 
 /// Whether `name` is LoRA of a projection, which stays apart from its weight.
@@ -105,14 +131,16 @@ ModelConfig adapted_config(const ModelSource& base, const PeftAdapter& adapter) 
   std::string place = base.path().string();
   ModelConfig config = read_hf_config(base);
   if (!adapter.config_json.is_null()) {
-    ModelConfig extended = read_hf_config(adapter.config_json, "config.json of the adapter");
+    ModelConfig extended = read_hf_config(with_context_of(adapter.config_json, config.source),
+                                          "config.json of the adapter");
     config.rope_scaling = extended.rope_scaling;
     config.rope_theta = extended.rope_theta;
     config.max_position_embeddings = extended.max_position_embeddings;
+    config.original_max_position_embeddings = extended.original_max_position_embeddings;
   } else if (adapter.longlora_context) {
     extend_as_longlora(config, *adapter.longlora_context, place);
   }
-  grow_vocabulary(config, adapter, place);
+  resize_vocabulary(config, adapter, place);
   if (config.tie_word_embeddings && unties(adapter)) config.tie_word_embeddings = false;
   return config;
 }

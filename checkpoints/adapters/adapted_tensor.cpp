@@ -5,6 +5,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
 
+#include "checkpoints/adapters/trainable_tokens.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -66,7 +67,8 @@ at::Tensor with_embedding_lora(const PeftAdapter& adapter, const std::string& mo
 }
 
 at::Tensor with_rows(const at::Tensor& weight, int64_t rows) {
-  if (weight.dim() != 2 || weight.size(0) >= rows) return weight;
+  if (weight.dim() != 2 || weight.size(0) == rows) return weight;
+  if (weight.size(0) > rows) return weight.narrow(0, 0, rows);
   at::Tensor mean = weight.to(at::kFloat).mean(0, /*keepdim=*/true).to(weight.scalar_type());
   return at::cat({weight, mean.expand({rows - weight.size(0), weight.size(1)})});
 }
@@ -109,6 +111,7 @@ at::Tensor adapted_tensor(const PeftAdapter& adapter, const std::string& name,
   }
   if (!name.ends_with(kWeight)) return tensor;
   std::string module = name.substr(0, name.size() - kWeight.size());
+  tensor = with_trainable_tokens(adapter, module, tensor, place);
   if (part_of(adapter, module, kA).defined()) return with_lora(adapter, module, tensor, place);
   if (part_of(adapter, module, kEmbeddingA).defined()) {
     return with_embedding_lora(adapter, module, tensor, place);
@@ -123,6 +126,13 @@ void check_all_used(const PeftAdapter& adapter, const std::set<std::string>& kno
   };
   for (const auto& [name, tensor] : adapter.tensors) {
     auto part = lora_part(name);
+    if (!part && name.ends_with(kTrainableTokens)) {
+      const std::string module = name.substr(0, name.rfind('.'));
+      if (!known.contains(module + std::string(kWeight))) {
+        refuse(name, "fits no tensor of the base model");
+      }
+      continue;
+    }
     if (!part) {
       if (!known.contains(name)) refuse(name, "fits no tensor of the base model");
       continue;

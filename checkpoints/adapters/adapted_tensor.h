@@ -16,8 +16,9 @@ struct LoraPart {
 std::optional<LoraPart> lora_part(const std::string& name);
 
 /// What the adapter makes of the base's tensor `name`, of `rows` rows: the saved one, LoRA or DoRA
-/// on a weight or an embedding, lora_bias on a bias, or `base`. lm_head, where it must grow, gets
-/// the mean of its rows, as LongLoRA does. Shapes that do not fit throw Error(kModel) with `place`.
+/// on a weight or an embedding, rows of its tokens, lora_bias on a bias, or `base`. lm_head, where
+/// it must grow, gets the mean of its rows, as LongLoRA does; embeddings that must shrink lose
+/// their last ones. Shapes that do not fit throw Error(kModel) with `place`.
 at::Tensor adapted_tensor(const PeftAdapter& adapter, const std::string& name,
                           const at::Tensor& base, int64_t rows, const std::string& place);
 

@@ -1,9 +1,11 @@
 #include "checkpoints/adapters/adapter_config.h"
 
 #include <algorithm>
+#include <cctype>
 #include <set>
 
 #include "checkpoints/adapters/adapted_tensor.h"
+#include "checkpoints/adapters/trainable_tokens.h"
 #include "src/core/full_match.h"
 #include "src/core/text.h"
 
@@ -13,10 +15,11 @@ namespace {
 
 /// Keys that change the result in ways we do not compute; each must be absent, null, false or
 /// empty.
-constexpr const char* kUnsupported[] = {
-    "fan_in_fan_out",    "use_qalora",    "trainable_token_indices", "target_parameters",
-    "layer_replication", "use_bdlora",    "alora_invocation_tokens", "arrow_config",
-    "kasa_config",       "velora_config", "monteclora_config"};
+constexpr const char* kUnsupported[] = {"fan_in_fan_out",    "use_qalora",
+                                        "target_parameters", "layer_replication",
+                                        "use_bdlora",        "alora_invocation_tokens",
+                                        "arrow_config",      "kasa_config",
+                                        "velora_config",     "monteclora_config"};
 
 /// Starts of init_lora_weights that change the base's weights; PEFT does so again at loading.
 constexpr const char* kBaseChanging[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
@@ -121,13 +124,34 @@ bool is_of_transformed_layer(const Json& json, const std::string& module,
   return false;
 }
 
+/// "all-linear" in any case.
+bool is_all_linear(const Json& target_modules) {
+  if (!target_modules.is_string()) return false;
+  std::string text = target_modules.get<std::string>();
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text == "all-linear";
+}
+
+/// The module that shares the weight of `module` in a tied model, which ensure_weight_tying adapts
+/// along with it; "" for others.
+std::string tied_with(const std::string& module) {
+  if (module == "lm_head") return "model.embed_tokens";
+  return module == "model.embed_tokens" ? "lm_head" : "";
+}
+
 /// The key by which PEFT leaves the module out, or null
 /// (peft.tuners.tuners_utils.check_target_module_exists).
 const char* key_leaving_out(const Json& json, const std::string& module, const std::string& place) {
-  const auto names = [&](const char* key) {
-    return names_module(json.value(key, Json()), module, fmt::format("{}: {}", place, key));
+  const auto names_it = [&](const char* key, const std::string& name) {
+    return names_module(json.value(key, Json()), name, fmt::format("{}: {}", place, key));
   };
-  if (json["target_modules"] != "all-linear" && !names("target_modules")) return "target_modules";
+  const auto names = [&](const char* key) { return names_it(key, module); };
+  const std::string tied =
+      json.value("ensure_weight_tying", Json()) == true ? tied_with(module) : "";
+  const bool targeted = is_all_linear(json["target_modules"]) || names("target_modules") ||
+                        (!tied.empty() && names_it("target_modules", tied));
+  if (!targeted) return "target_modules";
   if (!is_of_transformed_layer(json, module, place)) return "layers_to_transform";
   return names("exclude_modules") ? "exclude_modules" : nullptr;
 }
@@ -165,12 +189,12 @@ void read_lora_patterns(Fields& fields, int64_t largest_rank, LoraOptions& optio
   read_pattern(fields, "alpha_pattern", 1e9, options.alpha_pattern);
 }
 
-LoraOptions read_adapter_config(const Json& json, const std::string& place,
-                                const std::map<std::string, at::Tensor>& tensors) {
+void read_adapter_config(const Json& json, const std::string& place, PeftAdapter& adapter) {
+  const auto& tensors = adapter.tensors;
   Diagnostics diagnostics(place);
   Fields fields(json, diagnostics);
   std::string peft_type = "LORA", bias = "none";
-  fields.choice("peft_type", peft_type, {"LORA"});
+  fields.choice("peft_type", peft_type, {"LORA", "TRAINABLE_TOKENS"});
   fields.choice("bias", bias, {"none", "all", "lora_only"});  // the tensors carry them
   refuse_unsupported(json, fields);
   LoraOptions options;
@@ -194,9 +218,12 @@ LoraOptions read_adapter_config(const Json& json, const std::string& place,
   } else {
     options.target_modules = adapted_modules(tensors);
   }
-  if (json.is_object()) require_targeted(json, tensors, place, fields);
+  if (json.is_object()) {
+    require_targeted(json, tensors, place, fields);
+    adapter.trainable_tokens = read_trainable_tokens(json, tensors, fields);
+  }
   diagnostics.throw_if_any(ExitCode::kModel);
-  return options;
+  adapter.lora = std::move(options);
 }
 
 Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head) {

@@ -5,11 +5,10 @@
 
 namespace longspan {
 
-/// PEFT's adapter_config.json into LoraOptions. Which modules are adapted the tensors say;
-/// target_modules, layers_to_transform and exclude_modules must not leave one of them out. A key
-/// whose effect we do not compute throws Error(kModel) that names it.
-LoraOptions read_adapter_config(const Json& json, const std::string& place,
-                                const std::map<std::string, at::Tensor>& tensors);
+/// PEFT's adapter_config.json into adapter.lora and adapter.trainable_tokens. Which modules are
+/// adapted adapter.tensors say; target_modules, layers_to_transform and exclude_modules must not
+/// leave one of them out. A key whose effect we do not compute throws Error(kModel) that names it.
+void read_adapter_config(const Json& json, const std::string& place, PeftAdapter& adapter);
 
 /// rank_pattern and alpha_pattern of a LoraConfig, {regular expression: number}, in the order
 /// given; what is wrong is an error of `fields`.

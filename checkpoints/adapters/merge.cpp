@@ -74,7 +74,7 @@ class MergedSource : public ModelSource {
 
   void add(TensorInfo info) {
     bool grows = info.name == kEmbedTokens || info.name == kLmHead;
-    if (grows && !info.shape.empty() && info.shape[0] > 0 && info.shape[0] < config_.vocab_size) {
+    if (grows && !info.shape.empty() && info.shape[0] > 0) {
       info.bytes = info.bytes / info.shape[0] * config_.vocab_size;
       info.shape[0] = config_.vocab_size;
     }

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "checkpoints/adapters/adapted_model.h"
+#include "checkpoints/adapters/trainable_tokens.h"
 #include "checkpoints/dtype.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/tensor_names.h"
@@ -80,7 +81,10 @@ class MergeVerifier {
       missing_.insert(kLmHead);
     }
     for (const auto& [name, tensor] : adapter.tensors) unused_.insert(name);
-    if (config_.tie_word_embeddings) unused_.erase(kLmHead);  // a copy of embed_tokens
+    if (config_.tie_word_embeddings) {  // copies of embed_tokens'
+      unused_.erase(kLmHead);
+      unused_.erase(fmt::format("lm_head.{}", kTrainableTokens));
+    }
   }
 
   MergeVerification run() {
@@ -118,6 +122,11 @@ class MergeVerifier {
     unused_.erase(name);
     at::Tensor stored = saved ? adapter_.tensors.at(name)
                               : base_.tensor(name == kLmHead && !has_head_ ? kEmbedTokens : name);
+    const bool resized = !saved && (name == kEmbedTokens || name == kLmHead);
+    if (resized && stored.size(0) > config_.vocab_size) {
+      stored = stored.narrow(0, 0, config_.vocab_size);
+    }
+    const bool replaced = replace_tokens(name, stored);
     if (!saved && written.dim() == 2 && written.size(0) > stored.size(0)) {
       check_added_rows(name, stored,
                        written.narrow(0, stored.size(0), written.size(0) - stored.size(0)));
@@ -129,15 +138,32 @@ class MergeVerifier {
       ++result_.adapted;
       check_adapted(name, stored, *low_rank, written);
     } else {
-      ++(saved ? result_.saved : result_.copied);
-      check_equal(name, stored, written);
+      ++(saved || replaced ? result_.saved : result_.copied);
+      check_equal(name, stored, written,
+                  saved      ? "adapter's"
+                  : replaced ? "base's with the adapter's rows"
+                             : "base's");
     }
   }
 
-  void check_equal(const std::string& name, const at::Tensor& expected, const at::Tensor& written) {
+  /// Puts the rows of its trainable tokens, one by one, where the config says; whether there are.
+  bool replace_tokens(const std::string& name, at::Tensor& stored) {
+    const std::string module = name.substr(0, name.rfind('.'));
+    auto rows = adapter_.tensors.find(fmt::format("{}.{}", module, kTrainableTokens));
+    if (!name.ends_with(".weight") || rows == adapter_.tensors.end()) return false;
+    unused_.erase(rows->first);
+    stored = stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    int64_t row = 0;
+    for (int64_t token : adapter_.trainable_tokens.at(module)) {
+      stored[token].copy_(rows->second[row++]);
+    }
+    return true;
+  }
+
+  void check_equal(const std::string& name, const at::Tensor& expected, const at::Tensor& written,
+                   std::string_view whose) {
     if (!at::equal(expected.to(written.scalar_type()), written)) {
-      wrong_.push_back(fmt::format("'{}' is not the {}", name,
-                                   adapter_.tensors.contains(name) ? "adapter's" : "base's"));
+      wrong_.push_back(fmt::format("'{}' is not the {}", name, whose));
     }
   }
 

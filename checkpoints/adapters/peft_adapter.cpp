@@ -19,18 +19,27 @@ constexpr const char* kTrainableParams = "trainable_params.bin";
 constexpr size_t kLongestModuleName = 512;  // they are matched with regular expressions
 
 /// "base_model.model.model.norm.weight" -> "model.norm.weight"; the weights that PEFT keeps of an
-/// adapted module lose their "base_layer", and lora_magnitude_vector a ".weight" of some versions.
+/// adapted module lose their "base_layer", rows of tokens their "token_adapter", and
+/// lora_magnitude_vector a ".weight" of some versions.
 std::string plain_name(std::string name, const std::string& place) {
   if (!name.starts_with(kPeftPrefix) || name.size() > kLongestModuleName) {
     fail(ExitCode::kModel, "{}: tensor '{}' does not begin with '{}'; is this a PEFT adapter?",
          place, name.substr(0, kLongestModuleName), kPeftPrefix);
   }
   name.erase(0, std::string_view(kPeftPrefix).size());
-  constexpr std::string_view kBaseLayer = ".base_layer.";
-  if (size_t at = name.find(kBaseLayer); at != name.npos) name.replace(at, kBaseLayer.size(), ".");
+  for (std::string_view wrapper : {".token_adapter.", ".base_layer."}) {
+    if (size_t at = name.find(wrapper); at != name.npos) name.replace(at, wrapper.size(), ".");
+  }
   constexpr std::string_view kWeight = ".weight";
   if (name.ends_with(".lora_magnitude_vector.weight")) name.resize(name.size() - kWeight.size());
   return name;
+}
+
+/// Where it sees a changed vocabulary, PEFT saves an embedding of modules_to_save three times:
+/// X.weight, which it loads; the same as X.modules_to_save.weight; and X.original_module.weight,
+/// which its modules_to_save take the place of.
+bool is_copy_of_saved(const std::string& name) {
+  return name.find(".modules_to_save.") != name.npos || name.find(".original_module.") != name.npos;
 }
 
 bool is_tied(const Json& config_json) {
@@ -88,6 +97,7 @@ PeftAdapter read_peft_adapter(const fs::path& path) {
   fs::path weights = adapter_weights(folder);
   TensorFile file(weights);
   for (const auto& info : file.tensors()) {
+    if (is_copy_of_saved(info.name)) continue;
     at::Tensor tensor = file.tensor(info.name);
     check_finite(tensor, info.name, weights.string());
     if (auto bytes = mapped_bytes(tensor)) bytes->forget();
@@ -96,12 +106,14 @@ PeftAdapter read_peft_adapter(const fs::path& path) {
     }
   }
   Json json = read_json_file(config_path, ExitCode::kModel);
-  adapter.lora = read_adapter_config(json, config_path.string(), adapter.tensors);
+  read_adapter_config(json, config_path.string(), adapter);
   if (json.contains("base_model_name_or_path") && json["base_model_name_or_path"].is_string()) {
     adapter.base_model_name_or_path = json["base_model_name_or_path"].get<std::string>();
   }
   if (fs::exists(folder / "config.json")) {
     adapter.config_json = read_json_file(folder / "config.json", ExitCode::kModel);
+    // How its trainer held the base; the weights that the adapter is put on are not.
+    if (adapter.config_json.is_object()) adapter.config_json.erase("quantization_config");
   }
   if (fs::exists(folder / kTrainableParams)) read_trainable_params(folder, adapter);
   return adapter;

@@ -13,8 +13,12 @@ namespace longspan {
 
 /// A PEFT adapter folder (adapter_config.json, and adapter_model.safetensors or .bin), and beside
 /// them the config.json of the extended model, which PEFT ignores and merge needs for the RoPE
-/// keys. LoRA, rsLoRA and DoRA on projections, embed_tokens and lm_head (no DoRA on embed_tokens),
-/// biases, and modules_to_save.
+/// keys; of a quantised base's config.json no more is taken. LoRA, rsLoRA and DoRA on projections,
+/// embed_tokens and lm_head (no DoRA on embed_tokens), biases, modules_to_save, and rows of the
+/// embeddings (trainable_token_indices, also alone as peft_type TRAINABLE_TOKENS).
+///
+/// A base whose vocabulary was resized before training: PEFT saves all embeddings then, and the
+/// vocabulary is as large as they are, more or fewer than the base's.
 ///
 /// Tied embeddings: PEFT copies embed_tokens when it is in modules_to_save and leaves lm_head at
 /// the base's weight, unless lm_head is saved too (or ensure_weight_tying is set, which saves
@@ -31,6 +35,8 @@ struct PeftAdapter {
   /// Names as CausalLm has them ("model.layers.0.self_attn.q_proj.lora_A.weight",
   /// "model.norm.weight"), values as stored.
   std::map<std::string, at::Tensor> tensors;
+  /// PEFT's trainable_token_indices: the rows of a module that its "trainable_tokens_delta" holds.
+  std::map<std::string, std::vector<int64_t>> trainable_tokens;
   Json config_json;  // of the extended model; null when the folder has none
   /// The length it was trained for, where it is in LongLoRA's form and without a config.json.
   std::optional<int64_t> longlora_context;

@@ -46,6 +46,11 @@ HfSource::HfSource(const fs::path& folder) : folder_(folder) {
     }
     return;
   }
+  if (fs::exists(folder / "adapter_config.json")) {
+    fail(ExitCode::kModel,
+         "{}: is a PEFT adapter and holds no model; longspan merge puts it on its base",
+         folder.string());
+  }
   fail(ExitCode::kModel,
        "{}: has neither model.safetensors nor pytorch_model.bin, nor an index of either",
        folder.string());

@@ -13,7 +13,7 @@ from pathlib import Path
 
 try:
     import torch
-    from peft import LoraConfig, PeftModel, get_peft_model
+    from peft import LoraConfig, PeftModel, TrainableTokensConfig, get_peft_model
     from safetensors.torch import load_file, save_file
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
@@ -182,9 +182,88 @@ def check_kinds(binary, work):
     check(binary, work / "tied", tied, work, "lora on tied embeddings", peft_merges=False)
 
 
+def check_resized(binary, work, tied, rows, name, **options):
+    """An adapter trained on a base whose embeddings were resized to `rows`."""
+    base = work / ("tied" if tied else "untied")
+    ids = [i % rows for i in IDS] + [rows - 1]
+
+    def resized(seed):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_pretrained(base)
+        model.resize_token_embeddings(rows, mean_resizing=False)
+        return model
+
+    adapter = work / f"resized-{tied}-{rows}-{name}"
+    model = get_peft_model(resized(5), LoraConfig(**{
+        "r": 3, "lora_alpha": 7, "task_type": "CAUSAL_LM", "init_lora_weights": False,
+        "target_modules": ATTENTION} | options))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+    model.save_pretrained(adapter)
+
+    loaded = PeftModel.from_pretrained(resized(6), adapter).eval()
+    with torch.no_grad():
+        expected = loaded(torch.tensor([ids])).logits[0]
+    ids_file, out = work / "ids.json", work / "l.safetensors"
+    ids_file.write_text(json.dumps(ids))
+    run(binary, "logits", base, "--adapter", adapter, "--ids", ids_file, "--out", out, "--dtype", "float32")
+    what = f"{name}, {'tied' if tied else 'untied'}, {SIZES['vocab_size']} to {rows} rows"
+    close(load_file(out)["logits"], expected, f"{what}: logits --adapter")
+    merged = work / f"merged-{adapter.name}"
+    run(binary, "merge", base, adapter, merged)
+    with torch.no_grad():
+        actual = AutoModelForCausalLM.from_pretrained(merged).eval()(torch.tensor([ids])).logits[0]
+    close(actual, expected, f"{what}: merge", 1e-4)
+    checked("PEFT in", "peft", "llama", "default", what)
+
+
+def check_vocabularies(binary, work):
+    """Vocabularies that grew and shrank, and rows of the embeddings trained alone."""
+    for tied in (False, True):
+        for rows in (89, 101):
+            for name, options in {
+                "lora": {},
+                "embeddings saved": {"modules_to_save": ["embed_tokens"]},
+                "both saved": {"modules_to_save": ["embed_tokens", "lm_head"]},
+                "both saved, tied": {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True},
+                "lora of embeddings": {"target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+                "tokens": {"trainable_token_indices": [3, rows - 1]},
+            }.items():
+                check_resized(binary, work, tied, rows, name, **options)
+        base = work / ("tied" if tied else "untied")
+        for name, options in {
+            "tokens of both": {"trainable_token_indices": {"embed_tokens": [7, 38], "lm_head": [5]}},
+            "the same tokens of both": {"trainable_token_indices": {"embed_tokens": [7], "lm_head": [7]}},
+            "tokens of lm_head": {"trainable_token_indices": {"lm_head": [5, 9]}},
+        }.items():
+            adapter = work / f"{base.name}-{name}"
+            make_adapter(base, adapter, target_modules=ATTENTION, **options)
+            check(binary, base, adapter, work, f"{name}, {base.name}", peft_merges=not tied)
+        if tied:
+            adapter = work / "tied-lora-of-embeddings"
+            make_adapter(base, adapter, target_modules=["q_proj", "embed_tokens"], ensure_weight_tying=True)
+            check(binary, base, adapter, work, "lora of tied embeddings kept tied", peft_merges=False)
+        check_tokens_alone(binary, base, work)
+
+
+def check_tokens_alone(binary, base, work):
+    """peft_type TRAINABLE_TOKENS."""
+    adapter = work / f"{base.name}-tokens-alone"
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base),
+                           TrainableTokensConfig(token_indices=[7, 38, 69], target_modules=["embed_tokens"]))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.5)
+    model.save_pretrained(adapter)
+    check(binary, base, adapter, work, f"tokens alone, {base.name}")
+
+
 def check_refusals(binary, base, adapter, work):
     config = json.loads((adapter / "adapter_config.json").read_text())
-    for key, value in {"trainable_token_indices": [1, 2], "init_lora_weights": "pissa",
+    for key, value in {"init_lora_weights": "pissa",
                        "peft_type": "IA3", "target_parameters": ["experts.gate_up_proj"],
                        # PEFT leaves tensors out that these do not name.
                        "target_modules": ".*q_proj", "exclude_modules": ["up_proj"],
@@ -308,6 +387,7 @@ def main():
         assert model.config.tie_word_embeddings
 
         check_kinds(binary, work)
+        check_vocabularies(binary, work)
         check_refusals(binary, work / "untied", work / "b", work)
         check_dtype(binary, work / "untied", work / "b", work)
         check_longlora(binary, work, work / "untied", tied=False)

@@ -141,6 +141,22 @@ def check_verify(binary, work):
     shutil.rmtree(work / "run" / "merged.partial.older")
 
 
+def check_verify_gguf(binary, work):
+    """Right GGUFs of a float32 base, whose norms stay F32."""
+    run_folder = work / "float32-run"
+    make_adapter(work / "base", run_folder / "checkpoints" / "step-000001")
+    model = AutoModelForCausalLM.from_pretrained(work / "base", dtype=torch.float32)
+    model.save_pretrained(work / "float32-base")
+    run(binary, "merge", work / "float32-base", run_folder, work / "float32-merged")
+    for kind in ("F32", "F16", "BF16"):
+        run(binary, "convert", work / "float32-merged", run_folder / f"{kind}.gguf", "--type", kind)
+    report = json.loads(run(binary, "verify", run_folder, "--base", work / "float32-base", "--json", "--threads", 1))
+    assert report["equal"] and len(report["models"]) == 3, report
+    for model in report["models"]:
+        assert all(r["equally_rounded"]["relative"] < 1e-5 for r in model["rows"]), model
+    print("verify passes right GGUFs of a float32 base")
+
+
 def check_diff(binary, work):
     base, merged = work / "base", work / "run" / "merged"
     shutil.copytree(base, work / "copy")

@@ -32,7 +32,7 @@ void view_adapter(const fs::path& folder, CheckpointView& view) {
   view.config["adapter_config"] = read_json_file(folder / "adapter_config.json", ExitCode::kModel);
   if (!fs::exists(folder / "config.json")) return;
   view.config["config"] = read_json_file(folder / "config.json", ExitCode::kModel);
-  view.model = read_hf_config(view.config["config"], folder.string());
+  view.model = read_hf_config(read_peft_adapter(folder).config_json, folder.string());
 }
 
 /// A tokenizer we cannot read is no reason to leave the tensors uncompared.

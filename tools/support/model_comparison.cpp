@@ -10,15 +10,14 @@
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
-#include "trainer/eval/logit_comparison.h"
+#include "src/model/context_length.h"
 
 namespace longspan {
 
 namespace {
 
 /// A float32 file made from bfloat16 weights holds bfloat16 weights.
-bool holds_bfloat16(const ModelSource& source) {
-  auto infos = source.tensors();
+bool holds_bfloat16(const ModelSource& source, const std::vector<TensorInfo>& infos) {
   return std::all_of(infos.begin(), infos.end(), [&](const TensorInfo& info) {
     at::Tensor tensor = source.tensor(info.name);
     return at::equal(tensor, tensor.to(at::kBFloat16).to(tensor.scalar_type()));
@@ -28,19 +27,38 @@ bool holds_bfloat16(const ModelSource& source) {
 StoredPrecision stored_precision(const ComparedModel& model) {
   if (model.adapter) return {};  // W + scale B A is exact in no stored dtype
   auto source = open_model_source(model.model);
+  const auto infos = source->tensors();
   std::map<std::string, int64_t> bytes;
-  for (const auto& info : source->tensors()) {
+  for (const auto& info : infos) {
     if (info.shape.size() > 1) bytes[info.dtype] += info.bytes;
   }
   auto most = std::max_element(bytes.begin(), bytes.end(),
                                [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most != bytes.end() && !from_safetensors_dtype(most->first)) return {at::kFloat, most->first};
-  at::ScalarType dtype = main_dtype(*source);
-  return {holds_bfloat16(*source) ? at::kBFloat16 : dtype, ""};
+  if (most != bytes.end() && !from_safetensors_dtype(most->first)) {
+    return {at::kFloat, {}, most->first};
+  }
+  const bool bfloat16 = holds_bfloat16(*source, infos);
+  StoredPrecision stored{bfloat16 ? at::kBFloat16 : main_dtype(*source), {}, ""};
+  for (const auto& info : infos) {
+    auto dtype = from_safetensors_dtype(info.dtype);
+    stored.tensors[info.name] = bfloat16 ? at::kBFloat16 : dtype.value_or(at::kFloat);
+  }
+  return stored;
 }
 
 int mantissa_bits(at::ScalarType dtype) {
   return dtype == at::kBFloat16 ? 8 : dtype == at::kHalf ? 11 : 24;
+}
+
+/// Those of `dtypes` that are coarser than what `than` says of the same tensor.
+TensorDtypes coarser(const TensorDtypes& dtypes, const TensorDtypes& than) {
+  TensorDtypes found;
+  for (const auto& [name, dtype] : dtypes) {
+    auto other = than.find(name);
+    const at::ScalarType before = other == than.end() ? at::kFloat : other->second;
+    if (mantissa_bits(dtype) < mantissa_bits(before)) found[name] = dtype;
+  }
+  return found;
 }
 
 /// Float dtypes are compared after equal rounding, and differ by the order of sums alone. Of the
@@ -96,18 +114,19 @@ ReferenceModel::ReferenceModel(const ComparedModel& model, const ComparisonOptio
     : model_(model), options_(options), stored_(stored_precision(model)) {
   auto loaded = load(model, options.dtype);
   vocab_size_ = loaded->config().vocab_size;
-  max_position_embeddings_ = loaded->config().max_position_embeddings;
+  usable_length_ = context_length(loaded->config()).usable;
   exact_ = logits_of(*loaded, options, model.label());
 }
 
-/// Rounded to `dtype` where that is the coarser one, else as it is.
-const std::vector<at::Tensor>& ReferenceModel::rounded(at::ScalarType dtype) {
-  if (mantissa_bits(dtype) >= mantissa_bits(stored_.dtype)) return exact_;
-  auto [found, missing] = rounded_.try_emplace(dtype);
+/// As a file of `dtypes` holds it.
+const std::vector<at::Tensor>& ReferenceModel::rounded(const TensorDtypes& dtypes) {
+  const TensorDtypes needed = coarser(dtypes, stored_.tensors);
+  if (needed.empty()) return exact_;
+  auto [found, missing] = rounded_.try_emplace(needed);
   if (missing) {
     auto model = load(model_, options_.dtype);
-    round_weights(*model, dtype);
-    found->second = logits_of(*model, options_, fmt::format("the same in {}", torch_dtype(dtype)));
+    round_weights(*model, needed);
+    found->second = logits_of(*model, options_, "the same, rounded as the file is");
   }
   return found->second;
 }
@@ -128,16 +147,18 @@ Json ReferenceModel::compare(const ComparedModel& other) {
                                     model->config().vocab_size, vocab_size_);
     return result;
   }
-  if (model->config().max_position_embeddings != max_position_embeddings_) {
+  if (int64_t usable = context_length(model->config()).usable; usable != usable_length_) {
     result["equal"] = false;
-    result["problem"] =
-        fmt::format("context of {} tokens, the reference has {} (max_position_embeddings)",
-                    model->config().max_position_embeddings, max_position_embeddings_);
+    result["problem"] = fmt::format(
+        "context of {} tokens, the reference has {} (max_position_embeddings and the keys of RoPE)",
+        usable, usable_length_);
   }
-  bool coarser = mantissa_bits(stored_.dtype) < mantissa_bits(stored.dtype);
-  if (coarser && stored.quantized.empty()) round_weights(*model, stored_.dtype);
+  if (stored.quantized.empty()) {
+    const TensorDtypes needed = coarser(stored_.tensors, stored.tensors);
+    if (!needed.empty()) round_weights(*model, needed);
+  }
   auto logits = logits_of(*model, options_, other.label());
-  const auto& expected = rounded(stored.dtype);
+  const auto& expected = rounded(stored.tensors);
   for (size_t i = 0; i < options_.lengths.size(); ++i) {
     LogitDifference difference = compare_logits(expected[i], logits[i]);
     if (!(difference.relative <= tolerance)) result["equal"] = false;

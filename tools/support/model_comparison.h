@@ -4,6 +4,7 @@
 
 #include "checkpoints/adapters/peft_adapter.h"
 #include "src/core/json.h"
+#include "trainer/eval/logit_comparison.h"
 
 namespace longspan {
 
@@ -26,7 +27,8 @@ struct ComparisonOptions {
 
 /// How far a model's weights are rounded: to a dtype, or in blocks as only their writer knows.
 struct StoredPrecision {
-  at::ScalarType dtype = at::kFloat;
+  at::ScalarType dtype = at::kFloat;  // of most of the weights
+  TensorDtypes tensors;   // of each; a GGUF's norms stay F32. Empty: float32 or quantised
   std::string quantized;  // GGUF's name of most of the weights; "" for a dtype
 
   std::string name() const;
@@ -45,14 +47,14 @@ class ReferenceModel {
   Json compare(const ComparedModel& other);
 
  private:
-  const std::vector<at::Tensor>& rounded(at::ScalarType dtype);
+  const std::vector<at::Tensor>& rounded(const TensorDtypes& dtypes);
 
   const ComparedModel& model_;
   const ComparisonOptions& options_;
   StoredPrecision stored_;
-  int64_t vocab_size_ = 0, max_position_embeddings_ = 0;
+  int64_t vocab_size_ = 0, usable_length_ = 0;
   std::vector<at::Tensor> exact_;  // [last, V] of each length
-  std::map<at::ScalarType, std::vector<at::Tensor>> rounded_;
+  std::map<TensorDtypes, std::vector<at::Tensor>> rounded_;
 };
 
 }  // namespace longspan

@@ -43,7 +43,7 @@ std::vector<int64_t> made_ids(int64_t count, int64_t vocab_size) {
   return ids;
 }
 
-void round_weights(CausalLm& model, at::ScalarType dtype) {
+void round_weights(CausalLm& model, const TensorDtypes& dtypes) {
   at::NoGradGuard no_gradients;
   model.visit_linears([](const std::string&, std::unique_ptr<Linear>& linear) {
     auto plain = std::make_unique<Linear>(linear->in_features(), linear->out_features(),
@@ -52,8 +52,10 @@ void round_weights(CausalLm& model, at::ScalarType dtype) {
     plain->bias = linear->bias;
     linear = std::move(plain);
   });
-  model.visit_parameters("", [&](const std::string&, at::Tensor& parameter) {
-    parameter = parameter.detach().to(dtype).to(parameter.scalar_type());
+  model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    auto found = dtypes.find(name);
+    if (found == dtypes.end()) return;
+    parameter = parameter.detach().to(found->second).to(parameter.scalar_type());
   });
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "src/model/causal_lm.h"
@@ -24,8 +26,11 @@ at::Tensor last_logits(CausalLm& model, const std::vector<int64_t>& ids, int64_t
 /// `count` ids that visit the vocabulary, the same ones every time: where there is no text.
 std::vector<int64_t> made_ids(int64_t count, int64_t vocab_size);
 
-/// Adapts the model to what a file in `dtype` can hold: LoRA merged into its projections, every
-/// parameter rounded to `dtype` and back to its own.
-void round_weights(CausalLm& model, at::ScalarType dtype);
+/// The dtypes of a file's tensors, by name.
+using TensorDtypes = std::map<std::string, at::ScalarType>;
+
+/// Adapts the model to what a file of these dtypes can hold: LoRA merged into its projections, each
+/// parameter named rounded to its dtype and back to its own.
+void round_weights(CausalLm& model, const TensorDtypes& dtypes);
 
 }  // namespace longspan

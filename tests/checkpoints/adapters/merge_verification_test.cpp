@@ -150,6 +150,16 @@ TEST_F(MergeVerificationTest, KnowsLoraOfEmbeddings) {
               HasSubstr("'model.embed_tokens.weight': "));
 }
 
+TEST_F(MergeVerificationTest, KnowsTrainableTokens) {
+  const char* kEmbeddings = "model.embed_tokens.weight";
+  adapter_.tensors["model.embed_tokens.trainable_tokens_delta"] = at::randn({2, 72});
+  adapter_.trainable_tokens["model.embed_tokens"] = {3, 7};
+  merge(adapter_);
+  EXPECT_EQ(verify_merge(*source_, adapter_, *open_model_source(out_)).saved, 2);
+  EXPECT_THAT(verdict_with(kEmbeddings, base(kEmbeddings)),
+              HasSubstr("'model.embed_tokens.weight' is not the base's with the adapter's rows"));
+}
+
 TEST_F(MergeVerificationTest, RefusesALostAdapter) {
   std::string message = verdict_with(kQuery0, base(kQuery0));
   EXPECT_THAT(message, HasSubstr(fmt::format("'{}': ", kQuery0)));
