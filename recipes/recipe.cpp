@@ -160,7 +160,10 @@ std::string key_of(const Recipe& recipe, size_t i, const char* key, const char* 
   return is_own ? fmt::format("stages.{}.{}", i, key) : inherited;
 }
 
-std::string beyond_context(int64_t seq_len, const RopeExtension& rope) {
+std::string beyond_context(int64_t seq_len, const RopeExtension& rope, const ModelConfig& base) {
+  if (rope.other && seq_len <= rope.other->usable) {
+    return fmt::format("{} tokens: {}", seq_len, ask_for_original_length(base, *rope.other));
+  }
   return fmt::format(
       "{} tokens are beyond the context of {} (original {}, RoPE {} x{:.6g}); "
       "raise rope.factor or lower seq_len",
@@ -181,7 +184,9 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
     try {
       rope = extend_rope(base, stage.rope, stage.on_scaled);
     } catch (const Error& e) {
-      error(rope_key, fmt::format("{}; its key is model.on_scaled", e.what()));
+      const bool wants_key = e.code() == ExitCode::kRecipe;
+      error(rope_key,
+            fmt::format("{}{}", e.what(), wants_key ? "; its key is model.on_scaled" : ""));
       continue;
     }
     try {
@@ -190,13 +195,14 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
       error(rope_key, e.what());
     }
     if (stage.seq_len > rope.context_length) {
-      error(key_of(recipe, i, "seq_len", "train.seq_len"), beyond_context(stage.seq_len, rope));
+      error(key_of(recipe, i, "seq_len", "train.seq_len"),
+            beyond_context(stage.seq_len, rope, base));
     }
     if (rope.context_length > longest.context_length) longest = rope;
   }
   if (longest.scaling && recipe.validation.seq_len > longest.context_length) {
     log_warning(fmt::format("{}: validation.seq_len: {}", recipe.file,
-                            beyond_context(recipe.validation.seq_len, longest)));
+                            beyond_context(recipe.validation.seq_len, longest, base)));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "src/core/text.h"
+#include "src/model/causal_lm.h"
 
 namespace longspan {
 
@@ -38,16 +39,6 @@ bool measures_against_max_position_embeddings(const RopeScaling& scaling) {
   return scaling.rope_type() == "dynamic";  // so that it must stay where it was
 }
 
-/// The context of a model before its own scaling.
-int64_t original_length(const ModelConfig& config) {
-  const RopeScaling& scaling = *config.rope_scaling;
-  if (scaling.original_max_position_embeddings() > 0) {
-    return scaling.original_max_position_embeddings();
-  }
-  if (measures_against_max_position_embeddings(scaling)) return config.max_position_embeddings;
-  return std::llround(static_cast<double>(config.max_position_embeddings) / scaling.factor());
-}
-
 /// The same scaling with original_max_position_embeddings filled in where its formula has the key.
 std::shared_ptr<const RopeScaling> with_original_length(std::shared_ptr<const RopeScaling> scaling,
                                                         int64_t original) {
@@ -61,12 +52,6 @@ std::shared_ptr<const RopeScaling> with_original_length(std::shared_ptr<const Ro
   return scaling;
 }
 
-/// original x factor, and what max_position_embeddings promises beyond it.
-int64_t context_length(const ModelConfig& config) {
-  double scaled = static_cast<double>(original_length(config)) * config.rope_scaling->factor();
-  return std::max<int64_t>(config.max_position_embeddings, std::llround(scaled));
-}
-
 RopeExtension replace(int64_t original, std::shared_ptr<const RopeScaling> scaling) {
   if (scaling->original_max_position_embeddings() > 0) {
     original = scaling->original_max_position_embeddings();
@@ -75,29 +60,41 @@ RopeExtension replace(int64_t original, std::shared_ptr<const RopeScaling> scali
   }
   int64_t context = std::llround(static_cast<double>(original) * scaling->factor());
   bool stays = measures_against_max_position_embeddings(*scaling);
-  return {std::move(scaling), original, stays ? original : context, context};
+  return {std::move(scaling), original, stays ? original : context, context, {}};
 }
 
 }  // namespace
 
 RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeScaling> scaling,
                           OnScaled on_scaled) {
-  int64_t original = original_length(base), context = context_length(base);
-  if (!scaling) return {base.rope_scaling, original, base.max_position_embeddings, context};
-  if (base.rope_scaling->rope_type() == "default" || on_scaled == OnScaled::kReplace) {
+  const auto [original, usable] = context_length(base);
+  const auto other = other_context_length(base);
+  if (!scaling) {
+    return {base.rope_scaling, original, base.max_position_embeddings, usable, other};
+  }
+  const bool states_original = scaling->original_max_position_embeddings() > 0;
+  if (base.rope_scaling->rope_type() == "default" ||
+      (on_scaled == OnScaled::kReplace && (states_original || !other))) {
     return replace(original, std::move(scaling));
   }
+  if (other) fail(ExitCode::kModel, "{}", ask_for_original_length(base, *other));
   if (on_scaled == OnScaled::kError) {
     fail(ExitCode::kRecipe,
          "the model's RoPE is scaled already ({} x{:.6g}, from {} to {} positions); give no "
          "scaling to keep that, or choose on_scaled: replace (the factor counts from {}) or "
          "compose (from {})",
          base.rope_scaling->rope_type(), base.rope_scaling->factor(), human_count(original),
-         human_count(context), human_count(original), human_count(context));
+         human_count(usable), human_count(original), human_count(usable));
   }
-  context = std::llround(static_cast<double>(context) * scaling->factor());
-  scaling = compose_rope(*base.rope_scaling, original, context_length(base), *scaling);
-  return {std::move(scaling), original, context, context};
+  const int64_t context = std::llround(static_cast<double>(usable) * scaling->factor());
+  scaling = compose_rope(*base.rope_scaling, original, usable, *scaling);
+  return {std::move(scaling), original, context, context, {}};
+}
+
+void apply_rope(const RopeExtension& extension, CausalLm& model) {
+  std::optional<int64_t> original;
+  if (!extension.other) original = extension.original_max_position_embeddings;
+  model.set_rope_scaling(extension.scaling, extension.max_position_embeddings, original);
 }
 
 }  // namespace longspan

@@ -2,13 +2,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "src/attention/attention.h"
-#include "src/model/model_config.h"
+#include "src/model/context_length.h"
 #include "src/rope/compose_rope.h"
 
 namespace longspan {
+
+class CausalLm;
 
 /// A part of the run with its own length, attention and RoPE: 8K -> 16K -> 32K, or shifted sparse
 /// attention first and full attention for the last steps.
@@ -45,6 +48,7 @@ struct RopeExtension {
   int64_t original_max_position_embeddings = 0;
   int64_t max_position_embeddings = 0;  // what config.json will say
   int64_t context_length = 0;           // the longest sequence the scaling is made for
+  std::optional<ContextLength> other;   // where a kept scaling leaves two readings open
 };
 
 /// What `base` becomes with `scaling` (null: stays as it is, which `on_scaled` does not concern).
@@ -52,10 +56,14 @@ struct RopeExtension {
 ///                                the context is original x factor
 ///   base scaled, kCompose        see compose_rope; the context is the base's x factor
 ///   base scaled, kError          Error(kRecipe) that names the choices
-/// The original length is written into formulas that state it (yarn, longrope, llama3). The context
-/// of a scaled base is the larger of max_position_embeddings (Llama 3.1: twice original x factor)
-/// and original x factor (Qwen's YaRN, whose max_position_embeddings stays at the original).
+/// The original length is written into formulas that state it (yarn, longrope, llama3). Lengths are
+/// those of context_length; a base whose config.json leaves two readings open
+/// (other_context_length) throws Error(kModel) that names both, unless `scaling` states the
+/// original length.
 RopeExtension extend_rope(const ModelConfig& base, std::shared_ptr<const RopeScaling> scaling,
                           OnScaled on_scaled = OnScaled::kError);
+
+/// Puts it on the model.
+void apply_rope(const RopeExtension& extension, CausalLm& model);
 
 }  // namespace longspan

@@ -138,8 +138,7 @@ StepRecord Trainer::train_step() {
 }
 
 void Trainer::enter(const Stage& stage) {
-  RopeExtension rope = extend_rope(base_, stage.rope, stage.on_scaled);
-  model_.set_rope_scaling(rope.scaling, rope.max_position_embeddings);
+  apply_rope(extend_rope(base_, stage.rope, stage.on_scaled), model_);
   model_.set_attention(stage.attention);
 }
 

@@ -5,6 +5,7 @@
 
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/model/context_length.h"
 #include "src/model/family.h"
 
 namespace longspan {
@@ -134,6 +135,8 @@ Json gguf_config_json(const GgufReader& gguf) {
     // Where Phi-3 has it; transformers would take 4096 for it.
     if (architecture.model_type == "phi3")
       config[kOriginalKey] = scaling.value(kOriginalKey, Json());
+    int64_t original = gguf.integer(key("rope.scaling.original_context_length"), 0);
+    if (scaling["rope_type"] == "linear" && original > 0) config[kOriginalKey] = original;
     config["rope_scaling"] = std::move(scaling);
   }
   for (auto [from, ours] : {std::pair("tokenizer.ggml.bos_token_id", "bos_token_id"),
@@ -203,7 +206,7 @@ void write_sliding_window(const ModelConfig& config, const GgufArchitecture& arc
   if (everywhere || gemma || architecture.name == "phi3") {
     metadata.set(architecture.key("attention.sliding_window"), static_cast<uint32_t>(window));
   }
-  if (window > 0 && window < config.max_position_embeddings && !gemma) {
+  if (window > 0 && window < context_length(config).usable && !gemma) {
     log_warning(fmt::format(
         "llama.cpp gives a {} model full attention: beyond {} tokens, the sliding window, it "
         "computes something else than transformers",
@@ -221,7 +224,7 @@ std::vector<GgufRopeTensor> write_gguf_config(const ModelConfig& config,
     metadata.set(architecture.key(name), static_cast<uint32_t>(value));
   };
   set("vocab_size", config.vocab_size);
-  set("context_length", config.max_position_embeddings);
+  set("context_length", context_length(config).usable);
   set("embedding_length", config.hidden_size);
   set("block_count", config.num_hidden_layers);
   set("feed_forward_length", config.intermediate_size);

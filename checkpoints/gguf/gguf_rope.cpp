@@ -215,8 +215,9 @@ std::vector<GgufRopeTensor> write_gguf_rope(const ModelConfig& config,
   RopeFrequencies frequencies = scaling.frequencies(geometry, config.max_position_embeddings);
   double attention_factor = frequencies.attention_factor;
   auto set_original = [&] {
-    if (!entry.contains(kOriginalContextKey)) return;
-    metadata.set(key("original_context_length"), entry[kOriginalContextKey].get<uint32_t>());
+    auto original = config.original_max_position_embeddings;  // linear's
+    if (entry.contains(kOriginalContextKey)) original = entry[kOriginalContextKey].get<int64_t>();
+    if (original) metadata.set(key("original_context_length"), static_cast<uint32_t>(*original));
   };
   // phi3 in transformers has longrope alone: its divisors can state the others.
   bool by_name = !architecture.takes_rope_factors || architecture.takes_rope_freqs;
@@ -229,6 +230,12 @@ std::vector<GgufRopeTensor> write_gguf_rope(const ModelConfig& config,
     return {};
   }
   if (type == "longrope" && architecture.takes_rope_factors) {
+    if (scaling.frequencies(geometry, 1).attention_factor != attention_factor) {
+      fail(ExitCode::kModel,
+           "rope: llama.cpp has one attention factor for all lengths; short_mscale {} and "
+           "long_mscale {} differ",
+           entry["short_mscale"].dump(), entry["long_mscale"].dump());
+    }
     metadata.set(key("type"), "longrope");  // without a factor: it would divide once more
     set_original();
     set_attention_factor(attention_factor, architecture, metadata);

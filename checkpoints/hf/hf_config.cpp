@@ -1,6 +1,7 @@
 #include "checkpoints/hf/hf_config.h"
 
 #include "checkpoints/dtype.h"
+#include "checkpoints/hf/hf_lengths.h"
 #include "checkpoints/hf/hf_rope.h"
 #include "checkpoints/hf/special_tokens.h"
 #include "checkpoints/model_source.h"
@@ -70,6 +71,7 @@ Json write_hf_config(const ModelConfig& config, at::ScalarType dtype) {
   json["rms_norm_eps"] = config.rms_norm_eps;
   json["tie_word_embeddings"] = config.tie_word_embeddings;
   json["max_position_embeddings"] = config.max_position_embeddings;
+  write_length_keys(json, config);
   write_hf_rope(json, config);
   write_special_tokens(json, config);
   json["dtype"] = json["torch_dtype"] = torch_dtype(dtype);  // transformers 5 and 4

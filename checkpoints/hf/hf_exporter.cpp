@@ -5,6 +5,7 @@
 #include "checkpoints/dtype.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
+#include "checkpoints/hf/hf_lengths.h"
 #include "checkpoints/hf/special_tokens.h"
 #include "checkpoints/safetensors_writer.h"
 #include "checkpoints/tensor_names.h"
@@ -12,6 +13,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/disk_space.h"
 #include "src/core/resumable_folder.h"
+#include "src/model/context_length.h"
 
 namespace longspan {
 
@@ -84,8 +86,16 @@ Json generation_config(const ModelConfig& config) {
 void extend_max_length(Json& generation, const ModelConfig& config) {
   Json before = config.source.value("max_position_embeddings", Json());
   if (before.is_number() && generation.value("max_length", Json()) == before) {
-    generation["max_length"] = config.max_position_embeddings;
+    generation["max_length"] = context_length(config).usable;
   }
+}
+
+/// The tokenizer cuts no text that the model can read; what its limit is beyond that stays.
+void extend_model_max_length(Json& tokenizer_config, const ModelConfig& config) {
+  constexpr const char* kKey = "model_max_length";
+  const int64_t usable = context_length(config).usable;
+  const Json before = tokenizer_config.value(kKey, Json());
+  if (!before.is_number() || before < usable) tokenizer_config[kKey] = usable;
 }
 
 void write_side_files(const fs::path& folder, const ModelSource& source,
@@ -100,7 +110,7 @@ void write_side_files(const fs::path& folder, const ModelSource& source,
       if (name == kGeneration) {
         extend_max_length(json, config);
       } else {
-        json["model_max_length"] = config.max_position_embeddings;
+        extend_model_max_length(json, config);
       }
       write_json_file(folder / name, json);
       continue;
@@ -174,6 +184,7 @@ void export_hf(const ModelSource& source, const ModelConfig& config, const fs::p
   write_shards(out.path(), shards, source, options.dtype);
   if (shards.size() > 1) write_index(out.path() / "model.safetensors.index.json", shards);
   write_json_file(out.path() / "config.json", config_json);
+  warn_of_short_lengths(config_json, (folder / "config.json").string());
   write_side_files(out.path(), source, config);
   if (options.before_appearing) {
     try {

@@ -19,11 +19,11 @@ struct ExportOptions {
 
 /// Writes a Hugging Face folder from `source`: config.json (made from `config`), safetensors with
 /// an index when there is more than one, tokenizer and side files; model_max_length and max_length
-/// in them follow max_position_embeddings, and a generation_config.json is made where there is
-/// none. One tensor is in memory at a time. The folder appears whole or not at all; interrupted, it
-/// goes on behind the last finished shard (see ResumableFolder). The disk space of what is still to
-/// be written is checked first. NaN or infinite weights, and tensors that do not fit `config`,
-/// throw Error(kModel).
+/// in them grow to the model's usable length (context_length), and a generation_config.json is made
+/// where there is none. One tensor is in memory at a time. The folder appears whole or not at all;
+/// interrupted, it goes on behind the last finished shard (see ResumableFolder). The disk space of
+/// what is still to be written is checked first. NaN or infinite weights, and tensors that do not
+/// fit `config`, throw Error(kModel).
 void export_hf(const ModelSource& source, const ModelConfig& config,
                const std::filesystem::path& folder, const ExportOptions& options);
 

@@ -1,5 +1,10 @@
 #include "checkpoints/hf/hf_rope.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "checkpoints/hf/hf_lengths.h"
+#include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/family.h"
 
@@ -22,6 +27,16 @@ bool present(const Json& map, const char* key) {
   return found != map.end() && !found->is_null();
 }
 
+/// transformers leaves out keys that the formula does not know, with a warning. The original length
+/// beside a linear factor is read all the same; see read_original_length.
+void warn_of_unused(std::vector<std::string> keys, const RopeScaling& scaling,
+                    const std::string& place, const std::string& file) {
+  if (scaling.rope_type() == "linear") std::erase(keys, kOriginal);
+  if (keys.empty()) return;
+  log_warning_once(fmt::format("{}: {}: RoPE {} has no {}; left out, as transformers does", file,
+                               place, scaling.rope_type(), join(keys, ", ")));
+}
+
 /// One map of RoPE keys, or null. `theta` is what holds when the map has none.
 Rope read_rope(Json map, const std::string& place, double theta, const ModelConfig& config,
                Diagnostics& diagnostics) {
@@ -35,7 +50,9 @@ Rope read_rope(Json map, const std::string& place, double theta, const ModelConf
   Rope rope{nullptr, theta};
   double part = config.decoder.partial_rotary_factor;
   Fields fields(map, diagnostics, place);
-  rope.scaling = read_rope_scaling(fields, &rope.theta, &part);
+  std::vector<std::string> unused;
+  rope.scaling = read_rope_scaling(fields, &rope.theta, &part, &unused);
+  warn_of_unused(std::move(unused), *rope.scaling, place, diagnostics.file());
   if (part != config.decoder.partial_rotary_factor) {
     fields.error(kPartialRotaryFactor,
                  fmt::format("{} is not supported in a {} model; expected {}", part,
@@ -60,6 +77,32 @@ Json global_parameters(const ModelConfig& config, Diagnostics& diagnostics) {
                                     "sliding_attention"));
   }
   return by_layer_type ? map.value(kFullAttention, Json()) : map;
+}
+
+/// The length before a linear factor, where config.json says it: in
+/// original_max_position_embeddings, or by another key of length that is max_position_embeddings x
+/// factor. Else max_position_embeddings, where that over the factor is no length that a model was
+/// trained with.
+std::optional<int64_t> read_original_length(const ModelConfig& config, const Json& map) {
+  constexpr double kShortest = 2048;  // LLaMA's; none of our families had less
+  if (config.rope_scaling->rope_type() != "linear") return std::nullopt;
+  const int64_t stated = config.max_position_embeddings;
+  for (const Json* keys : {&config.source, &map}) {
+    if (!keys->is_object() || !present(*keys, kOriginal)) continue;
+    const Json& original = (*keys)[kOriginal];
+    if (original.is_number_integer() && original > 0 && original <= stated) {
+      return original.get<int64_t>();
+    }
+  }
+  const double factor = config.rope_scaling->factor();
+  const int64_t extended = std::llround(static_cast<double>(stated) * factor);
+  const double before = static_cast<double>(stated) / factor;
+  const bool states_extended =
+      std::any_of(std::begin(kLengthKeys), std::end(kLengthKeys), [&](const char* key) {
+        return present(config.source, key) && config.source[key] == extended;
+      });
+  if (states_extended || before < kShortest || before != std::floor(before)) return stated;
+  return std::nullopt;
 }
 
 void read_local_rope(ModelConfig& config, Diagnostics& diagnostics) {
@@ -102,6 +145,7 @@ Json global_entry(const ModelConfig& config) {
 /// stand beside rope_scaling. In rope_scaling it takes three keys and refuses any other.
 bool follows_from_lengths(const Json& entry, const ModelConfig& config) {
   return family_of(config.model_type).only_longrope && !entry.contains("attention_factor") &&
+         !entry.contains("short_mscale") &&
          entry["factor"] ==
              static_cast<double>(config.max_position_embeddings) / entry[kOriginal].get<double>();
 }
@@ -130,6 +174,7 @@ void read_hf_rope(ModelConfig& config, Diagnostics& diagnostics) {
       read_rope(map, modern ? "rope_parameters" : "rope_scaling", theta, config, diagnostics);
   config.rope_scaling = rope.scaling;
   config.rope_theta = rope.theta;
+  config.original_max_position_embeddings = read_original_length(config, map);
   if (config.decoder.local_rope) read_local_rope(config, diagnostics);
   if (!modern || !diagnostics.empty()) return;
 
@@ -160,6 +205,10 @@ void write_hf_rope(Json& json, const ModelConfig& config) {
   // llama.cpp's converter looks for them here.
   for (const char* key : {kOriginal, kPartialRotaryFactor}) {
     if (entry.contains(key)) json[key] = entry[key];
+  }
+  if (auto original = config.original_max_position_embeddings;
+      original && entry["rope_type"] == "linear") {
+    json[kOriginal] = *original;  // no key of the scaling; see read_original_length
   }
   json["rope_theta"] = entry["rope_theta"];
   json["rope_parameters"] = entry;

@@ -27,6 +27,7 @@ class Diagnostics {
   /// Adds one error at the place of `key_path`, or of its nearest marked parent.
   void error(const std::string& key_path, const std::string& message);
 
+  const std::string& file() const { return file_; }
   bool empty() const { return errors_.empty(); }
   const std::vector<std::string>& errors() const { return errors_; }
   /// Throws one Error(code) with a line for each error, if there is any.

@@ -74,10 +74,17 @@ void Fields::error(std::string_view key, const std::string& message) {
   diagnostics_->error(path_of(key), message);
 }
 
+std::vector<std::string> Fields::unknown_keys() const {
+  std::vector<std::string> unknown;
+  for (const auto& [key, value] : map_->items()) {
+    if (!known_.contains(key)) unknown.push_back(key);
+  }
+  return unknown;
+}
+
 void Fields::finish() {
   std::vector<std::string> known(known_.begin(), known_.end());
-  for (const auto& [key, value] : map_->items()) {
-    if (known_.contains(key)) continue;
+  for (const auto& key : unknown_keys()) {
     std::string meant = nearest(key, known);
     error(key, meant.empty() ? fmt::format("unknown key (known: {})", join(known, ", "))
                              : fmt::format("unknown key; did you mean '{}'?", meant));

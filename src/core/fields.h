@@ -48,6 +48,8 @@ class Fields {
   std::vector<Fields> children(std::string_view key);
 
   void error(std::string_view key, const std::string& message);
+  /// The keys of the map that nobody asked for.
+  std::vector<std::string> unknown_keys() const;
   void finish();
 
  private:

@@ -7,6 +7,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
+#include <set>
 
 #include "src/core/printable.h"
 
@@ -47,6 +49,16 @@ void log_info(const std::string& message) {
 void log_warning(const std::string& message) {
   erase_progress();
   logger().warn("warning: " + printable_message(message));
+}
+
+void log_warning_once(const std::string& message) {
+  static std::mutex mutex;
+  static std::set<std::string> logged;
+  {
+    std::lock_guard lock(mutex);
+    if (!logged.insert(message).second) return;
+  }
+  log_warning(message);
 }
 
 void log_error(const std::string& message) {

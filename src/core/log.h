@@ -10,6 +10,8 @@ namespace longspan {
 /// People read stderr; results go to stdout. Colour only on a terminal and without NO_COLOR.
 void log_info(const std::string& message);
 void log_warning(const std::string& message);
+/// A message that this process has not logged yet: what is wrong with a file that is read again.
+void log_warning_once(const std::string& message);
 void log_error(const std::string& message);
 
 /// From now on each message is also appended, with its time, to this file.

@@ -18,9 +18,10 @@ CausalLm::CausalLm(ModelConfig config)
     : config_(std::move(config)), attention_(make_attention_pattern("full")) {}
 
 void CausalLm::set_rope_scaling(std::shared_ptr<const RopeScaling> scaling,
-                                int64_t max_position_embeddings) {
+                                int64_t max_position_embeddings, std::optional<int64_t> original) {
   config_.rope_scaling = std::move(scaling);
   config_.max_position_embeddings = max_position_embeddings;
+  config_.original_max_position_embeddings = original;
 }
 
 void CausalLm::set_attention(std::shared_ptr<const AttentionPattern> attention) {

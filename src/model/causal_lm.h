@@ -56,9 +56,10 @@ class CausalLm : public Module {
   virtual void visit_linears(const LinearVisitor& visit) = 0;
 
   const ModelConfig& config() const { return config_; }
-  /// Takes effect at the next pass. max_position_embeddings becomes `max_position_embeddings`.
-  void set_rope_scaling(std::shared_ptr<const RopeScaling> scaling,
-                        int64_t max_position_embeddings);
+  /// Takes effect at the next pass. max_position_embeddings becomes `max_position_embeddings`, and
+  /// the length before scaling `original`.
+  void set_rope_scaling(std::shared_ptr<const RopeScaling> scaling, int64_t max_position_embeddings,
+                        std::optional<int64_t> original = std::nullopt);
   void set_attention(std::shared_ptr<const AttentionPattern> attention);
   const AttentionPattern& attention() const { return *attention_; }
   /// What a training pass keeps for backward, and where.

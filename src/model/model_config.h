@@ -57,6 +57,8 @@ struct ModelConfig {
   int64_t max_position_embeddings = 0;  // with the scaling applied: what the model accepts
   double rope_theta = 10000.0;
   std::shared_ptr<const RopeScaling> rope_scaling;  // never null once read; "default" is one
+  /// The length before a scaling that has no such key of its own (linear); see context_length.
+  std::optional<int64_t> original_max_position_embeddings;
   std::optional<int64_t> bos_token_id, pad_token_id;
   std::vector<int64_t> eos_token_ids;
   DecoderOptions decoder;

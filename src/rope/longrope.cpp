@@ -7,7 +7,9 @@ namespace longspan {
 namespace {
 
 /// LongRoPE, Ding et al. 2024, arXiv 2402.13753: each frequency is divided by a factor of its own,
-/// found by search; sequences up to the original length use another list than longer ones.
+/// found by search; sequences up to the original length use another list than longer ones. Phi's
+/// own code (modeling_phimoe of Phi-3.5-MoE) takes short_mscale and long_mscale in the same way in
+/// place of the attention factor, where a config has them.
 class LongRope : public RopeScaling {
  public:
   std::string_view rope_type() const override { return "longrope"; }
@@ -20,6 +22,10 @@ class LongRope : public RopeScaling {
     if (fields.has("attention_factor")) {
       fields.in_range("attention_factor", attention_factor_.emplace(1.0), 0, 1000);
     }
+    if (fields.has("short_mscale") || fields.has("long_mscale")) {
+      read_mscale(fields, "short_mscale", short_mscale_.emplace(1.0));
+      read_mscale(fields, "long_mscale", long_mscale_.emplace(1.0));
+    }
   }
 
   Json write() const override {
@@ -29,6 +35,12 @@ class LongRope : public RopeScaling {
                   {"original_max_position_embeddings", nullptr}};
     if (original_ > 0) entry["original_max_position_embeddings"] = original_;
     if (attention_factor_) entry["attention_factor"] = *attention_factor_;
+    if (short_mscale_ && *short_mscale_ == *long_mscale_) {
+      entry["attention_factor"] = *short_mscale_;  // so that transformers computes it too
+    } else if (short_mscale_) {
+      entry["short_mscale"] = *short_mscale_;
+      entry["long_mscale"] = *long_mscale_;
+    }
     return entry;
   }
 
@@ -52,6 +64,8 @@ class LongRope : public RopeScaling {
         factor_ <= 1 ? 1.0
                      : std::sqrt(1 + std::log(factor_) / std::log(static_cast<double>(original)));
     result.attention_factor = attention_factor_.value_or(attention_factor);
+    if (short_mscale_)
+      result.attention_factor = *(seq_len > original ? long_mscale_ : short_mscale_);
     return result;
   }
 
@@ -71,10 +85,15 @@ class LongRope : public RopeScaling {
     }
   }
 
+  static void read_mscale(Fields& fields, std::string_view key, double& mscale) {
+    if (!fields.has(key)) return fields.error(key, "is missing; Phi has it for both lists or none");
+    fields.in_range(key, mscale, 0, 1000);
+  }
+
   std::vector<double> short_factor_, long_factor_;  // [head_dim / 2]
   double factor_ = 1.0;
   int64_t original_ = 0;
-  std::optional<double> attention_factor_;
+  std::optional<double> attention_factor_, short_mscale_, long_mscale_;
 };
 
 }  // namespace

@@ -37,7 +37,8 @@ std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type) {
 }
 
 std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta,
-                                               double* partial_rotary_factor) {
+                                               double* partial_rotary_factor,
+                                               std::vector<std::string>* unknown) {
   std::string rope_type = "default";
   fields.optional("type", rope_type);  // as transformers spelt it before 4.43
   fields.optional("rope_type", rope_type);
@@ -56,7 +57,11 @@ std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta
     return make_default_rope();
   }
   scaling->read(fields);
-  fields.finish();
+  if (unknown) {
+    *unknown = fields.unknown_keys();
+  } else {
+    fields.finish();
+  }
   return scaling;
 }
 

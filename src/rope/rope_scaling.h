@@ -66,8 +66,9 @@ Json complete_rope_parameters(Json map, int64_t max_position_embeddings);
 /// Reads {rope_type (or type), ...}: an absent or null map is "default". transformers 5 puts
 /// rope_theta and partial_rotary_factor inside the map: each is accepted where the caller takes it,
 /// and leaves *rope_theta or *partial_rotary_factor alone when absent. Errors go to the fields'
-/// diagnostics.
+/// diagnostics; a key that the formula does not know is one too, unless `unknown` takes it.
 std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta = nullptr,
-                                               double* partial_rotary_factor = nullptr);
+                                               double* partial_rotary_factor = nullptr,
+                                               std::vector<std::string>* unknown = nullptr);
 
 }  // namespace longspan

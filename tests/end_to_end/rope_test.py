@@ -130,6 +130,57 @@ def check_on_scaled(program, folder):
         close(ours.flatten().tolist(), theirs.flatten().tolist(), f"logits, {on_scaled}", bound)
 
 
+def check_unknown_keys(program, folder):
+    """Keys that a scaling does not know: transformers' logits, and a warning that names them."""
+    ids = [(37 * i + 11) % 256 for i in range(100)]
+    for rope, unknown in (
+        ({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": ORIGINAL, "attn_factor": 0.8}, "attn_factor"),
+        ({"rope_type": "dynamic", "factor": 2.0, "original_max_position_embeddings": 32}, "original_max_position_embeddings"),
+        ({"rope_type": "linear", "factor": 8.0, "original_max_position_embeddings": ORIGINAL}, ""),
+        ({"rope_type": "default", "mrope_section": [2, 3, 3]}, "mrope_section"),
+    ):  # fmt: skip
+        model, _ = make_model(folder, rope)
+        (folder / "ids.json").write_text(json.dumps(ids))
+        process = program.start("logits", folder, "--ids", folder / "ids.json", "--out", folder / "out.safetensors",
+                                "--dtype", "float32")  # fmt: skip
+        err = process.communicate()[1]
+        assert process.returncode == 0 and unknown in err and err.count("left out") == (unknown != ""), err
+        ours = load_file(folder / "out.safetensors")["logits"]
+        with torch.no_grad():
+            theirs = LlamaForCausalLM.from_pretrained(folder)(torch.tensor([ids])).logits[0]
+        close(ours.flatten().tolist(), theirs.flatten().tolist(), f"logits beside {unknown or rope['rope_type']}", 1e-4)
+
+
+def check_usable_length(program, folder):
+    """A scaling's own keys reach further than max_position_embeddings: merge, convert and generate know it."""
+    for name, rope, positions, usable in (
+        ("yarn", {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}, 64, 256),
+        ("dynamic", {"rope_type": "dynamic", "factor": 4.0}, 64, 256),
+        ("linear", {"rope_type": "linear", "factor": 4.0}, 64, 256),
+        ("none", None, 64, 64),
+    ):
+        model = folder / name
+        make_model(model, rope, positions)
+        (model / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 64}))
+        assert json.loads(program.run("inspect", model, "--json"))["context_length"] == usable
+        program.run("convert", model, folder / f"{name}-converted")
+        limit = json.loads((folder / f"{name}-converted" / "tokenizer_config.json").read_text())
+        assert limit["model_max_length"] == usable, limit
+        for prompt, beyond in ((usable - 12, False), (usable, True)):
+            process = program.start("generate", model, "--prompt", "a" * prompt, "--max-new-tokens", "8",
+                                    "--dtype", "float32")  # fmt: skip
+            err = process.communicate()[1]
+            assert process.returncode == 0 and (f"context of {usable}" in err) == beyond, err
+        print(f"  {name}: {usable} of {positions} tokens")
+    # Either end of the scaling may be meant.
+    model = folder / "open"
+    make_model(model, {"rope_type": "linear", "factor": 2.0}, 4096)
+    (folder / "ids.json").write_text("[1, 2, 3]")
+    error = program.run("logits", model, "--ids", folder / "ids.json", "--out", folder / "out.safetensors",
+                        "--rope", "{rope_type: yarn, factor: 2}", "--on-scaled", "replace", exit_code=5)  # fmt: skip
+    assert "original 2048, extended 4096) or the original one (extended 8192)" in error, error
+
+
 def make_store(program, folder):
     """Three documents that repeat themselves with changes, and a model on them."""
     model, tokenizer = make_model(folder / "model")
@@ -203,7 +254,7 @@ def check_search(program, folder):
 def main():
     program = Program(command_line().parse_args().longspan)
     torch.set_num_threads(1)
-    for check in (check_inspect, check_on_scaled, check_search):
+    for check in (check_inspect, check_on_scaled, check_unknown_keys, check_usable_length, check_search):
         print(check.__name__)
         with tempfile.TemporaryDirectory() as folder:
             check(program, Path(folder))

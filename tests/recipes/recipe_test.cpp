@@ -323,6 +323,7 @@ TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
   auto scaling = make_rope_scaling("linear");
   scaling->read(fields);
   base.rope_scaling = std::move(scaling);
+  base.original_max_position_embeddings = 8192;
   try {
     check_recipe_against_model(load(kStaged), base);
     FAIL();

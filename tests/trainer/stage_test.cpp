@@ -90,8 +90,15 @@ ModelConfig scaled_base(int64_t max_position_embeddings, const Json& json) {
   return base;
 }
 
-TEST(RopeExtension, AScaledBaseIsNeverScaledAgainInSilence) {
+/// Linear x4 to 32,768 positions.
+ModelConfig linear_base(std::optional<int64_t> original) {
   ModelConfig base = scaled_base(32768, {{"rope_type", "linear"}, {"factor", 4}});
+  base.original_max_position_embeddings = original;
+  return base;
+}
+
+TEST(RopeExtension, AScaledBaseIsNeverScaledAgainInSilence) {
+  ModelConfig base = linear_base(8192);
   try {
     extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}));
     FAIL();
@@ -105,7 +112,7 @@ TEST(RopeExtension, AScaledBaseIsNeverScaledAgainInSilence) {
 }
 
 TEST(RopeExtension, ReplacedIsNotMultiplied) {
-  ModelConfig base = scaled_base(32768, {{"rope_type", "linear"}, {"factor", 4}});
+  ModelConfig base = linear_base(8192);
   auto extension =
       extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}), OnScaled::kReplace);
   EXPECT_EQ(extension.original_max_position_embeddings, 8192);
@@ -122,7 +129,7 @@ TEST(RopeExtension, ReplacingTwiceGivesTheSame) {
 }
 
 TEST(RopeExtension, ComposedFactorsMultiply) {
-  ModelConfig base = scaled_base(32768, {{"rope_type", "linear"}, {"factor", 4}});
+  ModelConfig base = linear_base(8192);
   auto extension =
       extend_rope(base, rope({{"rope_type", "linear"}, {"factor", 2}}), OnScaled::kCompose);
   EXPECT_EQ(extension.scaling->factor(), 8);
@@ -161,6 +168,41 @@ TEST(RopeExtension, Llama3ReachesFurtherThanItsFactor) {
       extend_rope(base, rope({{"rope_type", "llama3"}, {"factor", 2}}), OnScaled::kCompose);
   EXPECT_EQ(further.scaling->factor(), 16);
   EXPECT_EQ(further.max_position_embeddings, 262144);
+}
+
+TEST(RopeExtension, ALinearBaseBesideItsOriginalLengthReachesFurther) {
+  auto kept = extend_rope(linear_base(32768), nullptr);
+  EXPECT_EQ(kept.original_max_position_embeddings, 32768);
+  EXPECT_EQ(kept.max_position_embeddings, 32768);
+  EXPECT_EQ(kept.context_length, 131072);
+  auto replaced = extend_rope(linear_base(32768), rope({{"rope_type", "yarn"}, {"factor", 2}}),
+                              OnScaled::kReplace);
+  EXPECT_EQ(replaced.scaling->original_max_position_embeddings(), 32768);
+  EXPECT_EQ(replaced.max_position_embeddings, 65536);
+}
+
+TEST(RopeExtension, ALinearBaseOfTwoReadingsAsks) {
+  ModelConfig base = linear_base(std::nullopt);
+  auto yarn = rope({{"rope_type", "yarn"}, {"factor", 2}});
+  for (auto on_scaled : {OnScaled::kReplace, OnScaled::kCompose}) {
+    try {
+      extend_rope(base, yarn, on_scaled);
+      FAIL();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ExitCode::kModel);
+      EXPECT_STREQ(e.what(),
+                   "max_position_embeddings 32768 beside RoPE linear x4 may be the extended length "
+                   "(original 8192, extended 32768) or the original one (extended 131072); say "
+                   "which in the model's config.json: \"original_max_position_embeddings\": 8192 "
+                   "or 32768");
+    }
+  }
+  auto kept = extend_rope(base, nullptr);  // nothing depends on it up to the shorter one
+  EXPECT_EQ(kept.context_length, 32768);
+  ASSERT_TRUE(kept.other);
+  EXPECT_EQ(kept.other->usable, 131072);
+  Json stated{{"rope_type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 4096}};
+  EXPECT_EQ(extend_rope(base, rope(stated), OnScaled::kReplace).max_position_embeddings, 16384);
 }
 
 }  // namespace

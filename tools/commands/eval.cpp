@@ -8,6 +8,7 @@
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/core/version.h"
+#include "src/model/context_length.h"
 #include "tools/commands/commands.h"
 #include "tools/support/open_model.h"
 #include "tools/support/output_file.h"
@@ -80,10 +81,13 @@ Json provenance(const Arguments& arguments, const OpenedModel& opened, const Tok
 
 void warn_beyond_limit(const EvalOptions& options, const ModelConfig& config) {
   int64_t longest = options.lengths.back();
-  if (longest > config.max_position_embeddings) {
-    log_warning(fmt::format("length {} is beyond the model's max_position_embeddings {}", longest,
-                            config.max_position_embeddings));
+  const int64_t usable = context_length(config).usable;
+  if (longest <= usable) return;
+  if (auto other = other_context_length(config); other && longest <= other->usable) {
+    return log_warning(
+        fmt::format("length {}: {}", longest, ask_for_original_length(config, *other)));
   }
+  log_warning(fmt::format("length {} is beyond the model's context of {}", longest, usable));
 }
 
 /// Refuses an --out or --html that would replace what is read, or that no file can be, before hours

@@ -7,6 +7,7 @@
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
+#include "src/model/context_length.h"
 #include "tools/commands/commands.h"
 #include "tools/support/open_model.h"
 #include "tools/support/shared_options.h"
@@ -93,11 +94,16 @@ std::set<int64_t> stop_tokens_of(const ModelSource& source) {
 }
 
 void warn_beyond_context(int64_t prompt, int64_t new_tokens, const ModelConfig& config) {
-  if (new_tokens <= config.max_position_embeddings - prompt) return;
+  const int64_t usable = context_length(config).usable;
+  if (new_tokens <= usable - prompt) return;
+  if (auto other = other_context_length(config); other && new_tokens <= other->usable - prompt) {
+    return log_warning(fmt::format("{} tokens: {}", human_count(prompt + new_tokens),
+                                   ask_for_original_length(config, *other)));
+  }
   log_warning(fmt::format(
       "a prompt of {} tokens and {} new ones go beyond the model's context of {}; its text is not "
       "to be trusted there (--rope extends it, --max-new-tokens stops before)",
-      human_count(prompt), human_count(new_tokens), human_count(config.max_position_embeddings)));
+      human_count(prompt), human_count(new_tokens), human_count(usable)));
 }
 
 int run_generate(const Arguments& arguments) {

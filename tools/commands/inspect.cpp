@@ -10,6 +10,7 @@
 #include "checkpoints/tensor_file.h"
 #include "data/store/token_store.h"
 #include "src/core/text.h"
+#include "src/model/context_length.h"
 #include "tools/commands/commands.h"
 #include "tools/support/inspect_rope.h"
 
@@ -70,6 +71,7 @@ Json describe_model(const fs::path& path, bool list) {
   facts["num_key_value_heads"] = config.num_key_value_heads;
   facts["tie_word_embeddings"] = config.tie_word_embeddings;
   facts["max_position_embeddings"] = config.max_position_embeddings;
+  facts["context_length"] = context_length(config).usable;
   facts["rope"] = rope_facts(config);
   Json tokenizer = source.tokenizer_json();
   Json model = tokenizer.is_object() ? tokenizer.value("model", Json()) : Json();
@@ -140,6 +142,7 @@ Json describe_adapter(const fs::path& path, bool list) {
   if (!adapter.config_json.is_null()) {
     ModelConfig config = read_hf_config(adapter.config_json, (path / "config.json").string());
     facts["max_position_embeddings"] = config.max_position_embeddings;
+    facts["context_length"] = context_length(config).usable;
     facts["rope"] = rope_facts(config);
   }
   add_tensors(facts, TensorFile(adapter_weights(path)).tensors(), list);

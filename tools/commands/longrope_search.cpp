@@ -163,8 +163,7 @@ double Subject::measure(const Json& rope) {
   Diagnostics diagnostics;
   auto scaling = read_rope_scaling(Fields(rope, diagnostics));
   diagnostics.throw_if_any(ExitCode::kUsage);
-  RopeExtension extended = extend_rope(base_, std::move(scaling), OnScaled::kReplace);
-  model_->set_rope_scaling(extended.scaling, extended.max_position_embeddings);
+  apply_rope(extend_rope(base_, std::move(scaling), OnScaled::kReplace), *model_);
   const Stopwatch stopwatch;
   double sum = 0;
   for (const auto& window : windows_) {

@@ -3,6 +3,7 @@
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/model/context_length.h"
 #include "tools/commands/commands.h"
 #include "tools/support/model_comparison.h"
 #include "tools/support/open_model.h"
@@ -77,7 +78,7 @@ std::vector<int64_t> default_lengths(const ComparedModel& reference) {
   auto source = open_model_source(reference.model);
   ModelConfig config =
       reference.adapter ? adapted_config(*source, *reference.adapter) : read_hf_config(*source);
-  int64_t target = config.max_position_embeddings;
+  int64_t target = context_length(config).usable;
   if (target > kLongestByDefault) {
     double ratio = double(target) / double(kLongestByDefault);
     log_warning(fmt::format(

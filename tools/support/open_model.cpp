@@ -96,8 +96,7 @@ OpenedModel open_model(const Arguments& arguments) {
   }
   if (!device.is_cpu()) move_to(*opened.model, device);
   if (arguments.given("rope")) {
-    RopeExtension rope = extend_rope_by_option(opened.model->config(), arguments);
-    opened.model->set_rope_scaling(rope.scaling, rope.max_position_embeddings);
+    apply_rope(extend_rope_by_option(opened.model->config(), arguments), *opened.model);
   }
   opened.model->set_attention(std::move(attention));
   opened.rope_after = rope_entry(opened.model->config());

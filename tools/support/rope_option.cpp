@@ -35,6 +35,7 @@ RopeExtension extend_rope_by_option(const ModelConfig& base, const Arguments& ar
   try {
     return extend_rope(base, std::move(scaling), on_scaled);
   } catch (const Error& e) {
+    if (e.code() == ExitCode::kModel) throw;
     fail(ExitCode::kUsage, "--rope: {}", with_on_scaled_option(e.what()));
   }
 }

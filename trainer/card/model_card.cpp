@@ -11,6 +11,7 @@
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/model/context_length.h"
 #include "trainer/card/model_card_results.h"
 
 namespace longspan {
@@ -134,7 +135,7 @@ std::string context_section(const Facts& facts) {
   if (!facts.now) return "";
   std::string text = "\n## Context\n\n| | context (tokens) | RoPE |\n|---|---|---|\n";
   auto row = [](const char* name, const ModelConfig& config) {
-    return fmt::format("| {} | {} | {} |\n", name, human_count(config.max_position_embeddings),
+    return fmt::format("| {} | {} | {} |\n", name, human_count(context_length(config).usable),
                        describe_rope(config));
   };
   if (facts.before) text += row("base", *facts.before);
@@ -248,7 +249,7 @@ std::string model_card(const ModelCardSources& sources) try {
   return front_matter(facts, sources.merged.has_value()) + introduction(facts, sources) +
          context_section(facts) + (sources.merged ? "" : usage_section(facts)) +
          training_section(facts) +
-         results_sections(facts.results, facts.now ? facts.now->max_position_embeddings : 0);
+         results_sections(facts.results, facts.now ? context_length(*facts.now).usable : 0);
 } catch (const Json::exception& e) {
   fail(ExitCode::kCheckpoint,
        "{}: its state.json, or metrics.jsonl or results of eval of its run, is damaged ({}); mend "

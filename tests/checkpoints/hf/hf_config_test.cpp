@@ -274,5 +274,54 @@ TEST(HfConfig, KeepsThePartOfAHeadThatTurns) {
   EXPECT_EQ(read_hf_config(json, "").rope_geometry().head_dim, 2);
 }
 
+Json linear_by(double factor, int64_t max_position_embeddings, const Json& changes = {}) {
+  Json config = with(small_config(), {{"max_position_embeddings", max_position_embeddings},
+                                      {"rope_scaling", {{"type", "linear"}, {"factor", factor}}}});
+  return changes.is_null() ? config : with(config, changes);
+}
+
+TEST(HfConfig, ReadsWhichEndOfALinearScalingMaxPositionEmbeddingsIs) {
+  auto original = [](const Json& config) {
+    return read_hf_config(config, "").original_max_position_embeddings;
+  };
+  EXPECT_EQ(original(linear_by(8, 4096)), 4096);  // no model was trained with 512
+  EXPECT_EQ(original(linear_by(3, 8192)), 8192);  // nor with 2,730.67
+  EXPECT_EQ(original(linear_by(4, 16384)), std::nullopt);
+  // Vicuna-1.5-16K's key, and the one that says it.
+  EXPECT_EQ(original(linear_by(2, 4096, {{"max_sequence_length", 8192}})), 4096);
+  for (int64_t stated : {2048, 4096}) {
+    Json key = {{"original_max_position_embeddings", stated}};
+    EXPECT_EQ(original(linear_by(2, 4096, key)), stated);
+    Json scaling = with({{"type", "linear"}, {"factor", 2.0}}, key);
+    EXPECT_EQ(original(linear_by(2, 4096, {{"rope_scaling", scaling}})), stated);
+  }
+  EXPECT_EQ(original(with(small_config(), {{"original_max_position_embeddings", 64}})),
+            std::nullopt);
+}
+
+TEST(HfConfig, WritesTheOriginalLengthOfALinearScaling) {
+  ModelConfig config = read_hf_config(linear_by(8, 4096), "");
+  Json json = write_hf_config(config, at::kFloat);
+  EXPECT_EQ(json["original_max_position_embeddings"], 4096);
+  EXPECT_EQ(json["rope_parameters"].count("original_max_position_embeddings"), 0);
+  config.max_position_embeddings = 32768;
+  json = write_hf_config(config, at::kFloat);
+  EXPECT_EQ(read_hf_config(json, "").original_max_position_embeddings, 4096);
+}
+
+TEST(HfConfig, WarnsOfKeysThatTheScalingDoesNotKnow) {
+  Json yarn = with(kYarn, {{"attn_factor", 0.88}, {"extrapolation_factor", 1.0}});
+  testing::internal::CaptureStderr();
+  ModelConfig config =
+      read_hf_config(with(small_config(), {{"rope_scaling", yarn}}), "odd/config.json");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("odd/config.json: rope_scaling: RoPE yarn has no attn_factor, "
+                        "extrapolation_factor; left out, as transformers does"));
+  EXPECT_EQ(config.rope_scaling->factor(), 2.0);
+  // transformers' logits are those without the keys.
+  ModelConfig plain = read_hf_config(with(small_config(), {{"rope_scaling", kYarn}}), "");
+  EXPECT_EQ(config.rope_scaling->write(), plain.rope_scaling->write());
+}
+
 }  // namespace
 }  // namespace longspan

@@ -79,6 +79,24 @@ TEST_F(ModelFolder, ExportFollowsTheLengthInTheTokenizerConfig) {
   EXPECT_EQ(json, Json({{"model_max_length", 128}, {"x", "kept"}}));
 }
 
+TEST_F(ModelFolder, ExportLowersNoLengthOfTheTokenizer) {
+  auto exported = [&](const Json& limit, const Json& rope) {
+    write_json_file(base_ / "tokenizer_config.json", {{"model_max_length", limit}});
+    auto source = open_model_source(base_);
+    ModelConfig config = read_hf_config(*source);
+    Diagnostics diagnostics;
+    config.rope_scaling = read_rope_scaling(Fields(rope, diagnostics));
+    std::filesystem::remove_all(out_);
+    export_hf(*source, config, out_, {at::kFloat, 1 << 30});
+    return read_json_file(out_ / "tokenizer_config.json", ExitCode::kModel)["model_max_length"];
+  };
+  const Json plain{{"rope_type", "default"}}, dynamic{{"rope_type", "dynamic"}, {"factor", 4}};
+  EXPECT_EQ(exported(1e30, plain), 1e30);  // transformers' "no limit"
+  EXPECT_EQ(exported(128, plain), 128);
+  EXPECT_EQ(exported(64, dynamic), 256);
+  EXPECT_EQ(exported(nullptr, plain), 64);
+}
+
 TEST_F(ModelFolder, NamesTheTensorWithNaNAndLeavesNothingBehind) {
   model_->visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
     if (name == "model.norm.weight") parameter[3] = std::numeric_limits<double>::quiet_NaN();

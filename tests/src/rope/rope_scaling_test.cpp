@@ -251,5 +251,38 @@ TEST(UnscaledInvFreq, AGeometryThatCannotTurnIsTheModelsFault) {
   }
 }
 
+TEST(RopeScaling, AnUnknownKeyIsAnErrorUnlessTheCallerTakesIt) {
+  const Json json{{"rope_type", "linear"}, {"factor", 2}, {"mscale", 1}};
+  Diagnostics strict, lenient;
+  read_rope_scaling(Fields(json, strict, "rope"));
+  EXPECT_THAT(strict.errors(), ElementsAre(HasSubstr("rope.mscale: unknown key")));
+  std::vector<std::string> unknown;
+  auto scaling = read_rope_scaling(Fields(json, lenient, "rope"), nullptr, nullptr, &unknown);
+  EXPECT_TRUE(lenient.empty());
+  EXPECT_THAT(unknown, ElementsAre("mscale"));
+  EXPECT_EQ(scaling->factor(), 2);
+}
+
+// PhimoeRotaryEmbedding of transformers 5.23: mscale by length, in place of the attention factor.
+TEST(RopeScaling, PhisMscalesStandForTheAttentionFactor) {
+  const std::string longrope =
+      R"({"rope_type": "longrope", "short_factor": [1, 2], "long_factor": [3, 4], "factor": 2,
+          "original_max_position_embeddings": 100, )";
+  const RopeGeometry geometry{4, 10000.0, 200};
+  auto factors = [&](const std::string& keys) {
+    auto scaling = scaling_of(longrope + keys + "}");
+    return std::pair(scaling->frequencies(geometry, 100).attention_factor,
+                     scaling->frequencies(geometry, 101).attention_factor);
+  };
+  EXPECT_EQ(factors(R"("short_mscale": 1.1, "long_mscale": 1.3)"), std::pair(1.1, 1.3));
+  EXPECT_EQ(factors(R"("short_mscale": 1.1, "long_mscale": 1.3, "attention_factor": 1.5)"),
+            std::pair(1.1, 1.3));
+  auto alike = scaling_of(longrope + R"("short_mscale": 1.2, "long_mscale": 1.2})");
+  EXPECT_EQ(alike->write()["attention_factor"], 1.2);
+  EXPECT_FALSE(alike->write().contains("short_mscale"));
+  EXPECT_THAT(errors_of(longrope + R"("short_mscale": 1.2})"),
+              ElementsAre(HasSubstr("rope.long_mscale: is missing")));
+}
+
 }  // namespace
 }  // namespace longspan
