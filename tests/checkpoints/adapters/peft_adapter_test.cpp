@@ -319,7 +319,7 @@ TEST_F(ChangedAdapterFolder, TakesTheVocabularyThatPeftSavesThreeTimes) {
                                      {"model.embed_tokens.modules_to_save.weight", saved},
                                      {"model.embed_tokens.original_module.weight", original},
                                      {"lm_head.weight", original}},
-                                    {});
+                                    Json::object());
     ModelConfig config = adapted_config(*source_, adapter);
     EXPECT_EQ(config.vocab_size, rows);
     EXPECT_FALSE(config.tie_word_embeddings);
@@ -397,7 +397,7 @@ TEST_F(ChangedAdapterFolder, TakesLoraOfTheTiedModuleToo) {
 }
 
 TEST_F(ChangedAdapterFolder, TakesContextAndRopeAloneOfAQuantisedBasesConfig) {
-  read_with({}, {});
+  read_with({}, Json::object());
   Json config = read_json_file(adapter_ / "config.json", ExitCode::kModel);
   config["quantization_config"] = {{"quant_method", "bitsandbytes"}, {"load_in_4bit", true}};
   config["vocab_size"] = 12345;
