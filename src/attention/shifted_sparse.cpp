@@ -59,7 +59,7 @@ int64_t ShiftedSparseAttention::group_size(int64_t seq_len) const {
 at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
                                           const AttentionContext& context) const {
   if (context.state) {
-    throw std::logic_error("shifted_sparse attention has no key/value cache");
+    throw std::logic_error("shifted_sparse attention keeps no state between passes");
   }
   int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), seq_len = heads.q.size(2);
   int64_t group = group_size(seq_len), unshifted = unshifted_heads(num_heads);

@@ -12,7 +12,7 @@ class ShiftedSparseAttention : public AttentionPattern {
  public:
   std::string_view name() const override { return "shifted_sparse"; }
   /// It trains and scores whole sequences.
-  bool has_cache() const override { return false; }
+  std::shared_ptr<LayerState> make_state(int64_t) const override { return nullptr; }
   /// group_size: tokens; or group_ratio: part of the sequence (LongLoRA: 0.25), used when
   /// group_size is 0.
   void read(Fields& fields) override;
