@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 #include "src/attention/layer_state.h"
 #include "src/attention/rotary.h"
 #include "src/core/fields.h"
@@ -25,9 +25,9 @@ struct Heads {
 struct AttentionContext {
   const Rotary& rotary;
   at::Tensor document_ids;  // [B, T] int64, non-decreasing; undefined when a row is one document
-  LayerState* state = nullptr;    // of this layer, made by the pattern; or none
-  int64_t sliding_window = 0;     // keys that a query sees at most, its own included; 0: no limit
-  KeptAttention* kept = nullptr;  // what recomputation need not compute again, or none
+  LayerState* state = nullptr;      // of this layer, made by the pattern; or none
+  int64_t sliding_window = 0;       // keys that a query sees at most, its own included; 0: no limit
+  AttentionResult* kept = nullptr;  // what recomputation need not compute again, or none
   int64_t layer = 0;
   int64_t first_position = 0;   // of the pass in its sequence: after what the state holds
   int64_t sequence_length = 0;  // tokens of the whole sequence, of which this pass is a part

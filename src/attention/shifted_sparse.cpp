@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 #include "src/attention/key_starts.h"
 
 namespace longspan {
@@ -71,8 +71,8 @@ at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
   };
   at::Tensor key_start =
       at::cat({starts_of(0, unshifted), starts_of(group / 2, num_heads - unshifted)}, 1);
-  return causal_attention(context.rotary.rotate(heads.q), context.rotary.rotate(heads.k), heads.v,
-                          key_start.contiguous(), context.kept);
+  return interval_attention(context.rotary.rotate(heads.q), context.rotary.rotate(heads.k), heads.v,
+                            {key_start.contiguous()}, context.kept);
 }
 
 int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {

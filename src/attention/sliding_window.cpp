@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 #include "src/attention/key_starts.h"
 
 namespace longspan {
@@ -39,7 +39,7 @@ at::Tensor SlidingWindowAttention::attend(const Heads& heads,
     at::Tensor end = key_starts(document, rows, seq_len) + sinks_;
     sinks = of_each_head(at::stack({visible, at::minimum(end, starts)}));
   }
-  return causal_attention(q, k, v, of_each_head(starts), context.kept, sinks);
+  return interval_attention(q, k, v, {.begin = of_each_head(starts), .sinks = sinks}, context.kept);
 }
 
 int64_t SlidingWindowAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {

@@ -33,7 +33,7 @@ class Decoder::Layer : public Module {
 
   /// Attention and MLP. `attend` is what the pass adds to SelfAttention: its pattern and context.
   using Attend =
-      std::function<at::Tensor(const SelfAttention&, std::vector<at::Tensor>, KeptAttention*)>;
+      std::function<at::Tensor(const SelfAttention&, std::vector<at::Tensor>, AttentionResult*)>;
   std::vector<ResidualBlock> blocks(Attend attend, int64_t chunk_tokens) {
     ResidualBlock attention, mlp;
     mlp.chunk_tokens = chunk_tokens;
@@ -184,7 +184,7 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
                    documents = input.document_ids, window = options.sliding_window, i, past,
                    sequence_length,
                    layer_state](const SelfAttention& attention, std::vector<at::Tensor> projected,
-                                KeptAttention* kept) {
+                                AttentionResult* kept) {
       return attention.attend(std::move(projected), *pattern,
                               {.rotary = *rotary,
                                .document_ids = documents,
