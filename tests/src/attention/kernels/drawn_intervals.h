@@ -32,20 +32,21 @@ struct Drawn {
   std::string description;
 };
 
-/// [planes..., B, H, Tq] int32 of 0 .. most that never decreases along Tq, in steps of which most
-/// are short.
+/// int32 of 0 .. most that never decreases along the last dimension.
 inline at::Tensor draw_ascending(at::IntArrayRef sizes, int64_t most) {
   const at::Tensor drawn = at::randint(most + 1, sizes, at::kInt);
   return std::get<0>(at::sort(drawn, -1)).contiguous();
 }
 
-/// More queries than keys or fewer, intervals of which some are empty, and sometimes sinks.
+/// One query, or more than there are keys, or fewer; intervals of which some are empty, and
+/// sometimes sinks.
 inline Drawn draw(std::mt19937& generator, int64_t most_tokens, int64_t head_dim) {
   const auto from = [&](int64_t low, int64_t high) {
     return low + static_cast<int64_t>(generator() % static_cast<uint64_t>(high - low + 1));
   };
   const int64_t batch = from(1, 2), key_heads = from(1, 2), heads = key_heads * from(1, 3);
-  const int64_t queries = from(1, most_tokens), keys = from(1, most_tokens);
+  const int64_t queries = from(0, 4) == 0 ? 1 : from(1, most_tokens);
+  const int64_t keys = from(1, most_tokens);
   const auto random = [&](int64_t of, int64_t tokens) {
     const at::Tensor x = at::randn({batch, tokens, of, head_dim}).to(at::kBFloat16);
     return x.to(at::kDouble).transpose(1, 2);
