@@ -418,6 +418,19 @@ TEST_F(TrainerRun, ASignalEndsTheRunAfterTheStepAndSaves) {
   EXPECT_THAT(CheckpointStore(folder_ / "checkpoints").steps(), testing::ElementsAre(1));
 }
 
+TEST_F(TrainerRun, TellsTheResidencyThatItIsGivenOfEachUseOfALayer) {
+  struct Journal : WeightResidency {
+    std::vector<size_t> layers;
+    void will_use(size_t layer) override { layers.push_back(layer); }
+    void used(size_t) override {}
+  };
+  auto journal = std::make_shared<Journal>();
+  options_.memory.recompute = Recompute::kLayer;
+  auto tiny = model();
+  Trainer(*tiny, one_stage(1), {loader(32)}, options_, journal).run();
+  EXPECT_THAT(journal->layers, testing::ElementsAre(0, 1, 1, 0));
+}
+
 TEST_F(TrainerRun, ACheckpointBeyondTheRunIsRefused) {
   auto tiny = model();
   auto run = trainer(*tiny, one_stage(2));

@@ -133,7 +133,7 @@ std::vector<AlikeHeads> alike_heads(const at::Tensor& key_start) {
 std::vector<Piece> pieces_of(const at::Tensor& key_start, const at::Tensor& k) {
   const std::vector<AlikeHeads> all = alike_heads(key_start);
   TORCH_CHECK(!all.empty() && key_start.size(2) == k.size(2),
-              "causal_attention: LibTorch's flash attention takes only intervals that begin at "
+              "interval_attention: LibTorch's flash attention takes only intervals that begin at "
               "their own query");
   const int64_t sharers = key_start.size(1) / k.size(1);
   std::vector<Piece> pieces;
@@ -166,8 +166,9 @@ std::pair<at::Tensor, at::Tensor> forward_of(const Piece& piece, const at::Tenso
   return {out, log_sum_exp};
 }
 
-FlashGradients backward_of(const Piece& piece, const at::Tensor& grad_out, const at::Tensor& q,
-                           const at::Tensor& k, const at::Tensor& v, const KeptAttention& forward) {
+AttentionGradients backward_of(const Piece& piece, const at::Tensor& grad_out, const at::Tensor& q,
+                               const at::Tensor& k, const at::Tensor& v,
+                               const AttentionResult& forward) {
   const at::Tensor grad = piece.queries(grad_out), out = piece.queries(forward.out);
   const at::Tensor log_sum_exp = piece.queries(forward.log_sum_exp);
   if (q.is_cuda()) {
@@ -187,24 +188,24 @@ FlashGradients backward_of(const Piece& piece, const at::Tensor& grad_out, const
 
 }  // namespace
 
-bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const at::Tensor& key_start,
-                         const at::Tensor& sinks) {
+bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const VisibleKeys& visible) {
   const bool bf16 = q.scalar_type() == at::kBFloat16;
   const bool has_kernel = q.is_cuda() ? bf16 || q.scalar_type() == at::kHalf
                                       : q.is_cpu() && bf16 && processor() == Processor::kAmx;
   if (!has_kernel || q.size(3) % 8 != 0 || q.size(3) > 256) return false;
-  return !sinks.defined() && q.size(2) == k.size(2) && !alike_heads(key_start).empty();
+  return !visible.end.defined() && !visible.sinks.defined() && q.size(2) == k.size(2) &&
+         !alike_heads(visible.begin).empty();
 }
 
-KeptAttention sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                 const at::Tensor& key_start) {
+AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                   const at::Tensor& key_start) {
   const std::vector<Piece> pieces = pieces_of(key_start, k);
   if (is_whole(pieces)) {
     auto [out, log_sum_exp] = forward_of(pieces.front(), q, k, v);
     return {out, log_sum_exp};
   }
-  KeptAttention result{time_major_like(q),
-                       at::empty(q.sizes().slice(0, 3), q.options().dtype(at::kFloat))};
+  AttentionResult result{time_major_like(q),
+                         at::empty(q.sizes().slice(0, 3), q.options().dtype(at::kFloat))};
   for (const Piece& piece : pieces) {
     const auto [out, log_sum_exp] = forward_of(piece, q, k, v);
     piece.queries(result.out).copy_(out);
@@ -213,14 +214,15 @@ KeptAttention sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const
   return result;
 }
 
-FlashGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
-                                   const at::Tensor& k, const at::Tensor& v,
-                                   const at::Tensor& key_start, const KeptAttention& forward) {
+AttentionGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
+                                       const at::Tensor& k, const at::Tensor& v,
+                                       const at::Tensor& key_start,
+                                       const AttentionResult& forward) {
   const std::vector<Piece> pieces = pieces_of(key_start, k);
   if (is_whole(pieces)) return backward_of(pieces.front(), grad_out, q, k, v, forward);
-  FlashGradients grads{time_major_like(q), at::zeros_like(k), at::zeros_like(v)};
+  AttentionGradients grads{time_major_like(q), at::zeros_like(k), at::zeros_like(v)};
   for (const Piece& piece : pieces) {
-    const FlashGradients part = backward_of(piece, grad_out, q, k, v, forward);
+    const AttentionGradients part = backward_of(piece, grad_out, q, k, v, forward);
     piece.queries(grads.q).copy_(part.q);
     piece.keys(grads.k).add_(part.k);
     piece.keys(grads.v).add_(part.v);

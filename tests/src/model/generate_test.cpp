@@ -63,12 +63,12 @@ TEST(Generate, ContinuesWhatAStateHolds) {
   EXPECT_EQ(continued, generate(*model, kPrompt, {.max_new_tokens = 8}));
 }
 
-TEST(Generate, ACopiedStateBranchesOff) {
+TEST(Generate, AForkBranchesOff) {
   auto model = random_model(tiny_llama_config());
   ModelState state;
   prefill(*model, {kPrompt.begin(), kPrompt.end() - 1}, state, 4);
-  ModelState copy = state;
-  generate(*model, {1, 2, 3}, {.max_new_tokens = 5}, {}, &copy);
+  ModelState fork = state.fork();
+  generate(*model, {1, 2, 3}, {.max_new_tokens = 5}, {}, &fork);
   auto continued = generate(*model, {kPrompt.back()}, {.max_new_tokens = 8}, {}, &state);
   EXPECT_EQ(continued, generate(*model, kPrompt, {.max_new_tokens = 8}));
 }
