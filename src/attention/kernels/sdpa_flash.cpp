@@ -20,7 +20,7 @@
 namespace longspan {
 namespace {
 
-struct Range {
+struct HeadRange {
   int64_t begin = 0, end = 0;
 
   int64_t size() const { return end - begin; }
@@ -37,7 +37,7 @@ struct Runs {
 /// heads, or are a part of those of one.
 struct Piece {
   int64_t batch = 0;
-  Range heads, key_heads;
+  HeadRange heads, key_heads;
   Runs runs;
 
   /// Of x [B, H, T, D] or [B, H, T] the part that this piece is about, its runs as a batch.
@@ -54,7 +54,7 @@ struct Piece {
   }
 
  private:
-  at::Tensor part(const at::Tensor& x, Range of) const {
+  at::Tensor part(const at::Tensor& x, HeadRange of) const {
     return x[batch]
         .narrow(0, of.begin, of.size())
         .slice(1, runs.begin, runs.end())
@@ -90,12 +90,13 @@ int64_t heads_alike(const int32_t* starts, int64_t queries, int64_t first, int64
 
 /// The query heads that the kernel takes at once, and their key/value heads: all where they share
 /// whole sets and it may have such, else those of one key/value head.
-std::vector<std::pair<Range, Range>> head_sets(Range heads, int64_t sharers, bool takes_sets) {
+std::vector<std::pair<HeadRange, HeadRange>> head_sets(HeadRange heads, int64_t sharers,
+                                                       bool takes_sets) {
   const bool whole = heads.begin % sharers == 0 && heads.end % sharers == 0;
   if (whole && (takes_sets || sharers == 1)) {
     return {{heads, {heads.begin / sharers, heads.end / sharers}}};
   }
-  std::vector<std::pair<Range, Range>> sets;
+  std::vector<std::pair<HeadRange, HeadRange>> sets;
   for (int64_t begin = heads.begin; begin < heads.end;) {
     const int64_t key_head = begin / sharers;
     const int64_t end = std::min(heads.end, (key_head + 1) * sharers);
@@ -108,7 +109,7 @@ std::vector<std::pair<Range, Range>> head_sets(Range heads, int64_t sharers, boo
 /// Neighbouring query heads of one sequence that see the same.
 struct AlikeHeads {
   int64_t batch = 0;
-  Range heads;
+  HeadRange heads;
   std::vector<Runs> runs;
 };
 
