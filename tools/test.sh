@@ -16,4 +16,5 @@ fi
 .venv-test/bin/pip install -q --disable-pip-version-check -r tests/end_to_end/requirements.txt
 # Its vocabularies alone: it asks for an older numpy than the other packages.
 .venv-test/bin/pip install -q --disable-pip-version-check --no-deps mistral-common==1.13.1
-exec ctest --test-dir build --output-on-failure
+# Threads that wait by spinning would take the processors from the test beside.
+exec env OMP_WAIT_POLICY=passive ctest --test-dir build -j "$(nproc)" --output-on-failure

@@ -40,6 +40,8 @@ void row_fields(FieldsIo& io, Stage& stage, bool own) {
 }
 
 void rope_and_attention_fields(FieldsIo& io, Stage& stage, bool own) {
+  io.variants("attention", attention_variants(stage), own ? "a map as above" : "",
+              {.otherwise = own ? "`attention`" : ""});
   constexpr std::string_view kRope =
       "How the RoPE of the base is stretched: a map, or the path of a JSON file with such a map, "
       "as `longspan longrope-search` writes one. Without it the RoPE stays that of the base. The "
@@ -47,8 +49,6 @@ void rope_and_attention_fields(FieldsIo& io, Stage& stage, bool own) {
       "longer sequence is an error.";
   io.variants("rope", rope_variants(stage), own ? "a map as above, or the path of a file" : kRope,
               {.otherwise = own ? "`rope`" : ""});
-  io.variants("attention", attention_variants(stage), own ? "a map as above" : "",
-              {.otherwise = own ? "`attention`" : ""});
 }
 
 void fields(FieldsIo& io, Stage& stage) {

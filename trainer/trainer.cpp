@@ -5,7 +5,6 @@
 
 #include <cmath>
 
-#include "checkpoints/mapped_weights.h"
 #include "src/core/error.h"
 #include "src/core/stopwatch.h"
 #include "src/nn/activation_store.h"
@@ -35,14 +34,11 @@ TrainerOptions resolved(TrainerOptions options) {
   return options;
 }
 
-ActivationOptions activation_options(const MemoryOptions& memory, CausalLm& model) {
+ActivationOptions activation_options(const MemoryOptions& memory, const ModelConfig& config) {
   ActivationOptions options;
-  if (memory.weights == FrozenWeights::kMapped) {
-    options.recompute.residency = std::make_shared<MappedWeights>(model);
-  }
   options.recompute.what = *memory.recompute;
   options.recompute.num_layers =
-      static_cast<size_t>(recomputed_layers(memory, model.config().num_hidden_layers));
+      static_cast<size_t>(recomputed_layers(memory, config.num_hidden_layers));
   options.chunk_tokens = *memory.chunk_tokens;
   if (memory.offload != Offload::kNone) {
     std::string directory = memory.offload == Offload::kDisk ? memory.offload_dir : "";
@@ -55,7 +51,8 @@ ActivationOptions activation_options(const MemoryOptions& memory, CausalLm& mode
 }  // namespace
 
 Trainer::Trainer(CausalLm& model, std::vector<Stage> stages,
-                 std::vector<std::shared_ptr<const Loader>> loaders, const TrainerOptions& options)
+                 std::vector<std::shared_ptr<const Loader>> loaders, const TrainerOptions& options,
+                 std::shared_ptr<WeightResidency> residency)
     : model_(model),
       base_(model.config()),
       stages_(std::move(stages)),
@@ -63,7 +60,9 @@ Trainer::Trainer(CausalLm& model, std::vector<Stage> stages,
       options_(resolved(options)),
       optimizer_(model, options_.optimizer) {
   if (stages_.size() != loaders_.size()) throw std::logic_error("one loader a stage is needed");
-  model_.set_activations(activation_options(options_.memory, model_));
+  ActivationOptions activations = activation_options(options_.memory, base_);
+  activations.recompute.residency = std::move(residency);
+  model_.set_activations(std::move(activations));
 }
 
 Trainer& Trainer::add(std::unique_ptr<Observer> observer) {

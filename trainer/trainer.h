@@ -8,6 +8,7 @@
 #include "checkpoints/run_state/train_state.h"
 #include "data/store/loader.h"
 #include "src/model/causal_lm.h"
+#include "src/nn/weight_residency.h"
 #include "trainer/observer.h"
 #include "trainer/optimizer/adamw.h"
 #include "trainer/stage.h"
@@ -20,9 +21,10 @@ namespace longspan {
 class Trainer {
  public:
   /// One loader a stage (stages may share one). The model is the base, not yet extended: each stage
-  /// sets its RoPE and attention.
+  /// sets its RoPE and attention. `residency` is told of each use of a layer's weights.
   Trainer(CausalLm& model, std::vector<Stage> stages,
-          std::vector<std::shared_ptr<const Loader>> loaders, const TrainerOptions& options);
+          std::vector<std::shared_ptr<const Loader>> loaders, const TrainerOptions& options,
+          std::shared_ptr<WeightResidency> residency = nullptr);
 
   Trainer& add(std::unique_ptr<Observer> observer);
   /// The trained weights begin with these values where they are given; see AdamW::begin_with.

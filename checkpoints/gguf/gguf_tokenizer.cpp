@@ -243,16 +243,20 @@ Json gguf_tokenizer_json(const GgufReader& gguf) {
   bool bos = adds("tokenizer.ggml.add_bos_token", parts.adds_bos);
   bool eos = adds("tokenizer.ggml.add_eos_token", false);
   if (model == "gpt2") parts.model["vocab"] = vocabulary(gguf, tokens);
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"padding", nullptr},
-          {"added_tokens", added_tokens(tokens, types)},
-          {"normalizer", parts.normalizer},
-          {"pre_tokenizer", parts.pre_tokenizer},
-          {"post_processor",
-           template_of(gguf, bos ? token_of(gguf, kBos) : "", eos ? token_of(gguf, kEos) : "")},
-          {"decoder", parts.decoder},
-          {"model", std::move(parts.model)}};
+  // Where no text is changed the file was made of a tokenizer.json, whose Unigram sums in float64
+  // and so tells apart what the library takes for ties.
+  const bool is_of_tokenizers = model == "t5" && !parts.normalizer.is_null();
+  Json json = {{"version", "1.0"},
+               {"truncation", nullptr},
+               {"padding", nullptr},
+               {"added_tokens", added_tokens(tokens, types)},
+               {"normalizer", parts.normalizer},
+               {"pre_tokenizer", parts.pre_tokenizer},
+               {"post_processor", template_of(gguf, bos ? token_of(gguf, kBos) : "",
+                                              eos ? token_of(gguf, kEos) : "")},
+               {"decoder", parts.decoder},
+               {"model", std::move(parts.model)}};
+  return is_of_tokenizers ? tokenizer_json_file(std::move(json), gguf.place()) : json;
 }
 
 Json gguf_tokenizer_config_json(const GgufReader& gguf) {

@@ -1,6 +1,7 @@
 #include "src/attention/attention.h"
 
 #include "src/attention/full.h"
+#include "src/attention/key_value_cache.h"
 #include "src/attention/shifted_sparse.h"
 #include "src/attention/sliding_window.h"
 #include "src/core/fields_reader.h"
@@ -32,6 +33,10 @@ constexpr Entry kPatterns[] = {
 };
 
 }  // namespace
+
+std::shared_ptr<LayerState> AttentionPattern::make_state(int64_t) const {
+  return std::make_shared<KeyValueCache>();
+}
 
 std::vector<std::string> attention_patterns() {
   std::vector<std::string> names;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 #include "src/attention/layer_state.h"
 #include "src/attention/rotary.h"
 #include "src/core/fields.h"
@@ -26,9 +26,17 @@ struct Heads {
 struct AttentionContext {
   const Rotary& rotary;
   at::Tensor document_ids;  // [B, T] int64, non-decreasing; undefined when a row is one document
-  LayerState* state = nullptr;    // keys and values of earlier passes, or none
-  int64_t sliding_window = 0;     // keys that a query sees at most, its own included; 0: no limit
-  KeptAttention* kept = nullptr;  // what recomputation need not compute again, or none
+  LayerState* state = nullptr;      // of this layer, made by the pattern; or none
+  int64_t sliding_window = 0;       // keys that a query sees at most, its own included; 0: no limit
+  AttentionResult* kept = nullptr;  // what recomputation need not compute again, or none
+  int64_t layer = 0;
+  int64_t first_position = 0;   // of the pass in its sequence: after what the state holds
+  int64_t sequence_length = 0;  // tokens of the whole sequence, of which this pass is a part
+
+  /// k, v [B, Hkv, T, D] of this pass behind those that the state holds.
+  KeysAndValues with_past(const at::Tensor& k, const at::Tensor& v) const {
+    return state ? state->read(first_position, k, v) : KeysAndValues{k, v};
+  }
 };
 
 /// Who attends to whom; a query sees what its pattern, its document and the model's own sliding
@@ -38,8 +46,8 @@ class AttentionPattern {
  public:
   virtual ~AttentionPattern() = default;
   virtual std::string_view name() const = 0;
-  /// Whether attend() takes a LayerState, without which a model cannot continue a text.
-  virtual bool has_cache() const { return true; }
+  /// What `layer` keeps between passes; nullptr when the pattern cannot continue a text.
+  virtual std::shared_ptr<LayerState> make_state(int64_t layer) const;
   /// Its own recipe keys (all but `pattern`).
   virtual void fields(FieldsIo& io) = 0;
   void read(Fields& map);

@@ -9,8 +9,7 @@
 
 namespace longspan {
 
-at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq_len,
-                      int64_t past) {
+at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq_len) {
   at::Tensor starts = at::zeros({rows, seq_len}, at::kInt);
   if (context.document_ids.defined()) {
     at::Tensor ids = context.document_ids.cpu().contiguous();
@@ -18,7 +17,7 @@ at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq
   }
   if (context.sliding_window == 0) return starts;
   // transformers' sliding_window_overlay: key > query - window.
-  int64_t first = past + 1 - context.sliding_window;
+  int64_t first = context.first_position + 1 - context.sliding_window;
   return at::maximum(starts, at::arange(first, first + seq_len, starts.options()));
 }
 

@@ -5,10 +5,8 @@
 namespace longspan {
 
 /// For each token of a pass the first key that its document and the sliding window let it see:
-/// [B, T] int32, on the CPU. `past` keys of earlier passes come before the first token; with
-/// document_ids there must be none.
-at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq_len,
-                      int64_t past = 0);
+/// [B, T] int32, on the CPU. With document_ids there must be no keys of earlier passes.
+at::Tensor key_starts(const AttentionContext& context, int64_t rows, int64_t seq_len);
 
 /// Query-key pairs of one document of seq_len tokens whose queries see the last `window` keys.
 int64_t pairs_within_window(int64_t seq_len, int64_t window);

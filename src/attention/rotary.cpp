@@ -9,6 +9,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <utility>
+
 #include "src/attention/kernels/rotary_kernels.h"
 #include "src/simd/operators.h"
 
@@ -88,13 +90,22 @@ at::Tensor rotate_plain(const at::Tensor& x, const at::Tensor& cos, const at::Te
 }  // namespace
 
 Rotary::Rotary(const RopeFrequencies& frequencies, const at::Tensor& position_ids,
-               at::ScalarType dtype) {
+               at::ScalarType dtype)
+    : Rotary(at::tensor(frequencies.inv_freq, at::kDouble).to(position_ids.device(), at::kFloat),
+             frequencies.attention_factor, position_ids, dtype) {}
+
+Rotary::Rotary(at::Tensor inv_freq, double attention_factor, const at::Tensor& position_ids,
+               at::ScalarType dtype)
+    : inv_freq_(std::move(inv_freq)), attention_factor_(attention_factor) {
   // Angles in float32 and tables in the heads' dtype, as transformers has them.
-  at::Tensor inv_freq =
-      at::tensor(frequencies.inv_freq, at::kDouble).to(position_ids.device(), at::kFloat);
-  at::Tensor angles = position_ids.to(at::kFloat).unsqueeze(-1) * inv_freq;  // [B, T, R / 2]
-  cos_ = (angles.cos() * frequencies.attention_factor).to(dtype).unsqueeze(1).contiguous();
-  sin_ = (angles.sin() * frequencies.attention_factor).to(dtype).unsqueeze(1).contiguous();
+  at::Tensor angles = position_ids.to(at::kFloat).unsqueeze(-1) * inv_freq_;  // [B, T, R / 2]
+  cos_ = (angles.cos() * attention_factor_).to(dtype).unsqueeze(1).contiguous();
+  sin_ = (angles.sin() * attention_factor_).to(dtype).unsqueeze(1).contiguous();
+}
+
+Rotary Rotary::at(const at::Tensor& position_ids) const {
+  if (!cos_.defined()) return {};
+  return Rotary(inv_freq_, attention_factor_, position_ids, cos_.scalar_type());
 }
 
 at::Tensor Rotary::rotate(const at::Tensor& x) const {

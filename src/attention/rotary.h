@@ -18,9 +18,17 @@ class Rotary {
 
   /// x [B, H, T, D] -> the same shape, rotated.
   at::Tensor rotate(const at::Tensor& x) const;
+  /// The same frequencies at other positions [B, T'] int64: for keys that do not sit where their
+  /// tokens do. Makes new tables.
+  Rotary at(const at::Tensor& position_ids) const;
 
  private:
-  at::Tensor cos_, sin_;  // [B, 1, T, R / 2], or undefined
+  Rotary(at::Tensor inv_freq, double attention_factor, const at::Tensor& position_ids,
+         at::ScalarType dtype);
+
+  at::Tensor inv_freq_;   // [R / 2] float32; undefined where nothing turns, as are the two below
+  at::Tensor cos_, sin_;  // [B, 1, T, R / 2]
+  double attention_factor_ = 1;
 };
 
 }  // namespace longspan

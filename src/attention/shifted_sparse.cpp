@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 #include "src/attention/key_starts.h"
 
 namespace longspan {
@@ -56,7 +56,7 @@ int64_t ShiftedSparseAttention::group_size(int64_t seq_len) const {
 at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
                                           const AttentionContext& context) const {
   if (context.state) {
-    throw std::logic_error("shifted_sparse attention has no key/value cache");
+    throw std::logic_error("shifted_sparse attention keeps no state between passes");
   }
   int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), seq_len = heads.q.size(2);
   int64_t group = group_size(seq_len), unshifted = unshifted_heads(num_heads);
@@ -68,8 +68,8 @@ at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
   };
   at::Tensor key_start =
       at::cat({starts_of(0, unshifted), starts_of(group / 2, num_heads - unshifted)}, 1);
-  return causal_attention(context.rotary.rotate(heads.q), context.rotary.rotate(heads.k), heads.v,
-                          key_start.contiguous(), context.kept);
+  return interval_attention(context.rotary.rotate(heads.q), context.rotary.rotate(heads.k), heads.v,
+                            {key_start.contiguous()}, context.kept);
 }
 
 int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {

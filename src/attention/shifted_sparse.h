@@ -12,7 +12,7 @@ class ShiftedSparseAttention : public AttentionPattern {
  public:
   std::string_view name() const override { return "shifted_sparse"; }
   /// It trains and scores whole sequences.
-  bool has_cache() const override { return false; }
+  std::shared_ptr<LayerState> make_state(int64_t) const override { return nullptr; }
   void fields(FieldsIo& io) override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 #include "src/attention/key_starts.h"
 
 namespace longspan {
@@ -21,11 +21,11 @@ void SlidingWindowAttention::fields(FieldsIo& io) {
 
 at::Tensor SlidingWindowAttention::attend(const Heads& heads,
                                           const AttentionContext& context) const {
-  at::Tensor q = context.rotary.rotate(heads.q), k = context.rotary.rotate(heads.k), v = heads.v;
-  if (context.state) std::tie(k, v) = context.state->append(k, v);
-  int64_t rows = q.size(0), num_heads = q.size(1), seq_len = q.size(2), past = k.size(2) - seq_len;
-  at::Tensor visible = key_starts(context, rows, seq_len, past);  // [B, T]
-  int64_t first = past + 1 - window_;
+  at::Tensor q = context.rotary.rotate(heads.q);
+  auto [k, v] = context.with_past(context.rotary.rotate(heads.k), heads.v);
+  int64_t rows = q.size(0), num_heads = q.size(1), seq_len = q.size(2);
+  at::Tensor visible = key_starts(context, rows, seq_len);  // [B, T]
+  int64_t first = context.first_position + 1 - window_;
   at::Tensor window = at::arange(first, first + seq_len, visible.options());
   at::Tensor starts = at::maximum(visible, window);
   auto of_each_head = [&](const at::Tensor& x) {  // [.., B, T] -> [.., B, H, T]
@@ -37,10 +37,10 @@ at::Tensor SlidingWindowAttention::attend(const Heads& heads,
   if (sinks_ > 0) {
     AttentionContext document = context;
     document.sliding_window = 0;
-    at::Tensor end = key_starts(document, rows, seq_len, past) + sinks_;
+    at::Tensor end = key_starts(document, rows, seq_len) + sinks_;
     sinks = of_each_head(at::stack({visible, at::minimum(end, starts)}));
   }
-  return causal_attention(q, k, v, of_each_head(starts), context.kept, sinks);
+  return interval_attention(q, k, v, {.begin = of_each_head(starts), .sinks = sinks}, context.kept);
 }
 
 int64_t SlidingWindowAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {

@@ -2,14 +2,32 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
+#include <fmt/format.h>
+
+#include <iterator>
+#include <stdexcept>
 
 #include "src/model/decoder.h"
 #include "src/model/family.h"
 
 namespace longspan {
 
-void ModelState::begin_pass(const at::Tensor& ids, int64_t seq_len, size_t num_layers) {
-  if (layers.empty()) layers.resize(num_layers);
+ModelState ModelState::fork() const {
+  ModelState other;
+  for (const auto& layer : layers) other.layers.push_back(layer->fork());
+  other.input_ids = input_ids;
+  other.rope_length = rope_length;
+  return other;
+}
+
+void ModelState::begin_pass(const at::Tensor& ids, int64_t seq_len,
+                            const AttentionPattern& attention, int64_t num_layers) {
+  for (auto layer = std::ssize(layers); layer < num_layers; ++layer) {
+    layers.push_back(attention.make_state(layer));
+    if (layers.back()) continue;
+    throw std::logic_error(
+        fmt::format("{} attention keeps no state between passes", attention.name()));
+  }
   input_ids = input_ids.defined() ? at::cat({input_ids, ids}, 1) : ids;
   rope_length = seq_len;
 }

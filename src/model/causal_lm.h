@@ -22,15 +22,24 @@ struct ModelInput {
   int64_t sequence_length = 0;
 };
 
-/// What generation keeps between passes: the key/value cache of each layer.
+/// What generation keeps between passes. It moves, and is copied by fork() alone.
 struct ModelState {
-  std::vector<LayerState> layers;
+  std::vector<std::shared_ptr<LayerState>> layers;
   at::Tensor input_ids;     // [B, length()]: LongRoPE may have to read them again
   int64_t rope_length = 0;  // the length whose frequencies the keys were rotated with
 
-  int64_t length() const { return layers.empty() ? 0 : layers.front().length(); }
-  /// Makes ready to append ids [B, T] under the frequencies of seq_len tokens.
-  void begin_pass(const at::Tensor& ids, int64_t seq_len, size_t num_layers);
+  ModelState() = default;
+  ModelState(ModelState&&) = default;
+  ModelState& operator=(ModelState&&) = default;
+
+  int64_t length() const { return layers.empty() ? 0 : layers.front()->length(); }
+  /// For one of many continuations of what was read: a fork of each layer's state, as cheap as
+  /// LayerState::fork().
+  ModelState fork() const;
+  /// Makes ready to append ids [B, T] under the frequencies of seq_len tokens. The first pass has
+  /// `attention` make the states of num_layers layers; std::logic_error where it makes none.
+  void begin_pass(const at::Tensor& ids, int64_t seq_len, const AttentionPattern& attention,
+                  int64_t num_layers);
 };
 
 struct ActivationOptions {

@@ -34,7 +34,7 @@ class Decoder::Layer : public Module {
 
   /// Attention and MLP. `attend` is what the pass adds to SelfAttention: its pattern and context.
   using Attend =
-      std::function<at::Tensor(const SelfAttention&, std::vector<at::Tensor>, KeptAttention*)>;
+      std::function<at::Tensor(const SelfAttention&, std::vector<at::Tensor>, AttentionResult*)>;
   std::vector<ResidualBlock> blocks(Attend attend, int64_t chunk_tokens) {
     ResidualBlock attention, mlp;
     mlp.chunk_tokens = mlp_.is_frozen() ? chunk_tokens : 0;
@@ -169,6 +169,7 @@ Decoder::Rotaries Decoder::rotaries(const at::Tensor& position_ids, int64_t seq_
 at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
   int64_t past = state ? state->length() : 0;
   int64_t seq_len = past + input.input_ids.size(1);
+  const int64_t sequence_length = std::max(seq_len, input.sequence_length);
   at::Tensor positions = input.position_ids;
   if (positions.defined()) {
     seq_len = positions.max().item<int64_t>() + 1;
@@ -181,23 +182,32 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
     hidden_states({state->input_ids, {}, {}, seq_len}, &again);
     *state = std::move(again);
   }
-  if (state) state->begin_pass(input.input_ids, seq_len, layers_.size());
+  if (state) state->begin_pass(input.input_ids, seq_len, *attention_, std::ssize(layers_));
 
   Rotaries rotations = rotaries(positions, seq_len);
   at::Tensor x = embed(input.input_ids);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const LayerOptions& options = layers_[i]->options();
     // Backward may call this once more: it owns what it needs.
+    const std::shared_ptr<LayerState> layer_state = state ? state->layers[i] : nullptr;
     auto attend = [pattern = attention_, rotary = rotations.of(options),
-                   documents = input.document_ids, cache = state ? &state->layers[i] : nullptr,
-                   window = options.sliding_window](const SelfAttention& attention,
-                                                    std::vector<at::Tensor> projected,
-                                                    KeptAttention* kept) {
+                   documents = input.document_ids, window = options.sliding_window, i, past,
+                   sequence_length,
+                   layer_state](const SelfAttention& attention, std::vector<at::Tensor> projected,
+                                AttentionResult* kept) {
       return attention.attend(std::move(projected), *pattern,
-                              {*rotary, documents, cache, window, kept});
+                              {.rotary = *rotary,
+                               .document_ids = documents,
+                               .state = layer_state.get(),
+                               .sliding_window = window,
+                               .kept = kept,
+                               .layer = static_cast<int64_t>(i),
+                               .first_position = past,
+                               .sequence_length = sequence_length});
     };
     x = run_layer(layers_[i]->blocks(std::move(attend), activations_.chunk_tokens), x,
                   activations_.recompute, i);
+    if (layer_state) layer_state->commit();
   }
   return norm_.forward(x);
 }

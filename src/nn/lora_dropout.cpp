@@ -20,7 +20,7 @@ namespace longspan {
 namespace {
 
 // A mask is as large as the input of its projection; so much of it exists at a time.
-constexpr int64_t kBlockRows = 1024;
+constexpr int64_t kDropoutRows = 1024;
 constexpr int kPhiloxRounds = 7;  // the fewest that pass BigCrush (Salmon et al. 2011)
 
 // Not thread_local: on a GPU, backward runs in a thread of autograd's.
@@ -29,8 +29,8 @@ thread_local int64_t current_first_token = 0;
 
 template <class Run>
 void each_block(int64_t rows, Run run) {
-  for (int64_t begin = 0; begin < rows; begin += kBlockRows) {
-    run(begin, std::min(kBlockRows, rows - begin));
+  for (int64_t begin = 0; begin < rows; begin += kDropoutRows) {
+    run(begin, std::min(kDropoutRows, rows - begin));
   }
 }
 

@@ -46,7 +46,7 @@ class Kept {
 /// its way to a file and from there to o_proj.
 at::Tensor heads_first(const at::Tensor& x) { return x.defined() ? x.transpose(1, 2) : x; }
 
-at::Tensor through(const ResidualBlock& block, const at::Tensor& x, KeptAttention* kept) {
+at::Tensor through(const ResidualBlock& block, const at::Tensor& x, AttentionResult* kept) {
   at::Tensor y = block.body(x, kept);
   return block.linear ? block.linear->forward(y) : y;
 }
@@ -56,7 +56,7 @@ bool is_one_chunk(const ResidualBlock& block, const at::Tensor& x) {
 }
 
 /// x + linear(body(x)) without gradients.
-at::Tensor forward(const ResidualBlock& block, const at::Tensor& x, KeptAttention* kept) {
+at::Tensor forward(const ResidualBlock& block, const at::Tensor& x, AttentionResult* kept) {
   if (is_one_chunk(block, x)) {
     at::Tensor y = through(block, x, kept);
     // A body may hand on what it keeps; what a linear made is nobody else's.
@@ -74,7 +74,7 @@ at::Tensor forward(const ResidualBlock& block, const at::Tensor& x, KeptAttentio
 /// The gradient of x without that of the residual, undefined unless wants_x; `kept` as forward left
 /// it.
 at::Tensor body_backward(const ResidualBlock& block, const at::Tensor& x, const at::Tensor& grad_y,
-                         KeptAttention* kept, bool wants_x) {
+                         AttentionResult* kept, bool wants_x) {
   at::AutoGradMode with_gradients(true);
   at::Tensor input = x.detach().requires_grad_(wants_x);
   at::Tensor y = block.body(input, kept);
@@ -90,7 +90,7 @@ at::Tensor body_backward(const ResidualBlock& block, const at::Tensor& x, const 
 
 /// The gradient of x for that of y = x + linear(body(x)).
 at::Tensor backward(const ResidualBlock& block, const at::Tensor& x, const at::Tensor& grad_y,
-                    KeptAttention* kept, bool wants_x) {
+                    AttentionResult* kept, bool wants_x) {
   at::NoGradGuard no_gradients;
   if (is_one_chunk(block, x)) {
     at::Tensor grad = body_backward(block, x, grad_y, kept, wants_x);
@@ -150,7 +150,7 @@ struct LayerBackward : public torch::autograd::Node {
   at::Tensor run(at::Tensor x, bool keep_all, bool with_last) {
     ActivationStore* store = options.store.get();
     for (size_t i = 0; i < blocks.size(); ++i) {
-      KeptAttention attention;
+      AttentionResult attention;
       at::Tensor y;
       if (i + 1 < blocks.size() || with_last) {
         y = forward(blocks[i], x, keep_all ? &attention : nullptr);
@@ -176,7 +176,7 @@ struct LayerBackward : public torch::autograd::Node {
     at::Tensor grad = std::move(gradients[0]);
     const bool wants_x = task_should_compute_output(0);
     for (size_t i = blocks.size(); i-- > 0;) {
-      KeptAttention attention{heads_first(kept[i].attended.take()), kept[i].log_sum_exp};
+      AttentionResult attention{heads_first(kept[i].attended.take()), kept[i].log_sum_exp};
       at::Tensor x = kept[i].x.take();
       kept.pop_back();
       grad = backward(blocks[i], x, grad, &attention, i > 0 || wants_x);

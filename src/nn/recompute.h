@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 
 namespace longspan {
 
@@ -19,8 +19,8 @@ class WeightResidency;
 /// `linear` is null. x and y are [B, T, C].
 struct ResidualBlock {
   /// Must stay callable, and give the same result, until backward is done. A body that attends
-  /// hands `kept`, which may be null, to causal_attention.
-  std::function<at::Tensor(const at::Tensor& x, KeptAttention* kept)> body;
+  /// hands `kept`, which may be null, to interval_attention.
+  std::function<at::Tensor(const at::Tensor& x, AttentionResult* kept)> body;
   const Linear* linear = nullptr;
   /// How many tokens the body, which then works token by token, gets at once; 0: all. Gradients are
   /// summed over the chunks in float32 (GradientSums).

@@ -14,7 +14,7 @@ namespace longspan {
 namespace {
 
 // Of the weight, that one thread reads while another is woken.
-constexpr int64_t kRowGrainElements = 1 << 15;
+constexpr int64_t kGrainWeights = 1 << 15;
 
 bool needs_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   return at::GradMode::is_enabled() &&
@@ -40,7 +40,7 @@ at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at:
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = outputs;
   at::Tensor y = at::empty(sizes, x.options());
-  at::parallel_for(0, outputs, std::max<int64_t>(1, kRowGrainElements / inner),
+  at::parallel_for(0, outputs, std::max<int64_t>(1, kGrainWeights / inner),
                    [&](int64_t begin, int64_t end) {
                      kernels->row_product(x.const_data_ptr(), weight.const_data_ptr(), inner, begin,
                                           end, y.mutable_data_ptr());

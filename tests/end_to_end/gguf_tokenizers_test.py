@@ -150,7 +150,7 @@ def check_tied_scores(binary, work):
         writer.add_tokenizer_model("llama")
         writer.add_tokenizer_pre("default")
         writer.add_token_list([piece for piece, _, _ in pieces])
-        writer.add_token_scores([score for _, score, _ in pieces])
+        writer.add_token_scores([float(score) for _, score, _ in pieces])
         writer.add_token_types([kind for _, _, kind in pieces])
         writer.add_bos_token_id(1)
         writer.add_eos_token_id(2)

@@ -48,8 +48,9 @@ def check_short_forms(binary):
 
 def offered(script, words):
     """What bash offers for the last of these words."""
-    ask = 'source /dev/stdin <<< "$1"; shift; COMP_WORDS=(longspan "$@"); COMP_CWORD=$#; _longspan; printf "%s\\n" "${COMPREPLY[@]}"'
-    return set(run("bash", "-c", ask, "bash", script, *words).split())
+    ask = 'source /dev/stdin <<< "$1"; shift; COMP_WORDS=(longspan "$@"); COMP_CWORD=$#; _longspan'
+    show = 'printf "%s\\n" "${COMPREPLY[@]}"'
+    return set(run("bash", "-c", f"{ask}; {show}", "bash", script, *words).split())
 
 
 def check_completion(binary, commands):
@@ -74,7 +75,8 @@ def check_pages(binary, commands):
     if not shutil.which("groff"):
         return print("no groff here: the manual pages were not rendered")
     for page in [run(binary, "man"), *(run(binary, "man", command) for command in commands)]:
-        done = subprocess.run(["groff", "-man", "-ww", "-Tutf8"], input=page, text=True, capture_output=True, check=True)
+        groff = ["groff", "-man", "-ww", "-Tutf8", "-P-cbou"]
+        done = subprocess.run(groff, input=page, text=True, capture_output=True, check=True)
         assert done.stderr == "" and "SEE ALSO" in done.stdout, done.stderr
     print(f"{len(commands) + 1} manual pages are rendered without a warning")
 

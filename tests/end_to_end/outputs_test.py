@@ -289,6 +289,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         check_verify(binary, work)
+        check_verify_gguf(binary, work)
         check_diff(binary, work)
         check_inspect(binary, work)
         check_card(work)

@@ -262,10 +262,11 @@ TEST_F(TrainerRun, DropoutIsTheSameHoweverActivationsAreKept) {
   const auto undropped = losses(records_);
   lora_.lora_dropout = 0.3;
   std::vector<double> expected;
-  for (const MemoryOptions& memory : {MemoryOptions{.recompute = Recompute::kNone},
-                                      {.recompute = Recompute::kSelective},
-                                      {.recompute = Recompute::kLayer},
-                                      {.recompute = Recompute::kSelective, .chunk_tokens = 5}}) {
+  const std::vector<MemoryOptions> ways{{.recompute = Recompute::kNone},
+                                        {.recompute = Recompute::kSelective},
+                                        {.recompute = Recompute::kLayer},
+                                        {.recompute = Recompute::kSelective, .chunk_tokens = 5}};
+  for (const MemoryOptions& memory : ways) {
     SCOPED_TRACE(write_fields(memory).dump());
     options_.memory = memory;
     records_.clear();
@@ -512,6 +513,19 @@ TEST_F(TrainerRun, ASignalEndsTheRunAfterTheStepAndSaves) {
   EXPECT_EQ(stop_signal(), SIGTERM);
   EXPECT_EQ(records_.size(), 1u);
   EXPECT_THAT(CheckpointStore(folder_ / "checkpoints").steps(), testing::ElementsAre(1));
+}
+
+TEST_F(TrainerRun, TellsTheResidencyThatItIsGivenOfEachUseOfALayer) {
+  struct Journal : WeightResidency {
+    std::vector<size_t> layers;
+    void will_use(size_t layer) override { layers.push_back(layer); }
+    void used(size_t) override {}
+  };
+  auto journal = std::make_shared<Journal>();
+  options_.memory.recompute = Recompute::kLayer;
+  auto tiny = model();
+  Trainer(*tiny, one_stage(1), {loader(32)}, options_, journal).run();
+  EXPECT_THAT(journal->layers, testing::ElementsAre(0, 1, 1, 0));
 }
 
 TEST_F(TrainerRun, ACheckpointBeyondTheRunIsRefused) {

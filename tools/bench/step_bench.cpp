@@ -8,20 +8,19 @@
 #include <ctime>
 
 #include "checkpoints/hf/hf_config.h"
-#include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/model_source.h"
 #include "data/documents/document_files.h"
 #include "data/documents/document_source.h"
 #include "data/store/token_store.h"
 #include "data/store/token_store_writer.h"
 #include "data/tokenizers/tokenizer.h"
+#include "recipes/recipe_model.h"
 #include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
 #include "src/core/fields_writer.h"
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
-#include "src/model/apply_lora.h"
 #include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
 #include "tools/bench/bench.h"
@@ -251,12 +250,8 @@ Json measure(const cxxopts::ParseResult& parsed) {
   use_page_allocator();
   keep_freed_scratch();
   set_seed_and_threads(recipe.train);
-  auto model = import_model(
-      *source, {.dtype = dtype_of(recipe),
-                .quantization = quantization_named(recipe.model.quantization).value()});
-  apply_lora(*model, recipe.lora);
-  move_to(*model, device);
-  Trainer trainer(*model, recipe.stages, {loader}, recipe.train);
+  const auto [model, residency] = open_recipe_model(recipe, *source, device);
+  Trainer trainer(*model, recipe.stages, {loader}, recipe.train, residency);
   StepTimes::Times times;
   trainer.add(std::make_unique<StepTimes>(times));
   const double until_first_step = stopwatch.seconds();

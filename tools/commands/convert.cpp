@@ -21,10 +21,11 @@ constexpr Option kConvertArguments[] = {
 };
 constexpr Option kConvertOptions[] = {
     {"force", "", "", "replace the model in OUT"},
-    {"dtype", "DTYPE", "", "default: the input's, bfloat16 if quantised", "A folder",
-     written_dtypes},
+    {"dtype", "DTYPE", "", "of the weights (default: the input's, bfloat16 if quantised)",
+     "A folder", written_dtypes},
     {"shard-size", "SIZE", "5GB", "its largest file of weights", "A folder"},
-    {"type", "TYPE", "", "default: the input's, BF16 if quantised", "A GGUF file", gguf_file_types},
+    {"type", "TYPE", "", "of the weights (default: the input's, BF16 if quantised)", "A GGUF file",
+     gguf_file_types},
 };
 
 /// An option of the one kind of OUT given with the other.

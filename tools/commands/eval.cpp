@@ -167,7 +167,7 @@ constinit const Command kEvalCommand{
         "\\\n"
         "      --text book.txt --label trained --out trained.json --html trained.html",
     .arguments = kEvalArguments,
-    .options = {kModelOptions, kEvalOptions},
+    .options = {kEvalOptions, kModelOptions},
     .run = run_eval,
 };
 

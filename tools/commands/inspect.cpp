@@ -14,7 +14,6 @@
 #include "src/model/context_length.h"
 #include "tools/commands/commands.h"
 #include "tools/support/inspect_rope.h"
-#include "tools/support/shared_options.h"
 
 namespace longspan {
 
@@ -271,7 +270,7 @@ constinit const Command kInspectCommand{
         "  longspan inspect models/smollm2 --json\n"
         "  longspan inspect models/smollm2 --rope='{rope_type: yarn, factor: 4}' --svg rope.svg",
     .arguments = kInspectArguments,
-    .options = {kInspectOptions, kInspectRopeOptions, kOnScaledOption},
+    .options = {kInspectOptions, kInspectRopeOptions},
     .run = run_inspect,
 };
 

@@ -36,7 +36,7 @@ constexpr Option kMergeArguments[] = {
     {"output", "OUT", "", "folder to write"},
 };
 constexpr Option kMergeOptions[] = {
-    {"dtype", "DTYPE", "", "default: the base's", "", written_dtypes},
+    {"dtype", "DTYPE", "", "of the weights (default: the base's)", "", written_dtypes},
     {"shard-size", "SIZE", "5GB", "largest file of weights"},
     {"force", "", "", "replace the model in OUT"},
     {"no-verify", "", "", "do not read back and compare with base + adapter, value by value"},

@@ -3,11 +3,11 @@
 
 #include "checkpoints/exact_start.h"
 #include "checkpoints/hf/hf_config.h"
-#include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/model_source.h"
 #include "checkpoints/weights_fingerprint.h"
 #include "data/store/tokens_fingerprint.h"
 #include "recipes/idle_keys.h"
+#include "recipes/recipe_model.h"
 #include "recipes/recipe_plan.h"
 #include "recipes/resume_identity.h"
 #include "recipes/yaml.h"
@@ -17,7 +17,6 @@
 #include "src/core/sha256.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
-#include "src/model/apply_lora.h"
 #include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
 #include "tools/commands/commands.h"
@@ -260,13 +259,9 @@ int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Jso
 
   keep_freed_scratch();
   set_seed_and_threads(recipe.train);
-  auto model = import_model(
-      *inputs.model,
-      {.dtype = dtype_of(recipe), .quantization = *quantization_named(recipe.model.quantization)});
-  apply_lora(*model, recipe.lora);
-  move_to(*model, device);
+  const auto [model, residency] = open_recipe_model(recipe, *inputs.model, device);
 
-  Trainer trainer(*model, recipe.stages, inputs.loaders, recipe.train);
+  Trainer trainer(*model, recipe.stages, inputs.loaders, recipe.train, residency);
   if (inputs.validation) {
     trainer.add(std::make_unique<Validation>(recipe.validation, inputs.validation));
   }

@@ -66,7 +66,9 @@ std::string signature_of(const Option& option) {
 
 std::string explained(const Option& option) {
   std::string text(option.help);
-  if (option.choices) text += ": " + join(option.choices(), ", ");
+  if (option.choices) {  // before a default that is said in words
+    text.insert(std::min(text.find(" (default"), text.size()), ": " + join(option.choices(), ", "));
+  }
   if (!option.by_default.empty()) text += fmt::format(" (default: {})", option.by_default);
   return text;
 }

@@ -60,7 +60,7 @@ void set_threads(const Arguments& arguments) {
 
 void require_cache(const Arguments& arguments, std::string_view what) {
   auto attention = read_attention_option(arguments);
-  if (attention->has_cache()) return;
+  if (attention->make_state(/*layer=*/0)) return;
   fail(
       ExitCode::kUsage,
       "--attention {}: keeps no keys and values of what was read, which {} needs; expected full or "

@@ -49,8 +49,7 @@ Trial ask(const EvalSubject& subject, const PasskeyPrompt& prompt, const std::st
   ModelState state;
   prefill(subject.model, {prompt.ids.begin(), prompt.ids.end() - 1}, state, kPrefillChunkTokens);
   Trial trial;
-  // A copied state shares the cache; what the copy appends is overwritten by the next to append.
-  feed_answer(subject, prompt, state, trial);
+  feed_answer(subject, prompt, state.fork(), trial);
   if (!std::isfinite(trial.answer_nll)) return trial;
   GenerateOptions greedy{
       .max_new_tokens = static_cast<int64_t>(prompt.answer_ids.size()) + kExtraNewTokens,

@@ -26,15 +26,15 @@ constexpr int64_t kSumRows = 512;
 
 struct BackwardPass {
   const at::Tensor& grad_out;
+  const at::Tensor& grad_log_sum_exp;  // or undefined
   const at::Tensor& q;
   const at::Tensor& k;
   const at::Tensor& v;
-  const at::Tensor& key_start;
-  const at::Tensor& sinks;
-  const KeptAttention& forward;
+  const VisibleKeys& visible;
+  const AttentionResult& forward;
   const flash::Kernels& kernels;
-  FlashGradients result;
-  at::Tensor delta;  // [B, H, Tq] float32
+  AttentionGradients result;
+  at::Tensor delta;  // [B, H, Tq] float32: grad_out . out - grad_log_sum_exp
   flash::Geometry geometry;
   int64_t groups;      // query heads a key/value head
   int64_t key_dwords;  // of one packed operand of one key/value head
@@ -59,7 +59,7 @@ HeadWork head_work(const BackwardPass& bw, int64_t index, uint32_t* packed, int6
     const int64_t h = work.h * bw.groups + g;
     const int64_t head = work.b * bw.q.size(1) + h;
     const int64_t row = head * bw.geometry.queries;
-    visible.push_back(flash::visible_of(bw.key_start, bw.sinks, head));
+    visible.push_back(flash::visible_of(bw.visible, head));
     work.heads.push_back({.q = flash::rows_of(bw.q, work.b, h),
                           .grad_out = flash::rows_of(bw.grad_out, work.b, h),
                           .log_sum_exp = bw.forward.log_sum_exp.const_data_ptr<float>() + row,
@@ -83,10 +83,14 @@ void pack_keys(const BackwardPass& bw, const HeadWork& work, int64_t begin) {
 
 void compute_delta(const BackwardPass& bw, const HeadWork& work, int64_t group, int64_t begin) {
   const int64_t queries = bw.geometry.queries, h = work.h * bw.groups + group;
-  float* delta = bw.delta.mutable_data_ptr<float>() + (work.b * bw.q.size(1) + h) * queries;
+  const int64_t row = (work.b * bw.q.size(1) + h) * queries;
+  const int64_t end = std::min(begin + flash::kPackRows, queries);
+  float* delta = bw.delta.mutable_data_ptr<float>() + row;
   bw.kernels.row_dot_products(work.heads[group].grad_out, flash::rows_of(bw.forward.out, work.b, h),
-                              bw.geometry.head_dim, begin,
-                              std::min(begin + flash::kPackRows, queries), delta);
+                              bw.geometry.head_dim, begin, end, delta);
+  if (!bw.grad_log_sum_exp.defined()) return;
+  const float* grad = bw.grad_log_sum_exp.const_data_ptr<float>() + row;
+  for (int64_t i = begin; i < end; ++i) delta[i] -= grad[i];
 }
 
 /// What the parts share.
@@ -192,16 +196,18 @@ int64_t flash_backward_workspace_bytes(const at::Tensor& q, const at::Tensor& k,
   return w.waves.heads_per_wave * (w.packed_bytes + w.grad_q_bytes * (w.parts + 1) / 2);
 }
 
-FlashGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& q, const at::Tensor& k,
-                              const at::Tensor& v, const at::Tensor& key_start,
-                              const at::Tensor& sinks, const KeptAttention& forward) {
+AttentionGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& grad_log_sum_exp,
+                                  const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                  const VisibleKeys& visible, const AttentionResult& forward) {
   const flash::Kernels& kernels = flash::needed_kernels_for(q);
+  const at::Tensor grad_lse =
+      grad_log_sum_exp.defined() ? grad_log_sum_exp.contiguous() : grad_log_sum_exp;
   BackwardPass bw{grad_out,
+                  grad_lse,
                   q,
                   k,
                   v,
-                  key_start,
-                  sinks,
+                  visible,
                   forward,
                   kernels,
                   {time_major_like(q), time_major_like(k), time_major_like(v)},

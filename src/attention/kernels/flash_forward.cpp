@@ -17,12 +17,11 @@ struct ForwardPass {
   const at::Tensor& q;
   const at::Tensor& k;
   const at::Tensor& v;
-  const at::Tensor& key_start;
-  const at::Tensor& sinks;
+  const VisibleKeys& visible;
   const flash::Kernels& kernels;
   flash::Geometry geometry;
   int64_t dwords;  // of one packed operand of one head
-  KeptAttention result;
+  AttentionResult result;
 };
 
 struct QueryBlock {
@@ -37,9 +36,9 @@ struct QueryBlock {
 bool sees(const ForwardPass& f, int64_t head, flash::Range keys) {
   const int64_t groups = f.q.size(1) / f.k.size(1), last_row = f.geometry.queries - 1;
   for (int64_t g = 0; g < groups; ++g) {
-    const flash::Visible visible = flash::visible_of(f.key_start, f.sinks, head * groups + g);
+    const flash::Visible visible = flash::visible_of(f.visible, head * groups + g);
     for (const bool sinks : {false, true}) {
-      if (sinks && !f.sinks.defined()) continue;
+      if (sinks && !f.visible.sinks.defined()) continue;
       const flash::Range seen = flash::keys_seen(f.geometry, visible, sinks, 0, last_row);
       if (seen.begin < keys.end && keys.begin < seen.end) return true;
     }
@@ -70,17 +69,16 @@ void pack_keys_and_values(const ForwardPass& f, int64_t first_head, int64_t head
 /// The query blocks of a wave, longest first, so that no long one is left for the end.
 std::vector<QueryBlock> query_blocks(const ForwardPass& f, int64_t first_head, int64_t heads) {
   const int64_t groups = f.q.size(1) / f.k.size(1);
-  const auto* key_start = f.key_start.const_data_ptr<int32_t>();
   std::vector<QueryBlock> blocks;
   for (int64_t slot = 0; slot < heads; ++slot) {
     for (int64_t g = 0; g < groups; ++g) {
       // b * H + h, because H is groups * Hkv.
       const int64_t head = (first_head + slot) * groups + g;
+      const flash::Visible visible = flash::visible_of(f.visible, head);
       for (int64_t row = 0; row < f.geometry.queries; row += flash::kForwardRows) {
         const int64_t last = std::min(row + flash::kForwardRows, f.geometry.queries) - 1;
-        const int64_t position = f.geometry.keys - f.geometry.queries + last;
-        const int64_t cost = position + 1 - key_start[head * f.geometry.queries + row];
-        blocks.push_back({head, slot, row, cost});
+        const flash::Range seen = flash::keys_seen(f.geometry, visible, /*sinks=*/false, row, last);
+        blocks.push_back({head, slot, row, seen.end - seen.begin});
       }
     }
   }
@@ -98,7 +96,7 @@ void attend(const ForwardPass& f, const QueryBlock& block, const uint32_t* packe
       .q = flash::rows_of(f.q, b, h),
       .k_panels = keys,
       .v_pairs = keys + f.dwords,
-      .visible = flash::visible_of(f.key_start, f.sinks, block.head),
+      .visible = flash::visible_of(f.visible, block.head),
       .out = flash::mutable_rows_of(f.result.out, b, h),
       .log_sum_exp = f.result.log_sum_exp.mutable_data_ptr<float>() + block.head * queries,
       .first_row = block.first_row,
@@ -110,16 +108,15 @@ void attend(const ForwardPass& f, const QueryBlock& block, const uint32_t* packe
 
 bool flash_attention_supports(const at::Tensor& q) { return flash::kernels_for(q) != nullptr; }
 
-KeptAttention flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const at::Tensor& key_start, const at::Tensor& sinks) {
-  if (q.size(2) == 1) return flash_row_forward(q, k, v, key_start, sinks);
+AttentionResult flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                              const VisibleKeys& visible) {
+  if (q.size(2) == 1) return flash_row_forward(q, k, v, visible);
   const int64_t batch = q.size(0), query_heads = q.size(1), queries = q.size(2);
   const flash::Kernels& kernels = flash::needed_kernels_for(q);
   ForwardPass f{q,
                 k,
                 v,
-                key_start,
-                sinks,
+                visible,
                 kernels,
                 flash::geometry_of(q, k),
                 flash::packed_dwords(kernels, k.size(2), k.size(3)),

@@ -39,7 +39,7 @@ struct MutableRows {
   int64_t stride;
 };
 
-/// Query i stands at key position keys - queries + i.
+/// Query i stands at key position keys - queries + i, where intervals end with it.
 struct Geometry {
   int64_t queries;
   int64_t keys;
@@ -47,11 +47,12 @@ struct Geometry {
   float scale;
 };
 
-/// The keys that the queries of one head see: query i the interval from key_start[i] to its own
-/// position and, when there are sinks, [sink_begin[i], sink_end[i]) before it. None of the three
-/// decreases.
+/// The keys that the queries of one head see: query i the interval [key_begin[i], key_end[i]),
+/// which may be empty, and, when there are sinks, [sink_begin[i], sink_end[i]) before it. None of
+/// the four decreases.
 struct Visible {
-  const int32_t* key_start;   // [queries]
+  const int32_t* key_begin;  // [queries]
+  const int32_t* key_end;    // [queries], or null: each interval ends with its query's own position
   const int32_t* sink_begin;  // [queries], or null
   const int32_t* sink_end;    // [queries], or null
 };
@@ -63,12 +64,14 @@ struct Range {
 };
 static inline bool is_empty(Range range) { return range.begin >= range.end; }
 
-/// From the first to the last key that the intervals (or the sinks) of the rows first_row ..
-/// last_row hold, both included.
+/// The keys from the begin of the first row's interval (or sinks) to the end of the last row's,
+/// both rows included: those that the rows between see are among them.
 static inline Range keys_seen(const Geometry& geometry, const Visible& visible, bool sinks,
                               int64_t first_row, int64_t last_row) {
   if (sinks) return {visible.sink_begin[first_row], visible.sink_end[last_row]};
-  return {visible.key_start[first_row], geometry.keys - geometry.queries + last_row + 1};
+  const int64_t end =
+      visible.key_end ? visible.key_end[last_row] : geometry.keys - geometry.queries + last_row + 1;
+  return {visible.key_begin[first_row], end};
 }
 
 /// Query rows of one task of the forward.

@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "src/attention/kernels/flash_kernels.h"
+#include "src/attention/kernels/interval_attention.h"
 
 // How flash_forward.cpp and flash_backward.cpp see tensors, processors and threads.
 
@@ -30,13 +31,14 @@ inline MutableRows mutable_rows_of(const at::Tensor& x, int64_t b, int64_t h) {
   return {data + (b * x.stride(0) + h * x.stride(1)) * x.element_size(), x.stride(2)};
 }
 
-/// The keys that query head b * H + h sees; sinks are undefined or [2, B, H, Tq].
-inline Visible visible_of(const at::Tensor& key_start, const at::Tensor& sinks, int64_t head) {
-  const int64_t row = head * key_start.size(2);
-  const int32_t* starts = key_start.const_data_ptr<int32_t>() + row;
-  if (!sinks.defined()) return {starts, nullptr, nullptr};
-  const int32_t* begins = sinks.const_data_ptr<int32_t>() + row;
-  return {starts, begins, begins + key_start.numel()};
+/// The keys that query head b * H + h sees.
+inline Visible visible_of(const VisibleKeys& keys, int64_t head) {
+  const int64_t row = head * keys.begin.size(2);
+  const auto from = [row](const at::Tensor& x) {
+    return x.defined() ? x.const_data_ptr<int32_t>() + row : nullptr;
+  };
+  const int32_t* sinks = from(keys.sinks);
+  return {from(keys.begin), from(keys.end), sinks, sinks ? sinks + keys.begin.numel() : nullptr};
 }
 
 inline Geometry geometry_of(const at::Tensor& q, const at::Tensor& k) {

@@ -163,11 +163,12 @@ void store(const ForwardBlock<K>& block) {
   for (int64_t row = 0; row < block.task.rows; ++row) {
     const int64_t query = block.task.first_row + row;
     const float sum = block.row_sum[row];
+    const float inverse = sum == 0 ? 0.0f : 1.0f / sum;  // 0 where nothing is seen
     block.task.log_sum_exp[query] = block.row_max[row] * kLn2 + __builtin_logf(sum);
     typename K::Element* to = row_of<K>(block.task.out, query);
     for (int64_t d = 0; d < head_dim; d += K::kLanes) {
       const auto value = K::load(block.out + row * head_dim + d);
-      K::store(to + d, K::multiply(value, K::all(1.0f / sum)));
+      K::store(to + d, K::multiply(value, K::all(inverse)));
     }
   }
 }

@@ -19,8 +19,8 @@ namespace {
 // Query rows under one explicit mask: the mask takes rows * keys bytes.
 constexpr int64_t kMaskRows = 512;
 
-// What the queries see is one tensor of 1 or 3 planes: key_start and, when there are sinks, their
-// begin and end.
+// What the queries see is one tensor of 1 or 3 planes: the begin of the interval and, when there
+// are sinks, their begin and end.
 
 using Starts = std::span<const int32_t>;
 
@@ -80,7 +80,7 @@ at::Tensor masked_block(const Alike& heads, int64_t begin, int64_t end) {
                                           /*scale=*/std::nullopt, heads.gqa());
 }
 
-/// A run of rows with one key_start which begins at its own position is plain causal attention; the
+/// A run of rows with one begin which begins at its own position is plain causal attention; the
 /// rows between such runs get a mask.
 at::Tensor attend_alike(const Alike& heads) {
   const int64_t queries = heads.q.size(2), offset = heads.offset();
@@ -152,9 +152,9 @@ at::Tensor attend_entry(const at::Tensor& q, const at::Tensor& k, const at::Tens
 }  // namespace
 
 at::Tensor sdpa_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                          const at::Tensor& key_start, const at::Tensor& sinks) {
-  const at::Tensor planes =
-      sinks.defined() ? at::cat({key_start.unsqueeze(0), sinks}) : key_start.unsqueeze(0);
+                          const VisibleKeys& seen) {
+  at::Tensor planes = seen.begin.unsqueeze(0);
+  if (seen.sinks.defined()) planes = at::cat({planes, seen.sinks});
   const at::Tensor host = planes.cpu(), visible = planes.to(q.device());
   const int64_t batch = q.size(0);
   bool entries_alike = true;

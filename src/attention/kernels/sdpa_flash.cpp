@@ -20,7 +20,7 @@
 namespace longspan {
 namespace {
 
-struct Range {
+struct HeadRange {
   int64_t begin = 0, end = 0;
 
   int64_t size() const { return end - begin; }
@@ -37,7 +37,7 @@ struct Runs {
 /// heads, or are a part of those of one.
 struct Piece {
   int64_t batch = 0;
-  Range heads, key_heads;
+  HeadRange heads, key_heads;
   Runs runs;
 
   /// Of x [B, H, T, D] or [B, H, T] the part that this piece is about, its runs as a batch.
@@ -54,7 +54,7 @@ struct Piece {
   }
 
  private:
-  at::Tensor part(const at::Tensor& x, Range of) const {
+  at::Tensor part(const at::Tensor& x, HeadRange of) const {
     return x[batch]
         .narrow(0, of.begin, of.size())
         .slice(1, runs.begin, runs.end())
@@ -90,12 +90,13 @@ int64_t heads_alike(const int32_t* starts, int64_t queries, int64_t first, int64
 
 /// The query heads that the kernel takes at once, and their key/value heads: all where they share
 /// whole sets and it may have such, else those of one key/value head.
-std::vector<std::pair<Range, Range>> head_sets(Range heads, int64_t sharers, bool takes_sets) {
+std::vector<std::pair<HeadRange, HeadRange>> head_sets(HeadRange heads, int64_t sharers,
+                                                       bool takes_sets) {
   const bool whole = heads.begin % sharers == 0 && heads.end % sharers == 0;
   if (whole && (takes_sets || sharers == 1)) {
     return {{heads, {heads.begin / sharers, heads.end / sharers}}};
   }
-  std::vector<std::pair<Range, Range>> sets;
+  std::vector<std::pair<HeadRange, HeadRange>> sets;
   for (int64_t begin = heads.begin; begin < heads.end;) {
     const int64_t key_head = begin / sharers;
     const int64_t end = std::min(heads.end, (key_head + 1) * sharers);
@@ -108,7 +109,7 @@ std::vector<std::pair<Range, Range>> head_sets(Range heads, int64_t sharers, boo
 /// Neighbouring query heads of one sequence that see the same.
 struct AlikeHeads {
   int64_t batch = 0;
-  Range heads;
+  HeadRange heads;
   std::vector<Runs> runs;
 };
 
@@ -133,7 +134,7 @@ std::vector<AlikeHeads> alike_heads(const at::Tensor& key_start) {
 std::vector<Piece> pieces_of(const at::Tensor& key_start, const at::Tensor& k) {
   const std::vector<AlikeHeads> all = alike_heads(key_start);
   TORCH_CHECK(!all.empty() && key_start.size(2) == k.size(2),
-              "causal_attention: LibTorch's flash attention takes only intervals that begin at "
+              "interval_attention: LibTorch's flash attention takes only intervals that begin at "
               "their own query");
   const int64_t sharers = key_start.size(1) / k.size(1);
   std::vector<Piece> pieces;
@@ -166,8 +167,9 @@ std::pair<at::Tensor, at::Tensor> forward_of(const Piece& piece, const at::Tenso
   return {out, log_sum_exp};
 }
 
-FlashGradients backward_of(const Piece& piece, const at::Tensor& grad_out, const at::Tensor& q,
-                           const at::Tensor& k, const at::Tensor& v, const KeptAttention& forward) {
+AttentionGradients backward_of(const Piece& piece, const at::Tensor& grad_out, const at::Tensor& q,
+                               const at::Tensor& k, const at::Tensor& v,
+                               const AttentionResult& forward) {
   const at::Tensor grad = piece.queries(grad_out), out = piece.queries(forward.out);
   const at::Tensor log_sum_exp = piece.queries(forward.log_sum_exp);
   if (q.is_cuda()) {
@@ -187,24 +189,24 @@ FlashGradients backward_of(const Piece& piece, const at::Tensor& grad_out, const
 
 }  // namespace
 
-bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const at::Tensor& key_start,
-                         const at::Tensor& sinks) {
+bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const VisibleKeys& visible) {
   const bool bf16 = q.scalar_type() == at::kBFloat16;
   const bool has_kernel = q.is_cuda() ? bf16 || q.scalar_type() == at::kHalf
                                       : q.is_cpu() && bf16 && processor() == Processor::kAmx;
   if (!has_kernel || q.size(3) % 8 != 0 || q.size(3) > 256) return false;
-  return !sinks.defined() && q.size(2) == k.size(2) && !alike_heads(key_start).empty();
+  return !visible.end.defined() && !visible.sinks.defined() && q.size(2) == k.size(2) &&
+         !alike_heads(visible.begin).empty();
 }
 
-KeptAttention sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                 const at::Tensor& key_start) {
+AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                   const at::Tensor& key_start) {
   const std::vector<Piece> pieces = pieces_of(key_start, k);
   if (is_whole(pieces)) {
     auto [out, log_sum_exp] = forward_of(pieces.front(), q, k, v);
     return {out, log_sum_exp};
   }
-  KeptAttention result{time_major_like(q),
-                       at::empty(q.sizes().slice(0, 3), q.options().dtype(at::kFloat))};
+  AttentionResult result{time_major_like(q),
+                         at::empty(q.sizes().slice(0, 3), q.options().dtype(at::kFloat))};
   for (const Piece& piece : pieces) {
     const auto [out, log_sum_exp] = forward_of(piece, q, k, v);
     piece.queries(result.out).copy_(out);
@@ -213,14 +215,15 @@ KeptAttention sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const
   return result;
 }
 
-FlashGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
-                                   const at::Tensor& k, const at::Tensor& v,
-                                   const at::Tensor& key_start, const KeptAttention& forward) {
+AttentionGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
+                                       const at::Tensor& k, const at::Tensor& v,
+                                       const at::Tensor& key_start,
+                                       const AttentionResult& forward) {
   const std::vector<Piece> pieces = pieces_of(key_start, k);
   if (is_whole(pieces)) return backward_of(pieces.front(), grad_out, q, k, v, forward);
-  FlashGradients grads{time_major_like(q), at::zeros_like(k), at::zeros_like(v)};
+  AttentionGradients grads{time_major_like(q), at::zeros_like(k), at::zeros_like(v)};
   for (const Piece& piece : pieces) {
-    const FlashGradients part = backward_of(piece, grad_out, q, k, v, forward);
+    const AttentionGradients part = backward_of(piece, grad_out, q, k, v, forward);
     piece.queries(grads.q).copy_(part.q);
     piece.keys(grads.k).add_(part.k);
     piece.keys(grads.v).add_(part.v);

@@ -2,27 +2,26 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "src/attention/kernels/causal_attention.h"
 #include "src/attention/kernels/flash_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 
 namespace longspan {
 
-/// True when LibTorch's flash attention is the one to compute causal_attention of these operands:
+/// True when LibTorch's flash attention is the one to compute interval_attention of these operands:
 /// bfloat16 on a CPU with AMX, whose products LibTorch's libraries have, or bfloat16 and float16 on
-/// CUDA; head_dim a multiple of 8 of at most 256, no sinks, and every interval one of a row of runs
-/// that begin at their own query, as those of full attention, packed documents and shifted groups
-/// do.
-bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const at::Tensor& key_start,
-                         const at::Tensor& sinks);
+/// CUDA; head_dim a multiple of 8 of at most 256, no sinks and no ends, and every interval one of a
+/// row of runs that begin at their own query, as those of full attention, packed documents and
+/// shifted groups do.
+bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const VisibleKeys& visible);
 
 /// flash_forward by LibTorch's kernel, for such intervals.
-KeptAttention sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                 const at::Tensor& key_start);
+AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                   const at::Tensor& key_start);
 
 /// flash_backward by it. CUDA sums gradients in any order: their last bits change from run to run.
 /// On the CPU each query head's gradient of shared keys is rounded before they are added.
-FlashGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
-                                   const at::Tensor& k, const at::Tensor& v,
-                                   const at::Tensor& key_start, const KeptAttention& forward);
+AttentionGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
+                                       const at::Tensor& k, const at::Tensor& v,
+                                       const at::Tensor& key_start, const AttentionResult& forward);
 
 }  // namespace longspan

@@ -102,7 +102,8 @@ TEST_F(PeftAdapterFolder, WritesATextOfTargetsAsPeftSavesIt) {
     PeftAdapter adapter = trained();
     adapter.lora.target_pattern = pattern;
     adapter.lora.lora_dropout = 0.25;
-    EXPECT_EQ(through_disk(adapter).tensors.size(), adapter.tensors.size());
+    // And the tied head.
+    EXPECT_EQ(through_disk(adapter).tensors.size(), adapter.tensors.size() + 1);
     return read_json_file(adapter_ / "adapter_config.json", ExitCode::kModel);
   };
   EXPECT_EQ(written("all-linear")["target_modules"], Json::array({"o_proj", "q_proj"}));
@@ -145,7 +146,12 @@ TEST_F(PeftAdapterFolder, MergesToTheSameLogits) {
 
 TEST_F(PeftAdapterFolder, BringsItsTokenizerWhereItAddsTokens) {
   fs::create_directories(adapter_);
-  std::ofstream(base_ / "tokenizer.json") << "the base's";
+  const auto with_tokens = [](const char* vocabulary) {
+    return fmt::format(R"({{"model": {{"type": "BPE", "vocab": {}, "merges": []}}}})", vocabulary);
+  };
+  const std::string of_base = with_tokens(R"({"a": 0})");
+  const std::string of_adapter = with_tokens(R"({"a": 0, "b": 1})");
+  std::ofstream(base_ / "tokenizer.json") << of_base;
   auto merged = [&](const PeftAdapter& adapter, const char* file) {
     fs::remove_all(out_);
     merge(*open_model_source(base_), adapter, 1 << 30);
@@ -156,15 +162,17 @@ TEST_F(PeftAdapterFolder, BringsItsTokenizerWhereItAddsTokens) {
   adapter.tensors["model.embed_tokens.weight"] = at::randn({63, 36});  // the base has 61
   const PeftAdapter larger = through_disk(adapter);
   testing::internal::CaptureStderr();
-  EXPECT_EQ(merged(larger, "tokenizer.json"), "the base's");
+  EXPECT_EQ(merged(larger, "tokenizer.json"), of_base);
   EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("adds the ids 61 to 62 and has"));
 
-  std::ofstream(adapter_ / "tokenizer.json") << "the adapter's";
+  std::ofstream(adapter_ / "tokenizer.json") << of_adapter;
   std::ofstream(adapter_ / "chat_template.jinja") << "its template";
-  EXPECT_EQ(merged(larger, "tokenizer.json"), "the adapter's");
+  EXPECT_EQ(merged(larger, "tokenizer.json"), of_adapter);
   EXPECT_EQ(merged(larger, "chat_template.jinja"), "its template");
-  EXPECT_FALSE(fs::exists(out_ / "tokenizer_config.json"));  // that is of the base's tokenizer
-  EXPECT_EQ(merged(of_its_size, "tokenizer.json"), "the base's");
+  EXPECT_FALSE(fs::exists(out_ / "tokenizer_config.json"));      // that is of the base's tokenizer
+  EXPECT_EQ(merged(of_its_size, "tokenizer.json"), of_adapter);  // in rows that the base can spare
+  std::ofstream(adapter_ / "tokenizer.json") << " " << of_base;
+  EXPECT_EQ(merged(of_its_size, "tokenizer.json"), of_base);
 }
 
 TEST_F(PeftAdapterFolder, UntiesWherePeftDoes) {
@@ -332,7 +340,7 @@ TEST_F(ChangedAdapterFolder, TakesTheVocabularyThatPeftSavesThreeTimes) {
                                      {"model.embed_tokens.modules_to_save.weight", saved},
                                      {"model.embed_tokens.original_module.weight", original},
                                      {"lm_head.weight", original}},
-                                    {});
+                                    Json::object());
     ModelConfig config = adapted_config(*source_, adapter);
     EXPECT_EQ(config.vocab_size, rows);
     EXPECT_FALSE(config.tie_word_embeddings);
@@ -410,7 +418,7 @@ TEST_F(ChangedAdapterFolder, TakesLoraOfTheTiedModuleToo) {
 }
 
 TEST_F(ChangedAdapterFolder, TakesContextAndRopeAloneOfAQuantisedBasesConfig) {
-  read_with({}, {});
+  read_with({}, Json::object());
   Json config = read_json_file(adapter_ / "config.json", ExitCode::kModel);
   config["quantization_config"] = {{"quant_method", "bitsandbytes"}, {"load_in_4bit", true}};
   config["vocab_size"] = 12345;

@@ -50,7 +50,8 @@ TEST_F(Exported, ComesBackWithEqualTensorsAndConfig) {
 }
 
 TEST_F(Exported, CarriesAUnigramVocabularyThereAndBack) {
-  Json vocab = {{"<unk>", 0}, {"</s>", 0}, {"\u2581", -2.5}, {"a", -3.25}, {"\u2581a", -1.5}};
+  const Json vocab = Json::parse(
+      R"([["<unk>", 0], ["</s>", 0], ["\u2581", -2.5], ["a", -3.25], ["\u2581a", -1.5]])");
   Json tokenizer = {
       {"added_tokens", {{{"id", 1}, {"content", "</s>"}, {"special", true}}}},
       {"normalizer",
@@ -66,7 +67,8 @@ TEST_F(Exported, CarriesAUnigramVocabularyThereAndBack) {
   EXPECT_EQ(json["model"]["unk_id"], 0);
   EXPECT_EQ(json["model"]["vocab"][4], Json::array({"\u2581a", -1.5}));
   EXPECT_EQ(json["model"]["vocab"].size(), 5u);  // not the rows that the embeddings have to spare
-  EXPECT_EQ(json["added_tokens"][0]["content"], "</s>");
+  EXPECT_EQ(json["added_tokens"][0]["content"], "<unk>");
+  EXPECT_EQ(json["added_tokens"][1]["content"], "</s>");
   EXPECT_EQ(nlohmann::json(json["normalizer"]), nlohmann::json(tokenizer["normalizer"]));
 }
 

@@ -49,7 +49,8 @@ TEST_F(GlobTest, TwoStarsBesideLettersAreOneStar) {
 
 TEST_F(GlobTest, AQuestionMarkIsOneCharacter) {
   EXPECT_THAT(found("?.txt"), ElementsAre("1.txt", "书.txt"));
-  EXPECT_THAT(found("[一-龥].txt"), ElementsAre("书.txt"));
+  EXPECT_THAT(found("[书本].txt"), ElementsAre("书.txt"));
+  EXPECT_THAT(found("[!书].txt"), ElementsAre("1.txt"));
 }
 
 TEST_F(GlobTest, TakesBracesAndEscapes) {

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include "src/attention/attention.h"
-#include "src/attention/layer_state.h"
 #include "src/attention/shifted_sparse.h"
 #include "tests/support/float32_bound.h"
 #include "tests/support/masked_attention.h"
@@ -236,18 +235,23 @@ TEST(AttentionPatterns, ContinueFromTheCache) {
                               sliding_window_pattern(1, 13)}) {
     for (int64_t window : {0, 1, 5, 30}) {
       at::Tensor whole = pattern->attend(heads, {whole_rotary, {}, nullptr, window});
-      LayerState state;
+      auto state = pattern->make_state(/*layer=*/0);
       for (auto [begin, tokens] : {std::pair<int64_t, int64_t>{0, 11}, {11, 1}, {12, 8}}) {
         Rotary rotary({unscaled_inv_freq({8, 10000.0, 64}), 1.0},
                       at::arange(begin, begin + tokens, at::kLong).unsqueeze(0), at::kFloat);
         Heads part{heads.q.narrow(2, begin, tokens), heads.k.narrow(2, begin, tokens),
                    heads.v.narrow(2, begin, tokens)};
-        at::Tensor out = pattern->attend(part, {rotary, {}, &state, window});
+        at::Tensor out = pattern->attend(part, {.rotary = rotary,
+                                                .document_ids = {},
+                                                .state = state.get(),
+                                                .sliding_window = window,
+                                                .first_position = begin});
+        state->commit();
         EXPECT_LT(largest(out - whole.narrow(2, begin, tokens)),
                   float32_bound(whole, shape.head_dim + shape.seq_len))
             << begin;
       }
-      EXPECT_EQ(state.length(), 20);
+      EXPECT_EQ(state->length(), 20);
     }
   }
 }

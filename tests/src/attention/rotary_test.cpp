@@ -5,6 +5,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include "src/attention/kernels/rotary_kernels.h"
@@ -89,6 +90,23 @@ TEST_P(RotaryOn, GivesEachRowOfABatchItsOwnPositions) {
   at::Tensor rotated = both.rotate(x);
   EXPECT_FALSE(rotated[0].equal(rotated[1]));
   EXPECT_TRUE(rotated[1].equal(second.rotate(x.narrow(0, 1, 1))[0]));
+}
+
+TEST_P(RotaryOn, AtOtherPositionsIsTheRotationOfThose) {
+  at::manual_seed(3);
+  const RopeFrequencies scaled{unscaled_inv_freq({16, 10000.0, 64}), 1.25};
+  at::Tensor positions = at::arange(5, at::kLong).unsqueeze(0).to(device());
+  at::Tensor others = at::tensor({40, 0, 7, 7, 1000, 3, 2}, at::kLong).unsqueeze(0).to(device());
+  for (at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    at::Tensor x = draw({2, 3, 7, 20}, dtype);  // four dimensions do not turn
+    Rotary moved = Rotary(scaled, positions, dtype).at(others);
+    EXPECT_TRUE(at::equal(moved.rotate(x), Rotary(scaled, others, dtype).rotate(x)));
+    at::Tensor first = draw({2, 3, 5, 20}, dtype);
+    EXPECT_TRUE(at::equal(moved.at(positions).rotate(first),
+                          Rotary(scaled, positions, dtype).rotate(first)));
+  }
+  at::Tensor x = draw({1, 2, 7, 16});
+  EXPECT_TRUE(at::equal(Rotary().at(others).rotate(x), x));
 }
 
 TEST_P(RotaryOn, RefusesHeadsThatItsTablesDoNotSuit) {

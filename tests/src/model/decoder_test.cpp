@@ -124,6 +124,37 @@ TEST(Decoder, GivesTheSameGradientsWithRecomputation) {
   }
 }
 
+TEST(Decoder, TrainsOnWhatFollowsAStateWithAnyRecomputation) {
+  auto model = random_model(tiny_llama_config());
+  apply_lora(*model, {.r = 4});
+  const at::Tensor ids = random_ids(1, 20);
+  ModelState read;
+  {
+    const at::NoGradGuard no_gradients;
+    model->hidden_states({ids.narrow(1, 0, 8), {}, {}}, &read);
+  }
+  std::vector<at::Tensor> expected;
+  for (const Recompute what : {Recompute::kNone, Recompute::kSelective, Recompute::kLayer}) {
+    model->set_activations({.recompute = {.what = what}});
+    ModelState state = read.fork();
+    at::Tensor first = model->hidden_states({ids.narrow(1, 8, 7), {}, {}}, &state);
+    at::Tensor second = model->hidden_states({ids.narrow(1, 15, 5), {}, {}}, &state);
+    EXPECT_EQ(state.length(), 20);
+    (first.square().sum() + second.square().sum()).backward();
+    std::vector<at::Tensor> found{first.detach(), second.detach()};
+    model->visit_parameters("", [&](const std::string&, at::Tensor& parameter) {
+      if (!parameter.requires_grad()) return;
+      found.push_back(parameter.grad().clone());
+      parameter.mutable_grad().reset();
+    });
+    if (expected.empty()) expected = found;
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_LE(largest(found[i] - expected[i]), 1e-6 * largest(expected[i])) << i;
+    }
+  }
+  EXPECT_EQ(read.length(), 8);
+}
+
 TEST(Decoder, FollowsItsRopeScaling) {
   at::NoGradGuard no_gradients;
   auto model = random_model(tiny_llama_config());

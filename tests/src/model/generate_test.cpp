@@ -63,12 +63,12 @@ TEST(Generate, ContinuesWhatAStateHolds) {
   EXPECT_EQ(continued, generate(*model, kPrompt, {.max_new_tokens = 8}));
 }
 
-TEST(Generate, ACopiedStateBranchesOff) {
+TEST(Generate, AForkBranchesOff) {
   auto model = random_model(tiny_llama_config());
   ModelState state;
   prefill(*model, {kPrompt.begin(), kPrompt.end() - 1}, state, 4);
-  ModelState copy = state;
-  generate(*model, {1, 2, 3}, {.max_new_tokens = 5}, {}, &copy);
+  ModelState fork = state.fork();
+  generate(*model, {1, 2, 3}, {.max_new_tokens = 5}, {}, &fork);
   auto continued = generate(*model, {kPrompt.back()}, {.max_new_tokens = 8}, {}, &state);
   EXPECT_EQ(continued, generate(*model, kPrompt, {.max_new_tokens = 8}));
 }
@@ -101,6 +101,16 @@ TEST(Generate, SamplingIsAFunctionOfTheSeed) {
   EXPECT_EQ(generate(*model, kPrompt, options), first);
   options.seed = 4;
   EXPECT_NE(generate(*model, kPrompt, options), first);
+}
+
+TEST(NextToken, IsNoneOfThoseWithoutAToken) {
+  std::mt19937_64 generator(0);
+  const at::Tensor logits = at::tensor({1.f, 9.f, 3.f, 8.f});
+  EXPECT_EQ(next_token(logits, {.never = {1, 3}}, generator), 2);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_NE(next_token(logits, {.temperature = 5, .never = {1, 3}}, generator) % 2, 1);
+  }
+  EXPECT_EQ(logits[1].item<float>(), 9.f);  // the caller's are as they were
 }
 
 TEST(Generate, RefusesWhatCannotBeMeant) {

@@ -32,14 +32,14 @@ class Layer {
 
   std::vector<ResidualBlock> blocks(int64_t chunk_tokens = 0) {
     ResidualBlock first, second;
-    first.body = [this](const at::Tensor& x, KeptAttention*) {
+    first.body = [this](const at::Tensor& x, AttentionResult*) {
       ++bodies;
       return at::matmul(x, w).tanh();
     };
     first.linear = linear.get();
     first.chunk_tokens = chunk_tokens;
-    first.trained = {w, linear->lora_A, linear->lora_B};
-    second.body = [this](const at::Tensor& x, KeptAttention*) {
+    first.trained = parameters();
+    second.body = [this](const at::Tensor& x, AttentionResult*) {
       ++bodies;
       return at::matmul(x, v).tanh();
     };

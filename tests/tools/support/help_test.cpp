@@ -41,6 +41,11 @@ TEST(Help, IsGroupedWithHelpLast) {
             "  .dots 'and quotes'\n");
 }
 
+TEST(Help, ChoicesStandBeforeADefaultInWords) {
+  EXPECT_EQ(explained({"c", "C", "", "of it (default: its own)", "", made_colours}),
+            "of it: red, green (default: its own)");
+}
+
 TEST(Help, LongTextsAreBrokenAtSpaces) {
   EXPECT_THAT(wrapped("one two three", 7), ElementsAre("one two", "three"));
   EXPECT_THAT(wrapped("a very-long-word b", 4), ElementsAre("a", "very-long-word", "b"));

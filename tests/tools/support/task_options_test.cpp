@@ -60,8 +60,8 @@ TEST(TaskOptions, WithoutOneTheTaskKeepsItsDefault) {
 TEST(TaskOptions, WhatIsUnknownIsNamedWithTheNearest) {
   EXPECT_THAT(tasks_refused({"--task=passkey", "--set", "passkey.trails=5"}),
               HasSubstr("passkey.trails: unknown key; did you mean 'trials'?"));
-  EXPECT_THAT(tasks_refused({"--set", "pasky.trials=5"}),
-              HasSubstr("pasky: is no task; did you mean 'passkey'?"));
+  EXPECT_THAT(tasks_refused({"--set", "paskey.trials=5"}),
+              HasSubstr("paskey: is no task; did you mean 'passkey'?"));
   EXPECT_THAT(tasks_refused({"--set", "zzz.trials=5"}),
               HasSubstr("zzz: is no task; expected one of perplexity, passkey"));
   EXPECT_THAT(tasks_refused({"--set", "passkey.trials=5"}),

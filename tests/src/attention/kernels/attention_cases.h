@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 #include "tests/support/gradients.h"
 #include "tests/support/masked_attention.h"
 #include "tests/support/processors.h"
@@ -95,10 +95,11 @@ inline at::Tensor sinks_of(const Case& c, const at::Tensor& key_start) {
 }
 
 struct Operands {
-  at::Tensor q, k, v, grad_out, key_start, sinks;
+  at::Tensor q, k, v, grad_out;
+  VisibleKeys visible;
 
   Operands to(at::ScalarType dtype) const {
-    return {q.to(dtype), k.to(dtype), v.to(dtype), grad_out.to(dtype), key_start, sinks};
+    return {q.to(dtype), k.to(dtype), v.to(dtype), grad_out.to(dtype), visible};
   }
 };
 
@@ -112,8 +113,7 @@ inline Operands operands_of(const Case& c) {
           random(c.key_value_heads, c.keys),
           random(c.key_value_heads, c.keys),
           random(c.heads, c.queries),
-          key_start,
-          sinks_of(c, key_start)};
+          {.begin = key_start, .sinks = sinks_of(c, key_start)}};
 }
 
 /// By its definition.
@@ -122,9 +122,10 @@ inline at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, cons
   const int64_t queries = q.size(2), keys = k.size(2);
   const at::Tensor key = at::arange(keys);
   const at::Tensor positions = at::arange(keys - queries, keys).unsqueeze(1);
-  at::Tensor visible = key.ge(operands.key_start.unsqueeze(3)).logical_and(key.le(positions));
-  if (operands.sinks.defined()) {
-    const at::Tensor sinks = operands.sinks.unsqueeze(4);
+  const VisibleKeys& keys_seen = operands.visible;
+  at::Tensor visible = key.ge(keys_seen.begin.unsqueeze(3)).logical_and(key.le(positions));
+  if (keys_seen.sinks.defined()) {
+    const at::Tensor sinks = keys_seen.sinks.unsqueeze(4);
     visible = visible.logical_or(key.ge(sinks[0]).logical_and(key.lt(sinks[1])));
   }
   return masked_attention(q, k, v, visible);
@@ -132,7 +133,7 @@ inline at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, cons
 
 inline at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             const Operands& operands) {
-  return causal_attention(q, k, v, operands.key_start, /*kept=*/nullptr, operands.sinks);
+  return interval_attention(q, k, v, operands.visible);
 }
 
 using Attention = std::function<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
@@ -194,7 +195,7 @@ inline std::vector<Case> cases() {
 
 /// One thread unless a test says otherwise: on a machine busy with compilers OpenMP threads spin at
 /// each of LibTorch's many small steps, which took these tests from 3 s to 50 s.
-class CausalAttention : public ::testing::Test {
+class IntervalAttention : public ::testing::Test {
  protected:
   void SetUp() override { at::set_num_threads(1); }
   void TearDown() override { at::set_num_threads(threads_); }

@@ -22,16 +22,19 @@ std::vector<Case> small_cases() {
       {"window and sinks in documents", 1, 2, 1, 17, 17, 4, window_within(packed, 3), 2, packed}};
 }
 
-class CausalAttentionOn : public OnDevice {
+class IntervalAttentionOn : public OnDevice {
  protected:
   static Operands on_device(const Operands& o) {
     const auto moved = [](const at::Tensor& x) { return x.defined() ? x.to(device()) : x; };
-    return {moved(o.q),        moved(o.k),         moved(o.v),
-            moved(o.grad_out), moved(o.key_start), moved(o.sinks)};
+    return {moved(o.q),
+            moved(o.k),
+            moved(o.v),
+            moved(o.grad_out),
+            {.begin = moved(o.visible.begin), .sinks = moved(o.visible.sinks)}};
   }
 };
 
-TEST_P(CausalAttentionOn, HasTheGradientsOfItsDifferences) {
+TEST_P(IntervalAttentionOn, HasTheGradientsOfItsDifferences) {
   at::manual_seed(3);
   for (const Case& c : small_cases()) {
     SCOPED_TRACE(::testing::PrintToString(c));
@@ -42,7 +45,7 @@ TEST_P(CausalAttentionOn, HasTheGradientsOfItsDifferences) {
   }
 }
 
-TEST_P(CausalAttentionOn, IsWithinRoundingOfItsDefinition) {
+TEST_P(IntervalAttentionOn, IsWithinRoundingOfItsDefinition) {
   const OneThread one_thread;
   at::manual_seed(3);
   for (const Case& c : cases()) {
@@ -60,7 +63,7 @@ TEST_P(CausalAttentionOn, IsWithinRoundingOfItsDefinition) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, CausalAttentionOn, ::testing::Values("none", "amx", "CUDA"),
+INSTANTIATE_TEST_SUITE_P(Devices, IntervalAttentionOn, ::testing::Values("none", "amx", "CUDA"),
                          [](const auto& name) { return std::string(name.param); });
 
 }  // namespace

@@ -20,7 +20,7 @@ std::vector<int32_t> groups_of(int64_t queries, int64_t group, int64_t shift) {
 constexpr int64_t kKeyBlock = 768;
 
 Visible seeing(const std::vector<int32_t>& key_start) {
-  return {key_start.data(), nullptr, nullptr};
+  return {key_start.data(), nullptr, nullptr, nullptr};
 }
 
 TEST(BackwardPlan, CutsHeadsOnlyAsFarAsTheThreadsNeed) {

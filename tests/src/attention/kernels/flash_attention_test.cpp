@@ -8,10 +8,11 @@ namespace longspan {
 namespace {
 
 /// The kernel of every processor that this one can be taken for.
-class FlashAttentionOn : public CausalAttention, public ::testing::WithParamInterface<std::string> {
+class FlashAttentionOn : public IntervalAttention,
+                         public ::testing::WithParamInterface<std::string> {
  protected:
   void SetUp() override {
-    CausalAttention::SetUp();
+    IntervalAttention::SetUp();
     auto reason = beyond_this_processor(GetParam().c_str());
     if (!reason.empty()) GTEST_SKIP() << reason;
   }
@@ -64,11 +65,10 @@ INSTANTIATE_TEST_SUITE_P(Processors, FlashAttentionOn,
 
 /// What the registered operators do, which any caller of LibTorch's dispatcher reaches.
 void expect_refused(const at::Tensor& x) {
-  const at::Tensor key_start = at::zeros({1, 1, 1}, at::kInt);
-  const KeptAttention kept{x, at::zeros({1, 1, 1})};
-  EXPECT_THROW(flash_forward(x, x, x, key_start, {}), c10::Error)
-      << x.scalar_type() << " " << x.sizes();
-  EXPECT_THROW(flash_backward(x, x, x, x, key_start, {}, kept), c10::Error)
+  const VisibleKeys visible{at::zeros({1, 1, 1}, at::kInt)};
+  const AttentionResult kept{x, at::zeros({1, 1, 1})};
+  EXPECT_THROW(flash_forward(x, x, x, visible), c10::Error) << x.scalar_type() << " " << x.sizes();
+  EXPECT_THROW(flash_backward(x, {}, x, x, x, visible, kept), c10::Error)
       << x.scalar_type() << " " << x.sizes();
 }
 

@@ -21,7 +21,7 @@ std::vector<Case> cases_of_runs() {
           {"documents", 2, 4, 2, 901, 901, 64, documents({1, 7, 129, 400, 401, 650})}};
 }
 
-TEST_F(CausalAttention, OfLibTorchsFlashKernelIsWithinRoundingOfItsDefinition) {
+TEST_F(IntervalAttention, OfLibTorchsFlashKernelIsWithinRoundingOfItsDefinition) {
   at::manual_seed(3);
   for (const Case& c : cases_of_runs()) {
     SCOPED_TRACE(::testing::PrintToString(c));
@@ -29,8 +29,9 @@ TEST_F(CausalAttention, OfLibTorchsFlashKernelIsWithinRoundingOfItsDefinition) {
     const Results exact = run(operands.to(at::kDouble), plain_attention);
     for (auto [dtype, bound] : {std::pair{at::kBFloat16, 0.006}, {at::kFloat, 1e-6}}) {
       const Operands o = operands.to(dtype);
-      const KeptAttention made = sdpa_flash_forward(o.q, o.k, o.v, o.key_start);
-      const FlashGradients grad = sdpa_flash_backward(o.grad_out, o.q, o.k, o.v, o.key_start, made);
+      const AttentionResult made = sdpa_flash_forward(o.q, o.k, o.v, o.visible.begin);
+      const AttentionGradients grad =
+          sdpa_flash_backward(o.grad_out, o.q, o.k, o.v, o.visible.begin, made);
       const at::Tensor results[] = {made.out, grad.q, grad.k, grad.v};
       for (int i = 0; i < 4; ++i) {
         ASSERT_EQ(results[i].sizes(), exact.tensors[i].sizes());
@@ -42,26 +43,26 @@ TEST_F(CausalAttention, OfLibTorchsFlashKernelIsWithinRoundingOfItsDefinition) {
   }
 }
 
-TEST_F(CausalAttention, OfLibTorchsFlashKernelRefusesOtherIntervals) {
+TEST_F(IntervalAttention, OfLibTorchsFlashKernelRefusesOtherIntervals) {
   const Operands window = operands_of({"window", 1, 4, 2, 90, 90, 64, sliding_window(10)});
-  EXPECT_THROW(sdpa_flash_forward(window.q, window.k, window.v, window.key_start), c10::Error);
+  EXPECT_THROW(sdpa_flash_forward(window.q, window.k, window.v, window.visible.begin), c10::Error);
   const Operands cache = operands_of({"after a cache", 1, 2, 1, 5, 9, 64, full});
-  EXPECT_THROW(sdpa_flash_forward(cache.q, cache.k, cache.v, cache.key_start), c10::Error);
+  EXPECT_THROW(sdpa_flash_forward(cache.q, cache.k, cache.v, cache.visible.begin), c10::Error);
 }
 
-TEST_F(CausalAttention, IsLibTorchsWhereAmxIsNamed) {
+TEST_F(IntervalAttention, IsLibTorchsWhereAmxIsNamed) {
   const Operands runs = operands_of(cases_of_runs()[4]);
   {
     const ForcedProcessor own("none");
-    EXPECT_FALSE(sdpa_flash_supports(runs.q, runs.k, runs.key_start, {}));
+    EXPECT_FALSE(sdpa_flash_supports(runs.q, runs.k, runs.visible));
   }
   const bool amx = beyond_this_processor("amx").empty();
   const ForcedProcessor named(amx ? "amx" : "none");
-  EXPECT_EQ(sdpa_flash_supports(runs.q, runs.k, runs.key_start, {}), amx);
+  EXPECT_EQ(sdpa_flash_supports(runs.q, runs.k, runs.visible), amx);
   const Operands wide = runs.to(at::kFloat);
-  EXPECT_FALSE(sdpa_flash_supports(wide.q, wide.k, wide.key_start, {}));
+  EXPECT_FALSE(sdpa_flash_supports(wide.q, wide.k, wide.visible));
   const Operands window = operands_of({"window", 1, 4, 2, 90, 90, 64, sliding_window(10)});
-  EXPECT_FALSE(sdpa_flash_supports(window.q, window.k, window.key_start, {}));
+  EXPECT_FALSE(sdpa_flash_supports(window.q, window.k, window.visible));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "src/attention/kernels/causal_attention.h"
+#include "src/attention/kernels/interval_attention.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/equal.h>
@@ -9,7 +9,7 @@
 namespace longspan {
 namespace {
 
-TEST_F(CausalAttention, SdpaPathIsExactInDouble) {
+TEST_F(IntervalAttention, SdpaPathIsExactInDouble) {
   for (const Case& c : cases()) {
     SCOPED_TRACE(::testing::PrintToString(c));
     const Operands operands = operands_of(c).to(at::kDouble);
@@ -23,7 +23,7 @@ TEST_F(CausalAttention, SdpaPathIsExactInDouble) {
   }
 }
 
-TEST_F(CausalAttention, GivesTheSameBitsTwice) {
+TEST_F(IntervalAttention, GivesTheSameBitsTwice) {
   at::set_num_threads(3);
   const Operands operands = operands_of({"", 1, 9, 3, 1333, 1333, 64, shifted_groups(512, 4)});
   const Results first = run(operands, attention);
@@ -31,7 +31,7 @@ TEST_F(CausalAttention, GivesTheSameBitsTwice) {
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(at::equal(first.tensors[i], second.tensors[i]));
 }
 
-TEST_F(CausalAttention, SplitsOneHeadOverThreadsWithoutChangingTheGradients) {
+TEST_F(IntervalAttention, SplitsOneHeadOverThreadsWithoutChangingTheGradients) {
   const Operands operands = operands_of({"", 1, 2, 1, 1700, 1700, 64, full});
   const Results reference = run(operands.to(at::kDouble), plain_attention);
   for (const int count : {1, 4}) {
@@ -54,7 +54,7 @@ Operands with_token_changed(const Operands& operands, int64_t position) {
   return result;
 }
 
-TEST_F(CausalAttention, LeaksNothingFromTheFuture) {
+TEST_F(IntervalAttention, LeaksNothingFromTheFuture) {
   for (const Interval& interval : {Interval(full), shifted_groups(256, 1), sliding_window(90)}) {
     const Operands operands = operands_of({"", 1, 3, 1, 700, 700, 64, interval});
     const at::Tensor out = run(operands, attention).tensors[0];
@@ -66,7 +66,7 @@ TEST_F(CausalAttention, LeaksNothingFromTheFuture) {
   }
 }
 
-TEST_F(CausalAttention, SendsNoGradientToTheFuture) {
+TEST_F(IntervalAttention, SendsNoGradientToTheFuture) {
   Operands operands = operands_of({"", 1, 3, 1, 700, 700, 64, shifted_groups(256, 1)});
   operands.grad_out = operands.grad_out.clone();
   operands.grad_out.slice(2, 450).zero_();
@@ -77,7 +77,7 @@ TEST_F(CausalAttention, SendsNoGradientToTheFuture) {
   }
 }
 
-TEST_F(CausalAttention, KeepsDocumentsApart) {
+TEST_F(IntervalAttention, KeepsDocumentsApart) {
   const Operands operands = operands_of({"", 1, 2, 1, 600, 600, 128, documents({130, 391})});
   const Results base = run(operands, attention);
   const Results changed = run(with_token_changed(operands, 129), attention);
@@ -87,17 +87,14 @@ TEST_F(CausalAttention, KeepsDocumentsApart) {
   }
 }
 
-TEST_F(CausalAttention, TakesAnyStridesAndExpandedGradients) {
+TEST_F(IntervalAttention, TakesAnyStridesAndExpandedGradients) {
   const Operands operands = operands_of({"", 2, 4, 2, 130, 130, 64, full});
   const Results base = run(operands, attention);
   // The last dimension strided, heads outermost, keys from a larger buffer.
   const Operands strided{
       operands.q.transpose(2, 3).contiguous().transpose(2, 3),
       at::zeros({2, 2, 200, 64}, at::kBFloat16).narrow(2, 0, 130).copy_(operands.k),
-      operands.v.contiguous(),
-      operands.grad_out.contiguous(),
-      operands.key_start,
-      {}};
+      operands.v.contiguous(), operands.grad_out.contiguous(), operands.visible};
   const Results same = run(strided, attention);
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(at::equal(base.tensors[i], same.tensors[i]));
 
@@ -108,49 +105,49 @@ TEST_F(CausalAttention, TakesAnyStridesAndExpandedGradients) {
   EXPECT_TRUE(at::equal(run(expanded, attention).tensors[2], run(dense, attention).tensors[2]));
 }
 
-TEST_F(CausalAttention, RefusesIntervalsOutsideTheKeys) {
+TEST_F(IntervalAttention, RefusesIntervalsOutsideTheKeys) {
   Operands operands = operands_of({"", 1, 1, 1, 8, 8, 64, full});
   const auto attend = [&] {
-    return causal_attention(operands.q, operands.k, operands.v, operands.key_start);
+    return interval_attention(operands.q, operands.k, operands.v, operands.visible);
   };
   EXPECT_NO_THROW(attend());
-  operands.key_start.select(2, 3).fill_(4);  // past its own position
+  operands.visible.begin.select(2, 3).fill_(4);  // past its own position
   EXPECT_THROW(attend(), c10::Error);
-  operands.key_start.select(2, 3).fill_(3);  // decreases at the next query
+  operands.visible.begin.select(2, 3).fill_(3);  // decreases at the next query
   EXPECT_THROW(attend(), c10::Error);
-  operands.key_start.slice(2, 3).fill_(-1);
+  operands.visible.begin.slice(2, 3).fill_(-1);
   EXPECT_THROW(attend(), c10::Error);
-  operands.key_start = operands.key_start.to(at::kLong).zero_();
+  operands.visible.begin = operands.visible.begin.to(at::kLong).zero_();
   EXPECT_THROW(attend(), c10::Error);
 }
 
-TEST_F(CausalAttention, RefusesSinksThatMeetTheInterval) {
+TEST_F(IntervalAttention, RefusesSinksThatMeetTheInterval) {
   Operands operands = operands_of({"", 1, 1, 1, 8, 8, 64, sliding_window(2), 3});
   const auto attend = [&] { return attention(operands.q, operands.k, operands.v, operands); };
   EXPECT_NO_THROW(attend());
-  const at::Tensor kept = operands.sinks.clone();
-  operands.sinks[1].select(2, 6).fill_(5);  // its interval begins at 4
+  const at::Tensor kept = operands.visible.sinks.clone();
+  operands.visible.sinks[1].select(2, 6).fill_(5);  // its interval begins at 4
   EXPECT_THROW(attend(), c10::Error);
-  operands.sinks.copy_(kept)[1].select(2, 7).fill_(0);  // decreases
+  operands.visible.sinks.copy_(kept)[1].select(2, 7).fill_(0);  // decreases
   EXPECT_THROW(attend(), c10::Error);
-  operands.sinks.copy_(kept)[0].select(2, 0).fill_(-1);
+  operands.visible.sinks.copy_(kept)[0].select(2, 0).fill_(-1);
   EXPECT_THROW(attend(), c10::Error);
-  operands.sinks = kept[0];
+  operands.visible.sinks = kept[0];
   EXPECT_THROW(attend(), c10::Error);
 }
 
-TEST_F(CausalAttention, KeepsItsResultForTheBackward) {
+TEST_F(IntervalAttention, KeepsItsResultForTheBackward) {
   const Operands operands = operands_of({"", 1, 4, 2, 300, 300, 64, sliding_window(90), 4});
-  KeptAttention kept;
+  AttentionResult kept;
   {
     const at::NoGradGuard no_grad;
-    causal_attention(operands.q, operands.k, operands.v, operands.key_start, &kept, operands.sinks);
+    interval_attention(operands.q, operands.k, operands.v, operands.visible, &kept);
   }
   ASSERT_TRUE(kept.out.defined());
   const Results again = run(operands, attention);
   const Results taken =
       run(operands, [&](const auto& q, const auto& k, const auto& v, const auto&) {
-        return causal_attention(q, k, v, operands.key_start, &kept, operands.sinks);
+        return interval_attention(q, k, v, operands.visible, &kept);
       });
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(at::equal(again.tensors[i], taken.tensors[i]));
 }
