@@ -119,8 +119,13 @@ std::string likely_encoding(std::string_view bytes) {
 }
 
 void require_utf8(std::string_view text, const std::string& place, const fs::path& file) {
-  const bool has_nul = text.find('\0') != text.npos;
-  const bool wide = has_nul && likely_encoding(text).starts_with("UTF-");
+  const auto nuls = std::count(text.begin(), text.end(), '\0');
+  const bool has_nul = nuls > 0;
+  // Latin letters in UTF-16 are half NULs, other ones no UTF-8.
+  constexpr int64_t kBytesOfOneNul = 10;
+  const bool may_be_wide =
+      nuls * kBytesOfOneNul >= static_cast<int64_t>(text.size()) || mostly_malformed(text);
+  const bool wide = has_nul && may_be_wide && likely_encoding(text).starts_with("UTF-");
   if (valid_utf8_prefix(text) == text.size() && !wide && !has_iso_2022(text)) return;
   const bool marked = !byte_order_mark_encoding(text).empty();
   if (has_nul && !wide && !marked && mostly_malformed(text)) {

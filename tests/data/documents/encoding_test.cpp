@@ -102,6 +102,13 @@ TEST(Encoding, IsUtf8InAnyLanguageAndWithAFewBadBytes) {
   }
 }
 
+TEST(Encoding, OfUtf8OfManyScriptsWithANulIsNotTakenForUtf16) {
+  // As pairs of bytes nearly all of it is Han, and some of the full stop of Chinese.
+  std::string text = thirty_times("e3e3\xE4\xB8\x80 0\x02\xE5\xAD\x97");
+  text += '\0';
+  EXPECT_NO_THROW(require_utf8(text, "a.txt", "a.txt"));
+}
+
 TEST(Encoding, RepairCountsAndDropsAByteOrderMark) {
   std::string text =
       "\xEF\xBB\xBF"
