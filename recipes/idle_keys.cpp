@@ -69,6 +69,12 @@ std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base
   Diagnostics found = recipe.places;
   find_idle_schedule(recipe, found);
   find_idle_attention(recipe, found);
+  if (recipe.lora.target_pattern.empty() && recipe.lora.target_modules.empty()) {
+    found.error(
+        "lora.target_modules",
+        "names no projection, and PEFT loads no adapter without one; use what `merge` makes "
+        "of the run, or name at least one");
+  }
   if (!base) return found.errors();
   auto model = make_causal_lm(*base);
   std::vector<std::string> adapted;

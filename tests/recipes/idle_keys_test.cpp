@@ -28,6 +28,11 @@ class IdleKeys : public testing::Test {
 
 TEST_F(IdleKeys, ARecipeOfDefaultsHasNone) { EXPECT_THAT(of({}), IsEmpty()); }
 
+TEST_F(IdleKeys, NoProjectionIsNamedAsWhatPeftDoesNotLoad) {
+  EXPECT_THAT(of({"lora.target_modules=[]"}),
+              Contains(HasSubstr("lora.target_modules: names no projection")));
+}
+
 TEST_F(IdleKeys, MinLrRatioOfAConstantSchedule) {
   EXPECT_THAT(of({"lr_schedule={type: constant, min_lr_ratio: 0.1}"}),
               ElementsAre(HasSubstr("command line: lr_schedule.min_lr_ratio: does nothing with "

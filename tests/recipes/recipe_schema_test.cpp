@@ -86,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair{"lora.rank_pattern={v_proj: 4}", true},
         std::pair{"lora.rank_pattern={v_proj: x}", false},
         std::pair{"lora.alpha_pattern={v_proj: 0.5}", true},
-        std::pair{"lora.target_modules=[q_proj]", true}, std::pair{"lora.target_modules=[]", false},
+        std::pair{"lora.target_modules=[q_proj]", true}, std::pair{"lora.target_modules=[]", true},
         std::pair{"lora.target_modules=all-linear", true},
         std::pair{"lora.target_modules=''", false}, std::pair{"lora.lora_dropout=0.1", true},
         std::pair{"lora.lora_dropout=1", false}, std::pair{"optimizer.lora_plus_ratio=16", true},
