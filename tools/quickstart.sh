@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From nothing to a language model with a longer context, measured: SmolLM2-135M-Instruct from 8,192 to
-# 16,384 tokens, or to 12,288 where that would take too long. It measures this machine first, then says
-# how long it will take: some 12 minutes on 2 cores with AVX-512 BF16 once tools/setup.sh is done, at
-# most 20 on any other 2 of x86-64.
+# 16,384 tokens, or to 12,288 where that would take too long. Once tools/setup.sh is done it measures
+# this machine, says how long it will take, and does what fits into about ten minutes of training and
+# measuring, or the least of what it can do.
 #
 #   tools/quickstart.sh                  on the long manuals of Debian's vim-runtime
 #   tools/quickstart.sh FOLDER|FILE...   on your own long .txt and .md documents (80 KB and up)
