@@ -43,8 +43,8 @@ LIMITS = """## Limits
   it is off until `LONGSPAN_CPU=amx` names it.
 - Without AVX-512 LibTorch has no bfloat16 product but loops; ours run in float32, block by block, at 162 to 172 GFLOP/s on Zen 3.
 - Short groups of S2 (256 tokens) have half of the linear layer's rate.
-- A token decodes at 1.5 times llama.cpp's rate behind 512 tokens and 2 times behind 4,096 on Zen 5 (`tools/bench/decoding.py`, BF16,
-  29 November 2026, other work on the machine stopped and not absent; the table's figures are older).
+- A token decodes at 1.3 times llama.cpp's rate behind 512 tokens and 2.1 times behind 4,096 on Zen 5, a prompt is read at 4.6 and
+  6.3 times (`tools/bench/decoding.py`, BF16, medians of 3, 29 November 2026, e8416b1; the table's figures are older).
 - All 32 layers of 7B on a CPU were planned (13 h 36 min a step and 20.5 GiB on Zen 3) and not run.
 - Attention's error against float64: in bfloat16 at most 1.035 times SDPA's, in float32 below 6e-7 of the norm."""
 
