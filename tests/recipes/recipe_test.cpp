@@ -2,65 +2,17 @@
 
 #include <gmock/gmock.h>
 
-#include <fstream>
-
 #include "recipes/resume_identity.h"
 #include "recipes/yaml.h"
 #include "src/core/text.h"
-#include "tests/support/errors.h"
+#include "tests/recipes/recipe_file.h"
 #include "tests/support/places.h"
-#include "tests/support/tiny_llama.h"
 
 namespace longspan {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-class RecipeFile : public testing::Test {
- protected:
-  void SetUp() override { std::filesystem::create_directories(folder_); }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  Recipe load(const std::string& text, const std::vector<std::string>& overrides = {}) {
-    std::ofstream(folder_ / "a.yaml") << text;
-    return load_recipe(folder_ / "a.yaml", overrides);
-  }
-  std::string error_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
-    return longspan::error_of([&] { load(text, overrides); }, ExitCode::kRecipe);
-  }
-
-  std::filesystem::path folder_ =
-      std::filesystem::temp_directory_path() / ("recipe_test-" + std::to_string(getpid()));
-};
-
-const std::string kSmallest = R"(model: {path: models/a}
-data: {path: a.h5}
-train: {steps: 10}
-)";
-
-const std::string kStaged = R"(model: {path: models/a}
-data: {path: a.h5}
-rope: {rope_type: yarn, factor: 2}
-attention: {pattern: shifted_sparse, group_size: 4096}
-train: {seq_len: 16384, gradient_accumulation_steps: 2}
-stages:
-  - steps: 6
-  - {steps: 2, seq_len: 32768, attention: {pattern: full}, rope: {rope_type: linear, factor: 4}}
-)";
-
-ModelConfig base_of(int64_t max_position_embeddings, const char* rope_type = "default") {
-  ModelConfig config = tiny_llama_config();
-  config.head_dim = 64;
-  config.max_position_embeddings = max_position_embeddings;
-  config.rope_scaling = make_rope_scaling(rope_type);
-  return config;
-}
-
-std::string misfit_of(const Recipe& recipe, const ModelConfig& base) {
-  return error_of([&] { check_recipe_against_model(recipe, base); }, ExitCode::kRecipe);
-}
 
 TEST_F(RecipeFile, NeedsOnlyModelDataAndSteps) {
   Recipe recipe = load(kSmallest);
@@ -190,35 +142,6 @@ TEST_F(RecipeFile, RankAndAlphaPatternsAreInTheOrderThatPeftReadsThemIn) {
   }
 }
 
-TEST_F(RecipeFile, TargetModulesAreAListOrAText) {
-  EXPECT_EQ(load(kSmallest, {"lora.target_modules=All-Linear"}).lora.target_pattern, "all-linear");
-  const Recipe recipe = load(kSmallest, {"lora.target_modules='.*[qv]_proj'"});
-  EXPECT_EQ(recipe.lora.target_pattern, ".*[qv]_proj");
-  EXPECT_EQ(load(write_yaml(resolved_recipe(recipe))).lora.target_pattern, ".*[qv]_proj");
-  EXPECT_EQ(misfit_of(recipe, base_of(32768)), "no error");
-  EXPECT_THAT(misfit_of(load(kSmallest, {"lora.target_modules=q_proj"}), base_of(32768)),
-              HasSubstr("lora.target_modules: 'q_proj' is the whole name of no projection"));
-  EXPECT_THAT(error_of(kSmallest, {"lora.target_modules='('"}),
-              HasSubstr("lora.target_modules: lora.target_modules: '(' is no regular expression"));
-  EXPECT_TRUE(load(kSmallest, {"lora.target_modules=[]"}).lora.target_modules.empty());
-  EXPECT_THAT(error_of(kSmallest, {"lora.target_modules=''"}),
-              HasSubstr("lora.target_modules: is empty, expected"));
-}
-
-TEST_F(RecipeFile, AProjectionIsNotAdaptedAndSaved) {
-  const std::string said =
-      "lora.modules_to_save: 'model.layers.0.self_attn.o_proj' is in "
-      "target_modules too, and PEFT loads only one";
-  EXPECT_THAT(misfit_of(load(kSmallest, {"lora.modules_to_save=[norm, o_proj]"}), base_of(32768)),
-              HasSubstr(said));
-  EXPECT_THAT(misfit_of(load(kSmallest,
-                             {"lora.modules_to_save=[o_proj]", "lora.target_modules=all-linear"}),
-                        base_of(32768)),
-              HasSubstr(said));
-  EXPECT_EQ(misfit_of(load(kSmallest, {"lora.modules_to_save=[up_proj]"}), base_of(32768)),
-            "no error");
-}
-
 TEST_F(RecipeFile, WeightsMayHaveLearningRatesOfTheirOwn) {
   const std::vector<std::string> given{
       "optimizer={lora_plus_ratio: 16, groups: [{pattern: norm, lr: 2e-5}, {pattern: lora_B, "
@@ -298,135 +221,6 @@ TEST_F(RecipeFile, QuantisedWeightsAreNotMapped) {
   EXPECT_THAT(error_of(kSmallest, {"model.quantization=nf4", "memory.weights=mapped"}),
               HasSubstr("command line: memory.weights: 'mapped' is for weights as their file holds "
                         "them, and nf4 (model.quantization) is made in memory"));
-}
-
-TEST_F(RecipeFile, SequencesBeyondTheExtendedContextAreRefused) {
-  Recipe recipe = load(kStaged);
-  EXPECT_EQ(misfit_of(recipe, base_of(8192)), "no error");
-  const std::string misfit = misfit_of(recipe, base_of(4096));
-  EXPECT_THAT(misfit, HasSubstr("a.yaml:5:9: train.seq_len: 16384 tokens are beyond the context "
-                                "of 8192"));
-  EXPECT_THAT(misfit, HasSubstr("a.yaml:8:16: stages.1.seq_len: 32768"));
-}
-
-TEST_F(RecipeFile, WhatDoesNotSuitTheModelIsSaidOnceAndAtItsPlace) {
-  const Recipe recipe =
-      load(kSmallest + "lora:\n  target_modules: [proj]\n", {"train.seq_len=128"});
-  const std::string misfit = misfit_of(recipe, base_of(64));
-  EXPECT_THAT(misfit, HasSubstr("command line: train.seq_len: 128 tokens are beyond the context "
-                                "of 64"));
-  EXPECT_THAT(misfit, HasSubstr("a.yaml:5:3: lora.target_modules: 'proj' matches no module"));
-  EXPECT_THAT(misfit, Not(HasSubstr("stages")));
-  const Recipe staged =
-      load(kSmallest, {"train={seq_len: 128}", "stages=[{steps: 1}, {steps: 2}]"});
-  EXPECT_THAT(misfit_of(staged, base_of(64)),
-              testing::AllOf(HasSubstr(": train.seq_len: 128 tokens"), Not(HasSubstr("\n"))));
-}
-
-TEST_F(RecipeFile, AValidationBeyondTheLongestContextIsWarnedOf) {
-  auto warning_of = [&](int64_t seq_len) {
-    const auto validation = fmt::format("validation={{path: v.h5, seq_len: {}}}", seq_len);
-    const Recipe recipe = load(kStaged, {validation});
-    testing::internal::CaptureStderr();
-    check_recipe_against_model(recipe, base_of(8192));
-    return testing::internal::GetCapturedStderr();
-  };
-  EXPECT_THAT(warning_of(32769), HasSubstr("validation.seq_len: 32769 tokens are beyond the "
-                                           "context of 32768"));
-  EXPECT_EQ(warning_of(32768), "");
-}
-
-TEST_F(RecipeFile, OnlyWeightsOfTheRunsDtypeAreMapped) {
-  ModelConfig base = base_of(32768);
-  base.source["dtype"] = "float32";
-  EXPECT_THAT(
-      misfit_of(load(kSmallest, {"memory.weights=mapped"}), base),
-      HasSubstr("command line: memory.weights: 'mapped' needs weights that their file holds "
-                "as bfloat16; those of models/a are not"));
-  EXPECT_EQ(misfit_of(load(kSmallest, {"memory.weights=mapped", "model.dtype=float32"}), base),
-            "no error");
-  EXPECT_EQ(misfit_of(load(kSmallest), base), "no error");
-}
-
-TEST_F(RecipeFile, AScaledBaseIsNotScaledAgainInSilence) {
-  ModelConfig base = base_of(32768);
-  Json linear{{"factor", 4.0}};
-  Diagnostics diagnostics;
-  Fields fields(linear, diagnostics);
-  auto scaling = make_rope_scaling("linear");
-  scaling->read(fields);
-  base.rope_scaling = std::move(scaling);
-  base.original_max_position_embeddings = 8192;
-  try {
-    check_recipe_against_model(load(kStaged), base);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_THAT(e.what(),
-                HasSubstr("a.yaml:3:1: rope: the model's RoPE is scaled already (linear x4"));
-    EXPECT_THAT(e.what(), HasSubstr("stages.1.rope: "));
-    EXPECT_THAT(e.what(), HasSubstr("its key is model.on_scaled"));
-  }
-  EXPECT_NO_THROW(check_recipe_against_model(load(kStaged, {"model.on_scaled=replace"}), base));
-  EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest), base));
-  try {
-    check_recipe_against_model(load(kStaged, {"model.on_scaled=compose"}), base);
-    FAIL();
-  } catch (const Error& e) {  // yarn on linear; the second stage is linear itself
-    EXPECT_THAT(e.what(),
-                HasSubstr("a.yaml:3:1: rope: no one formula is yarn x2 on top of linear x4"));
-    EXPECT_THAT(e.what(), Not(HasSubstr("stages.1")));
-  }
-}
-
-TEST_F(RecipeFile, AScalingThatTheFamilyCannotStateIsRefused) {
-  ModelConfig base = base_of(32768);
-  Recipe dynamic = load(kSmallest, {"rope.rope_type=dynamic", "rope.factor=2"});
-  EXPECT_NO_THROW(check_recipe_against_model(dynamic, base));
-  base.model_type = "phi3";
-  EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest), base));
-  EXPECT_NO_THROW(check_recipe_against_model(
-      load(kSmallest, {"rope.rope_type=linear", "rope.factor=2"}), base));
-  try {
-    check_recipe_against_model(dynamic, base);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kRecipe);
-    EXPECT_THAT(e.what(), HasSubstr("a.yaml: rope: rope_type 'dynamic'"));
-    EXPECT_THAT(e.what(), HasSubstr("expected one of default, linear, ntk, yarn, longrope"));
-  }
-}
-
-TEST_F(RecipeFile, NamesThatNoModuleAnswersToAreRefused) {
-  EXPECT_NO_THROW(check_recipe_against_model(
-      load(kSmallest, {"lora.target_modules=[mlp.up_proj, layers.1.self_attn.v_proj]"}),
-      base_of(32768)));
-  try {
-    check_recipe_against_model(
-        load(kSmallest, {"lora.target_modules=[q_proj, proj]", "lora.modules_to_save=[norms]"}),
-        base_of(32768));
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kRecipe);
-    EXPECT_THAT(e.what(), HasSubstr("lora.target_modules: 'proj' matches no module of the model; "
-                                    "expected names such as q_proj, k_proj"));
-    EXPECT_THAT(e.what(), HasSubstr("lora.modules_to_save: 'norms' matches no module"));
-  }
-}
-
-TEST_F(RecipeFile, AQuantisedProjectionIsNotTrainedWhole) {
-  const std::string saved = "lora.modules_to_save=[norm, v_proj]",
-                    target = "lora.target_modules=[q_proj]";
-  EXPECT_NO_THROW(check_recipe_against_model(load(kSmallest, {saved, target}), base_of(32768)));
-  try {
-    check_recipe_against_model(load(kSmallest, {saved, target, "model.quantization=nf4"}),
-                               base_of(32768));
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_THAT(
-        e.what(),
-        HasSubstr("lora.modules_to_save: 'model.layers.0.self_attn.v_proj' is a projection, "
-                  "whose weight is frozen in nf4"));
-  }
 }
 
 TEST_F(RecipeFile, OnScaledReachesEveryStage) {
