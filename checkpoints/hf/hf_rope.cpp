@@ -79,12 +79,16 @@ Json global_parameters(const ModelConfig& config, Diagnostics& diagnostics) {
   return by_layer_type ? map.value(kFullAttention, Json()) : map;
 }
 
+/// Whether `map` names its type as transformers did until 4.42, whose documentation leaves
+/// max_position_embeddings at the original length; later ones, by rope_type, extend it.
+bool is_older_spelling(const Json& map) { return map.is_object() && present(map, "type"); }
+
 /// The length before a linear factor, where config.json says it: in
 /// original_max_position_embeddings, or by another key of length that is max_position_embeddings x
 /// factor. Else max_position_embeddings, where that over the factor is no length that a model was
-/// trained with.
+/// trained with. Of models shorter than any of our families' the spelling of the keys decides.
 std::optional<int64_t> read_original_length(const ModelConfig& config, const Json& map) {
-  constexpr double kShortest = 2048;  // LLaMA's; none of our families had less
+  constexpr int64_t kShortest = 2048;  // LLaMA's; none of our families had less
   if (config.rope_scaling->rope_type() != "linear") return std::nullopt;
   const int64_t stated = config.max_position_embeddings;
   for (const Json* keys : {&config.source, &map}) {
@@ -101,8 +105,11 @@ std::optional<int64_t> read_original_length(const ModelConfig& config, const Jso
       std::any_of(std::begin(kLengthKeys), std::end(kLengthKeys), [&](const char* key) {
         return present(config.source, key) && config.source[key] == extended;
       });
-  if (states_extended || before < kShortest || before != std::floor(before)) return stated;
-  return std::nullopt;
+  const bool is_short = stated < kShortest;  // a model for tests
+  const auto shortest = static_cast<double>(is_short ? config.head_dim : kShortest);
+  if (states_extended || before < shortest || before != std::floor(before)) return stated;
+  if (!is_short) return std::nullopt;
+  return is_older_spelling(map) ? stated : static_cast<int64_t>(before);
 }
 
 void read_local_rope(ModelConfig& config, Diagnostics& diagnostics) {

@@ -299,6 +299,19 @@ TEST(HfConfig, ReadsWhichEndOfALinearScalingMaxPositionEmbeddingsIs) {
             std::nullopt);
 }
 
+TEST(HfConfig, TheSpellingSaysWhichEndOfALinearScalingAShortModelStates) {
+  auto original = [](const char* style, const char* type, double factor) {
+    Json config = with(small_config(), {{"max_position_embeddings", 64},
+                                        {"head_dim", 16},
+                                        {style, {{type, "linear"}, {"factor", factor}}}});
+    return read_hf_config(config, "").original_max_position_embeddings;
+  };
+  EXPECT_EQ(original("rope_scaling", "type", 2), 64);
+  EXPECT_EQ(original("rope_scaling", "rope_type", 2), 32);
+  EXPECT_EQ(original("rope_parameters", "rope_type", 2), 32);
+  EXPECT_EQ(original("rope_parameters", "rope_type", 8), 64);  // 8 tokens are less than a head has
+}
+
 TEST(HfConfig, WritesTheOriginalLengthOfALinearScaling) {
   ModelConfig config = read_hf_config(linear_by(8, 4096), "");
   Json json = write_hf_config(config, at::kFloat);
