@@ -45,9 +45,15 @@ double best_seconds(const std::function<void()>& work) {
 }
 
 void run_in_turn(const std::vector<std::function<void()>>& contenders) {
+  constexpr double kTurnSeconds = 0.02;
   const double start = seconds_now();
   for (int round = 0; round < 2 || seconds_now() - start < 3; ++round) {
-    for (const auto& run : contenders) run();
+    for (const auto& run : contenders) {
+      const double turn = seconds_now();
+      do {
+        run();
+      } while (seconds_now() - turn < kTurnSeconds);
+    }
   }
 }
 

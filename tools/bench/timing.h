@@ -23,7 +23,8 @@ double best_of(const std::function<double()>& work);
 double best_seconds(const std::function<void()>& work);
 
 /// Runs the contenders in turn until that took three seconds, twice at least: each has as many
-/// attempts as the others, and what else the machine does hinders all of them.
+/// turns as the others, and what else the machine does hinders all of them. A turn lasts 20 ms at
+/// least: a processor needs the first of them to reach the speed of other work.
 void run_in_turn(const std::vector<std::function<void()>>& contenders);
 
 /// A bfloat16 at::linear [4096, 2048] x [2048, 2048]: what this machine reaches.

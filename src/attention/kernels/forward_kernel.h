@@ -99,16 +99,16 @@ void soften_row(const ForwardBlock<K>& block, const KeyBlock& on, int64_t row, R
     }
     return;
   }
-  const Range columns{seen.begin - on.keys.begin, seen.end - on.keys.begin};
-  const float* scores = block.scores + row * kScoreStride<K>;
+  float* scores = block.scores + row * kScoreStride<K>;
+  hide_others<K>(scores, all, {seen.begin - on.keys.begin, seen.end - on.keys.begin});
   const float scale = block.geometry.scale * kLog2E;
   const float old_max = block.row_max[row];
-  const float block_max = scale * maximum<K>(scores, columns);
+  const float block_max = scale * maximum<K>(scores, all);
   if (block_max > old_max) {
     block.row_max[row] = block_max;
     if (block.row_sum[row] > 0) shrink_row(block, row, __builtin_exp2f(old_max - block_max));
   }
-  block.row_sum[row] += exponentiate<K>(scores, weights, all, columns, scale, block.row_max[row]);
+  block.row_sum[row] += exponentiate<K>(scores, weights, all, scale, block.row_max[row]);
 }
 
 /// O += P V; the inner dimension of each tile is cut to the keys its rows see.
