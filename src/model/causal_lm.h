@@ -72,6 +72,7 @@ class CausalLm : public Module {
                         std::optional<int64_t> original = std::nullopt);
   void set_attention(std::shared_ptr<const AttentionPattern> attention);
   const AttentionPattern& attention() const { return *attention_; }
+  const std::shared_ptr<const AttentionPattern>& shared_attention() const { return attention_; }
   /// What a training pass keeps for backward, and where.
   void set_activations(ActivationOptions options) { activations_ = std::move(options); }
 

@@ -20,6 +20,12 @@ namespace longspan {
 
 namespace {
 
+std::vector<std::string> keys_and_defaults() {
+  std::vector<std::string> keys = eval_task_keys();
+  for (auto& key : eval_arm_keys()) keys.push_back(std::move(key));
+  return keys;
+}
+
 constexpr Option kEvalArguments[] = {
     kModelArgument,
     {"text", "[FILE...]", "", "documents of the task perplexity, as --text"},
@@ -27,9 +33,12 @@ constexpr Option kEvalArguments[] = {
 constexpr Option kEvalOptions[] = {
     {"task", "TASK,...", "perplexity", "what to measure", "Tasks", eval_tasks},
     {"lengths", "LIST", "4096,8192", "context lengths in tokens", "Tasks"},
-    {"set", "TASK.KEY=VALUE...", "",
-     "a key of a task, as in --set passkey.trials=5; may be given again; keys and defaults",
-     "Tasks", eval_task_keys},
+    {"arm", "NAME,...", "full",
+     "how the model reads; NAME=ARM is an arm under another name; every arm gets the same items",
+     "Tasks", eval_arms},
+    {"set", "NAME.KEY=VALUE...", "",
+     "a key of a task or arm, as in --set passkey.trials=5; may be given again; keys and defaults",
+     "Tasks", keys_and_defaults},
     {"text", "FILE...", "", "documents: .txt .md .jsonl, each also .gz .zst; files, folders, globs",
      "perplexity"},
     {"documents", "N", "0", "use the first N that are long enough; 0: all", "perplexity"},
@@ -79,6 +88,16 @@ Json provenance(const Arguments& arguments, const OpenedModel& opened, const Tok
           {"cpu", cpu_name()}};
 }
 
+/// {"far": {"arm": "retrieval", its keys}}
+Json arm_settings(const std::vector<NamedArm>& arms) {
+  Json settings = Json::object();
+  for (const auto& [label, arm] : arms) {
+    Json& keys = settings[label] = {{"arm", arm->name()}};
+    keys.update(arm->write());
+  }
+  return settings;
+}
+
 void warn_beyond_limit(const EvalOptions& options, const ModelConfig& config) {
   int64_t longest = options.lengths.back();
   const int64_t usable = context_length(config).usable;
@@ -114,10 +133,10 @@ void check_outputs(const Arguments& arguments, const EvalTasks& tasks) {
 
 /// Runs the tasks in turn. --out is written after each: what is done is not lost when a later one
 /// fails.
-void run_tasks(const EvalTasks& tasks, const EvalSubject& subject, const EvalOptions& options,
+void run_tasks(const EvalChoice& choice, const EvalSubject& subject, const EvalOptions& options,
                const Arguments& arguments, EvalResult& result) {
-  for (const auto& task : tasks) {
-    result.tasks.push_back(task->run(subject, options));
+  for (const auto& task : choice.tasks) {
+    result.tasks.push_back(run_task(*task, subject, choice.arms, options));
     if (!arguments.given("out")) continue;
     const auto out = arguments["out"];
     write_json_file(out, result.write());
@@ -127,12 +146,12 @@ void run_tasks(const EvalTasks& tasks, const EvalSubject& subject, const EvalOpt
 
 int run_eval(const Arguments& arguments) {
   EvalOptions eval_options = read_eval_options(arguments);
-  auto tasks = read_tasks(arguments, kEvalOptions);
-  for (const auto& task : tasks) {
+  const EvalChoice choice = read_eval_choice(arguments, kEvalOptions);
+  for (const auto& task : choice.tasks) {
     task->check(eval_options);
     if (task->needs_cache()) require_cache(arguments, task->name());
   }
-  check_outputs(arguments, tasks);
+  check_outputs(arguments, choice.tasks);
 
   OpenedModel opened = open_model(arguments);
   auto tokenizer = open_tokenizer(opened);
@@ -142,7 +161,8 @@ int run_eval(const Arguments& arguments) {
   EvalResult result;
   result.label = arguments.given("label") ? arguments["label"] : default_label(arguments["model"]);
   result.provenance = provenance(arguments, opened, *tokenizer);
-  run_tasks(tasks, subject, eval_options, arguments, result);
+  result.provenance["arm_settings"] = arm_settings(choice.arms);
+  run_tasks(choice, subject, eval_options, arguments, result);
 
   auto comparisons = compare({result});
   fmt::print("{}",

@@ -5,15 +5,21 @@
 #include <vector>
 
 #include "tools/support/arguments.h"
-#include "trainer/eval/eval_task.h"
+#include "trainer/eval/eval_run.h"
 
 namespace longspan {
 
 using EvalTasks = std::vector<std::unique_ptr<EvalTask>>;
 
-/// The tasks that --task names, with the keys that --set TASK.KEY=VALUE gives them. Those of
-/// `options` whose group is a task are short forms: --trials 5 stands for --set passkey.trials=5.
-/// Throws Error(kUsage) with all that is wrong, unknown tasks and keys with the nearest known.
-EvalTasks read_tasks(const Arguments& arguments, std::span<const Option> options);
+struct EvalChoice {
+  EvalTasks tasks;
+  std::vector<NamedArm> arms;
+};
+
+/// The tasks that --task names and the arms of --arm, with the keys that --set NAME.KEY=VALUE gives
+/// them. "far=retrieval" is the arm retrieval under the name "far". Those of `options` whose group
+/// is a task are short forms: --trials 5 stands for --set passkey.trials=5. Throws Error(kUsage)
+/// with all that is wrong, unknown names and keys with the nearest known.
+EvalChoice read_eval_choice(const Arguments& arguments, std::span<const Option> options);
 
 }  // namespace longspan

@@ -20,6 +20,22 @@ void check_labels(const std::vector<EvalResult>& results) {
   }
 }
 
+/// The rows of each arm apart, in the order of their first rows.
+std::vector<LabelledRows> by_arm(const std::string& label, const Json& rows) {
+  std::vector<LabelledRows> models;
+  for (const auto& row : rows) {
+    const std::string arm = row.value("arm", "full");
+    auto known = std::ranges::find(models, arm, &LabelledRows::label);
+    if (known == models.end()) known = models.insert(known, {arm, Json::array()});
+    known->rows.push_back(row);
+  }
+  for (auto& model : models) {
+    model.result = label;
+    model.label = models.size() == 1 ? label : fmt::format("{}: {}", label, model.label);
+  }
+  return models;
+}
+
 std::string value_at(const Json& json, const std::string& path) {
   const Json* value = &json;
   for (const auto& key : split(path, '.')) {
@@ -47,7 +63,7 @@ void require_same_protocol(const TaskComparison& comparison, const EvalResult& r
   fail(ExitCode::kData,
        "report: the {} results of '{}' and '{}' follow different protocols and do not compare; "
        "run eval again with equal texts and options. They differ in:\n{}",
-       comparison.task, comparison.models.front().label, result.label, join(lines, "\n"));
+       comparison.task, comparison.models.front().result, result.label, join(lines, "\n"));
 }
 
 }  // namespace
@@ -88,7 +104,9 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
       } else {
         require_same_protocol(*known, result, task.protocol);
       }
-      known->models.push_back({result.label, task.rows});
+      for (auto& model : by_arm(result.label, task.rows)) {
+        known->models.push_back(std::move(model));
+      }
     }
   }
   return comparisons;
@@ -96,7 +114,8 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
 
 size_t reference_index(const TaskComparison& comparison, const std::string& reference) {
   for (size_t i = 0; i < comparison.models.size(); ++i) {
-    if (comparison.models[i].label == reference) return i;
+    const LabelledRows& model = comparison.models[i];
+    if (model.label == reference || model.result == reference) return i;
   }
   return 0;
 }

@@ -7,14 +7,15 @@
 
 namespace longspan {
 
-/// The results of one task side by side: one protocol, one entry a model.
+/// The results of one task side by side: one protocol, one entry a model and arm.
 struct TaskComparison {
   std::string task;
   Json protocol;
   std::vector<LabelledRows> models;
 };
 
-/// Puts results together task by task, in the order of the results. Throws Error(kData) when two
+/// Puts results together task by task, in the order of the results; each arm is a model of its own.
+/// Throws Error(kData) when two
 /// results have one label, or when the protocols of a task differ (other texts, targets, keys):
 /// such numbers do not compare, and the error lists what differs.
 std::vector<TaskComparison> compare(const std::vector<EvalResult>& results);

@@ -8,10 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "data/tokenizers/tokenizer.h"
 #include "src/core/fields.h"
 #include "src/core/json.h"
-#include "src/model/causal_lm.h"
+#include "trainer/eval/eval_subject.h"
 #include "trainer/figures/svg_chart.h"
 #include "trainer/figures/table.h"
 
@@ -20,13 +19,6 @@ namespace longspan {
 /// What is asked of every task; read() takes what is asked of one.
 struct EvalOptions {
   std::vector<int64_t> lengths{4096, 8192};  // tokens, BOS included
-};
-
-/// A loaded model, as a task meets it.
-struct EvalSubject {
-  CausalLm& model;
-  const Tokenizer& tokenizer;
-  std::optional<int64_t> bos_token_id;  // set when the model's tokenizer puts one before a text
 };
 
 /// What a task found: a list of JSON objects, one a row, under the rules of `protocol`. Rows of
@@ -38,10 +30,11 @@ struct TaskResult {
   double seconds = 0;
 };
 
-/// The rows of one model among those compared.
+/// The rows of one model among those compared, or of one of its arms.
 struct LabelledRows {
-  std::string label;
+  std::string label;  // "trained", or "trained: retrieval" where the result has several arms
   Json rows;
+  std::string result = {};  // the label of the result that they are of
 };
 
 /// One thing to measure of a model with a long context, and how to show it. A new task is a file
@@ -61,7 +54,10 @@ class EvalTask {
   virtual void check(const EvalOptions& options) const { (void)options; }
   /// Whether the model is to read on from what it has read, with its keys and values kept.
   virtual bool needs_cache() const { return false; }
-  /// Runs the model, with progress on stderr, with options that check() lets pass. Lengths that do
+  /// Whether it scores a text without asking anything: an arm may need a question (arms/arm.h).
+  virtual bool scores_plain_text() const { return false; }
+  /// Has the subject's arm read, with options that check() lets pass. Items are drawn by the seed
+  /// alone, so that every arm gets the same. Lengths that do
   /// not suit the tokenizer throw Error(kUsage), unsuitable texts Error(kData), a loss that is not
   /// finite Error(kNonFinite).
   virtual TaskResult run(const EvalSubject& subject, const EvalOptions& options) const = 0;

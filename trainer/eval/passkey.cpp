@@ -1,18 +1,11 @@
 #include "trainer/eval/passkey.h"
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/argmax.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/tensor.h>
-
 #include <cmath>
 #include <limits>
 #include <set>
 
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
-#include "src/model/generate.h"
-#include "src/nn/chunked_cross_entropy.h"
 #include "trainer/eval/passkey_prompt.h"
 #include "trainer/eval/statistics.h"
 
@@ -21,43 +14,6 @@ namespace longspan {
 namespace {
 
 constexpr int64_t kExtraNewTokens = 4;  // room for a newline or a word before the digits
-constexpr int64_t kPrefillChunkTokens = 4096;
-
-struct Trial {
-  bool correct = false;
-  double answer_nll = 0;
-  double answer_token_accuracy = 0;
-};
-
-/// One prefill for both: `state` holds the prompt but for its last token.
-void feed_answer(const EvalSubject& subject, const PasskeyPrompt& prompt, ModelState state,
-                 Trial& trial) {
-  const at::Tensor& head = subject.model.lm_head_weight();
-  std::vector<int64_t> fed{prompt.ids.back()};
-  fed.insert(fed.end(), prompt.answer_ids.begin(), prompt.answer_ids.end() - 1);
-  at::Tensor ids = at::tensor(fed, at::kLong).unsqueeze(0).to(head.device());  // [1, answer]
-  at::Tensor answer = at::tensor(prompt.answer_ids, at::kLong).to(head.device());
-  at::Tensor hidden = subject.model.hidden_states({ids, {}, {}}, &state).squeeze(0);
-  at::Tensor guesses = at::linear(hidden, head).argmax(-1);
-  trial.answer_nll = token_cross_entropy(hidden, head, answer).mean(at::kDouble).item<double>();
-  trial.answer_token_accuracy = guesses.eq(answer).to(at::kDouble).mean().item<double>();
-}
-
-/// Ends before the model generates where its loss is not finite.
-Trial ask(const EvalSubject& subject, const PasskeyPrompt& prompt, const std::string& key) {
-  at::NoGradGuard no_gradients;
-  ModelState state;
-  prefill(subject.model, {prompt.ids.begin(), prompt.ids.end() - 1}, state, kPrefillChunkTokens);
-  Trial trial;
-  feed_answer(subject, prompt, state.fork(), trial);
-  if (!std::isfinite(trial.answer_nll)) return trial;
-  GenerateOptions greedy{
-      .max_new_tokens = static_cast<int64_t>(prompt.answer_ids.size()) + kExtraNewTokens,
-      .never = ids_without_token(subject.tokenizer, subject.model.config().vocab_size)};
-  auto ids = generate(subject.model, {prompt.ids.back()}, greedy, {}, &state);
-  trial.correct = first_digits(subject.tokenizer.decode({ids.begin(), ids.end()}, true)) == key;
-  return trial;
-}
 
 }  // namespace
 
@@ -87,18 +43,20 @@ PasskeyRow Passkey::run_cell(const EvalSubject& subject, int64_t length, double 
   for (int64_t i = 0; i < trials_; ++i) {
     std::string key = draw_passkey(static_cast<uint64_t>(seed_), length, depth, i);
     auto prompt = build_passkey_prompt(subject.tokenizer, subject.bos_token_id, length, depth, key);
-    Trial trial = ask(subject, prompt, key);
-    if (!std::isfinite(trial.answer_nll)) {
+    prompt.item.question.max_new_tokens = std::ssize(prompt.tokens.answer) + kExtraNewTokens;
+    auto reading = subject.arm->read_passage(subject, prompt.item.passage, length);
+    const Answer answer = reading->ask(prompt.item.question);
+    if (!std::isfinite(answer.nll)) {
       fail(
           ExitCode::kNonFinite,
           "passkey: the loss at length {} and depth {} is not finite; try --dtype float32, or look "
           "at the model with 'longspan inspect'",
           length, depth);
     }
-    row.correct += trial.correct ? 1 : 0;
-    row.answer_nll += trial.answer_nll / trials;
-    row.answer_token_accuracy += trial.answer_token_accuracy / trials;
-    row.prompt_tokens += static_cast<double>(prompt.ids.size()) / trials;
+    row.correct += first_digits(answer.text) == key ? 1 : 0;
+    row.answer_nll += answer.nll / trials;
+    row.answer_token_accuracy += answer.token_accuracy / trials;
+    row.prompt_tokens += static_cast<double>(prompt.tokens.prompt.size()) / trials;
   }
   row.seconds = stopwatch.seconds();
   return row;

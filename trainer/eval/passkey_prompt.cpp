@@ -27,25 +27,21 @@ std::string filler(int64_t characters) {
   return text.substr(0, characters);
 }
 
-PasskeyPrompt tokenize(const Tokenizer& tokenizer, std::optional<int64_t> bos_token_id,
-                       const std::string& text, const std::string& key) {
-  std::vector<int32_t> ids = tokenizer.encode(text);
-  std::vector<int32_t> answered = tokenizer.encode(text + " " + key);
-  // Where the last token of the prompt merges with the answer, the answer begins earlier.
-  auto same = std::mismatch(ids.begin(), ids.end(), answered.begin(), answered.end());
-  PasskeyPrompt prompt;
-  if (bos_token_id) prompt.ids.push_back(*bos_token_id);
-  prompt.ids.insert(prompt.ids.end(), ids.begin(), same.first);
-  prompt.answer_ids.assign(same.second, answered.end());
-  return prompt;
-}
-
 }  // namespace
 
-std::string passkey_text(int64_t filler_characters, double depth, const std::string& key) {
-  auto before = std::llround(static_cast<double>(filler_characters) * depth);
-  return fmt::format("{}\n{}\nThe pass key is {}. Remember it. {} is the pass key.\n{}\n{}", kTask,
-                     filler(before), key, key, filler(filler_characters - before), kQuestion);
+Item passkey_item(int64_t filler_characters, double depth, const std::string& key) {
+  const auto before = std::llround(static_cast<double>(filler_characters) * depth);
+  const std::string line =
+      fmt::format("The pass key is {}. Remember it. {} is the pass key.", key, key);
+  Item item;
+  item.passage.instruction = fmt::format("{}\n", kTask);
+  item.passage.context =
+      fmt::format("{}\n{}\n{}", filler(before), line, filler(filler_characters - before));
+  item.question.text = fmt::format("\n{}", kQuestion);
+  item.question.answers = {key};
+  const auto begin = static_cast<size_t>(before) + 1;
+  item.question.evidence = {{begin, begin + line.size()}};
+  return item;
 }
 
 std::string draw_passkey(uint64_t seed, int64_t length, double depth, int64_t trial) {
@@ -59,11 +55,12 @@ std::string draw_passkey(uint64_t seed, int64_t length, double depth, int64_t tr
 PasskeyPrompt build_passkey_prompt(const Tokenizer& tokenizer, std::optional<int64_t> bos_token_id,
                                    int64_t length, double depth, const std::string& key) {
   auto build = [&](int64_t characters) {
-    return tokenize(tokenizer, bos_token_id, passkey_text(characters, depth, key), key);
+    PasskeyPrompt prompt{.item = passkey_item(characters, depth, key), .tokens = {}};
+    prompt.tokens =
+        tokenize_item(tokenizer, bos_token_id, prompt.item.passage, prompt.item.question);
+    return prompt;
   };
-  auto tokens = [](const PasskeyPrompt& prompt) {
-    return static_cast<int64_t>(prompt.ids.size() + prompt.answer_ids.size());
-  };
+  auto tokens = [](const PasskeyPrompt& prompt) { return prompt.tokens.size(); };
   PasskeyPrompt best = build(0);
   if (tokens(best) > length) {
     fail(ExitCode::kUsage,

@@ -5,21 +5,21 @@
 #include <string>
 #include <vector>
 
-#include "data/tokenizers/tokenizer.h"
+#include "trainer/eval/arms/item_tokens.h"
 
 namespace longspan {
 
 /// The passkey prompt of LongLoRA's passkey_retrivial.py (and YaRN's, LongLLaMA's), first in
 /// landmark attention (arXiv 2305.16300): five lines, the key between two runs of filler, cut by
 /// characters from one endless text. depth 0 puts the key before all filler, 1 behind all.
-std::string passkey_text(int64_t filler_characters, double depth, const std::string& key);
+Item passkey_item(int64_t filler_characters, double depth, const std::string& key);
 
 /// Five digits, a pure function of its arguments: every model gets the same keys.
 std::string draw_passkey(uint64_t seed, int64_t length, double depth, int64_t trial);
 
 struct PasskeyPrompt {
-  std::vector<int64_t> ids;         // a BOS if there is one, then the text
-  std::vector<int64_t> answer_ids;  // what the text's tokens go on with when " <key>" follows it
+  Item item;
+  ItemTokens tokens;
 };
 
 /// The longest prompt for which prompt and answer have at most `length` tokens. A length that not

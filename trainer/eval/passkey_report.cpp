@@ -111,6 +111,10 @@ Json PasskeyRow::write() const {
   Interval interval = wilson_interval(correct, trials);
   return {{"length", length},
           {"depth", depth},
+          {"n", trials},
+          {"score", accuracy()},
+          {"low", interval.low},
+          {"high", interval.high},
           {"trials", trials},
           {"correct", correct},
           {"accuracy", accuracy()},

@@ -10,8 +10,8 @@
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
+#include "trainer/eval/arms/arm.h"
 #include "trainer/eval/statistics.h"
-#include "trainer/eval/window_loss.h"
 
 namespace longspan {
 
@@ -91,8 +91,8 @@ std::vector<TargetDocument> read_documents(const EvalSubject& subject,
 /// Mean nll of the document's targets with a context of `length` tokens.
 double score(const EvalSubject& subject, const TargetDocument& document, int64_t length,
              int64_t targets) {
-  double nll =
-      window_loss(subject.model, context_window(document, length, subject.bos_token_id), targets);
+  double nll = mean(subject.arm->target_nll(
+      subject, context_window(document, length, subject.bos_token_id), targets));
   if (!std::isfinite(nll)) {
     fail(ExitCode::kNonFinite,
          "perplexity: the loss of {} at length {} is not finite; try --dtype float32, or look at "

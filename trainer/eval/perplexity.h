@@ -25,6 +25,7 @@ class Perplexity : public EvalTask {
   Json write() const override;
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
+  bool scores_plain_text() const override { return true; }
   /// Documents shorter than L_max are left out with a warning; when none is long enough,
   /// Error(kData) names the longest.
   TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;

@@ -109,8 +109,12 @@ std::optional<LineChart> enlarged(LineChart chart, const std::vector<Curve>& cur
 }  // namespace
 
 Json PerplexityRow::write() const {
+  const std::optional<Interval> interval = mean_interval(document_nll);
   return {{"length", length},
+          {"n", document_nll.size()},
           {"nll", nll},
+          {"low", interval ? Json(interval->low) : Json(nullptr)},
+          {"high", interval ? Json(interval->high) : Json(nullptr)},
           {"nll_standard_error", nll_standard_error ? Json(*nll_standard_error) : Json(nullptr)},
           {"ppl", ppl},
           {"bits_per_byte", bits_per_byte},

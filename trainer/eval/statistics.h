@@ -19,6 +19,10 @@ struct Interval {
 /// The 95 % score interval of a proportion (Wilson 1927); [0, 1] for no trials.
 Interval wilson_interval(int64_t correct, int64_t trials);
 
+/// The 95 % interval of a mean by Student's t with n - 1 degrees of freedom. None for fewer than
+/// two values.
+std::optional<Interval> mean_interval(const std::vector<double>& values);
+
 /// Mean and standard error of a[i] - b[i]: the same items under two conditions.
 struct PairedDifference {
   double mean = 0;

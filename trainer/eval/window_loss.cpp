@@ -7,10 +7,12 @@
 
 #include "src/core/text.h"
 #include "src/nn/chunked_cross_entropy.h"
+#include "trainer/eval/statistics.h"
 
 namespace longspan {
 
-double window_loss(CausalLm& model, const std::vector<int64_t>& ids, int64_t targets) {
+std::vector<double> window_losses(CausalLm& model, const std::vector<int64_t>& ids,
+                                  int64_t targets) {
   at::NoGradGuard no_gradients;
   const at::Tensor& head = model.lm_head_weight();
   at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0).to(head.device());  // [1, L]
@@ -19,7 +21,13 @@ double window_loss(CausalLm& model, const std::vector<int64_t>& ids, int64_t tar
   // The row before a token predicts it.
   at::Tensor rows = hidden.narrow(0, length - 1 - targets, targets);
   at::Tensor labels = input.squeeze(0).narrow(0, length - targets, targets);
-  return token_cross_entropy(rows, head, labels).mean(at::kDouble).item<double>();
+  at::Tensor losses = token_cross_entropy(rows, head, labels).to(at::kCPU, at::kDouble);
+  const auto* first = losses.const_data_ptr<double>();
+  return {first, first + targets};
+}
+
+double window_loss(CausalLm& model, const std::vector<int64_t>& ids, int64_t targets) {
+  return mean(window_losses(model, ids, targets));
 }
 
 std::vector<std::vector<int64_t>> first_windows(const TokenStore& store, int64_t length,

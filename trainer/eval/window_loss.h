@@ -8,8 +8,11 @@
 
 namespace longspan {
 
-/// Mean cross entropy in nats of the last `targets` of `ids`, each predicted from all before it in
-/// one pass without gradients. 1 <= targets < size; the result may be NaN or infinite.
+/// The cross entropy in nats of each of the last `targets` of `ids`, predicted from all before it
+/// in one pass without gradients. 1 <= targets < size; a result may be NaN or infinite.
+std::vector<double> window_losses(CausalLm& model, const std::vector<int64_t>& ids,
+                                  int64_t targets);
+/// Their mean.
 double window_loss(CausalLm& model, const std::vector<int64_t>& ids, int64_t targets);
 
 /// The first `length` tokens of each of the first `documents` documents (0: of all) of the store

@@ -11,20 +11,23 @@ using testing::HasSubstr;
 
 constexpr Option kEvaluating[] = {
     {"task", "TASK,...", "perplexity", ""},
-    {"set", "TASK.KEY=VALUE...", "", ""},
+    {"arm", "NAME,...", "full", ""},
+    {"set", "NAME.KEY=VALUE...", "", ""},
     {"text", "FILE...", "", "", "perplexity"},
     {"depths", "LIST", "0,0.25,0.5,0.75,1", "", "passkey"},
     {"trials", "N", "3", "", "passkey"},
 };
 constexpr Command kCommand{.name = "evaluating", .options = {kEvaluating}};
 
-EvalTasks tasks_of(std::vector<std::string> words) {
+EvalChoice choice_of(std::vector<std::string> words) {
   words.insert(words.begin(), "evaluating");
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
-  return read_tasks(*parse_arguments(kCommand, static_cast<int>(argv.size()), argv.data()),
-                    kEvaluating);
+  return read_eval_choice(*parse_arguments(kCommand, static_cast<int>(argv.size()), argv.data()),
+                          kEvaluating);
 }
+
+EvalTasks tasks_of(const std::vector<std::string>& words) { return choice_of(words).tasks; }
 
 Json keys_of(const std::vector<std::string>& words) { return tasks_of(words).front()->write(); }
 
@@ -40,7 +43,19 @@ TEST(TaskOptions, AreThoseOfTheTasksThatAreNamed) {
   EXPECT_EQ(tasks_of({"--task", "passkey", "--task", "perplexity"}).size(), 2u);
   EXPECT_THAT(tasks_refused({"--task", "passkey,passkey"}), HasSubstr("there twice"));
   EXPECT_THAT(tasks_refused({"--task", "perplexty"}),
-              HasSubstr("expected one of perplexity, passkey"));
+              HasSubstr("did you mean 'perplexity'?; expected one of perplexity, passkey"));
+}
+
+TEST(TaskOptions, ArmsAreThoseThatAreNamed) {
+  EXPECT_EQ(choice_of({}).arms.at(0).label, "full");
+  const auto arms = choice_of({"--arm", "full,far=full", "--arm", "near=full"}).arms;
+  ASSERT_EQ(arms.size(), 3u);
+  EXPECT_EQ(arms[1].label, "far");
+  EXPECT_EQ(arms[1].arm->name(), "full");
+  EXPECT_THAT(tasks_refused({"--arm", "full,full"}), HasSubstr("there twice"));
+  EXPECT_THAT(tasks_refused({"--arm", "ful"}), HasSubstr("did you mean 'full'?"));
+  EXPECT_THAT(tasks_refused({"--arm", "passkey=full"}), HasSubstr("the name of a task"));
+  EXPECT_THAT(tasks_refused({"--arm", "=full"}), HasSubstr("without a name"));
 }
 
 TEST(TaskOptions, AShortFormIsTheKeyOfItsName) {
@@ -61,11 +76,15 @@ TEST(TaskOptions, WhatIsUnknownIsNamedWithTheNearest) {
   EXPECT_THAT(tasks_refused({"--task=passkey", "--set", "passkey.trails=5"}),
               HasSubstr("passkey.trails: unknown key; did you mean 'trials'?"));
   EXPECT_THAT(tasks_refused({"--set", "paskey.trials=5"}),
-              HasSubstr("paskey: is no task; did you mean 'passkey'?"));
+              HasSubstr("paskey: is no task or arm; did you mean 'passkey'?"));
   EXPECT_THAT(tasks_refused({"--set", "zzz.trials=5"}),
-              HasSubstr("zzz: is no task; expected one of perplexity, passkey"));
+              HasSubstr("zzz: is no task or arm; expected one of perplexity, passkey"));
   EXPECT_THAT(tasks_refused({"--set", "passkey.trials=5"}),
               HasSubstr("passkey: is not among the tasks of --task"));
+  EXPECT_THAT(tasks_refused({"--arm", "far=full", "--set", "full.x=5"}),
+              HasSubstr("full: is not among the arms of --arm"));
+  EXPECT_THAT(tasks_refused({"--arm", "far=full", "--set", "far.x=5"}),
+              HasSubstr("far.x: unknown key"));
 }
 
 TEST(TaskOptions, WhatIsWrongIsSaidAtOnce) {
@@ -75,7 +94,7 @@ TEST(TaskOptions, WhatIsWrongIsSaidAtOnce) {
   EXPECT_THAT(tasks_refused({"--task=passkey", "--trials", "2", "--set", "passkey.trials=5"}),
               HasSubstr("passkey.trials: is given by --trials too"));
   for (const char* wrong : {"passkey", "passkey.trials", "passkey=5", "=", "a=b.c"}) {
-    EXPECT_THAT(tasks_refused({"--set", wrong}), HasSubstr("expected TASK.KEY=VALUE")) << wrong;
+    EXPECT_THAT(tasks_refused({"--set", wrong}), HasSubstr("expected NAME.KEY=VALUE")) << wrong;
   }
 }
 

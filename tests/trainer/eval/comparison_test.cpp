@@ -57,6 +57,24 @@ TEST(Compare, KeepsTheOrderOfTheResults) {
   EXPECT_EQ(comparisons[0].models[1].label, "a");
 }
 
+TEST(Compare, TakesEachArmForAModelOfItsOwn) {
+  EvalResult result = perplexity_result("a");
+  for (const char* arm : {"full", "far"}) {
+    for (int64_t i = 0; i < 2; ++i) result.tasks[0].rows[i]["arm"] = arm;
+    auto models = compare({result, perplexity_result("b")})[0].models;
+    ASSERT_EQ(models.size(), 2);
+    EXPECT_EQ(models[0].label, "a");
+  }
+  result.tasks[0].rows[0]["arm"] = "full";
+  auto comparison = compare({perplexity_result("b"), result})[0];
+  ASSERT_EQ(comparison.models.size(), 3);
+  EXPECT_EQ(comparison.models[1].label, "a: full");
+  EXPECT_EQ(comparison.models[1].rows.size(), 1);
+  EXPECT_EQ(comparison.models[2].label, "a: far");
+  EXPECT_EQ(reference_index(comparison, "a"), 1);
+  EXPECT_EQ(reference_index(comparison, "a: far"), 2);
+}
+
 TEST(TextReport, StatesPairedDifferencesToTheReference) {
   auto comparisons = compare({perplexity_result("base"), perplexity_result("trained", -0.25)});
   std::string text = text_report(comparisons);
@@ -97,8 +115,9 @@ TEST(EvalResult, HasTheKeysThatScriptsReadAndInOrder) {
   for (const auto& [key, value] : json["tasks"][0]["rows"][0].items()) row_keys.push_back(key);
   EXPECT_THAT(
       keys, ElementsAre("format", "format_version", "label", "model", "dtype", "seconds", "tasks"));
-  EXPECT_THAT(row_keys, ElementsAre("length", "nll", "nll_standard_error", "ppl", "bits_per_byte",
-                                    "tokens_scored", "documents", "document_nll", "seconds"));
+  EXPECT_THAT(row_keys, ElementsAre("length", "n", "nll", "low", "high", "nll_standard_error",
+                                    "ppl", "bits_per_byte", "tokens_scored", "documents",
+                                    "document_nll", "seconds"));
 }
 
 TEST(EvalResult, RefusesWhatIsNone) {

@@ -29,7 +29,13 @@ size_t count(const std::string& text, const std::string& part) {
   return found;
 }
 
-std::string text_of(const PasskeyPrompt& prompt) { return {prompt.ids.begin(), prompt.ids.end()}; }
+std::string text_of(const Item& item) {
+  return item.passage.instruction + item.passage.context + item.question.text;
+}
+
+std::string passkey_text(int64_t filler_characters, double depth, const std::string& key) {
+  return text_of(passkey_item(filler_characters, depth, key));
+}
 
 TEST(PasskeyText, IsLongLorasText) {
   EXPECT_EQ(passkey_text(20, 0.5, "12345"),
@@ -46,6 +52,16 @@ TEST(PasskeyText, DepthMovesTheKeyAndNothingElse) {
   EXPECT_EQ(passkey_text(1000, 0.25, "12345").find("12345"), start + 250);
   EXPECT_EQ(passkey_text(1000, 1, "12345").find("12345"), start + 1000);
   EXPECT_EQ(passkey_text(1000, 1, "12345").size(), passkey_text(1000, 0, "12345").size());
+}
+
+TEST(PasskeyText, SaysWhereTheKeyStands) {
+  for (double depth : {0.0, 0.3, 1.0}) {
+    const Item item = passkey_item(200, depth, "12345");
+    ASSERT_EQ(item.question.evidence.size(), 1u);
+    const auto [begin, end] = item.question.evidence[0];
+    EXPECT_EQ(item.passage.context.substr(begin, end - begin),
+              "The pass key is 12345. Remember it. 12345 is the pass key.");
+  }
 }
 
 TEST(DrawPasskey, HasFiveDigitsAndDependsOnEverything) {
@@ -66,9 +82,9 @@ TEST(PasskeyPrompt, FillsTheLengthToTheLastToken) {
   ByteTokenizer tokenizer;
   for (int64_t length : {400, 1000, 4096}) {
     auto prompt = build_passkey_prompt(tokenizer, {}, length, 0.3, "54321");
-    EXPECT_EQ(prompt.ids.size() + prompt.answer_ids.size(), length);
-    EXPECT_EQ(std::string(prompt.answer_ids.begin(), prompt.answer_ids.end()), " 54321");
-    std::string text = text_of(prompt);
+    EXPECT_EQ(prompt.tokens.size(), length);
+    EXPECT_EQ(std::string(prompt.tokens.answer.begin(), prompt.tokens.answer.end()), " 54321");
+    std::string text = text_of(prompt.item);
     EXPECT_THAT(text, StartsWith("There is an important info"));
     EXPECT_THAT(text, EndsWith("The pass key is"));
     EXPECT_EQ(count(text, "54321"), 2);
@@ -77,8 +93,8 @@ TEST(PasskeyPrompt, FillsTheLengthToTheLastToken) {
 
 TEST(PasskeyPrompt, CountsTheBosToken) {
   auto prompt = build_passkey_prompt(ByteTokenizer(), 1, 500, 0.5, "54321");
-  EXPECT_EQ(prompt.ids.front(), 1);
-  EXPECT_EQ(prompt.ids.size() + prompt.answer_ids.size(), 500);
+  EXPECT_EQ(prompt.tokens.prompt.front(), 1);
+  EXPECT_EQ(prompt.tokens.size(), 500);
 }
 
 TEST(PasskeyPrompt, RefusesALengthWithoutRoom) {
@@ -107,6 +123,10 @@ TEST(Passkey, GivesARowForEachLengthAndDepth) {
   EXPECT_EQ(row["length"], 400);
   EXPECT_EQ(row["depth"], 0.5);
   EXPECT_EQ(row["trials"], 2);
+  EXPECT_EQ(row["n"], 2);
+  EXPECT_EQ(row["score"], row["accuracy"]);
+  EXPECT_EQ(row["low"], row["accuracy_low"]);
+  EXPECT_EQ(row["high"], row["accuracy_high"]);
   EXPECT_EQ(row["prompt_tokens"], 394);
   EXPECT_LE(row["accuracy_low"], row["accuracy"]);
   EXPECT_GE(row["accuracy_high"], row["accuracy"]);
@@ -120,18 +140,18 @@ TEST(Passkey, ScoresTheAnswerBehindThePrompt) {
   ByteTokenizer tokenizer;
   const Passkey passkey = one_question();
   auto prompt = build_passkey_prompt(tokenizer, {}, 340, 0.5, draw_passkey(0, 340, 0.5, 0));
-  std::vector<int64_t> ids = prompt.ids;
-  ids.insert(ids.end(), prompt.answer_ids.begin(), prompt.answer_ids.end());
+  std::vector<int64_t> ids = prompt.tokens.prompt;
+  ids.insert(ids.end(), prompt.tokens.answer.begin(), prompt.tokens.answer.end());
   at::NoGradGuard no_gradients;
   at::Tensor hidden = model->hidden_states({at::tensor(ids, at::kLong).unsqueeze(0), {}, {}});
   at::Tensor log_p = at::log_softmax(at::linear(hidden.squeeze(0), model->lm_head_weight()), -1);
   double nll = 0, first_choices = 0;
-  for (size_t t = prompt.ids.size(); t < ids.size(); ++t) {
+  for (size_t t = prompt.tokens.prompt.size(); t < ids.size(); ++t) {
     at::Tensor before = log_p[static_cast<int64_t>(t) - 1];
     nll -= before[ids[t]].item<double>();
     first_choices += before.argmax().item<int64_t>() == ids[t] ? 1 : 0;
   }
-  const auto answer = static_cast<double>(prompt.answer_ids.size());
+  const auto answer = static_cast<double>(prompt.tokens.answer.size());
   const Json row = passkey.run({*model, tokenizer, {}}, {{340}}).rows[0];
   EXPECT_NEAR(row["answer_nll"].get<double>(), nll / answer,
               float32_bound(nll / answer, terms_of_loss(model->config(), 360)));
@@ -161,7 +181,8 @@ TEST(Passkey, IsCorrectWhereTheGeneratedTextNamesTheKey) {
   EXPECT_EQ(passkey.run({*model, right, {}}, {{340}}).rows[0]["correct"], 1);
   EXPECT_EQ(passkey.run({*model, wrong, {}}, {{340}}).rows[0]["correct"], 0);
   auto prompt = build_passkey_prompt(right, {}, 340, 0.5, key);
-  auto greedy = generate(*model, prompt.ids, {.max_new_tokens = std::ssize(right.read())});
+  auto greedy =
+      generate(*model, prompt.tokens.prompt, {.max_new_tokens = std::ssize(right.read())});
   EXPECT_EQ(std::vector<int64_t>(right.read().begin(), right.read().end()), greedy);
 }
 

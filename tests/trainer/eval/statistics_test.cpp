@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace longspan {
 namespace {
 
@@ -26,6 +28,15 @@ TEST(WilsonInterval, HasTheKnownBounds) {
 TEST(WilsonInterval, OfNoTrialsSaysNothing) {
   EXPECT_EQ(wilson_interval(0, 0).low, 0);
   EXPECT_EQ(wilson_interval(0, 0).high, 1);
+}
+
+// Student's t of SciPy 1.17 (t.ppf(0.975, n - 1)): 4.302653, 3.182446, 2.262157.
+TEST(MeanInterval, IsStudentsT) {
+  EXPECT_NEAR(mean_interval({-1, 0, 1})->high, 4.302653 / std::sqrt(3), 1e-6);
+  EXPECT_NEAR(mean_interval({1, 3, 3, 3})->low, 2.5 - 3.182446 * 0.5, 0.002);
+  const Interval ten = *mean_interval({1, 2, 1, 2, 1, 2, 1, 2, 1, 2});
+  EXPECT_NEAR(ten.high - ten.low, 2 * 2.262157 * std::sqrt(2.5 / 9 / 10), 1e-4);
+  EXPECT_FALSE(mean_interval({2}).has_value());
 }
 
 TEST(PairedDifference, CancelsWhatTheItemsShare) {

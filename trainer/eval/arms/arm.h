@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/core/fields.h"
+#include "src/core/fields_io.h"
+#include "src/core/json.h"
+#include "trainer/eval/eval_subject.h"
+
+namespace longspan {
+
+/// What all questions of one item share. Text, since some arms cut it.
+struct Passage {
+  std::string instruction = {};  // before the context, never cut
+  std::string context = {};      // what arms may cut, thin out or search
+};
+
+/// Bytes [begin, end) of Passage::context.
+struct Span {
+  size_t begin = 0, end = 0;
+};
+
+struct Question {
+  std::string text = {};                  // follows the context and ends where the answer begins
+  std::vector<std::string> answers = {};  // right ones; the first is what is fed
+  std::string answer_prefix = " ";        // before each answer and distractor
+  std::vector<std::string> distractors = {};  // wrong answers to rank the right one among
+  std::vector<Span> evidence = {};            // where the answer stands in the context
+  int64_t max_new_tokens = 32;
+};
+
+/// A question with all that it needs: what a task draws.
+struct Item {
+  Passage passage;
+  Question question;
+};
+
+/// What it took to answer.
+struct AnswerTime {
+  double passage_seconds = 0;      // reading what questions share; 0 where it was read before
+  double first_token_seconds = 0;  // from there to the first generated token
+  double decode_seconds = 0;       // from the first generated token to the last
+  int64_t generated_tokens = 0;
+};
+
+struct Answer {
+  std::string text = {};      // greedy, up to Question::max_new_tokens
+  double nll = 0;             // nats a token of answers[0] with the right tokens fed
+  double token_accuracy = 0;  // of the same pass: the tokens that are the model's first choice
+  std::optional<int64_t> rank = {};  // of answers[0] among it and the distractors by nll a token, 1
+                                     // is the first; none without distractors
+  int64_t tokens_read = 0;            // by the model, of instruction, context and question
+  std::optional<double> recall = {};  // the share of evidence that an arm that cuts has kept
+  AnswerTime time = {};
+};
+
+/// A passage as an arm reads it, to be asked any number of questions in any order: no answer
+/// depends on another question.
+class Reading {
+ public:
+  virtual ~Reading() = default;
+  /// Where the loss is not finite, `nll` says so and nothing is generated.
+  virtual Answer ask(const Question& question) = 0;
+};
+
+/// One road to length over one checkpoint: how a text longer than the model is at home with is
+/// read. A new arm is a file and a line in arm.cpp.
+class Arm {
+ public:
+  virtual ~Arm() = default;
+  virtual std::string_view name() const = 0;
+  /// Its own keys, `--set NAME.KEY=VALUE` on the command line.
+  virtual void fields(FieldsIo& io) { (void)io; }
+  void read(Fields& map);
+  /// The keys that read() reads, with values.
+  Json write() const;
+  /// Whether there is a text to score without a question; tasks that have none of their own leave
+  /// out an arm that needs one.
+  virtual bool reads_plain_text() const { return true; }
+
+  /// The loss in nats of each of the last `targets` of `ids`, read with what the arm keeps of the
+  /// tokens before them. 1 <= targets < size.
+  virtual std::vector<double> target_nll(const EvalSubject& subject,
+                                         const std::vector<int64_t>& ids, int64_t targets) = 0;
+  /// Nothing is read before the first question. With its question and answer no item has more than
+  /// `length` tokens.
+  virtual std::unique_ptr<Reading> read_passage(const EvalSubject& subject, const Passage& passage,
+                                                int64_t length) = 0;
+};
+
+std::vector<std::string> eval_arms();
+/// "retrieval.chunk_tokens=256": each key of each arm with its default.
+std::vector<std::string> eval_arm_keys();
+/// nullptr when there is no arm of that name.
+std::unique_ptr<Arm> make_arm(std::string_view name);
+
+}  // namespace longspan

@@ -1,0 +1,26 @@
+#include "trainer/eval/arms/reading_arm.h"
+
+#include "trainer/eval/arms/cached_reading.h"
+#include "trainer/eval/arms/model_change.h"
+#include "trainer/eval/arms/one_pass_reading.h"
+#include "trainer/eval/window_loss.h"
+
+namespace longspan {
+
+std::vector<double> ReadingArm::target_nll(const EvalSubject& subject,
+                                           const std::vector<int64_t>& ids, int64_t targets) {
+  const ModelChange restored(subject.model);
+  change(subject.model, std::ssize(ids));
+  return window_losses(subject.model, ids, targets);
+}
+
+std::unique_ptr<Reading> ReadingArm::read_passage(const EvalSubject& subject,
+                                                  const Passage& passage, int64_t length) {
+  const ModelChange restored(subject.model);
+  change(subject.model, length);
+  const bool keeps_state = subject.model.attention().make_state(/*layer=*/0) != nullptr;
+  if (keeps_state) return std::make_unique<CachedReading>(subject, passage, *this, length);
+  return std::make_unique<OnePassReading>(subject, passage, *this, length);
+}
+
+}  // namespace longspan

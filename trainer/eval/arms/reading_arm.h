@@ -1,0 +1,22 @@
+#pragma once
+
+#include "trainer/eval/arms/arm.h"
+
+namespace longspan {
+
+/// Base of the arms by which the model reads the whole text. A passage is read once, its keys and
+/// values are kept, and every question goes on from a fork of them. An attention that keeps none
+/// (shifted_sparse) reads passage, question and answer in one pass, and what it generates is known
+/// up to the first token that differs from the answer.
+class ReadingArm : public Arm {
+ public:
+  std::vector<double> target_nll(const EvalSubject& subject, const std::vector<int64_t>& ids,
+                                 int64_t targets) override;
+  std::unique_ptr<Reading> read_passage(const EvalSubject& subject, const Passage& passage,
+                                        int64_t length) override;
+
+  /// Makes of the model what reads by this arm, for a sequence of `length` tokens.
+  virtual void change(CausalLm& model, int64_t length) const { (void)model, (void)length; }
+};
+
+}  // namespace longspan
