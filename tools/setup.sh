@@ -12,8 +12,9 @@ cd "$(dirname "$0")/.."
 PACKAGES=(
   build-essential cmake ninja-build ccache pkg-config
   libcurl4-openssl-dev libcxxopts-dev libfmt-dev libgmock-dev libgtest-dev libhdf5-dev libicu-dev
-  libpcre2-dev libsentencepiece-dev libspdlog-dev libssl-dev libyaml-cpp-dev libzstd-dev nlohmann-json3-dev zlib1g-dev
+  libpcre2-dev librsvg2-dev libsentencepiece-dev libspdlog-dev libssl-dev libyaml-cpp-dev libzstd-dev nlohmann-json3-dev zlib1g-dev
   python3 python3-venv
+  fonts-dejavu-core # for the text of figures as PNG
   vim-runtime # its long manuals are the quickstart's text
 )
 # The wheel's libtorch_cpu.so asks for the two CUDA libraries even where there is no GPU; these are

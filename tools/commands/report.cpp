@@ -5,6 +5,7 @@
 #include "tools/commands/commands.h"
 #include "tools/support/arguments.h"
 #include "tools/support/output_file.h"
+#include "trainer/eval/report_figures.h"
 #include "trainer/eval/report_page.h"
 
 namespace longspan {
@@ -17,6 +18,7 @@ constexpr Option kReportArguments[] = {
 constexpr Option kReportOptions[] = {
     {"reference", "LABEL", "", "label that differences are to (default: the first)"},
     {"html", "FILE", "", "page to write"},
+    {"figures", "FOLDER", "", "write the page's charts here, each as SVG and PNG"},
     {"json", "", "", "print JSON instead of tables"},
 };
 
@@ -68,6 +70,11 @@ int run_report(const Arguments& arguments) {
     write_file(arguments["html"], report_page(results, comparisons, reference));
     log_info(fmt::format("page: {}", arguments["html"]));
   }
+  if (arguments.given("figures")) {
+    for (const auto& png : write_report_figures(arguments["figures"], results, comparisons)) {
+      log_info(fmt::format("figure: {}", png.string()));
+    }
+  }
   if (arguments.given("json")) {
     fmt::print("{}\n", json_text(json_report(results, comparisons)));
   } else {
@@ -80,10 +87,10 @@ int run_report(const Arguments& arguments) {
 
 constinit const Command kReportCommand{
     .name = "report",
-    .summary = "results of eval side by side: a table and an HTML page",
+    .summary = "results of eval side by side: tables, an HTML page, PNG",
     .description =
-        "Results of 'longspan eval' side by side. Results of different texts or options are "
-        "refused.",
+        "Results of 'longspan eval' side by side: what each model and arm reaches by length, and "
+        "what it takes. Results of different texts or options are refused.",
     .example =
         "  longspan eval smollm2 --lengths 4K,8K,16K --text book.txt --label base --out base.json\n"
         "  longspan eval smollm2 --rope '{rope_type: yarn, factor: 2.0}' --lengths 4K,8K,16K \\\n"

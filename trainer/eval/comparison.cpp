@@ -20,8 +20,8 @@ void check_labels(const std::vector<EvalResult>& results) {
   }
 }
 
-/// The rows of each arm apart, in the order of their first rows.
-std::vector<LabelledRows> by_arm(const std::string& label, const Json& rows) {
+/// The rows of each arm apart, in the order of their first rows; `alone`: there is no other result.
+std::vector<LabelledRows> by_arm(const std::string& label, const Json& rows, bool alone) {
   std::vector<LabelledRows> models;
   for (const auto& row : rows) {
     const std::string arm = row.value("arm", "full");
@@ -31,7 +31,11 @@ std::vector<LabelledRows> by_arm(const std::string& label, const Json& rows) {
   }
   for (auto& model : models) {
     model.result = label;
-    model.label = models.size() == 1 ? label : fmt::format("{}: {}", label, model.label);
+    if (models.size() == 1) {
+      model.label = label;
+    } else if (!alone) {
+      model.label = fmt::format("{}: {}", label, model.label);
+    }
   }
   return models;
 }
@@ -104,7 +108,7 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
       } else {
         require_same_protocol(*known, result, task.protocol);
       }
-      for (auto& model : by_arm(result.label, task.rows)) {
+      for (auto& model : by_arm(result.label, task.rows, results.size() == 1)) {
         known->models.push_back(std::move(model));
       }
     }

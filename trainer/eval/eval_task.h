@@ -32,7 +32,8 @@ struct TaskResult {
 
 /// The rows of one model among those compared, or of one of its arms.
 struct LabelledRows {
-  std::string label;  // "trained", or "trained: retrieval" where the result has several arms
+  // "trained"; of several arms "trained: retrieval", and "retrieval" of one result alone.
+  std::string label;
   Json rows;
   std::string result = {};  // the label of the result that they are of
 };

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "src/core/text.h"
+#include "trainer/eval/triangle.h"
 #include "trainer/figures/svg_elements.h"
 
 namespace longspan {
@@ -32,7 +34,44 @@ table.facts td, table.facts th { text-align: left; vertical-align: top; white-sp
 table.facts th { color: var(--quiet); white-space: nowrap; }
 svg.chart { width: 100%; height: auto; display: block; }
 .maps { display: flex; flex-wrap: wrap; gap: 0.5rem 2rem; }
+svg.scatter { max-width: 100%; height: auto; }
+ul.conclusions { padding-left: 1.2rem; }
+ul.conclusions li { margin: 0.3rem 0; }
+p.data { font-size: 0.87rem; }
+a { color: var(--series-1); }
+th.sorts { cursor: pointer; }
+th[aria-sort="ascending"]::after { content: " \\25B4"; }
+th[aria-sort="descending"]::after { content: " \\25BE"; }
+@media print {
+  body { max-width: none; padding: 0; }
+  figure, tr { break-inside: avoid; }
+  h2 { break-after: avoid; }
+  p.data { display: none; }
+}
 )css";
+
+// A click on a column's head sorts the rows by the first number of each cell, else by its text.
+constexpr std::string_view kSortScript = R"js(
+for (const head of document.querySelectorAll("figure.table > table:not(.facts) > thead th")) {
+  head.classList.add("sorts");
+  head.addEventListener("click", () => {
+    const table = head.closest("table"), body = table.tBodies[0], column = head.cellIndex;
+    const descending = head.getAttribute("aria-sort") === "ascending";
+    for (const other of table.querySelectorAll("thead th")) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    const shown = row => row.cells[column].textContent;
+    const number = row => parseFloat(shown(row).replaceAll(",", ""));
+    const rows = [...body.rows].sort((a, b) => {
+      const [left, right] = [number(a), number(b)];
+      if (isNaN(left) || isNaN(right)) {
+        return isNaN(left) && isNaN(right) ? shown(a).localeCompare(shown(b)) : isNaN(left) - isNaN(right);
+      }
+      return left - right;
+    });
+    body.append(...(descending ? rows.reverse() : rows));
+  });
+}
+)js";
 
 std::string cell_shown(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
@@ -60,19 +99,71 @@ std::string protocol_html(const Json& protocol) {
   return html + "</tbody></table></figure>\n";
 }
 
-std::string task_html(const TaskComparison& comparison, const std::string& reference) {
+std::string figure_html(const Figure& figure) {
+  return fmt::format("<figure><div class=\"maps\">{}</div><figcaption>{}</figcaption></figure>\n",
+                     figure.svg, escape_html(figure.caption));
+}
+
+/// Bytes but letters, digits and - as %XX.
+std::string percent_encoded(const std::string& text) {
+  std::string encoded;
+  for (const char c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c)) || c == '-') {
+      encoded += c;
+    } else {
+      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return encoded;
+}
+
+/// A link to what the figures and tables of a task were made from, which the page itself holds.
+std::string data_link(const TaskComparison& comparison) {
+  Json models = Json::array();
+  for (const auto& model : comparison.models) {
+    models.push_back({{"label", model.label}, {"rows", model.rows}});
+  }
+  const Json data = {{"task", comparison.task}, {"models", models}};
+  return fmt::format(
+      "<p class=\"data\"><a download=\"{0}.json\" href=\"data:application/json,{1}\">the numbers "
+      "of these figures and tables as JSON</a></p>\n",
+      escape_html(comparison.task), percent_encoded(data.dump()));
+}
+
+std::string conclusions_html(const TaskStandings& task) {
+  const std::vector<std::string> sentences = conclusions(task);
+  if (sentences.empty()) return "";
+  std::string html = "<ul class=\"conclusions\">\n";
+  for (const auto& sentence : sentences) {
+    html += fmt::format("<li>{}</li>\n", escape_html(sentence));
+  }
+  return html + "</ul>\n";
+}
+
+std::string costs_html(const std::vector<TaskStandings>& tasks) {
+  const std::vector<Table> tables = cost_tables(tasks);
+  if (tables.empty()) return "";
+  std::string html = "<h2>What it takes</h2>\n";
+  for (const auto& figure : cost_figures(tasks)) html += figure_html(figure);
+  for (const auto& table : tables) html += html_table(table);
+  return html;
+}
+
+std::string task_html(const TaskComparison& comparison, const std::vector<TaskStandings>& standings,
+                      const std::string& reference) {
   auto task = make_eval_task(comparison.task);
   std::string html = fmt::format("<h2>{}</h2>\n", escape_html(task->title()));
-  for (const auto& figure : task->figures(comparison.models)) {
-    html +=
-        fmt::format("<figure><div class=\"maps\">{}</div><figcaption>{}</figcaption></figure>\n",
-                    figure.svg, escape_html(figure.caption));
+  for (const auto& of : standings) {
+    if (of.task != comparison.task) continue;
+    html += conclusions_html(of);
+    for (const auto& figure : triangle_figures(of)) html += figure_html(figure);
   }
+  for (const auto& figure : task->figures(comparison.models)) html += figure_html(figure);
   for (const auto& table :
        task->tables(comparison.models, reference_index(comparison, reference))) {
     html += html_table(table);
   }
-  return html + protocol_html(comparison.protocol);
+  return html + data_link(comparison) + protocol_html(comparison.protocol);
 }
 
 /// Models as columns, what is known of them as rows; a fact that all share stands once.
@@ -119,8 +210,10 @@ std::string report_page(const std::vector<EvalResult>& results,
       "{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<h1>Long-context evaluation</h1>\n<p "
       "class=\"lead\">{0}</p>\n",
       escape_html(join(labels, ", ")), std::string(chart_style()) + std::string(kStyle));
-  for (const auto& comparison : comparisons) html += task_html(comparison, reference);
-  return html + provenance_html(results) + "</body>\n</html>\n";
+  const std::vector<TaskStandings> standings = standings_of(results, comparisons);
+  for (const auto& comparison : comparisons) html += task_html(comparison, standings, reference);
+  html += costs_html(standings) + provenance_html(results);
+  return html + fmt::format("<script>{}</script>\n</body>\n</html>\n", kSortScript);
 }
 
 }  // namespace longspan

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <regex>
+
 #include "trainer/figures/table.h"
 
 namespace longspan {
@@ -69,8 +71,9 @@ std::string svg_file(const std::string& chart, double width, double height) {
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" "
       "height=\"{}\" ",
       width, height);
-  size_t end = chart.find('>') + 1;
-  svg += chart.substr(kOpening.size(), end - kOpening.size());
+  const size_t end = chart.find('>') + 1;
+  static const std::regex kSize(R"( (width|height)="[^"]*")");  // of a chart beside others
+  svg += std::regex_replace(chart.substr(kOpening.size(), end - kOpening.size()), kSize, "");
   return svg +
          fmt::format(
              "\n<style>{}</style>\n<rect width=\"{}\" height=\"{}\" "

@@ -73,6 +73,7 @@ TEST(Compare, TakesEachArmForAModelOfItsOwn) {
   EXPECT_EQ(comparison.models[2].label, "a: far");
   EXPECT_EQ(reference_index(comparison, "a"), 1);
   EXPECT_EQ(reference_index(comparison, "a: far"), 2);
+  EXPECT_EQ(compare({result})[0].models[1].label, "far");
 }
 
 TEST(TextReport, StatesPairedDifferencesToTheReference) {
@@ -150,8 +151,12 @@ TEST(EvalResult, RefusesWhatIsNone) {
 TEST(ReportPage, LoadsNothingFromElsewhere) {
   std::vector<EvalResult> results{perplexity_result("base"), perplexity_result("trained", -0.25)};
   std::string page = report_page(results, compare(results));
-  for (const char* word : {"http", "src=", "href=", "@import", "url(", "<script"}) {
+  for (const char* word : {"http", "src=", "@import", "url(", "fetch(", "import("}) {
     EXPECT_THAT(page, Not(HasSubstr(word)));
+  }
+  const std::string link = "href=\"";
+  for (size_t at = page.find(link); at != page.npos; at = page.find(link, at + 1)) {
+    EXPECT_EQ(page.substr(at + link.size(), 5), "data:");
   }
   EXPECT_THAT(page, HasSubstr("trained"));
   EXPECT_THAT(page, HasSubstr("targets_per_document"));
