@@ -41,8 +41,7 @@ at::Tensor loss_sum(CausalLm& model, const Batch& batch, int64_t loss_chunk_toke
   const at::Device device = head.device();
   at::Tensor hidden = model.hidden_states(model_input(batch, device));  // [B, T, C]
   return chunked_cross_entropy_sum(hidden.flatten(0, 1), head,
-                                   to_tensor(batch.labels, batch).flatten().to(device),
-                                   loss_chunk_tokens);
+                                   to_tensor(batch.labels, batch).flatten(), loss_chunk_tokens);
 }
 
 }  // namespace longspan

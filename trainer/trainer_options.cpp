@@ -12,7 +12,7 @@ void fields(FieldsIo& io, TrainerOptions& options) {
            "of LoRA's start and of the order of the data");
   options.seed = static_cast<uint64_t>(seed);
   io.whole("loss_chunk_tokens", options.loss_chunk_tokens, {1, 1 << 20},
-           "rows of logits that exist at a time");
+           "rows of logits that exist at a time; on a GPU at least a gigabyte of them");
   io.whole("threads", options.threads, {0, 1024}, "of the processor; 0: one a core");
 }
 

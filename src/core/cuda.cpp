@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 namespace longspan {
 
 bool has_cuda_driver() {
@@ -14,21 +16,39 @@ bool has_cuda_driver() {
 
 namespace {
 
-/// Asks the CUDA runtime, which LibTorch's CUDA library has brought with it.
+/// A function of the CUDA runtime, which LibTorch's CUDA library has brought with it; or null.
+template <class Function>
+Function* runtime(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+}
+
 std::string why_not_first_gpu() {
-  constexpr int kMajor = 75, kMinor = 76;  // cudaDevAttrComputeCapabilityMajor, ...Minor
-  using GetAttribute = int (*)(int* value, int attribute, int device);
-  const auto get_attribute =
-      reinterpret_cast<GetAttribute>(dlsym(RTLD_DEFAULT, "cudaDeviceGetAttribute"));
-  if (get_attribute == nullptr) return "the CUDA runtime cannot be asked about the GPU";
-  int major = 0, minor = 0;
-  if (get_attribute(&major, kMajor, 0) != 0 || get_attribute(&minor, kMinor, 0) != 0) {
-    return "the driver shows no GPU (is CUDA_VISIBLE_DEVICES set?)";
+  if (runtime<int(int*, int, int)>("cudaDeviceGetAttribute") == nullptr) {
+    return "the CUDA runtime cannot be asked about the GPU";
   }
-  return why_not_capability(major, minor);
+  const int capability = compute_capability();
+  if (capability == 0) return "the driver shows no GPU (is CUDA_VISIBLE_DEVICES set?)";
+  return why_not_capability(capability / 10, capability % 10);
+}
+
+/// Segments that grow leave fewer holes between activations of many sizes. LibTorch reads this when
+/// it first gives out memory; what the user has set stays.
+void let_segments_grow() {
+  if (std::getenv("PYTORCH_CUDA_ALLOC_CONF") != nullptr) return;
+  setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True", /*overwrite=*/0);
 }
 
 }  // namespace
+
+int compute_capability() {
+  constexpr int kMajor = 75, kMinor = 76;  // cudaDevAttrComputeCapabilityMajor, ...Minor
+  const auto get_attribute =
+      runtime<int(int* value, int attribute, int device)>("cudaDeviceGetAttribute");
+  int major = 0, minor = 0;
+  const bool is_known = get_attribute != nullptr && get_attribute(&major, kMajor, 0) == 0 &&
+                        get_attribute(&minor, kMinor, 0) == 0;
+  return is_known ? 10 * major + minor : 0;
+}
 
 std::string why_not_capability(int major, int minor) {
   if (major >= 8) return {};
@@ -38,6 +58,7 @@ std::string why_not_capability(int major, int minor) {
 
 std::string load_cuda(const std::filesystem::path& plugin) {
   if (!has_cuda_driver()) return "there is no NVIDIA driver (/dev/nvidiactl)";
+  let_segments_grow();
   std::error_code ignored;
   if (!std::filesystem::exists(plugin, ignored)) {
     return fmt::format("{} is not there; LONGSPAN_CUDA=1 tools/setup.sh builds it",
@@ -56,6 +77,21 @@ std::string load_cuda(const std::filesystem::path& plugin) {
     return fmt::format("the CUDA plugin cannot be loaded: {}", dlerror());
   }
   return why_not_first_gpu();
+}
+
+bool pin_pages(void* data, size_t bytes) {
+  if (!has_cuda_driver()) return false;
+  const auto pin = runtime<int(void* data, size_t bytes, unsigned flags)>("cudaHostRegister");
+  const auto forget_error = runtime<int()>("cudaGetLastError");
+  if (pin == nullptr || forget_error == nullptr) return false;
+  if (pin(data, bytes, /*flags=*/0) == 0) return true;
+  forget_error();  // else LibTorch takes it for one of its own
+  return false;
+}
+
+void unpin_pages(void* data) {
+  const auto unpin = runtime<int(void* data)>("cudaHostUnregister");
+  if (unpin != nullptr) unpin(data);
 }
 
 std::filesystem::path cuda_plugin_beside_program() {

@@ -25,15 +25,21 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// The labels of all rows where the hidden states are, contiguous; looked at where they come from,
+/// once: to ask a GPU costs a wait for all it was told to do.
+at::Tensor checked_labels(const at::Tensor& labels, const at::Tensor& hidden,
+                          const at::Tensor& weight) {
+  const at::Tensor target = labels.masked_fill(labels.eq(kIgnoreIndex), 0);
+  const at::Tensor unknown = target.lt(0).logical_or(target.ge(weight.size(0)));
+  TORCH_CHECK(!unknown.any().item<bool>(), "cross entropy: label ",
+              target.masked_select(unknown)[0].item<int64_t>(), " is neither ", kIgnoreIndex,
+              " nor one of the ", weight.size(0), " logits");
+  return labels.to(hidden.device()).contiguous();
+}
+
 /// Losses [n] of logits [n, V], in float32 (float64 in float64). With `gradient` the logits become
 /// d losses / d logits: softmax - one_hot(label), in place. Rows with kIgnoreIndex have neither.
 at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool gradient) {
-  const at::Tensor ignored = labels.eq(kIgnoreIndex);
-  at::Tensor target = labels.masked_fill(ignored, 0);
-  const at::Tensor unknown = target.lt(0).logical_or(target.ge(logits.size(1)));
-  TORCH_CHECK(!unknown.any().item<bool>(), "cross entropy: label ",
-              target.masked_select(unknown)[0].item<int64_t>(), " is neither ", kIgnoreIndex,
-              " nor one of the ", logits.size(1), " logits");
   if (const auto* kernels = elementwise::kernels_for(logits)) {
     auto* first = static_cast<std::byte*>(logits.mutable_data_ptr());
     const int64_t size = logits.size(1);
@@ -45,7 +51,8 @@ at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool
     });
     return losses;
   }
-  target = target.unsqueeze(1);
+  const at::Tensor ignored = labels.eq(kIgnoreIndex);
+  const at::Tensor target = labels.masked_fill(ignored, 0).unsqueeze(1);
   const at::Tensor scored = ignored.logical_not().unsqueeze(1);
   at::Tensor values = exact(logits);
   at::Tensor normalizer = at::logsumexp(values, 1, /*keepdim=*/true);
@@ -65,6 +72,7 @@ void visit_logits(const at::Tensor& hidden, const at::Tensor& weight, int64_t ch
   TORCH_CHECK(chunk_tokens > 0, "cross entropy: chunk_tokens ", chunk_tokens,
               "; expected more than 0");
   const int64_t tokens = hidden.size(0);
+  chunk_tokens = loss_chunk_rows(hidden.device(), chunk_tokens, weight.size(0));
   at::Tensor buffer = at::empty({std::min(chunk_tokens, tokens), weight.size(0)}, hidden.options());
   each_chunk(tokens, chunk_tokens, [&](int64_t begin, int64_t rows) {
     at::Tensor logits = buffer.narrow(0, 0, rows);
@@ -123,20 +131,26 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
 
 }  // namespace
 
+int64_t loss_chunk_rows(at::Device device, int64_t chunk_tokens, int64_t vocab_size) {
+  if (device.is_cpu()) return chunk_tokens;
+  constexpr int64_t kBytes = int64_t{1} << 30;  // of bfloat16 logits and of two copies in float32
+  return std::max(chunk_tokens, kBytes / (10 * vocab_size));
+}
+
 at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
                                      const at::Tensor& labels, int64_t chunk_tokens) {
   // The function itself sees no gradient mode, and would make gradients that nobody takes.
   const bool records = at::GradMode::is_enabled();
   return ChunkedCrossEntropy::apply(records ? hidden : hidden.detach(),
-                                    records ? weight : weight.detach(), labels.contiguous(),
-                                    chunk_tokens);
+                                    records ? weight : weight.detach(),
+                                    checked_labels(labels, hidden, weight), chunk_tokens);
 }
 
 at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                const at::Tensor& labels, int64_t chunk_tokens) {
   at::NoGradGuard no_gradients;
   at::Tensor losses = at::zeros({hidden.size(0)}, hidden.options().dtype(at::kFloat));
-  const at::Tensor in_order = labels.contiguous();
+  const at::Tensor in_order = checked_labels(labels, hidden, weight);
   visit_logits(hidden, weight, chunk_tokens, [&](int64_t begin, at::Tensor& logits) {
     int64_t rows = logits.size(0);
     losses.narrow(0, begin, rows)

@@ -11,10 +11,15 @@ constexpr int64_t kIgnoreIndex = -100;  // a label that is not scored, as in PyT
 /// Rows of the weight whose gradient is summed at once.
 constexpr int64_t kVocabularyBlock = 4096;
 
+/// How many rows have logits at once: chunk_tokens on the CPU, and on a GPU, which needs more work
+/// at a time, as many as take a gigabyte.
+int64_t loss_chunk_rows(at::Device device, int64_t chunk_tokens, int64_t vocab_size);
+
 /// Sum of the cross entropies of softmax(hidden weight^T) against labels, as a scalar in float32
 /// (float64 in float64).
-///   hidden [N, C], weight [V, C], labels [N] int64 with kIgnoreIndex for unscored rows.
-/// Works on chunk_tokens rows at a time and makes the gradients in the forward pass, so that
+///   hidden [N, C], weight [V, C], labels [N] int64 with kIgnoreIndex for unscored rows. Labels of
+///   the CPU, also for hidden states of a GPU, are checked without waiting for it.
+/// Works on loss_chunk_rows() at a time and makes the gradients in the forward pass, so that
 /// neither the logits [N, V] nor their gradient ever exist whole. Differentiable in hidden and,
 /// when it requires gradients, in weight.
 at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,

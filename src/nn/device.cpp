@@ -81,6 +81,8 @@ int64_t peak_memory_bytes(at::Device device) {
   return device.is_cpu() ? peak_memory_bytes() : stats_of(device).allocated_bytes[kAll].peak;
 }
 
+int64_t peak_reserved_bytes(at::Device device) { return stats_of(device).reserved_bytes[kAll].peak; }
+
 int64_t available_memory_bytes(at::Device device) {
   if (device.is_cpu()) return available_memory_bytes();
   const auto [free, total] =

@@ -21,6 +21,10 @@ std::string describe_devices();
 /// on top).
 int64_t peak_memory_bytes(at::Device device);
 
+/// The most that LibTorch's allocator had taken of a GPU: what it had given to tensors, and the holes
+/// between them.
+int64_t peak_reserved_bytes(at::Device device);
+
 /// What the device can still give; 0 where that is not known.
 int64_t available_memory_bytes(at::Device device);
 

@@ -86,12 +86,13 @@ struct Gradients {
   std::vector<at::Tensor> factors;  // of low_rank_factors()
 };
 
-/// W, its memory laid out for grad_y W. A wide product runs faster where the columns of W^T are
-/// contiguous. To copy W costs what that saves on several thousand rows, so that fewer leave it as
-/// it is.
+/// W, its memory laid out for grad_y W. On the CPU a wide product runs faster where the columns of
+/// W^T are contiguous. To copy W costs what that saves on several thousand rows, so that fewer
+/// leave it as it is.
 at::Tensor weight_for_gradient(const Linear& linear, int64_t rows) {
   at::Tensor weight = linear.dense_weight();
-  bool is_wide = weight.size(0) >= 2048 && weight.size(1) >= 2048 && rows >= 16384;
+  bool is_wide =
+      weight.is_cpu() && weight.size(0) >= 2048 && weight.size(1) >= 2048 && rows >= 16384;
   return is_wide ? weight.t().contiguous().t() : weight;
 }
 

@@ -5,6 +5,7 @@
 
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/nn/device.h"
 #include "trainer/plan/training_flops.h"
 #include "trainer/trainer.h"
 
@@ -54,6 +55,12 @@ void Progress::run_ended(Trainer& trainer) {
   show_progress("");
   log_info(fmt::format("trained {} steps in {}; step {} of {}", trainer.step() - first_step_,
                        human_duration(seconds_), trainer.step(), total_steps(trainer.stages())));
+  const at::Device device = trainer.model().lm_head_weight().device();
+  if (device.is_cpu()) return;
+  // What lies between tensors of many sizes is lost to longer contexts.
+  log_info(fmt::format("the GPU's memory at the peak: {} of tensors, {} taken for them",
+                       human_bytes(peak_memory_bytes(device)),
+                       human_bytes(peak_reserved_bytes(device))));
 }
 
 }  // namespace longspan

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "src/core/error.h"
 #include "src/nn/module.h"
+#include "trainer/optimizer/multi_tensor_adamw.h"
 
 namespace longspan {
 
@@ -46,6 +49,13 @@ void restore_tensor(const at::Tensor& to, const at::Tensor& from, const std::str
          name);
   }
   if (to.defined()) to.copy_(from);
+}
+
+/// On a GPU; not what is large, whose gradient in float32 would take memory beside the others'.
+bool goes_with_others(const AdamW::Weight& weight) {
+  constexpr int64_t kMostElements = int64_t{1} << 24;
+  return !weight.master.is_cpu() && !weight.moments.in_8bit() &&
+         weight.master.numel() <= kMostElements;
 }
 
 /// Of either number of bits; those of the run stay.
@@ -110,26 +120,44 @@ void AdamW::scale_gradients(double factor) { gradient_scale_ *= factor; }
 
 double AdamW::gradient_norm() const {
   double sum = 0;
+  std::vector<at::Tensor> on_gpu;
   for (const auto& weight : weights_) {
-    if (weight.gradient.defined()) sum += sum_of_squares(weight.gradient);
+    if (!weight.gradient.defined()) continue;
+    if (weight.gradient.is_cpu()) {
+      sum += sum_of_squares(weight.gradient);
+    } else {
+      on_gpu.push_back(weight.gradient);
+    }
   }
-  return gradient_scale_ * std::sqrt(sum);
+  return gradient_scale_ * std::sqrt(sum + multi_tensor_sum_of_squares(on_gpu));
 }
 
 void AdamW::update(int64_t step, double lr) {
   at::NoGradGuard no_gradients;
+  const auto step_of = [&](double lr_ratio, double weight_decay) {
+    return AdamWStep{.step = step,
+                     .lr = lr * lr_ratio,
+                     .beta1 = options_.beta1,
+                     .beta2 = options_.beta2,
+                     .eps = options_.eps,
+                     .weight_decay = weight_decay,
+                     .gradient_scale = gradient_scale_};
+  };
+  std::map<std::pair<double, double>, std::vector<AdamWOperands>> together;  // by what differs
   for (auto& weight : weights_) {
     // Without a gradient, decay and the mean of those before still move the weight.
     if (!weight.gradient.defined()) weight.gradient = at::zeros_like(weight.master);
-    adamw_update({.step = step,
-                  .lr = lr * weight.lr_ratio,
-                  .beta1 = options_.beta1,
-                  .beta2 = options_.beta2,
-                  .eps = options_.eps,
-                  .weight_decay = weight.weight_decay,
-                  .gradient_scale = gradient_scale_},
-                 weight.gradient, weight.moments, weight.master, weight.parameter);
+    if (goes_with_others(weight)) {
+      together[{weight.lr_ratio, weight.weight_decay}].push_back(
+          {std::move(weight.gradient), weight.moments, weight.master, weight.parameter});
+    } else {
+      adamw_update(step_of(weight.lr_ratio, weight.weight_decay), weight.gradient, weight.moments,
+                   weight.master, weight.parameter);
+    }
     weight.gradient.reset();
+  }
+  for (const auto& [of, operands] : together) {
+    multi_tensor_adamw(step_of(of.first, of.second), operands);
   }
   gradient_scale_ = 1;
 }

@@ -57,7 +57,7 @@ class AdamW {
   void accumulate_gradients();
   /// Applies to gradient_norm() and to the next update().
   void scale_gradients(double factor);
-  /// Global L2 norm of the gradients, in float64.
+  /// Global L2 norm of the gradients, in float64; on a GPU that of each tensor in float32.
   double gradient_norm() const;
   /// One update with the gradients, which are freed. `step` counts from 1; `lr` is that of weights
   /// in no group.

@@ -28,7 +28,7 @@ void convert_moments(const AdamWMoments& from, const AdamWMoments& to);
 
 struct AdamWStep {
   int64_t step = 1;  // counts from 1
-  double lr, beta1, beta2, eps, weight_decay;
+  double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0;
   double gradient_scale = 1;
 };
 

@@ -42,7 +42,7 @@ bool alike(const at::Tensor& host, int64_t b, int64_t h, int64_t other_b, int64_
 /// Heads [1, H, T, D] that all see the same keys.
 struct Alike {
   at::Tensor q, k, v;
-  at::Tensor visible;  // [planes, Tq]
+  at::Tensor visible;  // [planes, Tq], on the CPU
   std::vector<Starts> host;
 
   bool gqa() const { return q.size(1) != k.size(1); }
@@ -58,8 +58,12 @@ at::Tensor masked_block(const Alike& heads, int64_t begin, int64_t end) {
   const int64_t position = heads.offset() + begin, keys_end = heads.offset() + end;
   const int64_t first_key = heads.host[0][begin];
   const bool has_sinks = heads.host.size() > 1;
-  const auto plane = [&](int64_t i) { return heads.visible[i].slice(0, begin, end).unsqueeze(1); };
-  const auto numbers = heads.visible.options();
+  // Where the mask is: a copy that need not be waited for.
+  const auto plane = [&](int64_t i) {
+    const at::Tensor rows = heads.visible[i].slice(0, begin, end).unsqueeze(1);
+    return rows.to(heads.q.device(), rows.scalar_type(), /*non_blocking=*/true);
+  };
+  const auto numbers = at::TensorOptions(heads.q.device()).dtype(at::kInt);
   at::Tensor k = heads.k.slice(2, first_key, keys_end), v = heads.v.slice(2, first_key, keys_end);
   std::optional<at::Tensor> mask;
   if (has_sinks || end - begin > 1) {
@@ -105,7 +109,7 @@ at::Tensor attend_alike(const Alike& heads) {
 
 /// Attention of batch entry b of `host`; q, k, v hold that entry, or all when they are alike.
 at::Tensor attend_entry(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                        const at::Tensor& visible, const at::Tensor& host, int64_t b) {
+                        const at::Tensor& host, int64_t b) {
   const int64_t heads = q.size(1), sharers = heads / k.size(1);  // of a key/value head
   std::vector<std::vector<int64_t>> groups;
   for (int64_t h = 0; h < heads; ++h) {
@@ -120,7 +124,7 @@ at::Tensor attend_entry(const at::Tensor& q, const at::Tensor& k, const at::Tens
   }
   const auto heads_of = [&](const at::Tensor& qs, const at::Tensor& ks, const at::Tensor& vs,
                             int64_t h) {
-    Alike result{qs, ks, vs, visible.select(1, b).select(1, h), {}};
+    Alike result{qs, ks, vs, host.select(1, b).select(1, h), {}};
     for (int64_t plane = 0; plane < host.size(0); ++plane) {
       result.host.push_back(plane_of(host, plane, b, h));
     }
@@ -155,17 +159,17 @@ at::Tensor sdpa_attention(const at::Tensor& q, const at::Tensor& k, const at::Te
                           const VisibleKeys& seen) {
   at::Tensor planes = seen.begin.unsqueeze(0);
   if (seen.sinks.defined()) planes = at::cat({planes, seen.sinks});
-  const at::Tensor host = planes.cpu(), visible = planes.to(q.device());
+  const at::Tensor host = planes.cpu();
   const int64_t batch = q.size(0);
   bool entries_alike = true;
   for (int64_t b = 1; b < batch; ++b) {
     for (int64_t h = 0; h < q.size(1); ++h) entries_alike &= alike(host, 0, h, b, h);
   }
-  if (entries_alike) return attend_entry(q, k, v, visible, host, 0);
+  if (entries_alike) return attend_entry(q, k, v, host, 0);
   std::vector<at::Tensor> results;
   for (int64_t b = 0; b < batch; ++b) {
     results.push_back(
-        attend_entry(q.narrow(0, b, 1), k.narrow(0, b, 1), v.narrow(0, b, 1), visible, host, b));
+        attend_entry(q.narrow(0, b, 1), k.narrow(0, b, 1), v.narrow(0, b, 1), host, b));
   }
   return at::cat(results, 0);
 }

@@ -1,37 +1,24 @@
 #include "src/attention/kernels/sdpa_flash.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/_scaled_dot_product_flash_attention.h>
-#include <ATen/ops/_scaled_dot_product_flash_attention_backward.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "src/attention/kernels/causal_runs.h"
+#include "src/attention/kernels/cuda_flash.h"
 #include "src/core/processor.h"
 #include "src/simd/operators.h"
 
 namespace longspan {
 namespace {
-
-struct HeadRange {
-  int64_t begin = 0, end = 0;
-
-  int64_t size() const { return end - begin; }
-};
-
-/// Runs of tokens that are equally long, one behind the other.
-struct Runs {
-  int64_t begin = 0, length = 0, count = 1;
-
-  int64_t end() const { return begin + length * count; }
-};
 
 /// Plain causal attention within each of these runs: of query heads that share whole key/value
 /// heads, or are a part of those of one.
@@ -63,31 +50,6 @@ struct Piece {
   }
 };
 
-/// The runs that begin at their own query; nothing where other intervals are among them.
-std::vector<Runs> runs_of(const int32_t* starts, int64_t queries) {
-  std::vector<Runs> all;
-  for (int64_t begin = 0; begin < queries;) {
-    if (starts[begin] != begin) return {};
-    int64_t end = begin + 1;
-    while (end < queries && starts[end] == begin) ++end;
-    if (!all.empty() && all.back().length == end - begin) {
-      ++all.back().count;
-    } else {
-      all.push_back({.begin = begin, .length = end - begin});
-    }
-    begin = end;
-  }
-  return all;
-}
-
-/// The neighbours from `first` on that see the same.
-int64_t heads_alike(const int32_t* starts, int64_t queries, int64_t first, int64_t heads) {
-  const int32_t* own = starts + first * queries;
-  int64_t end = first + 1;
-  while (end < heads && std::equal(own, own + queries, starts + end * queries)) ++end;
-  return end;
-}
-
 /// The query heads that the kernel takes at once, and their key/value heads: all where they share
 /// whole sets and it may have such, else those of one key/value head.
 std::vector<std::pair<HeadRange, HeadRange>> head_sets(HeadRange heads, int64_t sharers,
@@ -106,46 +68,37 @@ std::vector<std::pair<HeadRange, HeadRange>> head_sets(HeadRange heads, int64_t 
   return sets;
 }
 
-/// Neighbouring query heads of one sequence that see the same.
-struct AlikeHeads {
-  int64_t batch = 0;
-  HeadRange heads;
-  std::vector<Runs> runs;
-};
-
-/// All query heads; nothing where the intervals of one are no runs.
-std::vector<AlikeHeads> alike_heads(const at::Tensor& key_start) {
-  const at::Tensor host = key_start.cpu();
-  const int64_t heads = host.size(1), queries = host.size(2);
-  std::vector<AlikeHeads> all;
-  for (int64_t b = 0; b < host.size(0); ++b) {
-    const int32_t* starts = host.const_data_ptr<int32_t>() + b * heads * queries;
-    for (int64_t first = 0; first < heads;) {
-      const int64_t end = heads_alike(starts, queries, first, heads);
-      std::vector<Runs> runs = runs_of(starts + first * queries, queries);
-      if (runs.empty()) return {};
-      all.push_back({b, {first, end}, std::move(runs)});
-      first = end;
-    }
-  }
-  return all;
-}
-
-std::vector<Piece> pieces_of(const at::Tensor& key_start, const at::Tensor& k) {
-  const std::vector<AlikeHeads> all = alike_heads(key_start);
+std::vector<AlikeHeads> heads_in_runs(const at::Tensor& key_start, const at::Tensor& k) {
+  std::vector<AlikeHeads> all = alike_heads(key_start);
   TORCH_CHECK(!all.empty() && key_start.size(2) == k.size(2),
               "interval_attention: LibTorch's flash attention takes only intervals that begin at "
               "their own query");
-  const int64_t sharers = key_start.size(1) / k.size(1);
+  return all;
+}
+
+std::vector<Piece> pieces_of(const std::vector<AlikeHeads>& all, int64_t sharers, bool takes_sets) {
   std::vector<Piece> pieces;
   for (const auto& [batch, heads, all_runs] : all) {
     for (const Runs& runs : all_runs) {
-      for (const auto& [of, keys] : head_sets(heads, sharers, k.is_cuda())) {
+      for (const auto& [of, keys] : head_sets(heads, sharers, takes_sets)) {
         pieces.push_back({batch, of, keys, runs});
       }
     }
   }
   return pieces;
+}
+
+/// What CUDA's kernels take whole: all that is causal, also behind a cache or in a band.
+std::optional<int64_t> window_on_cuda(const at::Tensor& key_start, const at::Tensor& k) {
+  return k.is_cuda() ? causal_window(key_start, k.size(2)) : std::nullopt;
+}
+
+/// Whether to call a GPU once: where its kernels are done before the next one is launched, and
+/// copies of all operands are small.
+bool is_packed(const std::vector<Piece>& pieces, const at::Tensor& q) {
+  constexpr size_t kFewCalls = 2;
+  constexpr int64_t kMostElements = int64_t{1} << 25;
+  return q.is_cuda() && pieces.size() > kFewCalls && q.numel() <= kMostElements;
 }
 
 /// One run of all tokens of one sequence.
@@ -157,9 +110,9 @@ bool is_whole(const std::vector<Piece>& pieces) {
 std::pair<at::Tensor, at::Tensor> forward_of(const Piece& piece, const at::Tensor& q,
                                              const at::Tensor& k, const at::Tensor& v) {
   if (q.is_cuda()) {
-    auto result = at::_scaled_dot_product_flash_attention(
-        piece.queries(q), piece.keys(k), piece.keys(v), /*dropout_p=*/0.0, /*is_causal=*/true);
-    return {std::get<0>(result), std::get<1>(result)};
+    const AttentionResult made =
+        cuda_flash_forward(piece.queries(q), piece.keys(k), piece.keys(v), piece.runs.length);
+    return {made.out, made.log_sum_exp};
   }
   auto [out, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
       piece.queries(q), piece.keys_of_each(k), piece.keys_of_each(v), /*dropout_p=*/0.0,
@@ -173,13 +126,8 @@ AttentionGradients backward_of(const Piece& piece, const at::Tensor& grad_out, c
   const at::Tensor grad = piece.queries(grad_out), out = piece.queries(forward.out);
   const at::Tensor log_sum_exp = piece.queries(forward.log_sum_exp);
   if (q.is_cuda()) {
-    const at::Tensor no_lengths, no_dropout = at::zeros({2}, q.options().dtype(at::kLong));
-    const int64_t tokens = piece.runs.length;
-    auto [grad_q, grad_k, grad_v] = at::_scaled_dot_product_flash_attention_backward(
-        grad, piece.queries(q), piece.keys(k), piece.keys(v), out, log_sum_exp.contiguous(),
-        no_lengths, no_lengths, tokens, tokens, /*dropout_p=*/0.0, /*is_causal=*/true, no_dropout,
-        no_dropout);
-    return {grad_q, grad_k, grad_v};
+    return cuda_flash_backward(grad, piece.queries(q), piece.keys(k), piece.keys(v),
+                               piece.runs.length, {out, log_sum_exp});
   }
   auto [grad_q, grad_k, grad_v] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
       grad, piece.queries(q), piece.keys_of_each(k), piece.keys_of_each(v), out, log_sum_exp,
@@ -194,13 +142,19 @@ bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const Visible
   const bool has_kernel = q.is_cuda() ? bf16 || q.scalar_type() == at::kHalf
                                       : q.is_cpu() && bf16 && processor() == Processor::kAmx;
   if (!has_kernel || q.size(3) % 8 != 0 || q.size(3) > 256) return false;
-  return !visible.end.defined() && !visible.sinks.defined() && q.size(2) == k.size(2) &&
-         !alike_heads(visible.begin).empty();
+  if (visible.end.defined() || visible.sinks.defined()) return false;
+  if (q.is_cuda() && causal_window(visible.begin, k.size(2))) return true;
+  return q.size(2) == k.size(2) && !alike_heads(visible.begin).empty();
 }
 
 AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                    const at::Tensor& key_start) {
-  const std::vector<Piece> pieces = pieces_of(key_start, k);
+  if (const auto window = window_on_cuda(key_start, k)) {
+    return cuda_flash_forward(q, k, v, *window);
+  }
+  const std::vector<AlikeHeads> all = heads_in_runs(key_start, k);
+  const std::vector<Piece> pieces = pieces_of(all, q.size(1) / k.size(1), k.is_cuda());
+  if (is_packed(pieces, q)) return cuda_packed_forward(q, k, v, all);
   if (is_whole(pieces)) {
     auto [out, log_sum_exp] = forward_of(pieces.front(), q, k, v);
     return {out, log_sum_exp};
@@ -219,7 +173,12 @@ AttentionGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Ten
                                        const at::Tensor& k, const at::Tensor& v,
                                        const at::Tensor& key_start,
                                        const AttentionResult& forward) {
-  const std::vector<Piece> pieces = pieces_of(key_start, k);
+  if (const auto window = window_on_cuda(key_start, k)) {
+    return cuda_flash_backward(grad_out, q, k, v, *window, forward);
+  }
+  const std::vector<AlikeHeads> all = heads_in_runs(key_start, k);
+  const std::vector<Piece> pieces = pieces_of(all, q.size(1) / k.size(1), k.is_cuda());
+  if (is_packed(pieces, q)) return cuda_packed_backward(grad_out, q, k, v, all, forward);
   if (is_whole(pieces)) return backward_of(pieces.front(), grad_out, q, k, v, forward);
   AttentionGradients grads{time_major_like(q), at::zeros_like(k), at::zeros_like(v)};
   for (const Piece& piece : pieces) {

@@ -11,10 +11,11 @@ namespace longspan {
 /// bfloat16 on a CPU with AMX, whose products LibTorch's libraries have, or bfloat16 and float16 on
 /// CUDA; head_dim a multiple of 8 of at most 256, no sinks and no ends, and every interval one of a
 /// row of runs that begin at their own query, as those of full attention, packed documents and
-/// shifted groups do.
+/// shifted groups do. On CUDA also queries behind a cache, and the last keys of a sliding window,
+/// where all heads see the same (causal_window).
 bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const VisibleKeys& visible);
 
-/// flash_forward by LibTorch's kernel, for such intervals.
+/// flash_forward by LibTorch's kernel, for such intervals; on CUDA see cuda_flash.h.
 AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                    const at::Tensor& key_start);
 

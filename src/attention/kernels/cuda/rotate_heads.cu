@@ -12,29 +12,61 @@ struct Shape {
   int64_t table_stride;                             // 0: one table for all batch entries
 };
 
-/// A thread turns one pair of elements, i and i + half, or copies one of those that stay.
-template <class T>
+/// A block takes one head of some tokens, a row of its threads one token: packs of kWide pairs i
+/// and i + half, and packs of the elements that stay.
+template <class T, int kWide>
 __global__ void rotate_kernel(const T* x, const T* cos, const T* sin, Shape shape, bool inverse,
                               T* out) {
   using Math = at::opmath_type<T>;
-  const int64_t width = shape.size - shape.half;
-  const int64_t count = shape.batch * shape.tokens * shape.heads * width;
-  for (int64_t element = first_element(); element < count; element += element_step()) {
-    const int64_t i = element % width, head_row = element / width;  // of [B, T, H]
-    const int64_t h = head_row % shape.heads, row = head_row / shape.heads;
-    const int64_t t = row % shape.tokens, b = row / shape.tokens;
-    const T* from = x + b * shape.batch_stride + h * shape.head_stride + t * shape.token_stride;
-    T* to = out + head_row * shape.size;
-    if (i >= shape.half) {
-      to[shape.half + i] = from[shape.half + i];
+  const int64_t h = blockIdx.y, b = blockIdx.z;
+  const int64_t t = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
+  if (t >= shape.tokens) return;
+  const T* from = x + b * shape.batch_stride + h * shape.head_stride + t * shape.token_stride;
+  T* to = out + ((b * shape.tokens + t) * shape.heads + h) * shape.size;
+  const int64_t angles = b * shape.table_stride + t * shape.half;
+  const int turning = static_cast<int>(shape.half / kWide);
+  const int all = static_cast<int>((shape.size - shape.half) / kWide);
+  for (int i = threadIdx.x; i < all; i += blockDim.x) {
+    if (i >= turning) {
+      store(to, turning + i, load<T, kWide>(from, turning + i));
       continue;
     }
-    const int64_t angle = b * shape.table_stride + t * shape.half + i;
-    const Math c = cos[angle], s = inverse ? -Math{sin[angle]} : Math{sin[angle]};
-    const Math low = from[i], high = from[i + shape.half];
-    to[i] = static_cast<T>(low * c - high * s);
-    to[i + shape.half] = static_cast<T>(high * c + low * s);
+    const auto low = load<T, kWide>(from, i), high = load<T, kWide>(from, turning + i);
+    const auto c = load<T, kWide>(cos + angles, i), s = load<T, kWide>(sin + angles, i);
+    Pack<T, kWide> to_low, to_high;
+#pragma unroll
+    for (int j = 0; j < kWide; ++j) {
+      const Math l = low.values[j], r = high.values[j], c_j = c.values[j];
+      const Math s_j = inverse ? -Math{s.values[j]} : Math{s.values[j]};
+      to_low.values[j] = static_cast<T>(l * c_j - r * s_j);
+      to_high.values[j] = static_cast<T>(r * c_j + l * s_j);
+    }
+    store(to, i, to_low);
+    store(to, turning + i, to_high);
   }
+}
+
+template <class T, int kWide>
+void launch(const T* x, const T* cos, const T* sin, const Shape& shape, bool inverse, T* out) {
+  const int64_t packs = (shape.size - shape.half) / kWide;
+  unsigned wide = 1;
+  while (wide < packs && wide < kThreads) wide *= 2;
+  const dim3 block(wide, kThreads / wide);
+  const dim3 grid(static_cast<unsigned>((shape.tokens + block.y - 1) / block.y),
+                  static_cast<unsigned>(shape.heads), static_cast<unsigned>(shape.batch));
+  rotate_kernel<T, kWide>
+      <<<grid, block, 0, c10::cuda::getCurrentCUDAStream()>>>(x, cos, sin, shape, inverse, out);
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+/// Whether every row of every array begins on 16 bytes and is whole packs of them.
+template <class T>
+bool is_in_packs(const T* x, const T* cos, const T* sin, const Shape& shape) {
+  const int64_t counts[] = {shape.size,        shape.half,         shape.batch_stride,
+                            shape.head_stride, shape.token_stride, shape.table_stride};
+  return on_16_bytes(x, cos, sin) &&
+         std::all_of(std::begin(counts), std::end(counts),
+                     [](int64_t count) { return count % kWidest<T> == 0; });
 }
 
 at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
@@ -54,10 +86,14 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
   at::Tensor out = at::empty({shape.batch, shape.tokens, shape.heads, shape.size}, x.options());
   if (x.numel() > 0) {
     LONGSPAN_DISPATCH(x.scalar_type(), "rotate_heads", [&] {
-      rotate_kernel<<<blocks_for(x.numel()), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-          x.const_data_ptr<scalar_t>(), cos.const_data_ptr<scalar_t>(),
-          sin.const_data_ptr<scalar_t>(), shape, inverse, out.mutable_data_ptr<scalar_t>());
-      C10_CUDA_KERNEL_LAUNCH_CHECK();
+      const auto *from = x.const_data_ptr<scalar_t>(), *c = cos.const_data_ptr<scalar_t>(),
+                 *s = sin.const_data_ptr<scalar_t>();
+      auto* to = out.mutable_data_ptr<scalar_t>();
+      if (is_in_packs(from, c, s, shape)) {
+        launch<scalar_t, kWidest<scalar_t>>(from, c, s, shape, inverse, to);
+      } else {
+        launch<scalar_t, 1>(from, c, s, shape, inverse, to);
+      }
     });
   }
   return out.transpose(1, 2);

@@ -12,10 +12,12 @@ struct Tables {
   float values[16];
 };
 
+/// A thread writes 16 bytes at once: they share a scale, as a block of values is whole packs. The
+/// codes behind the last pack, of two values each, come one by one.
 template <class T>
 __global__ void dequantize_kernel(const uint8_t* codes, const uint8_t* scale_codes,
                                   const float* nested_scale, float offset, Tables tables,
-                                  int64_t count, T* out) {
+                                  int64_t packs, int64_t count, T* out) {
   // Parameters lie in constant memory, which serves threads that look up different entries one
   // after another.
   __shared__ Tables shared;
@@ -24,12 +26,28 @@ __global__ void dequantize_kernel(const uint8_t* codes, const uint8_t* scale_cod
   }
   if (threadIdx.x < 16) shared.values[threadIdx.x] = tables.values[threadIdx.x];
   __syncthreads();
-  for (int64_t i = first_element(); i < count; i += element_step()) {
-    const int64_t block = 2 * i / Nf4Weight::kBlock;
+  const auto scale_of = [&](int64_t code) {
+    const int64_t block = 2 * code / Nf4Weight::kBlock;
     // Rounded after the product as on the CPU: no fused multiply-add.
-    const float scale = __fadd_rn(__fmul_rn(shared.scale_values[scale_codes[block]],
-                                            nested_scale[block / Nf4Weight::kScaleBlock]),
-                                  offset);
+    return __fadd_rn(__fmul_rn(shared.scale_values[scale_codes[block]],
+                               nested_scale[block / Nf4Weight::kScaleBlock]),
+                     offset);
+  };
+  constexpr int kWide = kWidest<T>, kCodes = kWide / 2;
+  static_assert(Nf4Weight::kBlock % kWide == 0);
+  for (int64_t i = first_element(); i < packs; i += element_step()) {
+    const auto pack = load<uint8_t, kCodes>(codes, i);
+    const float scale = scale_of(i * kCodes);
+    Pack<T, kWide> y;
+#pragma unroll
+    for (int j = 0; j < kCodes; ++j) {
+      y.values[2 * j] = static_cast<T>(shared.values[pack.values[j] >> 4] * scale);
+      y.values[2 * j + 1] = static_cast<T>(shared.values[pack.values[j] & 15] * scale);
+    }
+    store(out, i, y);
+  }
+  for (int64_t i = packs * kCodes + first_element(); i < count; i += element_step()) {
+    const float scale = scale_of(i);
     out[2 * i] = static_cast<T>(shared.values[codes[i] >> 4] * scale);
     out[2 * i + 1] = static_cast<T>(shared.values[codes[i] & 15] * scale);
   }
@@ -44,11 +62,14 @@ void dequantize(const at::Tensor& codes, const at::Tensor& scale_codes,
   std::copy_n(map.const_data_ptr<float>(), 256, tables.scale_values);
   std::copy_n(codebook.const_data_ptr<float>(), 16, tables.values);
   LONGSPAN_DISPATCH(out.scalar_type(), "dequantize_nf4", [&] {
-    dequantize_kernel<<<blocks_for(codes.numel()), kThreads, 0,
+    const auto* from = codes.const_data_ptr<uint8_t>();
+    auto* to = out.mutable_data_ptr<scalar_t>();
+    const int64_t count = codes.numel();
+    const int64_t packs = on_16_bytes(from, to) ? 2 * count / kWidest<scalar_t> : 0;
+    dequantize_kernel<<<blocks_for(packs > 0 ? packs : count), kThreads, 0,
                         c10::cuda::getCurrentCUDAStream()>>>(
-        codes.const_data_ptr<uint8_t>(), scale_codes.const_data_ptr<uint8_t>(),
-        nested_scale.const_data_ptr<float>(), static_cast<float>(offset), tables, codes.numel(),
-        out.mutable_data_ptr<scalar_t>());
+        from, scale_codes.const_data_ptr<uint8_t>(), nested_scale.const_data_ptr<float>(),
+        static_cast<float>(offset), tables, packs, count, to);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
 }

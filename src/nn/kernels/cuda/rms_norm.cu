@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include <tuple>
+#include <type_traits>
 
 #include "src/simd/cuda/launch.h"
 
@@ -11,87 +12,172 @@ namespace longspan::cuda {
 namespace {
 
 constexpr int kWarp = 32;
-constexpr int64_t kMostShares = 64;  // of the rows, in the sum of the weight's gradient
+constexpr int64_t kWarpsSize = 2048;      // rows of at most so many elements are a warp's each
+constexpr int64_t kFillingBlocks = 2048;  // of any GPU
 
-/// The sum over the block, for each of its threads. kThreads threads, all of which call it.
 template <class Math>
-__device__ Math block_sum(Math value) {
-  __shared__ Math of_warp[kThreads / kWarp];
+__device__ Math warp_sum(Math value) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     value += __shfl_xor_sync(0xffffffff, value, offset);
   }
-  __syncthreads();  // the sum before this one has been read
-  if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  Math sum = 0;
-  for (Math part : of_warp) sum += part;
-  return sum;
+  return value;
+}
+
+/// The sum over the kGroup threads that have a row, for each of them: a warp's, or a block's of
+/// kThreads, all of which call it.
+template <int kGroup, class Math>
+__device__ Math group_sum(Math value) {
+  value = warp_sum(value);
+  if constexpr (kGroup > kWarp) {
+    __shared__ Math of_warp[kThreads / kWarp];
+    __syncthreads();  // the sum before this one has been read
+    if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
+    __syncthreads();
+    value = 0;
+    for (Math part : of_warp) value += part;
+  }
+  return value;
 }
 
 template <class T>
-__device__ at::opmath_type<T> scale_of(const T* weight, int64_t i, bool zero_centered) {
-  const at::opmath_type<T> scale = weight[i];
+__device__ at::opmath_type<T> scale_of(T weight, bool zero_centered) {
+  const at::opmath_type<T> scale = weight;
   return zero_centered ? scale + 1 : scale;
 }
 
-/// A block takes row after row.
-template <class T, class Math = at::opmath_type<T>>
-__global__ void forward_kernel(const T* x, const T* weight, int64_t rows, int64_t size, Math eps,
-                               bool zero_centered, T* y, Math* inverse_rms) {
-  for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    const T* from = x + row * size;
+/// Of x [rows, size], in packs of kWide elements.
+struct Rows {
+  int64_t rows, size;
+  bool zero_centered;
+};
+
+/// row(r) for each row of this group of kGroup threads, one after another.
+template <int kGroup, class Row>
+__device__ void for_each_row(const Rows& of, const Row& row) {
+  constexpr int kGroups = kThreads / kGroup;
+  const int64_t first = int64_t{blockIdx.x} * kGroups + threadIdx.x / kGroup;
+  for (int64_t r = first; r < of.rows; r += int64_t{gridDim.x} * kGroups) row(r);
+}
+
+template <class T, int kWide, int kGroup, class Math = at::opmath_type<T>>
+__global__ void forward_kernel(const T* x, const T* weight, Rows of, Math eps, T* y,
+                               Math* inverse_rms) {
+  const int lane = threadIdx.x % kGroup;
+  const int64_t packs = of.size / kWide;
+  for_each_row<kGroup>(of, [&](int64_t row) {
+    const T* from = x + row * of.size;
     Math squares = 0;
-    for (int64_t i = threadIdx.x; i < size; i += kThreads) {
-      const Math value = from[i];
-      squares += value * value;
+    for (int64_t i = lane; i < packs; i += kGroup) {
+      const auto pack = load<T, kWide>(from, i);
+#pragma unroll
+      for (int j = 0; j < kWide; ++j) {
+        const Math value = pack.values[j];
+        squares += value * value;
+      }
     }
-    const Math inverse = Math{1} / sqrt(block_sum(squares) / static_cast<Math>(size) + eps);
-    if (threadIdx.x == 0) inverse_rms[row] = inverse;
-    for (int64_t i = threadIdx.x; i < size; i += kThreads) {
-      const Math normed = static_cast<Math>(from[i]) * inverse;
-      y[row * size + i] = static_cast<T>(normed * scale_of(weight, i, zero_centered));
+    const Math sum = group_sum<kGroup>(squares);
+    const Math inverse = Math{1} / sqrt(sum / static_cast<Math>(of.size) + eps);
+    if (lane == 0) inverse_rms[row] = inverse;
+    for (int64_t i = lane; i < packs; i += kGroup) {
+      const auto pack = load<T, kWide>(from, i), scales = load<T, kWide>(weight, i);
+      Pack<T, kWide> to;
+#pragma unroll
+      for (int j = 0; j < kWide; ++j) {
+        const Math normed = static_cast<Math>(pack.values[j]) * inverse;
+        to.values[j] = static_cast<T>(normed * scale_of(scales.values[j], of.zero_centered));
+      }
+      store(y + row * of.size, i, to);
     }
-  }
+  });
 }
 
 /// grad_x = inverse (grad scale - x inverse^2 mean(grad scale x)), row after row.
-template <class T, class Math = at::opmath_type<T>>
+template <class T, int kWide, int kGroup, class Math = at::opmath_type<T>>
 __global__ void grad_x_kernel(const T* grad, const T* x, const T* weight, const Math* inverse_rms,
-                              int64_t rows, int64_t size, bool zero_centered, T* grad_x) {
-  for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    const T *row_grad = grad + row * size, *row_x = x + row * size;
-    const auto grad_normed = [&](int64_t i) {
-      return static_cast<Math>(row_grad[i]) * scale_of(weight, i, zero_centered);
+                              Rows of, T* grad_x) {
+  const int lane = threadIdx.x % kGroup;
+  const int64_t packs = of.size / kWide;
+  for_each_row<kGroup>(of, [&](int64_t row) {
+    const T *row_grad = grad + row * of.size, *row_x = x + row * of.size;
+    const auto grad_normed = [&](T d, T scale) {
+      return static_cast<Math>(d) * scale_of(scale, of.zero_centered);
     };
     Math products = 0;
-    for (int64_t i = threadIdx.x; i < size; i += kThreads) {
-      products += grad_normed(i) * static_cast<Math>(row_x[i]);
+    for (int64_t i = lane; i < packs; i += kGroup) {
+      const auto d = load<T, kWide>(row_grad, i), value = load<T, kWide>(row_x, i),
+                 scale = load<T, kWide>(weight, i);
+#pragma unroll
+      for (int j = 0; j < kWide; ++j) {
+        products += grad_normed(d.values[j], scale.values[j]) * static_cast<Math>(value.values[j]);
+      }
     }
-    const Math inverse = inverse_rms[row];
-    const Math along = block_sum(products) / static_cast<Math>(size) * inverse * inverse;
-    for (int64_t i = threadIdx.x; i < size; i += kThreads) {
-      const Math across = grad_normed(i) - static_cast<Math>(row_x[i]) * along;
-      grad_x[row * size + i] = static_cast<T>(across * inverse);
+    const Math inverse = inverse_rms[row], sum = group_sum<kGroup>(products);
+    const Math along = sum / static_cast<Math>(of.size) * inverse * inverse;
+    for (int64_t i = lane; i < packs; i += kGroup) {
+      const auto d = load<T, kWide>(row_grad, i), value = load<T, kWide>(row_x, i),
+                 scale = load<T, kWide>(weight, i);
+      Pack<T, kWide> to;
+#pragma unroll
+      for (int j = 0; j < kWide; ++j) {
+        const Math across =
+            grad_normed(d.values[j], scale.values[j]) - static_cast<Math>(value.values[j]) * along;
+        to.values[j] = static_cast<T>(across * inverse);
+      }
+      store(grad_x + row * of.size, i, to);
     }
-  }
+  });
 }
 
-/// shares[s][i] = sum of grad x inverse over the rows s, s + S, ...: a fixed order, so that the
-/// gradient has the same bits every time. A thread takes one column of one share.
-template <class T, class Math = at::opmath_type<T>>
-__global__ void grad_weight_kernel(const T* grad, const T* x, const Math* inverse_rms, int64_t rows,
-                                   int64_t size, Math* shares) {
-  for (int64_t i = first_element(); i < size; i += element_step()) {
+/// shares[s][i] = sum of grad x inverse over every S-th set of blockDim.y rows: a fixed order, so
+/// that the gradient has the same bits every time. A column of threads takes a pack of columns, a
+/// row of threads every blockDim.y-th row.
+template <class T, int kWide, class Math = at::opmath_type<T>>
+__global__ void grad_weight_kernel(const T* grad, const T* x, const Math* inverse_rms, Rows of,
+                                   Math* shares) {
+  __shared__ Math of_rows[kThreads][kWide];
+  const int64_t pack = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, packs = of.size / kWide;
+  Math sums[kWide] = {};
+  if (pack < packs) {
+    const int64_t step = int64_t{gridDim.y} * blockDim.y;
+    for (int64_t row = int64_t{blockIdx.y} * blockDim.y + threadIdx.y; row < of.rows; row += step) {
+      const auto d = load<T, kWide>(grad, row * packs + pack),
+                 value = load<T, kWide>(x, row * packs + pack);
+      const Math inverse = inverse_rms[row];
+#pragma unroll
+      for (int j = 0; j < kWide; ++j) {
+        sums[j] += static_cast<Math>(d.values[j]) * static_cast<Math>(value.values[j]) * inverse;
+      }
+    }
+  }
+  for (int j = 0; j < kWide; ++j) of_rows[threadIdx.y * blockDim.x + threadIdx.x][j] = sums[j];
+  __syncthreads();
+  if (threadIdx.y > 0 || pack >= packs) return;
+  for (int j = 0; j < kWide; ++j) {
     Math sum = 0;
-    for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
-      const int64_t at = row * size + i;
-      sum += static_cast<Math>(grad[at]) * static_cast<Math>(x[at]) * inverse_rms[row];
-    }
-    shares[blockIdx.y * size + i] = sum;
+    for (unsigned y = 0; y < blockDim.y; ++y) sum += of_rows[y * blockDim.x + threadIdx.x][j];
+    shares[blockIdx.y * of.size + pack * kWide + j] = sum;
   }
 }
 
-unsigned row_blocks(int64_t rows) { return blocks_for(rows * kThreads); }
+/// act(wide, group) with std::integral_constants: packs of 16 bytes where all rows are such, and
+/// the threads of a row.
+template <class T, class Act>
+void with_packs(bool in_packs, const Rows& of, const Act& act) {
+  const auto with_group = [&](auto wide) {
+    if (of.size <= kWarpsSize) {
+      act(wide, std::integral_constant<int, kWarp>());
+    } else {
+      act(wide, std::integral_constant<int, kThreads>());
+    }
+  };
+  if (in_packs && of.size % kWidest<T> == 0) {
+    with_group(std::integral_constant<int, kWidest<T>>());
+  } else {
+    with_group(std::integral_constant<int, 1>());
+  }
+}
+
+unsigned row_blocks(int64_t rows, int group) { return blocks_for(rows * group); }
 
 void check_dtypes(const at::Tensor& x, const at::Tensor& weight) {
   TORCH_CHECK(weight.scalar_type() == x.scalar_type(), "rms_norm: a weight in ",
@@ -102,16 +188,20 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& x, const at::Tensor
                                            double eps, bool zero_centered) {
   check_dtypes(x, weight);
   const c10::cuda::CUDAGuard guard(x.device());
-  const int64_t size = x.size(-1), rows = x.numel() / size;
+  const Rows of{x.numel() / x.size(-1), x.size(-1), zero_centered};
   const auto exact_dtype = at::toOpMathType(x.scalar_type());
-  at::Tensor y = at::empty_like(x), inverse_rms = at::empty({rows}, x.options().dtype(exact_dtype));
-  if (rows == 0) return {y, inverse_rms};
+  at::Tensor y = at::empty_like(x);
+  at::Tensor inverse_rms = at::empty({of.rows}, x.options().dtype(exact_dtype));
+  if (of.rows == 0) return {y, inverse_rms};
   LONGSPAN_DISPATCH(x.scalar_type(), "rms_norm", [&] {
     using Math = at::opmath_type<scalar_t>;
-    forward_kernel<<<row_blocks(rows), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-        x.const_data_ptr<scalar_t>(), weight.const_data_ptr<scalar_t>(), rows, size,
-        static_cast<Math>(eps), zero_centered, y.mutable_data_ptr<scalar_t>(),
-        inverse_rms.mutable_data_ptr<Math>());
+    const auto *from = x.const_data_ptr<scalar_t>(), *scale = weight.const_data_ptr<scalar_t>();
+    auto* to = y.mutable_data_ptr<scalar_t>();
+    with_packs<scalar_t>(on_16_bytes(from, scale, to), of, [&](auto wide, auto group) {
+      forward_kernel<scalar_t, wide, group>
+          <<<row_blocks(of.rows, group), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
+              from, scale, of, static_cast<Math>(eps), to, inverse_rms.mutable_data_ptr<Math>());
+    });
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return {y, inverse_rms};
@@ -120,15 +210,26 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& x, const at::Tensor
 /// [size], in the dtype of inverse_rms.
 at::Tensor grad_weight_of(const at::Tensor& grad, const at::Tensor& x,
                           const at::Tensor& inverse_rms) {
-  const int64_t size = x.size(-1), rows = inverse_rms.numel();
-  const int64_t count = std::clamp<int64_t>(rows, 1, kMostShares);
-  at::Tensor shares = at::empty({count, size}, inverse_rms.options());
+  const Rows of{inverse_rms.numel(), x.size(-1), false};
+  at::Tensor shares;
   LONGSPAN_DISPATCH(x.scalar_type(), "rms_norm_backward", [&] {
     using Math = at::opmath_type<scalar_t>;
-    const dim3 blocks(blocks_for(size), static_cast<unsigned>(count));
-    grad_weight_kernel<<<blocks, kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-        grad.const_data_ptr<scalar_t>(), x.const_data_ptr<scalar_t>(),
-        inverse_rms.const_data_ptr<Math>(), rows, size, shares.mutable_data_ptr<Math>());
+    const auto *d = grad.const_data_ptr<scalar_t>(), *from = x.const_data_ptr<scalar_t>();
+    with_packs<scalar_t>(on_16_bytes(d, from), of, [&](auto wide, auto) {
+      const int64_t packs = of.size / wide;
+      unsigned columns = 1;
+      while (columns < packs && columns < unsigned{kWarp}) columns *= 2;
+      const dim3 block(columns, kThreads / columns);
+      const int64_t across = (packs + columns - 1) / columns;
+      const int64_t most = (of.rows + block.y - 1) / block.y;
+      const int64_t down =
+          std::clamp<int64_t>(kFillingBlocks / across, 1, std::max<int64_t>(1, most));
+      shares = at::empty({down, of.size}, inverse_rms.options());
+      grad_weight_kernel<scalar_t, wide>
+          <<<dim3(static_cast<unsigned>(across), static_cast<unsigned>(down)), block, 0,
+             c10::cuda::getCurrentCUDAStream()>>>(d, from, inverse_rms.const_data_ptr<Math>(), of,
+                                                  shares.mutable_data_ptr<Math>());
+    });
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return shares.sum(0);
@@ -139,16 +240,20 @@ std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& grad, const at::Te
                                             bool zero_centered, bool wants_weight) {
   check_dtypes(x, weight);
   const c10::cuda::CUDAGuard guard(x.device());
-  const int64_t size = x.size(-1), rows = inverse_rms.numel();
+  const Rows of{inverse_rms.numel(), x.size(-1), zero_centered};
   at::Tensor grad_x = at::empty_like(x), grad_weight;
   if (wants_weight) grad_weight = grad_weight_of(grad, x, inverse_rms).to(weight.scalar_type());
-  if (rows == 0) return {grad_x, grad_weight};
+  if (of.rows == 0) return {grad_x, grad_weight};
   LONGSPAN_DISPATCH(x.scalar_type(), "rms_norm_backward", [&] {
     using Math = at::opmath_type<scalar_t>;
-    grad_x_kernel<<<row_blocks(rows), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-        grad.const_data_ptr<scalar_t>(), x.const_data_ptr<scalar_t>(),
-        weight.const_data_ptr<scalar_t>(), inverse_rms.const_data_ptr<Math>(), rows, size,
-        zero_centered, grad_x.mutable_data_ptr<scalar_t>());
+    const auto *d = grad.const_data_ptr<scalar_t>(), *from = x.const_data_ptr<scalar_t>(),
+               *scale = weight.const_data_ptr<scalar_t>();
+    auto* to = grad_x.mutable_data_ptr<scalar_t>();
+    with_packs<scalar_t>(on_16_bytes(d, from, scale, to), of, [&](auto wide, auto group) {
+      grad_x_kernel<scalar_t, wide, group>
+          <<<row_blocks(of.rows, group), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
+              d, from, scale, inverse_rms.const_data_ptr<Math>(), of, to);
+    });
     C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return {grad_x, grad_weight};
