@@ -68,7 +68,7 @@ void fields(FieldsIo& io, TrainMap& train) {
   }
   fields(io, train.options);
   if (io.given("recompute")) {
-    io.error("recompute", "is now memory.recompute: none, selective, layer or auto");
+    io.error("recompute", "is now memory.recompute: none, selective, selective++, layer or auto");
   }
 }
 

@@ -13,8 +13,10 @@ namespace {
 template <class T>
 using Names = std::vector<std::pair<std::string, T>>;
 
-const Names<Recompute> kRecomputeNames = {
-    {"none", Recompute::kNone}, {"selective", Recompute::kSelective}, {"layer", Recompute::kLayer}};
+const Names<Recompute> kRecomputeNames = {{"none", Recompute::kNone},
+                                          {"selective", Recompute::kSelective},
+                                          {"selective++", Recompute::kSelectivePlusPlus},
+                                          {"layer", Recompute::kLayer}};
 const Names<Offload> kOffloadNames = {
     {"none", Offload::kNone}, {"ram", Offload::kRam}, {"disk", Offload::kDisk}};
 const Names<FrozenWeights> kWeightsNames = {{"resident", FrozenWeights::kResident},
@@ -112,7 +114,8 @@ void fields(FieldsIo& io, MemoryOptions& options) {
       "which takes the fastest that fits (`longspan plan` shows it); what is given is never "
       "changed.");
   name_field(io, "recompute", kRecomputeNames, options.recompute,
-             "what a layer computes again in backward: nothing; all but attention; all");
+             "what a layer computes again in backward: nothing; all but attention and the last "
+             "projections (`o_proj`, `down_proj`); `o_proj` too; all but `down_proj`");
   count_field(io, "recompute_num_layers", int64_t{1} << 20, options.recompute_num_layers,
               "in how many layers, the first ones; the others keep everything");
   name_field(io, "offload", kOffloadNames, options.offload, "where kept activations go");
@@ -133,15 +136,17 @@ void fields(FieldsIo& io, MemoryOptions& options) {
       options.offload.value_or(Offload::kNone) != Offload::kNone) {
     io.error("offload",
              "recompute: none leaves what is kept to autograd, so that nothing can be offloaded; "
-             "expected recompute: selective or layer");
+             "expected recompute: selective, selective++ or layer");
   }
   if (options.recompute == Recompute::kNone && options.chunk_tokens.value_or(0) > 0) {
     io.error("chunk_tokens",
-             "recompute: none works on all tokens at once; expected recompute: selective or layer");
+             "recompute: none works on all tokens at once; expected recompute: selective, "
+             "selective++ or layer");
   }
   if (options.recompute == Recompute::kNone && options.recompute_num_layers.value_or(0) > 0) {
     io.error("recompute_num_layers",
-             "recompute: none recomputes no layer; expected recompute: selective or layer");
+             "recompute: none recomputes no layer; expected recompute: selective, selective++ or "
+             "layer");
   }
 }
 

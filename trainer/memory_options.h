@@ -16,7 +16,7 @@ enum class FrozenWeights { kResident, kMapped };
 /// none) until the plan has chosen it, and a value that was given is never changed. See
 /// trainer/plan/plan.h, which also says what `auto` may become.
 struct MemoryOptions {
-  /// "none", "selective" or "layer": what each decoder layer keeps for its backward.
+  /// "none", "selective", "selective++" or "layer": what each decoder layer keeps for its backward.
   std::optional<Recompute> recompute = {};
   /// How many layers, counted from the first, do what `recompute` says; the others keep everything.
   /// Without a value: all, where `recompute` is given.

@@ -41,7 +41,7 @@ ActivationStore::~ActivationStore() {
 }
 
 ActivationStore::Ticket ActivationStore::put(at::Tensor tensor) {
-  if (!tensor.is_cpu()) throw std::invalid_argument("ActivationStore keeps tensors of the CPU");
+  const at::Device device = tensor.device();
   const auto bytes = static_cast<int64_t>(tensor.nbytes());
   Lock lock(mutex_);
   throw_write_failure();
@@ -55,12 +55,19 @@ ActivationStore::Ticket ActivationStore::put(at::Tensor tensor) {
   if (!fits) {
     wait(lock, [&] { return count(Place::kWriting) < kWritesUnderWay || write_failure_; });
     throw_write_failure();
+  }
+  if (!device.is_cpu()) {
+    if (!copies_) copies_.emplace(device);
+    tensor = copies_->to_host(tensor);
+    if (!fits) copies_->finish();  // what is written is read by the CPU
+  } else if (!fits) {
     tensor = tensor.contiguous();
   }
   const Ticket ticket = next_++;
   Entry& entry = entries_[ticket];
   entry.sizes = tensor.sizes().vec();
   entry.dtype = tensor.scalar_type();
+  entry.device = device;
   entry.bytes = bytes;
   entry.tensor = tensor.detach();
   hold(bytes);
@@ -85,8 +92,21 @@ at::Tensor ActivationStore::take(Ticket ticket) {
   if (entry.read_failure) std::rethrow_exception(entry.read_failure);
   if (entry.place == Place::kRam) kept_bytes_ -= entry.bytes;
   held_bytes_ -= entry.bytes;
-  at::Tensor tensor = std::move(entry.tensor);
+  at::Tensor tensor = entry.device.is_cpu() ? std::move(entry.tensor) : on_device(entry, ticket);
   entries_.erase(found);
+  return tensor;
+}
+
+/// The entry's tensor where it came from. Those in RAM that were put before it begin their way.
+at::Tensor ActivationStore::on_device(Entry& entry, Ticket ticket) {
+  if (!entry.fetched) entry.fetched = copies_->to_device(entry.tensor);
+  at::Tensor tensor = copies_->use(std::move(*entry.fetched));
+  auto before = entries_.find(ticket);
+  for (int ahead = 0; ahead < kFetchedAhead && before != entries_.begin(); ++ahead) {
+    Entry& next = (--before)->second;
+    if (next.place != Place::kRam || next.device.is_cpu() || next.fetched) continue;
+    next.fetched = copies_->to_device(next.tensor);
+  }
   return tensor;
 }
 

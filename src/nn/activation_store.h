@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "src/nn/host_copies.h"
 #include "src/nn/spill_file.h"
 
 namespace longspan {
@@ -26,8 +27,11 @@ struct ActivationStoreOptions {
 
 /// Keeps tensors between forward and backward: in RAM up to a bound, beyond it in a file on disk
 /// that one background thread writes and reads. On top of the bound come at most two tensors that
-/// are being written, one that is read ahead, and one that is being taken. Tensors are on the CPU,
-/// and one thread at a time uses the store.
+/// are being written, one that is read ahead, and one that is being taken. One thread at a time
+/// uses the store.
+///
+/// Tensors of a GPU are copied to pinned RAM beside what it computes, and back (host_copies.h):
+/// those in RAM begin their way back kFetchedAhead tensors before they are taken.
 ///
 /// A tensor that could not be written (disk full, I/O error) stays in RAM, and the next put() or
 /// take() throws Error(kFailure) that names the directory, the reason and the bytes free. Nothing
@@ -42,13 +46,15 @@ class ActivationStore {
   ActivationStore(const ActivationStore&) = delete;
   ActivationStore& operator=(const ActivationStore&) = delete;
 
-  /// Takes the tensor over: its storage is freed once it is on disk, if no one else holds it. May
-  /// return before that, and waits while two tensors are being written. Without a directory a
-  /// tensor beyond the bound throws Error(kOutOfMemory).
+  static constexpr int kFetchedAhead = 2;  // what a layer keeps under recompute: selective++
+
+  /// Takes the tensor over: its storage is freed once it is on disk, or a GPU's in RAM, if no one
+  /// else holds it. May return before that, and waits while two tensors are being written. Without
+  /// a directory a tensor beyond the bound throws Error(kOutOfMemory).
   Ticket put(at::Tensor tensor);
-  /// Gives the tensor back, bit for bit, and forgets it. Starts to read the tensor put before it,
-  /// as backward goes in reverse. A block that differs from what was written throws
-  /// Error(kFailure), a ticket that was taken before throws std::logic_error.
+  /// Gives the tensor back, bit for bit and on its device, and forgets it. Starts to read the
+  /// tensor put before it, as backward goes in reverse. A block that differs from what was written
+  /// throws Error(kFailure), a ticket that was taken before throws std::logic_error.
   at::Tensor take(Ticket ticket);
 
   /// What the store holds now: tensors kept, being written, and read ahead.
@@ -65,7 +71,9 @@ class ActivationStore {
   enum class Place { kRam, kWriting, kDisk, kReading, kReadAhead };
   struct Entry {
     Place place = Place::kRam;
-    at::Tensor tensor;  // undefined while on disk only
+    at::Tensor tensor;                                // on the CPU; undefined while on disk only
+    at::Device device = at::kCPU;                     // where it came from
+    std::optional<HostCopies::Fetched> fetched = {};  // on its way back there
     std::vector<int64_t> sizes;
     at::ScalarType dtype = at::kFloat;
     int64_t bytes = 0, offset = 0;    // offset: in the file
@@ -81,6 +89,7 @@ class ActivationStore {
   void start_read(Ticket ticket);
   void read_ahead(Ticket taken);
   void abandon_write(Lock& lock, Ticket ticket);
+  at::Tensor on_device(Entry& entry, Ticket ticket);
   void hold(int64_t bytes);
   void throw_write_failure();
   int64_t count(Place place) const;
@@ -97,6 +106,7 @@ class ActivationStore {
   SpillFile file_;  // used by the thread only
   mutable std::mutex mutex_;
   std::condition_variable work_, done_;
+  std::optional<HostCopies> copies_;  // made by the first tensor of a GPU
   std::map<Ticket, Entry> entries_;
   std::deque<Ticket> reads_, writes_;  // to do
   std::optional<Ticket> under_way_;    // what the thread writes or reads

@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "src/nn/activation_store.h"
 #include "src/nn/autograd_node.h"
@@ -21,24 +22,22 @@ namespace {
 
 using torch::autograd::variable_list;
 
-/// A tensor where it was made or in the store, which is in the memory of the CPU.
+/// A tensor where it was made or in the store.
 class Kept {
  public:
   Kept() = default;
   Kept(at::Tensor tensor, ActivationStore* store) : store_(tensor.defined() ? store : nullptr) {
     if (store_) {
-      device_ = tensor.device();
-      ticket_ = store_->put(tensor.cpu());
+      ticket_ = store_->put(std::move(tensor));
     } else {
       tensor_ = std::move(tensor);
     }
   }
-  at::Tensor take() { return store_ ? store_->take(ticket_).to(device_) : std::move(tensor_); }
+  at::Tensor take() { return store_ ? store_->take(ticket_) : std::move(tensor_); }
 
  private:
   at::Tensor tensor_;
   ActivationStore* store_ = nullptr;
-  at::Device device_ = at::kCPU;
   ActivationStore::Ticket ticket_ = 0;
 };
 
@@ -71,36 +70,52 @@ at::Tensor forward(const ResidualBlock& block, const at::Tensor& x, AttentionRes
   return y;
 }
 
-/// The gradient of x without that of the residual, undefined unless wants_x; `kept` as forward left
-/// it.
-at::Tensor body_backward(const ResidualBlock& block, const at::Tensor& x, const at::Tensor& grad_y,
-                         AttentionResult* kept, bool wants_x) {
+/// A body that ran with gradients: its input, detached, and its output with the graph.
+struct Recorded {
+  at::Tensor x, y;
+};
+
+/// `kept` as forward left it.
+Recorded record(const ResidualBlock& block, const at::Tensor& x, AttentionResult* kept,
+                bool wants_x) {
   at::AutoGradMode with_gradients(true);
   at::Tensor input = x.detach().requires_grad_(wants_x);
-  at::Tensor y = block.body(input, kept);
-  at::Tensor grad = grad_y;
+  return {input, block.body(input, kept)};
+}
+
+/// The gradient of x without that of the residual, undefined unless wants_x. Frees the graph.
+at::Tensor body_backward(const ResidualBlock& block, const Recorded& recorded,
+                         const at::Tensor& grad_y, bool wants_x) {
+  at::AutoGradMode with_gradients(true);
+  at::Tensor y = recorded.y, grad = grad_y;
   if (block.linear && block.linear->is_frozen()) {
     grad = project_backward(y.detach(), {block.linear}, {grad_y}, y.requires_grad());
   } else if (block.linear) {
     y = block.linear->forward(y);
   }
   if (y.requires_grad()) torch::autograd::backward({y}, {grad});
-  return wants_x ? input.grad() : at::Tensor();
+  return wants_x ? recorded.x.grad() : at::Tensor();
 }
 
 /// The gradient of x for that of y = x + linear(body(x)).
+at::Tensor backward(const ResidualBlock& block, const Recorded& recorded, const at::Tensor& grad_y,
+                    bool wants_x) {
+  at::Tensor grad = body_backward(block, recorded, grad_y, wants_x);
+  return wants_x ? grad.add_(grad_y) : grad;
+}
+
+/// The same where the body has yet to run again.
 at::Tensor backward(const ResidualBlock& block, const at::Tensor& x, const at::Tensor& grad_y,
                     AttentionResult* kept, bool wants_x) {
-  at::NoGradGuard no_gradients;
   if (is_one_chunk(block, x)) {
-    at::Tensor grad = body_backward(block, x, grad_y, kept, wants_x);
-    return wants_x ? grad.add_(grad_y) : grad;
+    return backward(block, record(block, x, kept, wants_x), grad_y, wants_x);
   }
   at::Tensor grad_x = wants_x ? at::empty_like(x) : at::Tensor();
   GradientSums sums(block.trained);
   each_chunk(x.size(1), block.chunk_tokens, [&](int64_t begin, int64_t count) {
     at::Tensor part = grad_y.narrow(1, begin, count);
-    at::Tensor grad = body_backward(block, x.narrow(1, begin, count), part, kept, wants_x);
+    at::Tensor grad = body_backward(block, record(block, x.narrow(1, begin, count), kept, wants_x),
+                                    part, wants_x);
     sums.collect();
     if (!wants_x) return;
     at::Tensor out = grad_x.narrow(1, begin, count);
@@ -138,7 +153,14 @@ struct LayerBackward : public torch::autograd::Node {
     Kept x, attended;
     at::Tensor log_sum_exp;
   };
-  std::vector<Inputs> kept;  // of each block, or of the first alone
+  std::vector<Inputs> kept;  // of each block
+
+  /// What a block's backward begins with: its input and attention's result, or the body's graph.
+  struct Again {
+    at::Tensor x;
+    AttentionResult attention;
+    std::optional<Recorded> recorded;
+  };
 
   std::string name() const override { return "LayerBackward"; }
   void release_variables() override {
@@ -146,40 +168,63 @@ struct LayerBackward : public torch::autograd::Node {
     kept.clear();
   }
 
-  /// Forward without gradients; with_last: the output of the last block too.
-  at::Tensor run(at::Tensor x, bool keep_all, bool with_last) {
+  bool keeps_each_input() const { return options.what == Recompute::kSelective; }
+
+  /// Forward without gradients.
+  at::Tensor run(at::Tensor x) {
     ActivationStore* store = options.store.get();
-    for (size_t i = 0; i < blocks.size(); ++i) {
+    const bool keeps_attention = options.what != Recompute::kLayer;
+    for (const ResidualBlock& block : blocks) {
       AttentionResult attention;
-      at::Tensor y;
-      if (i + 1 < blocks.size() || with_last) {
-        y = forward(blocks[i], x, keep_all ? &attention : nullptr);
-      }
-      if (keep_all || i == 0) {
-        kept.push_back(
-            {Kept(x, store), Kept(heads_first(attention.out), store), attention.log_sum_exp});
-      }
+      at::Tensor y = forward(block, x, keeps_attention ? &attention : nullptr);
+      const bool keeps_input = kept.empty() || keeps_each_input();
+      kept.push_back({keeps_input ? Kept(x, store) : Kept(),
+                      Kept(heads_first(attention.out), store), attention.log_sum_exp});
       x = std::move(y);
     }
     return x;
   }
 
+  Again take(size_t i) {
+    AttentionResult attention{heads_first(kept[i].attended.take()), kept[i].log_sum_exp};
+    return {kept[i].x.take(), std::move(attention), {}};
+  }
+
+  /// All blocks, from the first one's input on: each body before the last runs with gradients, its
+  /// linear without.
+  std::vector<Again> run_again(bool wants_x) {
+    std::vector<Again> again;
+    at::Tensor x;
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      const ResidualBlock& block = blocks[i];
+      again.push_back(take(i));
+      Again& made = again.back();
+      if (i > 0) made.x = x;
+      if (i + 1 == blocks.size()) break;
+      if (!is_one_chunk(block, made.x)) {
+        x = forward(block, made.x, nullptr);
+        continue;
+      }
+      made.recorded = record(block, made.x, &made.attention, i > 0 || wants_x);
+      const at::Tensor y = made.recorded->y.detach();
+      x = block.linear ? block.linear->forward(y).add_(made.x) : made.x + y;
+      made.attention = {};
+    }
+    return again;
+  }
+
   variable_list apply(variable_list&& gradients) override {
     at::NoGradGuard no_gradients;
     WeightUse use(options, layer);
-    if (kept.size() < blocks.size()) {
-      at::Tensor x = kept[0].x.take();
-      kept.clear();
-      options.store = nullptr;  // what is made again is used at once
-      run(std::move(x), /*keep_all=*/true, /*with_last=*/false);
-    }
+    const bool wants_first = task_should_compute_output(0);
+    std::vector<Again> again;
+    if (!keeps_each_input()) again = run_again(wants_first);
     at::Tensor grad = std::move(gradients[0]);
-    const bool wants_x = task_should_compute_output(0);
     for (size_t i = blocks.size(); i-- > 0;) {
-      AttentionResult attention{heads_first(kept[i].attended.take()), kept[i].log_sum_exp};
-      at::Tensor x = kept[i].x.take();
-      kept.pop_back();
-      grad = backward(blocks[i], x, grad, &attention, i > 0 || wants_x);
+      const bool wants_x = i > 0 || wants_first;
+      Again made = keeps_each_input() ? take(i) : std::move(again[i]);
+      grad = made.recorded ? backward(blocks[i], *made.recorded, grad, wants_x)
+                           : backward(blocks[i], made.x, grad, &made.attention, wants_x);
     }
     return {grad};
   }
@@ -219,7 +264,7 @@ at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& input,
   at::Tensor y;
   {
     at::NoGradGuard no_gradients;
-    y = node->run(x.detach(), options.what == Recompute::kSelective, /*with_last=*/true);
+    y = node->run(x.detach());
   }
   torch::autograd::set_history(y, node);
   return y;

@@ -31,9 +31,11 @@ struct ResidualBlock {
 
 /// What a layer keeps between forward and backward (Chen et al. 2016, arXiv 1604.06174).
 enum class Recompute {
-  kNone,       // keeps all that autograd wants
-  kSelective,  // keeps each block's input and attention's result (Korthikanti et al. 2022)
-  kLayer,      // keeps the layer's input alone
+  kNone,               // keeps all that autograd wants
+  kSelective,          // keeps each block's input and attention's result (Korthikanti et al. 2022)
+  kSelectivePlusPlus,  // the layer's input and attention's result (Selective-Checkpoint++ of Gu et
+                       // al. 2024, arXiv 2406.18485)
+  kLayer,              // keeps the layer's input alone
 };
 
 struct RecomputeOptions {
@@ -46,8 +48,9 @@ struct RecomputeOptions {
       {};  // hears of each use of a layer's weights; or null
 };
 
-/// Runs the blocks one after another. Backward computes each body again with gradients, and gives
-/// the parameters theirs; no linear runs again, as its gradient does not need its output.
+/// Runs the blocks one after another. Backward computes each body again once, with gradients, and
+/// gives the parameters theirs. The linear of a block runs again only where the next block's input
+/// was not kept, as its gradient does not need its output. A block in chunks runs twice there.
 /// Nothing is kept of blocks without a gradient to give: all without gradient mode, and those
 /// before the first trained parameter where the input needs none. `layer` is the number that the
 /// residency knows.

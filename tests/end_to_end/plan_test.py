@@ -46,16 +46,30 @@ class PlanTest(unittest.TestCase):
         return json.loads(run(*self.command(*arguments, "--json", **options)))
 
     def test_plans_for_a_gpu_that_is_not_here(self):
-        whole = self.plan("model.quantization=none", "--device", "cuda", available="80GB")
+        ram = "--available-ram", "4GB"
+        whole = self.plan("model.quantization=none", "--device", "cuda", *ram, available="80GB")
         self.assertTrue(whole["fits"])
         self.assertEqual(whole["memory"]["weights"], "resident")
         self.assertEqual(whole["memory"]["offload"], "none")
-        small = self.plan("model.quantization=none", "--device", "cuda", available="24GB")
+        small = self.plan("model.quantization=none", "--device", "cuda", *ram, available="24GB")
         self.assertFalse(small["fits"])
         self.assertFalse([r for r in small["remedies"] if "mapped" in r["change"]])
         mapped = self.command("model.quantization=none", "memory.weights=mapped", "--device", "cuda", available="80GB")
         self.assertIn("command line: memory.weights: 'mapped' is for the CPU", refusal(*mapped, code=3))
         self.assertIn("expected cpu, cuda or auto", refusal(*self.command("--device", "gpu"), code=2))
+
+    def test_offloads_to_the_ram_that_a_gpu_has_beside_it(self):
+        arguments = "--device", "cuda", "--available-ram", "110GiB"
+        plan = self.plan(*arguments, available="24GB")
+        self.assertTrue(plan["fits"])
+        self.assertEqual(plan["memory"]["offload"], "ram")
+        self.assertGreater(plan["stages"][0]["stored_bytes"], 32 * 98304 * 4096 * 2 - 1)
+        self.assertLessEqual(plan["stages"][0]["stored_bytes"], plan["memory"]["offload_ram"])
+        self.assertEqual(plan["available_ram_bytes"], 110 * 2**30)
+        self.assertEqual(plan["rates"]["host_copy_gb_per_second"], 20)  # the file, an older one, has none
+        slow = self.folder / "slow-copies.json"
+        slow.write_text(json.dumps({**RATES, "host_copy_gb_per_second": 1e-3}))
+        self.assertGreater(self.plan(*arguments, available="24GB", rates=slow)["stages"][0]["step_seconds"]["host_copy"], 0)
 
     def test_says_what_the_recipe_takes(self):
         plan = self.plan()

@@ -83,7 +83,10 @@ TEST_F(TrainerRun, OnCudaLosesWhatTheCpuLoses) {
       {.recompute = Recompute::kNone},
       {.recompute = Recompute::kSelective, .optimizer_state_bits = 8},
       {.recompute = Recompute::kLayer, .chunk_tokens = 8},
-      {.recompute = Recompute::kSelective, .offload = Offload::kRam, .offload_ram = 1 << 20}};
+      {.recompute = Recompute::kSelective, .offload = Offload::kRam, .offload_ram = 1 << 20},
+      {.recompute = Recompute::kSelectivePlusPlus,
+       .offload = Offload::kRam,
+       .offload_ram = 1 << 20}};
   for (auto [dtype, bound] : {std::pair{at::kFloat, 1e-4}, {at::kBFloat16, 3e-2}}) {
     for (const MemoryOptions& memory : ways) {
       SCOPED_TRACE(write_fields(memory).dump());
@@ -125,6 +128,7 @@ TEST_F(TrainerRun, DropoutIsTheSameHoweverActivationsAreKept) {
   std::vector<double> expected;
   const std::vector<MemoryOptions> ways{{.recompute = Recompute::kNone},
                                         {.recompute = Recompute::kSelective},
+                                        {.recompute = Recompute::kSelectivePlusPlus},
                                         {.recompute = Recompute::kLayer},
                                         {.recompute = Recompute::kSelective, .chunk_tokens = 5}};
   for (const MemoryOptions& memory : ways) {
@@ -213,7 +217,8 @@ TEST_F(TrainerRun, MultipliesNoMoreThanIsTrained) {
   config.tie_word_embeddings = false;
   lora_ = {.target_modules = {}, .modules_to_save = {"lm_head"}};
   constexpr int64_t kProjections = 2 * 7, kChunks = 2;  // of 16 tokens
-  for (Recompute what : {Recompute::kNone, Recompute::kSelective, Recompute::kLayer}) {
+  for (Recompute what : {Recompute::kNone, Recompute::kSelective, Recompute::kSelectivePlusPlus,
+                         Recompute::kLayer}) {
     options_.memory.recompute = what;
     auto tiny = random_model(config);
     apply_lora(*tiny, lora_);

@@ -24,6 +24,8 @@ namespace {
 constexpr Option kPlanOptions[] = {
     {"length", "LIST", "", "lengths of sequences to plan too, such as 8K,32K,128K"},
     {"available", "SIZE", "", "memory to plan for, such as 22GiB (default: what is free now)"},
+    {"available-ram", "SIZE", "",
+     "RAM that a GPU may offload to, such as 110GiB (default: what is free here now)"},
     {"rates", "FILE.json", "",
      "the machine's rates, as --save-rates wrote them (default: measured now)"},
     {"save-rates", "FILE.json", "", "keep the measured rates"},
@@ -49,10 +51,13 @@ at::Device planned_device(const Arguments& arguments) {
 
 Machine planned_machine(const Arguments& arguments, const Recipe& recipe, const RunShape& shape) {
   const KernelRates rates = rates_for(arguments, recipe, shape);
-  if (!arguments.given("available")) return this_machine(recipe, rates, shape.device);
-  Machine machine = this_machine(recipe, rates, at::kCPU);
+  const bool is_given = arguments.given("available");
+  Machine machine = this_machine(recipe, rates, is_given ? at::kCPU : shape.device);
   machine.usual = usual_rates(shape.device);
-  machine.available_bytes = parse_bytes(arguments["available"], "--available");
+  if (is_given) machine.available_bytes = parse_bytes(arguments["available"], "--available");
+  if (arguments.given("available-ram")) {
+    machine.available_ram_bytes = parse_bytes(arguments["available-ram"], "--available-ram");
+  }
   return machine;
 }
 

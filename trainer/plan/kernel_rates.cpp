@@ -1,6 +1,7 @@
 #include "trainer/plan/kernel_rates.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>
@@ -23,7 +24,7 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kDiskBytes = int64_t{256} << 20;
+constexpr int64_t kDiskBytes = int64_t{256} << 20, kHostCopyBytes = kDiskBytes;
 
 double seconds_of_one(const std::function<void()>& work, at::Device device = at::kCPU) {
   const Stopwatch stopwatch;
@@ -119,6 +120,18 @@ void measure_elementwise(const RunShape& shape, const SampleLimits& limits, Kern
   rates.elementwise_gb_per_second = 1e-9 * 8 * static_cast<double>(grad.nbytes()) / seconds;
 }
 
+/// The mean of both directions, through pinned memory.
+void measure_host_copy(const RunShape& shape, KernelRates& rates) {
+  const at::TensorOptions bytes = at::TensorOptions(at::kByte);
+  at::Tensor device = at::empty({kHostCopyBytes}, bytes.device(shape.device));
+  at::Tensor host = at::empty({kHostCopyBytes}, bytes.pinned_memory(true));
+  const double seconds = seconds_of(shape, [&] {
+    host.copy_(device, /*non_blocking=*/true);
+    device.copy_(host, /*non_blocking=*/true);
+  });
+  rates.host_copy_gb_per_second = 2e-9 * static_cast<double>(kHostCopyBytes) / seconds;
+}
+
 void measure_disk(const std::filesystem::path& directory, KernelRates& rates) {
   SpillFile file(directory, kDiskBytes);
   const std::vector<char> block(SpillFile::kBlockBytes, 'x');
@@ -176,6 +189,7 @@ KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stage
       sample_limits(shape.device, shape.device.is_cpu() ? 0 : available_memory_bytes(shape.device));
   measure_linears(shape, limits, rates);
   measure_elementwise(shape, limits, rates);
+  if (!shape.device.is_cpu()) measure_host_copy(shape, rates);
   std::vector<std::string> measured;
   AttentionSample sum{0, 0, 0};
   for (const Stage& stage : stages) {
@@ -202,6 +216,7 @@ Json write_rates(const KernelRates& rates) {
           {"attention_forward_gflops", rates.attention_forward_gflops},
           {"attention_backward_gflops", rates.attention_backward_gflops},
           {"elementwise_gb_per_second", rates.elementwise_gb_per_second},
+          {"host_copy_gb_per_second", rates.host_copy_gb_per_second},
           {"disk_write_gb_per_second", rates.disk_write_gb_per_second},
           {"disk_read_gb_per_second", rates.disk_read_gb_per_second}};
 }
@@ -220,6 +235,9 @@ KernelRates read_rates(const Json& json, const std::string& place) {
   read("attention_forward_gflops", rates.attention_forward_gflops);
   read("attention_backward_gflops", rates.attention_backward_gflops);
   read("elementwise_gb_per_second", rates.elementwise_gb_per_second);
+  if (fields.has("host_copy_gb_per_second")) {
+    read("host_copy_gb_per_second", rates.host_copy_gb_per_second);
+  }
   read("disk_write_gb_per_second", rates.disk_write_gb_per_second);
   read("disk_read_gb_per_second", rates.disk_read_gb_per_second);
   fields.finish();

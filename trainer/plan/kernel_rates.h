@@ -16,6 +16,7 @@ struct KernelRates {
   double head_gflops = 700;             // logits = x W^T at the vocabulary's width
   double attention_forward_gflops = 600, attention_backward_gflops = 600;
   double elementwise_gb_per_second = 25;  // read and written by RMSNorm, SwiGLU and their like
+  double host_copy_gb_per_second = 20;    // from a GPU to pinned RAM, and back
   double disk_write_gb_per_second = 1, disk_read_gb_per_second = 1;
 };
 
@@ -31,7 +32,8 @@ KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stage
                           const std::filesystem::path& directory);
 
 Json write_rates(const KernelRates& rates);
-/// Throws Error(kUsage) with all that is wrong; `place` names the file.
+/// Throws Error(kUsage) with all that is wrong; `place` names the file. A file without
+/// host_copy_gb_per_second, as versions before wrote them, leaves it as usual.
 KernelRates read_rates(const Json& json, const std::string& place);
 
 }  // namespace longspan

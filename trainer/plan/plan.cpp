@@ -15,8 +15,8 @@ constexpr int64_t kContextStep = 1024;
 constexpr int64_t kLongestContext = int64_t{1} << 24;
 constexpr int64_t kChunks[] = {0, 8192, 2048};
 // Of what is available: a plan is right within a tenth, and what saves time only leaves room for
-// others.
-constexpr double kUsable = 0.9, kUsableForAll = 0.5;
+// others. What is stored in RAM is known to the byte.
+constexpr double kUsable = 0.9, kUsableForAll = 0.5, kUsableRam = 0.95;
 
 Plan plan_with(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& memory,
                const Machine& machine) {
@@ -50,12 +50,14 @@ std::vector<T> choices(const std::optional<T>& given, std::vector<T> all) {
   return given ? std::vector<T>{*given} : std::move(all);
 }
 
-bool leaves_half(const MemoryPlan& memory, int64_t available) {
-  return static_cast<double>(memory.total()) <= kUsableForAll * static_cast<double>(available);
+/// Whether layers may keep everything: nobody else wants a GPU's memory.
+bool leaves_enough(const RunShape& shape, const MemoryPlan& memory, int64_t available) {
+  const double part = shape.device.is_cpu() ? kUsableForAll : kUsable;
+  return static_cast<double>(memory.total()) <= part * static_cast<double>(available);
 }
 
-/// `memory` with the fewest layers recomputed with which half of what is available is enough;
-/// nothing when that is all of them.
+/// `memory` with the fewest layers recomputed that leave enough of what is available; nothing when
+/// that is all of them.
 std::optional<MemoryOptions> recomputing_less(const RunShape& shape,
                                               const std::vector<Stage>& stages,
                                               MemoryOptions memory, int64_t available) {
@@ -63,7 +65,7 @@ std::optional<MemoryOptions> recomputing_less(const RunShape& shape,
   const auto fits = [&](int64_t count) {
     memory.recompute_num_layers = count;
     return std::all_of(stages.begin(), stages.end(), [&](const Stage& stage) {
-      return leaves_half(plan_memory(shape, stage, memory), available);
+      return leaves_enough(shape, plan_memory(shape, stage, memory), available);
     });
   };
   int64_t least = 1, most = layers;
@@ -86,9 +88,10 @@ std::vector<FrozenWeights> places_of_weights(const RunShape& shape) {
   return {FrozenWeights::kResident, FrozenWeights::kMapped};
 }
 
-std::vector<Offload> places_of_activations(const RunShape& shape) {
-  if (!shape.device.is_cpu()) return {Offload::kNone};
-  return {Offload::kNone, Offload::kDisk};
+std::vector<Offload> places_of_activations(const RunShape& shape, const Machine& machine) {
+  if (shape.device.is_cpu()) return {Offload::kNone, Offload::kDisk};
+  if (machine.available_ram_bytes == 0) return {Offload::kNone};
+  return {Offload::kNone, Offload::kRam};
 }
 
 /// What the store may hold in RAM unless the recipe says it.
@@ -96,19 +99,20 @@ int64_t bound_of_store(const RunShape& shape, const std::vector<Stage>& stages,
                        const MemoryOptions& memory, const Machine& machine) {
   if (memory.offload == Offload::kNone) return 0;
   if (shape.device.is_cpu()) return room_for_kept(shape, stages, memory, machine.available_bytes);
-  return static_cast<int64_t>(kUsableForAll * static_cast<double>(machine.available_ram_bytes));
+  return static_cast<int64_t>(kUsableRam * static_cast<double>(machine.available_ram_bytes));
 }
 
 std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<Stage>& stages,
                                       const MemoryOptions& asked, const Machine& machine) {
   std::vector<MemoryOptions> all;
   for (Recompute recompute :
-       choices(asked.recompute, {Recompute::kNone, Recompute::kSelective, Recompute::kLayer})) {
+       choices(asked.recompute, {Recompute::kNone, Recompute::kSelective,
+                                 Recompute::kSelectivePlusPlus, Recompute::kLayer})) {
     // A number of layers to recompute was given.
     const bool ignores_layers = recompute == Recompute::kNone && !asked.recompute &&
                                 asked.recompute_num_layers.value_or(0) > 0;
     if (ignores_layers) continue;
-    for (Offload offload : choices(asked.offload, places_of_activations(shape))) {
+    for (Offload offload : choices(asked.offload, places_of_activations(shape, machine))) {
       if (recompute == Recompute::kNone && offload != Offload::kNone) continue;
       for (int64_t chunk : choices(asked.chunk_tokens, {kChunks[0], kChunks[1], kChunks[2]})) {
         if (recompute == Recompute::kNone && chunk > 0) continue;
@@ -142,7 +146,7 @@ std::vector<MemoryOptions> candidates(const RunShape& shape, const std::vector<S
   if (all.empty()) {
     fail(ExitCode::kRecipe,
          "memory: with recompute: none nothing can be offloaded and nothing is cut into chunks; "
-         "expected recompute: selective or layer");
+         "expected recompute: selective, selective++ or layer");
   }
   return all;
 }
@@ -152,7 +156,7 @@ bool fits_as_choice(const Plan& plan, const RunShape& shape, const MemoryOptions
   const bool keeps_more = recomputed_layers(plan.memory, layers) < layers && !asked.recompute &&
                           !asked.recompute_num_layers;
   return plan.fits(kUsable) && (!keeps_more || plan.available_bytes == 0 ||
-                                leaves_half(plan.peak(), plan.available_bytes));
+                                leaves_enough(shape, plan.peak(), plan.available_bytes));
 }
 
 }  // namespace
@@ -196,13 +200,16 @@ bool Plan::fits(double part) const {
 
 Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
               const Machine& machine) {
-  // A knob that does not matter must not be turned: half a percent is no difference in time.
+  // A knob that does not matter must not be turned: half a percent is no difference in time, and
+  // copies to RAM slow down what they go on beside.
   const auto order = [&](const Plan& plan) {
     const bool fits = fits_as_choice(plan, shape, asked);
     const int64_t bytes = plan.peak().total();
-    const bool plain = plan.memory.weights == FrozenWeights::kResident;
-    return std::tuple(!fits, fits ? plan.run_seconds() * (plain ? 1 : 1.005) : 0.0,
-                      fits ? *plan.memory.chunk_tokens != 0 : false, bytes);
+    double seconds = plan.run_seconds();
+    if (plan.memory.weights != FrozenWeights::kResident) seconds *= 1.005;
+    if (plan.memory.offload == Offload::kRam) seconds *= 1.02;
+    return std::tuple(!fits, fits ? seconds : 0.0, fits ? *plan.memory.chunk_tokens != 0 : false,
+                      bytes);
   };
   Machine compared = machine;
   compared.rates = machine.usual;
@@ -252,11 +259,6 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
     consider("memory.optimizer_state_bits=8", shape, stages, in_8_bits);
   }
   std::vector<Stage> one_row = stages;
-  if (!shape.device.is_cpu() && asked.offload != Offload::kRam) {
-    MemoryOptions in_ram = open;
-    in_ram.offload = Offload::kRam;
-    consider("memory.offload=ram", shape, stages, in_ram);
-  }
   bool has_batches = false;
   for (Stage& stage : one_row) {
     has_batches |= stage.batch_size > 1;

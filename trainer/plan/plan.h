@@ -45,8 +45,10 @@ struct Machine {
 /// open, among equally fast ones the one of least memory, and the one of least memory where none
 /// fits. The machine's usual rates decide what is fastest: train, which measures nothing, chooses
 /// what plan said. Nothing is chosen that changes the numbers of a run: optimizer_state_bits stay
-/// 32 unless given. A GPU's run offloads nothing unless told to. The choice leaves a tenth of the
-/// available memory free, and lets as many layers keep everything as half of it has room for.
+/// 32 unless given. The choice leaves a tenth of the available memory free, and lets as many layers
+/// keep everything as half of it has room for, or nine tenths of a GPU's, which serves this run
+/// alone. A GPU's run offloads to RAM, of which a twentieth stays free, where that is faster by
+/// more than 2 % or where nothing else fits.
 Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
               const Machine& machine);
 

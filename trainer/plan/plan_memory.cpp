@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "src/attention/kernels/cuda_flash.h"
 #include "src/attention/kernels/flash_attention.h"
 #include "src/core/processor.h"
+#include "src/nn/activation_store.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "src/nn/float32_for_bf16.h"
 
@@ -149,30 +151,46 @@ struct Kept {
   int64_t stored = 0, beside = 0;
 };
 
+/// The graph that leads to attention, without its result: q k v rotated, the intervals, and the
+/// first norm where LoRA needs it.
+int64_t recorded_for_attention(const RunShape& shape, const Tensors& t) {
+  int64_t bytes = t.queries() + 2 * t.keys() + t.of_each_query() + before_rotation(shape, t) +
+                  before_scaling_in_attention(shape, t);
+  if (adapts_attention_input(shape) && !t.chunked()) bytes += t.hidden();
+  return bytes;
+}
+
 Kept kept_by_layer(const RunShape& shape, const Tensors& t, Recompute recompute) {
   if (recompute == Recompute::kLayer) return {t.hidden(), 0};
+  if (recompute == Recompute::kSelectivePlusPlus) {
+    return {t.hidden() + t.queries(), t.of_each_query()};
+  }
   if (recompute == Recompute::kSelective) {
     return {2 * t.hidden() + t.queries(), t.of_each_query()};
   }
-  // Autograd: both residuals, the first norm where LoRA needs it, q k v rotated, attention's
-  // output, its intervals and log-sum-exp, gate and up, and where LoRA needs them their product.
-  int64_t bytes = 2 * t.hidden() + 2 * t.queries() + 2 * t.keys() + 2 * t.intermediate() +
-                  2 * t.of_each_query() + before_rotation(shape, t);
-  if (adapts_attention_input(shape) && !t.chunked()) bytes += t.hidden();
+  // Autograd: both residuals, what leads to attention, its output and log-sum-exp, gate and up, and
+  // where LoRA needs them their product.
+  int64_t bytes = 2 * t.hidden() + recorded_for_attention(shape, t) + t.queries() +
+                  t.of_each_query() + 2 * t.intermediate();
   if (adapts_mlp_input(shape)) bytes += t.hidden();
   if (adapts(shape, "down_proj", "")) bytes += t.intermediate();
   if (shape.config.decoder.gelu_tanh) bytes += t.intermediate();
   if (shape.config.decoder.sandwich_norms) bytes += 2 * t.hidden();
-  bytes += before_scaling_in_attention(shape, t) + before_scaling_in_mlp(shape, t);
+  bytes += before_scaling_in_mlp(shape, t);
   return {0, bytes};
 }
 
 int64_t backward_workspace(const RunShape& shape, const Stage& stage, const Tensors& t) {
   const ModelConfig& c = shape.config;
   if (!shape.device.is_cpu()) {
-    // LibTorch's: dQ in float32, and dK and dV of each query head where heads share them.
-    const int64_t shared = c.num_attention_heads == c.num_key_value_heads ? 0 : 2 * t.queries();
-    return t.queries() / t.element * 4 + shared;
+    // LibTorch's, of the heads at work: dQ in float32, dK and dV of each query head where heads
+    // share them, and where others come after them the gradients that they become.
+    const int64_t heads = c.num_attention_heads, key_heads = c.num_key_value_heads;
+    const int64_t parts = heads / cuda_backward_heads(heads, key_heads, stage.seq_len);
+    const int64_t queries = t.queries() / parts;
+    const int64_t shared = heads == key_heads ? 0 : 2 * queries;
+    const int64_t copied = parts == 1 ? 0 : queries + 2 * t.keys() / parts;
+    return queries / t.element * 4 + shared + copied;
   }
   const auto heads = [&](int64_t count) {
     return at::empty({1, 1, 1, c.head_dim}, shape.dtype)
@@ -207,10 +225,15 @@ int64_t mlp_backward(const RunShape& shape, Tensors t) {
   return bytes + before_scaling_in_mlp(shape, part);
 }
 
+int64_t logits_at_once(const RunShape& shape, const Tensors& t) {
+  const int64_t rows = loss_chunk_rows(shape.device, shape.loss_chunk_tokens, t.c.vocab_size);
+  return std::min(rows, t.tokens) * t.c.vocab_size;
+}
+
 int64_t loss_working(const RunShape& shape, const Tensors& t) {
   // The last residual, normed, and its gradient; one chunk of logits, without a kernel of ours two
   // more in float32.
-  const int64_t chunk = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
+  const int64_t chunk = logits_at_once(shape, t);
   const bool in_place = shape.device.is_cpu() && processor() != Processor::kNone;
   const int64_t residual = 3 * t.hidden(), logits = chunk * (t.element + (in_place ? 0 : 8));
   if (!shape.trains_head) return residual + logits;
@@ -227,7 +250,7 @@ int64_t validation_working(const RunShape& shape, const Tensors& t) {
   const int64_t attention = t.hidden() + 3 * t.queries() + 3 * t.keys() + part.hidden() +
                             t.of_each_query() + before_rotation(shape, t);
   const int64_t mlp = t.hidden() + part.hidden() + 3 * part.intermediate();
-  const int64_t chunk = std::min(shape.loss_chunk_tokens, t.tokens) * t.c.vocab_size;
+  const int64_t chunk = logits_at_once(shape, t);
   const bool in_place = shape.device.is_cpu() && processor() != Processor::kNone;
   const int64_t loss = t.hidden() + chunk * (t.element + (in_place ? 0 : 8));
   return t.features(shape.config.head_dim) + t.tokens * 32 + t.hidden() + product_scratch(shape) +
@@ -258,24 +281,32 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   }
   plan.stored = stored;
   const bool elsewhere = !shape.device.is_cpu() && memory.offload != Offload::kNone;  // in RAM
-  if (elsewhere) under_way = 2 * std::max(t.hidden(), t.queries());
+  // Those of the layer at work, and as many as ActivationStore fetches ahead.
+  if (elsewhere) {
+    const int64_t at_work = recompute == Recompute::kLayer ? 1 : 2;
+    under_way = (at_work + ActivationStore::kFetchedAhead) * std::max(t.hidden(), t.queries());
+  }
   plan.kept =
       (elsewhere ? 0 : stored) + recomputed * kept.beside + (layers - recomputed) * whole.beside;
 
   const int64_t head_gradient = shape.trains_head ? t.head() * t.element : 0;
-  // The rotation's tables, ids and positions; what kLayer makes again of the layer at work.
+  // The rotation's tables, ids and positions; attention's result that kLayer makes again.
   int64_t always = t.features(shape.config.head_dim) + t.tokens * 32 + under_way + head_gradient +
                    product_scratch(shape);
   if (recompute == Recompute::kLayer) always += t.hidden() + t.queries() + t.of_each_query();
   plan.attention = always + attention_backward(shape, stage, t);
   plan.mlp = always + mlp_backward(shape, t);
+  // Its input is made again, and the graph of attention waits for the MLP's backward.
+  if (recompute == Recompute::kSelectivePlusPlus) plan.mlp += t.hidden();
+  if (recompute == Recompute::kSelectivePlusPlus || recompute == Recompute::kLayer) {
+    plan.mlp += recorded_for_attention(shape, t);
+  }
   plan.loss = t.features(shape.config.head_dim) + loss_working(shape, t);
   // A tied embedding's gradient comes in two.
   plan.update = shape.parameters.trainable() * t.element +
                 (shape.trains_embedding && t.c.tie_word_embeddings ? t.head() * t.element : 0);
-  // LibTorch's AdamW takes a gradient in float32.
-  const bool trains_vocabulary = shape.trains_embedding || shape.trains_head;
-  if (!shape.device.is_cpu() && trains_vocabulary) plan.update += t.head() * 4;
+  // LibTorch's AdamW takes gradients in float32: small ones together, that of a vocabulary alone.
+  if (!shape.device.is_cpu()) plan.update += shape.parameters.trainable() * 4;
   if (shape.validation_seq_len) {
     const int64_t tokens =
         *shape.validation_seq_len > 0 ? *shape.validation_seq_len : stage.seq_len;

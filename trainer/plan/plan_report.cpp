@@ -53,6 +53,7 @@ std::vector<std::pair<std::string, double>> parts_of(const TimePlan& step) {
           {"head", step.head},
           {"elementwise", step.elementwise},
           {"optimizer", step.optimizer},
+          {"host_copy", step.host_copy},
           {"disk", step.disk}};
 }
 
@@ -70,8 +71,10 @@ std::string describe_memory(const Plan& plan) {
     text += fmt::format(", activations beyond {} offloaded to disk ({})",
                         human_bytes(*plan.memory.offload_ram), human_bytes(plan.disk_bytes()));
   } else if (plan.memory.offload == Offload::kRam) {
-    text +=
-        fmt::format(", activations in at most {} of RAM", human_bytes(*plan.memory.offload_ram));
+    int64_t stored = 0;
+    for (const auto& planned : plan.stages) stored = std::max(stored, planned.memory.stored);
+    text += fmt::format(", {} of activations in at most {} of RAM", human_bytes(stored),
+                        human_bytes(*plan.memory.offload_ram));
   }
   if (plan.memory.weights == FrozenWeights::kMapped) text += ", weights mapped";
   if (plan.memory.optimizer_state_bits == 8) text += ", optimizer states of 8 bits";
@@ -161,6 +164,7 @@ Json plan_json(const Plan& plan) {
                       {"seq_len", stage.seq_len},
                       {"attention", stage.attention->name()},
                       {"memory_bytes", bytes},
+                      {"stored_bytes", memory.stored},
                       {"disk_bytes", memory.disk},
                       {"step_seconds", seconds}});
   }
@@ -169,6 +173,7 @@ Json plan_json(const Plan& plan) {
           {"peak_memory_bytes", plan.peak().total()},
           {"run_seconds", plan.run_seconds()},
           {"available_memory_bytes", plan.available_bytes},
+          {"available_ram_bytes", plan.available_ram_bytes},
           {"available_disk_bytes", or_null(plan.available_disk_bytes)},
           {"fits", plan.fits()}};
 }

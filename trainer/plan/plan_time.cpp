@@ -14,21 +14,23 @@ struct Traffic {
   double forward = 0, recomputed = 0, backward = 0;
 };
 
-Traffic elementwise_features(const RunShape& shape) {
+Traffic elementwise_features(const RunShape& shape, Recompute recompute) {
   const ModelConfig& c = shape.config;
   const double hidden = real(c.hidden_size), intermediate = real(c.intermediate_size);
   const double rotated = real((c.num_attention_heads + c.num_key_value_heads) * c.head_dim);
   Traffic traffic;
   const double norms = 4 * hidden, residuals = 6 * hidden;
-  traffic.recomputed = norms + 3 * intermediate + 2 * rotated;
-  traffic.forward = traffic.recomputed + residuals;
+  const bool remakes_residual = recompute != Recompute::kSelective;
+  traffic.recomputed = norms + 3 * intermediate + 2 * rotated + (remakes_residual ? 3 * hidden : 0);
+  traffic.forward = norms + 3 * intermediate + 2 * rotated + residuals;
   traffic.backward = 6 * hidden + residuals + 5 * intermediate + 2 * rotated;
   for (const auto& p : shape.projections) {
     if (p.rank == 0) continue;
     // x A^T, and y added to in place; backward reads grad_y twice and adds to grad_x.
     const double in = real(p.in_features), out = real(p.out_features);
     traffic.forward += in + 2 * out;
-    if (p.name != "o_proj" && p.name != "down_proj") traffic.recomputed += in + 2 * out;
+    const bool again = p.name == "o_proj" ? remakes_residual : p.name != "down_proj";
+    if (again) traffic.recomputed += in + 2 * out;
     traffic.backward += 3 * in + 2 * out;
   }
   return traffic;
@@ -78,7 +80,7 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
   time.attention_backward = 1e-9 * flops.attention_backward / rates.attention_backward_gflops;
   time.head = 1e-9 * flops.head / rates.head_gflops + head_bytes(shape, stage) / bandwidth;
 
-  const Traffic traffic = elementwise_features(shape);
+  const Traffic traffic = elementwise_features(shape, *memory.recompute);
   const double tokens = real(stage.tokens_per_step()),
                layers = real(shape.config.num_hidden_layers);
   const double times_recomputed =
@@ -97,8 +99,9 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
   time.optimizer = 34 * real(shape.parameters.trainable()) / bandwidth;
 
   // Activations once each way, mapped weights once forward and once backward.
-  const double bytes = real(planned.disk) * real(stage.gradient_accumulation_steps);
-  const double weights = mapped_bytes(shape, memory) * real(stage.gradient_accumulation_steps);
+  const double passes_a_step = real(stage.gradient_accumulation_steps);
+  const double bytes = real(planned.disk) * passes_a_step;
+  const double weights = mapped_bytes(shape, memory) * passes_a_step;
   const double forward = time.linears_forward + time.attention_forward;
   const double backward = time.linears_recomputed + time.linears_backward +
                           time.attention_recomputed + time.attention_backward;
@@ -106,6 +109,11 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
   const double reading_a_byte = 1e-9 / rates.disk_read_gb_per_second;
   time.disk = std::max(0.0, writing + weights * reading_a_byte - forward) +
               std::max(0.0, (bytes + weights) * reading_a_byte - backward);
+  if (!shape.device.is_cpu() && memory.offload != Offload::kNone) {
+    const double copying =
+        1e-9 * real(planned.stored + planned.disk) * passes_a_step / rates.host_copy_gb_per_second;
+    time.host_copy = std::max(0.0, copying - forward) + std::max(0.0, copying - backward);
+  }
   return time;
 }
 

@@ -13,16 +13,19 @@ struct TimePlan {
   double head = 0;         // logits, cross entropy and its gradients
   double elementwise = 0;  // norms, SwiGLU, rotation, residuals, low-rank parts, dequantisation
   double optimizer = 0;
-  double disk = 0;  // waits for the disk, beyond what computing hides
+  double host_copy = 0;  // waits for copies from a GPU to RAM and back, beyond what computing hides
+  double disk = 0;       // waits for the disk, beyond what computing hides
 
   double total() const {
     return linears_forward + linears_recomputed + linears_backward + attention_forward +
-           attention_recomputed + attention_backward + head + elementwise + optimizer + disk;
+           attention_recomputed + attention_backward + head + elementwise + optimizer + host_copy +
+           disk;
   }
 };
 
 /// Nothing in `memory` may be "auto"; `planned` is plan_memory() of the same arguments. What a
-/// GPU's run offloads is copied to RAM and back; the time of that is not counted.
+/// GPU's run offloads is copied to RAM while it computes forward, and back while it computes
+/// backward.
 TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOptions& memory,
                    const MemoryPlan& planned, const KernelRates& rates);
 

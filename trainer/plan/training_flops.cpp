@@ -66,9 +66,10 @@ StepFlops step_flops(const ModelConfig& config, const Stage& stage, const Memory
   flops.linears_recomputed = part * a_weight * (weights.query_key_value + weights.gate_up);
   if (config.decoder.sandwich_norms) {  // which come after them
     flops.linears_recomputed += part * a_weight * (weights.o_proj + weights.down_proj);
+  } else if (memory.recompute != Recompute::kSelective) {  // the MLP's input is made again
+    flops.linears_recomputed += part * a_weight * weights.o_proj;
   }
   if (memory.recompute == Recompute::kLayer) {
-    flops.linears_recomputed += part * a_weight * (weights.query_key_value + weights.o_proj);
     flops.attention_recomputed = part * flops.attention_forward;
   }
   flops.head = 2.0 * (trains_head ? 3 : 2) * real(config.vocab_size) * real(config.hidden_size) *

@@ -10,11 +10,13 @@
 
 #include <set>
 
+#include "src/core/processor.h"
 #include "src/model/apply_lora.h"
 #include "src/nn/activation_store.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "tests/support/float32_bound.h"
 #include "tests/support/largest.h"
+#include "tests/support/products.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {
@@ -97,6 +99,8 @@ void expect_recomputation_changes_nothing(const ModelConfig& config, const char*
       {.what = Recompute::kSelective, .num_layers = 1},
       {.what = Recompute::kSelective},
       {.what = Recompute::kSelective, .store = store},
+      {.what = Recompute::kSelectivePlusPlus},
+      {.what = Recompute::kSelectivePlusPlus, .store = store},
       {.what = Recompute::kLayer},
   };
   for (const RecomputeOptions& way : ways) {
@@ -124,6 +128,28 @@ TEST(Decoder, GivesTheSameGradientsWithRecomputation) {
   }
 }
 
+// A layer without adapters has 7 products forward and 7 for the gradient of its input.
+TEST(Decoder, MultipliesInBackwardWhatItsRecomputationSays) {
+  if (processor() == Processor::kNone) GTEST_SKIP() << "attention is kept by flash kernels alone";
+  ModelConfig config = tiny_llama_config();
+  config.head_dim = 16;
+  auto model = random_model(config);
+  model->visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
+    if (name == "model.embed_tokens.weight") parameter.requires_grad_(true);
+  });
+  const at::Tensor ids = random_ids(1, 24);
+  const auto products = [&](Recompute what) {
+    model->set_activations({.recompute = {.what = what}});
+    const at::Tensor loss = model->hidden_states({ids, {}, {}}).sum();
+    return products_of([&] { loss.backward(); });
+  };
+  const int64_t layers = config.num_hidden_layers;
+  EXPECT_EQ(products(Recompute::kNone), 7 * layers);
+  EXPECT_EQ(products(Recompute::kSelective), (7 + 5) * layers);          // q, k, v, gate, up
+  EXPECT_EQ(products(Recompute::kSelectivePlusPlus), (7 + 6) * layers);  // and o
+  EXPECT_EQ(products(Recompute::kLayer), (7 + 6) * layers);
+}
+
 TEST(Decoder, TrainsOnWhatFollowsAStateWithAnyRecomputation) {
   auto model = random_model(tiny_llama_config());
   apply_lora(*model, {.r = 4});
@@ -134,7 +160,8 @@ TEST(Decoder, TrainsOnWhatFollowsAStateWithAnyRecomputation) {
     model->hidden_states({ids.narrow(1, 0, 8), {}, {}}, &read);
   }
   std::vector<at::Tensor> expected;
-  for (const Recompute what : {Recompute::kNone, Recompute::kSelective, Recompute::kLayer}) {
+  for (const Recompute what : {Recompute::kNone, Recompute::kSelective,
+                               Recompute::kSelectivePlusPlus, Recompute::kLayer}) {
     model->set_activations({.recompute = {.what = what}});
     ModelState state = read.fork();
     at::Tensor first = model->hidden_states({ids.narrow(1, 8, 7), {}, {}}, &state);

@@ -12,6 +12,7 @@
 #include "src/nn/lora_linear.h"
 #include "src/nn/weight_residency.h"
 #include "tests/support/largest.h"
+#include "tests/support/products.h"
 
 namespace longspan {
 namespace {
@@ -98,11 +99,26 @@ TEST(Recompute, GivesTheGradientsOfAutogradAndRunsEachBodyOnceMore) {
     Pass selective = run(layer, {.what = Recompute::kSelective}, input_needs_gradient);
     EXPECT_EQ(selective.bodies, 8);
     expect_same(selective, plain, 1e-5);
-    // The input of the second block is made again too, from the first body.
-    Pass whole = run(layer, {.what = Recompute::kLayer}, input_needs_gradient);
-    EXPECT_EQ(whole.bodies, 10);
-    expect_same(whole, selective, 0);
+    for (const Recompute what : {Recompute::kSelectivePlusPlus, Recompute::kLayer}) {
+      Pass from_input = run(layer, {.what = what}, input_needs_gradient);
+      EXPECT_EQ(from_input.bodies, 8);
+      expect_same(from_input, selective, 0);
+    }
   }
+}
+
+TEST(Recompute, MultipliesOnceMoreWhatItMakesAgain) {
+  Layer layer;
+  const auto products = [&](Recompute what) {
+    return products_of([&] { run(layer, {.what = what}, true); });
+  };
+  const int64_t plain = products(Recompute::kNone);
+  // In each of 2 layers x W, x V and, for the gradient of B, x A^T.
+  const int64_t selective = products(Recompute::kSelective);
+  EXPECT_EQ(selective - plain, 2 * 3);
+  // And the linear's three, for the input of the second block.
+  EXPECT_EQ(products(Recompute::kSelectivePlusPlus) - selective, 2 * 3);
+  EXPECT_EQ(products(Recompute::kLayer) - selective, 2 * 3);
 }
 
 TEST(Recompute, InChunksOfTokensGivesTheSame) {
@@ -110,6 +126,7 @@ TEST(Recompute, InChunksOfTokensGivesTheSame) {
   Pass whole = run(layer, {.what = Recompute::kSelective}, true);
   for (int64_t chunk_tokens : {1, 2, 4, 5, 9}) {
     expect_same(run(layer, {.what = Recompute::kSelective}, true, chunk_tokens), whole, 1e-5);
+    expect_same(run(layer, {.what = Recompute::kLayer}, true, chunk_tokens), whole, 1e-5);
   }
 }
 
@@ -119,7 +136,8 @@ TEST(Recompute, DropsTheSameAgainAndInChunks) {
   const DropoutPass training(1, 2);
   const Pass plain = run(layer, {}, true);
   EXPECT_GT(largest(plain.y - undropped.y), 0.01);
-  for (const Recompute what : {Recompute::kSelective, Recompute::kLayer}) {
+  for (const Recompute what :
+       {Recompute::kSelective, Recompute::kSelectivePlusPlus, Recompute::kLayer}) {
     for (int64_t chunk_tokens : {0, 1, 2, 4}) {
       expect_same(run(layer, {.what = what}, true, chunk_tokens), plain, 1e-5);
     }
@@ -131,7 +149,10 @@ TEST(Recompute, ThroughTheStoreGivesTheSameBits) {
   Pass plain = run(layer, {.what = Recompute::kSelective}, true);
   auto store = std::make_shared<ActivationStore>(
       ActivationStoreOptions{.ram_bytes = 0, .directory = ::testing::TempDir()});
-  expect_same(run(layer, {.what = Recompute::kSelective, .store = store}, true), plain, 0);
+  for (const Recompute what : {Recompute::kSelective, Recompute::kSelectivePlusPlus}) {
+    expect_same(run(layer, {.what = what, .store = store}, true), plain, 0);
+    EXPECT_EQ(store->bytes_in_ram(), 0);
+  }
   EXPECT_GT(store->bytes_written(), 0);
 }
 
@@ -165,7 +186,8 @@ TEST(Recompute, BackwardEndsAtTheFirstTrainedParameter) {
   for (const at::Tensor& frozen : {layer.w, layer.linear->lora_A, layer.linear->lora_B}) {
     frozen.requires_grad_(false);
   }
-  for (Recompute what : {Recompute::kNone, Recompute::kSelective, Recompute::kLayer}) {
+  for (Recompute what : {Recompute::kNone, Recompute::kSelective, Recompute::kSelectivePlusPlus,
+                         Recompute::kLayer}) {
     auto blocks = layer.blocks();
     blocks[0].trained.clear();
     layer.bodies = 0;

@@ -46,7 +46,8 @@ TEST(PlanMemory, StoresWhatAForwardPassPutsIntoTheStore) {
       run_shape(config, kAttentionOnly, at::kBFloat16, Quantization::kNone, 1024, 2);
   auto model = random_model(config, /*seed=*/1, at::kBFloat16);
   apply_lora(*model, kAttentionOnly);
-  for (Recompute recompute : {Recompute::kSelective, Recompute::kLayer}) {
+  for (Recompute recompute :
+       {Recompute::kSelective, Recompute::kSelectivePlusPlus, Recompute::kLayer}) {
     const auto store = std::make_shared<ActivationStore>(ActivationStoreOptions{});
     model->set_activations({.recompute = {.what = recompute, .store = store}});
     const at::Tensor ids = at::randint(config.vocab_size, {1, 100}, at::kLong);
@@ -78,8 +79,24 @@ TEST(PlanMemory, LayerKeepsItsInputAlone) {
   EXPECT_EQ(planned(1000, with(Recompute::kLayer)).kept, 2 * 1000 * 36 * 2);
 }
 
+TEST(PlanMemory, SelectivePlusPlusKeepsTheLayersInputAndWhatAttentionComputed) {
+  EXPECT_EQ(planned(1000, with(Recompute::kSelectivePlusPlus)).kept,
+            2 * 1000 * (36 * 2 + 9 * 8 * 2 + 9 * 4));
+}
+
+// q of 9 heads of 8, k and v of 3, the intervals, the norm's output and the MLP's input of 36.
+TEST(PlanMemory, WhatLeadsToAttentionWaitsForTheMlpWhereItIsMadeFromTheLayersInput) {
+  const int64_t waits = 1000 * (2 * 8 * (9 + 2 * 3) + 4 * 9 + 2 * 36), input = 1000 * 2 * 36;
+  const int64_t selective = planned(1000, with(Recompute::kSelective)).mlp;
+  EXPECT_EQ(planned(1000, with(Recompute::kSelectivePlusPlus)).mlp, selective + waits + input);
+  const int64_t result = 1000 * 9 * (2 * 8 + 4);
+  EXPECT_EQ(planned(1000, with(Recompute::kLayer)).mlp, selective + waits + input + result);
+}
+
 TEST(PlanMemory, KeepsMoreTheLessIsComputedAgain) {
   EXPECT_LT(planned(1000, with(Recompute::kLayer)).kept,
+            planned(1000, with(Recompute::kSelectivePlusPlus)).kept);
+  EXPECT_LT(planned(1000, with(Recompute::kSelectivePlusPlus)).kept,
             planned(1000, with(Recompute::kSelective)).kept);
   EXPECT_LT(planned(1000, with(Recompute::kSelective)).kept,
             planned(1000, with(Recompute::kNone)).kept);
@@ -224,6 +241,29 @@ TEST(PlanTime, RecomputingCostsAndASlowDiskIsWaitedFor) {
   slow.disk_read_gb_per_second = 1e-3;
   EXPECT_EQ(seconds(default_memory_options(), slow).disk, 0);
   EXPECT_GT(seconds(memory, slow).disk, 0);
+}
+
+TEST(PlanTime, CopiesToRamAreWaitedForBeyondWhatAGpuComputesMeanwhile) {
+  RunShape shape = tiny_shape();
+  shape.device = at::kCUDA;
+  MemoryOptions memory = with(Recompute::kLayer);
+  memory.offload = Offload::kRam;
+  memory.offload_ram = int64_t{1} << 40;
+  Stage stage = stage_of(4096);
+  stage.gradient_accumulation_steps = 3;
+  const MemoryPlan bytes = plan_memory(shape, stage, memory);
+  KernelRates rates;
+  rates.host_copy_gb_per_second = 1e6;
+  EXPECT_EQ(plan_time(shape, stage, memory, bytes, rates).host_copy, 0);
+  rates.host_copy_gb_per_second = 1e-3;
+  const TimePlan slow = plan_time(shape, stage, memory, bytes, rates);
+  const double computed = slow.linears_forward + slow.attention_forward + slow.linears_recomputed +
+                          slow.attention_recomputed + slow.linears_backward +
+                          slow.attention_backward;
+  // The inputs of 2 layers, 4096 tokens of 36 bfloat16, there and back in each of 3 passes.
+  EXPECT_NEAR(slow.host_copy, 2 * 3 * 2 * 4096 * 36 * 2 / 1e6 - computed, 1e-9);
+  shape.device = at::kCPU;
+  EXPECT_EQ(plan_time(shape, stage, memory, bytes, rates).host_copy, 0);
 }
 
 }  // namespace

@@ -83,6 +83,13 @@ TEST(TrainingFlops, SelectiveRecomputesNoAttentionAndNoLastLinear) {
   const StepFlops layer =
       step_flops(smollm2_135m(), stage_of("full"), {.recompute = Recompute::kLayer});
   EXPECT_EQ(layer.attention_recomputed, layer.attention_forward);
+  // o too, of 576 x 576.
+  EXPECT_NEAR(layer.linears_recomputed / layer.linears_forward, (2322432.0 + 331776) / 3538944,
+              1e-9);
+  const StepFlops plus_plus =
+      step_flops(smollm2_135m(), stage_of("full"), {.recompute = Recompute::kSelectivePlusPlus});
+  EXPECT_EQ(plus_plus.attention_recomputed, 0);
+  EXPECT_EQ(plus_plus.linears_recomputed, layer.linears_recomputed);
 }
 
 TEST(TrainingFlops, ATrainedHeadCostsAThirdProduct) {
