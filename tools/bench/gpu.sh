@@ -27,10 +27,14 @@ trap 'rm -rf "$WORK"' EXIT
 SECONDS=0
 : >"$OUT/summary.txt"
 
+# Shapes for shape(): HIDDEN LAYERS HEADS KEY_VALUE_HEADS MLP. LLaMA-2-7B at 100K, 4 layers of LLaMA-3-8B
+# at 350K, SmolLM2 at 8K; the peer's step at 16K.
 if [[ $DEVICE == cuda ]]; then
-  WIDE_LAYERS=32 WIDE_HIDDEN=4096 WIDE_HEADS=32 WIDE_MLP=11008 LENGTH=98304
+  SHAPE_7B="4096 32 32 32 11008" SHAPE_8B="4096 4 32 8 14336" SHAPE_SMALL="576 30 9 3 1536"
+  LENGTH_7B=98304 LENGTH_8B=350208 LENGTH_SMALL=8192 LENGTH_PEER=16384
 else
-  WIDE_LAYERS=2 WIDE_HIDDEN=128 WIDE_HEADS=2 WIDE_MLP=256 LENGTH=2048
+  SHAPE_7B="128 2 2 2 256" SHAPE_8B="128 1 4 2 256" SHAPE_SMALL="144 2 9 3 128"
+  LENGTH_7B=2048 LENGTH_8B=4096 LENGTH_SMALL=512 LENGTH_PEER=512
 fi
 
 # step NAME LIMIT COMMAND...: at most LIMIT seconds of what is left of the session. What the command says
@@ -47,6 +51,7 @@ step() {
   status=$?
   case $status in
     0) status=ok ;;
+    77) status=skipped ;;
     124 | 137) status="stopped after $limit s" ;;
     *) status="failed with $status" ;;
   esac
@@ -75,26 +80,27 @@ print((max(ids) // 64 + 1) * 64)
 END
 }
 
-# shape HIDDEN LAYERS HEADS MLP: a config.json of LLaMA.
+# shape NAME HIDDEN LAYERS HEADS KEY_VALUE_HEADS MLP: a folder with a config.json of LLaMA and the tokenizer;
+# bench step draws the weights.
 shape() {
-  cat <<END
-{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": $1, "num_hidden_layers": $2,
- "num_attention_heads": $3, "num_key_value_heads": $3, "intermediate_size": $4, "vocab_size": $VOCABULARY,
+  mkdir -p "$WORK/$1"
+  cp "$TOKENIZER"/tokenizer* "$WORK/$1/"
+  cat >"$WORK/$1/config.json" <<END
+{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": $2, "num_hidden_layers": $3,
+ "num_attention_heads": $4, "num_key_value_heads": $5, "intermediate_size": $6, "vocab_size": $VOCABULARY,
  "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
  "tie_word_embeddings": false, "torch_dtype": "bfloat16"}
 END
 }
 
-# model NAME: random weights in the shape of NAME.json, with the tokenizer.
+# model NAME: random weights on disk, for the commands that read a model.
 model() {
-  "$BUILD/bench" random-model "$WORK/$1.json" "$WORK/$1" &&
-    cp "$TOKENIZER"/tokenizer* "$TOKENIZER"/special_tokens_map.json "$WORK/$1/" 2>/dev/null
-  [[ -f $WORK/$1/tokenizer.json ]]
+  "$BUILD/bench" random-model "$WORK/$1/config.json" "$WORK/$1-weights" && cp "$WORK/$1"/tokenizer* "$WORK/$1-weights/"
 }
 
 write_recipe() {
   cat >"$WORK/tiny.yaml" <<END
-model: {path: $WORK/tiny, dtype: bfloat16}
+model: {path: $WORK/tiny-weights, dtype: bfloat16}
 data: {path: $WORK/tokens.h5}
 lora: {r: 8, target_modules: [q_proj, v_proj], modules_to_save: [norm]}
 rope: {rope_type: yarn, factor: 2.0}
@@ -119,12 +125,34 @@ tests() {
 longspan() { "$BUILD/longspan" "$@"; }
 # What an interrupted run leaves: its first checkpoint.
 resume() { rm -rf "$WORK"/run/checkpoints/step-000004 && longspan train "$WORK/tiny.yaml" --device "$DEVICE" --resume; }
-wide_step() {
-  "$BUILD/bench" step --device "$DEVICE" --model "$WORK/wide" --text "$TEXT" --length "$LENGTH" --attention s2 \
-    --steps 2 --json rope.rope_type=linear rope.factor=24.0 "$@"
+# random_step NAME ATTENTION LENGTH ARGUMENTS...
+random_step() {
+  "$BUILD/bench" step --device "$DEVICE" --model "$WORK/$1" --random-weights --text "$LONG_TEXT" --attention "$2" \
+    --length "$3" --json "${@:4}"
 }
-export -f libraries model tests longspan resume wide_step
-export BUILD DEVICE TOKENIZER TEXT WORK LENGTH LONGSPAN_CUDA_PLUGIN=$BUILD/longspan_cuda.so
+of_7b() { random_step 7b s2 "$LENGTH_7B" --steps 2 rope.rope_type=linear rope.factor=24.0 "$@"; }
+of_8b() {
+  random_step 8b full "$LENGTH_8B" --steps 1 --rank 32 --trainable "" model.quantization=nf4 rope.rope_type=yarn rope.factor=43.0 \
+    'lora.target_modules=[q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj]' \
+    memory.recompute=layer memory.offload=ram memory.chunk_tokens=8192 "$@"
+}
+of_small() { random_step small s2 "$LENGTH_SMALL" --steps 4 memory.recompute=none rope.rope_type=linear rope.factor=2.0 "$@"; }
+# What plan says of the 7B steps, by the rates that it measured.
+forecast() {
+  longspan plan "$WORK/tiny.yaml" --device "$DEVICE" --rates "$OUT/rates.json" model.path="$WORK/7b/config.json" \
+    'lora={r: 8, target_modules: [q_proj, k_proj, v_proj, o_proj], modules_to_save: [embed_tokens, norm]}' \
+    'attention={pattern: shifted_sparse, group_ratio: 0.25}' rope.factor=24.0 train.seq_len="$LENGTH_7B" "$@"
+}
+peer() {
+  "$PYTHON" tools/bench/peer_step.py --device "$DEVICE" --config "$WORK/7b/config.json" --length "$LENGTH_PEER" &&
+    random_step 7b full "$LENGTH_PEER" --steps 2 rope.rope_type=linear rope.factor=4.0 memory.recompute=layer
+}
+# As many words as the longest step wants, of a text that is shorter, packed or not.
+lengthen() { for _ in $(seq 20); do cat "$TEXT"; done >"$LONG_TEXT"; }
+export -f libraries model tests longspan resume random_step of_7b of_8b of_small forecast peer lengthen
+LONG_TEXT=$WORK/long.txt${TEXT##*.txt}
+export BUILD DEVICE TOKENIZER TEXT LONG_TEXT WORK OUT PYTHON LENGTH_7B LENGTH_8B LENGTH_SMALL LENGTH_PEER
+export LONGSPAN_CUDA_PLUGIN=$BUILD/longspan_cuda.so
 run() { step "$1" "$2" bash -c '"$@"' bash "${@:3}"; }
 
 if ldd "$BUILD/longspan" | grep "libtorch_cpu.so => not found" >/dev/null; then # built for another folder's LibTorch
@@ -132,15 +160,15 @@ if ldd "$BUILD/longspan" | grep "libtorch_cpu.so => not found" >/dev/null; then 
   export LD_LIBRARY_PATH="$torch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
 VOCABULARY=$(vocab_size)
-shape 256 4 4 512 >"$WORK/tiny.json"
-shape "$WIDE_HIDDEN" "$WIDE_LAYERS" "$WIDE_HEADS" "$WIDE_MLP" >"$WORK/wide.json"
+shape tiny 256 4 4 4 512
+# shellcheck disable=SC2086 # several words each
+{ shape 7b $SHAPE_7B; shape 8b $SHAPE_8B; shape small $SHAPE_SMALL; }
 write_recipe
 
 run libraries 20 libraries
+run lengthen 10 lengthen
 run tiny-model 20 model tiny
-run prepare 20 longspan prepare "$TEXT" --model "$WORK/tiny" --out "$WORK/tokens.h5"
-(timeout 150 bash -c 'model wide' >"$OUT/wide-model.txt" 2>&1) & # on the CPU, beside the rest
-wide=$!
+run prepare 20 longspan prepare "$TEXT" --model "$WORK/tiny-weights" --out "$WORK/tokens.h5"
 run model-tests 60 tests model_test
 run trainer-tests 40 tests trainer_test
 run plan 40 longspan plan "$WORK/tiny.yaml" --device "$DEVICE" --save-rates "$OUT/rates.json"
@@ -148,9 +176,14 @@ run train 40 longspan train "$WORK/tiny.yaml" --device "$DEVICE"
 run resume 30 resume
 run eval 30 longspan eval "$WORK/run" --device "$DEVICE" --lengths 256,512 --targets 64 --text "$TEXT" --json
 run generate 30 longspan generate "$WORK/run" --device "$DEVICE" --max-new-tokens 32 --prompt "It was a long road"
+run 7b-plan 10 forecast
+run 7b 80 of_7b memory.recompute=selective++
+run 7b-plan-layer 10 forecast memory.recompute=layer
+run 7b-layer 80 of_7b memory.recompute=layer
+run 7b-offload 80 of_7b memory.recompute=selective memory.offload=ram memory.offload_ram=100GB
 run attention 60 "$PYTHON" tools/bench/attention_rates.py --device "$DEVICE"
-wait "$wide"
-run wide-step 110 wide_step memory.recompute=layer
-run wide-step-nf4 110 wide_step memory.recompute=selective model.quantization=nf4
+run 8b-350k 110 of_8b memory.offload_ram=40GB
+run small 30 of_small --trace "$OUT/small-trace.json"
+run peer 60 peer
 echo "gpu: $SECONDS s; the results are in $OUT"
-! grep -qv ": ok" "$OUT/summary.txt"
+! grep -qvE ": (ok|skipped)" "$OUT/summary.txt"

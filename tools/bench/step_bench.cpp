@@ -24,7 +24,9 @@
 #include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/kineto_trace.h"
 #include "tools/bench/operator_profile.h"
+#include "tools/bench/random_weights.h"
 #include "tools/bench/timing.h"
 #include "trainer/figures/table.h"
 #include "trainer/plan/training_flops.h"
@@ -71,10 +73,51 @@ class StepTimes : public Observer {
   double cpu_seconds_ = 0;
 };
 
+/// Writes what runs when in the run's last step. Added last: its records hold no other observer.
+class TraceOfLastStep : public Observer {
+ public:
+  TraceOfLastStep(at::Device device, fs::path file) : device_(device), file_(std::move(file)) {}
+  void run_begins(Trainer& trainer) override { begin_before_last(trainer); }
+  void step_ended(Trainer& trainer, StepRecord&) override {
+    if (trace_) trace_->save(file_);
+    trace_.reset();
+    begin_before_last(trainer);
+  }
+
+ private:
+  void begin_before_last(const Trainer& trainer) {
+    if (trainer.step() + 1 == total_steps(trainer.stages())) trace_.emplace(device_);
+  }
+
+  const at::Device device_;
+  const fs::path file_;
+  std::optional<KinetoTrace> trace_;
+};
+
+/// What the model's folder holds.
+struct Base {
+  std::unique_ptr<ModelSource> source;  // none where its weights are drawn
+  ModelConfig config;
+  Json tokenizer_json;
+};
+
+Base open_base(const cxxopts::ParseResult& parsed) {
+  const fs::path folder = parsed["model"].as<std::string>();
+  if (parsed.count("random-weights")) {
+    const fs::path config = folder / "config.json";
+    return {nullptr, read_hf_config(read_json_file(config, ExitCode::kModel), config.string()),
+            read_json_file(folder / "tokenizer.json", ExitCode::kModel)};
+  }
+  auto source = open_model_source(folder.string());
+  ModelConfig config = read_hf_config(*source);
+  Json tokenizer_json = source->tokenizer_json();
+  return {std::move(source), std::move(config), std::move(tokenizer_json)};
+}
+
 /// The first `length` tokens of the text as a token store of one document.
-void write_tokens(const fs::path& store, const std::string& text, const ModelSource& model,
-                  int64_t length) {
-  auto tokenizer = make_tokenizer(model.tokenizer_json(), model.path().string());
+void write_tokens(const fs::path& store, const std::string& text, const Json& tokenizer_json,
+                  const std::string& model, int64_t length) {
+  auto tokenizer = make_tokenizer(tokenizer_json, model);
   auto document = open_documents(find_document_files({text}), {})->next();
   auto ids = tokenizer->encode(document ? document->text() : "");
   if (std::ssize(ids) < length) {
@@ -189,6 +232,7 @@ Json result_of(const cxxopts::ParseResult& parsed, const Recipe& recipe, const T
           {"losses", rounded(times.losses, 4)},
           {device.is_cpu() ? "peak_rss_mib" : "peak_device_mib", times.peak_memory_bytes >> 20},
           {"peak_tensors_mib", page_use().peak_live >> 20},
+          {"reserved_device_mib", device.is_cpu() ? 0 : peak_reserved_bytes(device) >> 20},
           {"device", device.str()},
           {"threads", at::get_num_threads()},
           {"cpu_seconds", rounded(times.cpu_seconds, 2)},
@@ -219,7 +263,10 @@ cxxopts::Options command_line() {
       "trainable", "train the parameters with one of these in their name", text("embed,norm"),
       "LIST")("threads", "0: one a core", count("0"), "N")(
       "device", "cpu, cuda, or auto: cuda where it can be used", text("cpu"), "DEVICE")(
+      "random-weights", "draw them on the device: DIR needs config.json and tokenizer.json alone")(
       "profile", "show where the time of the main thread goes, on stderr")(
+      "trace", "what runs when in the last step, for chrome://tracing or Perfetto",
+      cxxopts::value<std::string>(), "FILE.json")(
       "json", "print one JSON map instead of a table")(
       "overrides", "", cxxopts::value<std::vector<std::string>>(), "KEY=VALUE...");
   options.parse_positional({"overrides"});
@@ -231,16 +278,16 @@ Json measure(const cxxopts::ParseResult& parsed) {
   const Stopwatch stopwatch;
   const at::Device device = open_device(parsed["device"].as<std::string>());
   if (parsed.count("profile") && !device.is_cpu()) {
-    fail(ExitCode::kUsage, "--profile: counts the CPU's time; expected --device cpu");
+    fail(ExitCode::kUsage, "--profile: counts the CPU's time; expected --trace for a GPU");
   }
   const AtomicFolder scratch(fs::temp_directory_path() / "longspan-bench-step");  // never committed
-  auto source = open_model_source(parsed["model"].as<std::string>());
-  const ModelConfig config = read_hf_config(*source);
+  const Base base = open_base(parsed);
+  const ModelConfig& config = base.config;
   Recipe recipe = make_recipe(parsed, config, scratch.path());
   std::string& offload_dir = recipe.train.memory.offload_dir;
   if (offload_dir.empty()) offload_dir = scratch.path().string();
-  write_tokens(recipe.data.path, parsed["text"].as<std::string>(), *source,
-               recipe.stages.front().seq_len);
+  write_tokens(recipe.data.path, parsed["text"].as<std::string>(), base.tokenizer_json,
+               parsed["model"].as<std::string>(), recipe.stages.front().seq_len);
   LoaderOptions loading;
   loading.packer.seq_len = recipe.stages.front().seq_len;
   loading.shuffle = recipe.data.shuffle;
@@ -250,10 +297,15 @@ Json measure(const cxxopts::ParseResult& parsed) {
   use_page_allocator();
   keep_freed_scratch();
   set_seed_and_threads(recipe.train);
-  const auto [model, residency] = open_recipe_model(recipe, *source, device);
+  const auto [model, residency] =
+      base.source ? open_recipe_model(recipe, *base.source, device)
+                  : RecipeModel{draw_recipe_model(recipe, config, device), nullptr};
   Trainer trainer(*model, recipe.stages, {loader}, recipe.train, residency);
   StepTimes::Times times;
   trainer.add(std::make_unique<StepTimes>(times));
+  if (parsed.count("trace")) {
+    trainer.add(std::make_unique<TraceOfLastStep>(device, parsed["trace"].as<std::string>()));
+  }
   const double until_first_step = stopwatch.seconds();
   std::optional<OperatorProfile> profile;
   if (parsed.count("profile")) profile.emplace();

@@ -58,8 +58,11 @@ void run_in_turn(const std::vector<std::function<void()>>& contenders) {
 }
 
 LinearLayer::LinearLayer(at::Device device)
-    : x_(at::randn({4096, 2048}, at::kBFloat16).to(device)),
-      weight_(at::randn({2048, 2048}, at::kBFloat16).to(device)) {}
+    : rows_(device.is_cpu() ? 4096 : 16384),
+      in_(device.is_cpu() ? 2048 : 4096),
+      out_(device.is_cpu() ? 2048 : 11008),
+      x_(at::randn({rows_, in_}, at::TensorOptions(device).dtype(at::kBFloat16))),
+      weight_(at::randn({out_, in_}, at::TensorOptions(device).dtype(at::kBFloat16))) {}
 
 double LinearLayer::run() {
   at::NoGradGuard no_gradients;
@@ -72,7 +75,9 @@ double LinearLayer::run() {
   return seconds;
 }
 
-double LinearLayer::gflops() const { return 2e-9 * 4096 * 2048 * 2048 / best_seconds_; }
+double LinearLayer::gflops() const {
+  return 2e-9 * static_cast<double>(rows_ * in_ * out_) / best_seconds_;
+}
 
 double linear_gflops(at::Device device) {
   LinearLayer linear(device);
