@@ -129,14 +129,17 @@ def other(found):
 
 
 def gpu(found):
-    """What ran, and on which commit; what has run on no GPU yet."""
+    """What ran when, and on which commit; what has run on no GPU yet, and what `longspan plan` says of it."""
     rows = [
-        [name, row["what"], f"ran, {found[name]['commit']}", seconds(row.get("step_seconds")),
+        [name, row["what"], f"ran {found[name]['date']}, {found[name]['commit']}", seconds(row.get("step_seconds")),
          number(row.get("tokens_per_second")), number(row.get("peak_mib")) or row.get("result", ""),
          percent(row.get("useful_ratio"), 1)]
         for name, row in rows_of(found, "gpu_runs")
     ]  # fmt: skip
-    rows += [[name, row["what"], "planned", "", "", "", ""] for name, row in rows_of(found, "planned")]
+    rows += [
+        [name, row["what"], "planned", "", "", f"by plan {row['plan']}" if "plan" in row else "", ""]
+        for name, row in rows_of(found, "planned")
+    ]  # fmt: skip
     header = ["machine", "what", "state", "step, s", "tokens/s", "peak of tensors, MiB; result", "useful FLOPs"]
     return table(header, rows)
 
