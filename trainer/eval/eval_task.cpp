@@ -2,6 +2,15 @@
 
 #include "trainer/eval/passkey.h"
 #include "trainer/eval/perplexity.h"
+#include "trainer/eval/tasks/cloze.h"
+#include "trainer/eval/tasks/jsonl.h"
+#include "trainer/eval/tasks/key_value.h"
+#include "trainer/eval/tasks/long_perplexity.h"
+#include "trainer/eval/tasks/needle.h"
+#include "trainer/eval/tasks/position_loss.h"
+#include "trainer/eval/tasks/ruler.h"
+#include "trainer/eval/tasks/threading.h"
+#include "trainer/eval/tasks/window_perplexity.h"
 
 namespace longspan {
 
@@ -19,7 +28,16 @@ struct Entry {
 
 constexpr Entry kTasks[] = {
     {"perplexity", make<Perplexity>},
+    {"window_perplexity", make<WindowPerplexity>},
+    {"position_loss", make<PositionLoss>},
+    {"longppl", make<LongPerplexity>},
     {"passkey", make<Passkey>},
+    {"needle", make<NeedleTask>},
+    {"kv", make<KeyValueTask>},
+    {"threading", make<ThreadingTask>},
+    {"ruler", make<RulerTask>},
+    {"cloze", make<ClozeTask>},
+    {"jsonl", make<JsonlTask>},
 };
 
 }  // namespace

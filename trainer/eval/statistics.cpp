@@ -37,11 +37,11 @@ std::optional<double> standard_error(const std::vector<double>& values) {
   return std::sqrt(squares / (n - 1) / n);
 }
 
-Interval wilson_interval(int64_t correct, int64_t trials) {
+Interval wilson_interval(double correct, int64_t trials) {
   if (trials == 0) return {0, 1};
   constexpr double z = 1.959963984540054;  // 97.5 % point of the normal distribution
   auto n = static_cast<double>(trials);
-  double p = static_cast<double>(correct) / n;
+  double p = correct / n;
   double centre = (p + z * z / (2 * n)) / (1 + z * z / n);
   double half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
   return {std::max(0.0, centre - half), std::min(1.0, centre + half)};

@@ -16,8 +16,9 @@ struct Interval {
   double low = 0, high = 1;
 };
 
-/// The 95 % score interval of a proportion (Wilson 1927); [0, 1] for no trials.
-Interval wilson_interval(int64_t correct, int64_t trials);
+/// The 95 % score interval of a proportion (Wilson 1927); [0, 1] for no trials. `correct` may be a
+/// sum of scores from 0 to 1, whose interval it is then at least.
+Interval wilson_interval(double correct, int64_t trials);
 
 /// The 95 % interval of a mean by Student's t with n - 1 degrees of freedom. None for fewer than
 /// two values.

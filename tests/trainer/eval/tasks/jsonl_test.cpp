@@ -1,0 +1,186 @@
+#include "trainer/eval/tasks/jsonl.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/errors.h"
+#include "tests/trainer/eval/tasks/task_fixtures.h"
+#include "trainer/eval/tasks/item_file.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class Jsonl : public ::testing::Test {
+ protected:
+  Json keys(const std::string& file, const Json& more = Json::object()) {
+    Json keys = {{"items", std::vector<std::string>{file}}};
+    keys.update(more);
+    return keys;
+  }
+  DrawnItem only(const std::string& name, const std::string& record, const std::string& format) {
+    return read_item_file(folder_.write(name, record), format).at(0);
+  }
+  std::string refused(const std::string& record, const std::string& format) {
+    return error_of([&] { only("items.jsonl", record, format); }, ExitCode::kData);
+  }
+  TaskFixture fixture_;
+  TemporaryFolder folder_;
+};
+
+TEST_F(Jsonl, PlainRecordsBecomeItems) {
+  const DrawnItem item = only(
+      "items.jsonl",
+      R"({"context": "The sky is green.", "question": "What colour is the sky?", "answers": "green"})",
+      "plain");
+  EXPECT_EQ(item.passage.instruction + item.passage.context + item.questions[0].question.text,
+            "The sky is green.\n\nQuestion: What colour is the sky?\nAnswer:");
+  EXPECT_THAT(item.questions[0].question.answers, ElementsAre("green"));
+  EXPECT_EQ(item.questions[0].metric, "substring");
+  EXPECT_EQ(item.questions[0].question.max_new_tokens, 32);
+}
+
+TEST_F(Jsonl, RecordsSayHowTheyAreScored) {
+  const DrawnItem item = only("items.json", R"([{"context": "c", "question": "q", "answers": ["b"],
+      "choices": ["a", "b", "c"], "max_new_tokens": 5, "subset": "s", "instruction": "i"}])",
+                              "plain");
+  const auto& scored = item.questions[0];
+  EXPECT_EQ(scored.metric, "choice");
+  EXPECT_THAT(scored.question.distractors, ElementsAre("a", "c"));
+  EXPECT_EQ(scored.question.max_new_tokens, 5);
+  EXPECT_EQ(scored.subset, "s");
+  EXPECT_EQ(item.passage.instruction, "i");
+  EXPECT_EQ(only("f1.jsonl",
+                 R"({"context": "c", "question": "q", "answers": ["b"], "metric": "f1"})", "plain")
+                .questions[0]
+                .metric,
+            "f1");
+}
+
+TEST_F(Jsonl, NamesTheRecordThatIsWrong) {
+  const std::string good = R"({"context": "c", "question": "q", "answers": ["a"]})"
+                           "\n";
+  EXPECT_THAT(refused(good + R"({"context": "c", "answers": []})", "plain"),
+              HasSubstr("record 2.question: is missing"));
+  EXPECT_THAT(refused(good + R"({"context": "c", "answers": []})", "plain"),
+              HasSubstr("record 2.answers"));
+  EXPECT_THAT(
+      refused(R"({"context": "c", "question": "q", "answers": ["a"], "metric": "bleu"})", "plain"),
+      HasSubstr("record 1.metric"));
+  EXPECT_THAT(
+      refused(R"({"context": "c", "question": "q", "answers": ["a"], "choices": ["b"]})", "plain"),
+      HasSubstr("'a' is none of b"));
+  EXPECT_THAT(refused(good + "{", "plain"), HasSubstr("items.jsonl:2"));
+  EXPECT_THAT(refused("[1]", "plain"), HasSubstr("record 1"));
+  EXPECT_THAT(refused("\n", "plain"), HasSubstr("has no record"));
+}
+
+TEST_F(Jsonl, LongBenchHasItsPromptsAndScorers) {
+  const DrawnItem trec = only("trec.json", R"([{"dataset": "trec_e", "context": "Question: a?",
+      "input": "Question: b?\nType:", "answers": ["City"], "all_classes": ["City", "Country"]}])",
+                              "longbench");
+  EXPECT_EQ(trec.passage.instruction,
+            "Please determine the type of the question below. Here are some examples of "
+            "questions.\n\n");
+  EXPECT_EQ(trec.questions[0].question.text, "\nQuestion: b?\nType:");
+  EXPECT_EQ(trec.questions[0].question.max_new_tokens, 64);
+  EXPECT_EQ(score_answer(trec.questions[0], {.text = " City\nCountry"}), 1);
+  EXPECT_EQ(trec.questions[0].subset, "trec");
+
+  const DrawnItem paragraph = only("p.json", R"([{"dataset": "passage_retrieval_en", "context": "c",
+      "input": "abstract", "answers": ["Paragraph 15"]}])",
+                                   "longbench");
+  EXPECT_EQ(score_answer(paragraph.questions[0], {.text = " Paragraph 15"}), 1);
+  EXPECT_THAT(refused(R"({"dataset": "lsht", "context": "c", "answers": ["a"]})", "longbench"),
+              HasSubstr("'lsht' is not known here"));
+}
+
+TEST_F(Jsonl, LongBenchV2RanksTheLetters) {
+  const DrawnItem item = only("v2.json", R"([{"question": "Which?", "choice_A": "one",
+      "choice_B": "two", "choice_C": "three", "choice_D": "four", "answer": "C", "context": "text",
+      "length": "short"}])",
+                              "longbench_v2");
+  const auto& scored = item.questions[0];
+  EXPECT_THAT(scored.question.text, EndsWith("(D) four\n\nThe correct answer is ("));
+  EXPECT_THAT(scored.question.answers, ElementsAre("C"));
+  EXPECT_THAT(scored.question.distractors, ElementsAre("A", "B", "D"));
+  EXPECT_EQ(scored.question.answer_prefix, "");
+}
+
+TEST_F(Jsonl, BabiLongForgivesLabelsOfTheQuestion) {
+  const auto items =
+      read_item_file(folder_.write("qa1.json",
+                                   R"([{"input": "Mary went home.", "target": "kitchen",
+                         "question": "Where was Mary before the office?"},
+                        {"input": "x", "question": "Where?", "target": "office"},
+                        {"input": "x", "question": "Where?", "target": "garden"}])"),
+                     "babilong");
+  ASSERT_EQ(items.size(), 3);
+  EXPECT_THAT(items[0].questions[0].references, ElementsAre("kitchen", "garden"));
+  EXPECT_EQ(score_answer(items[0].questions[0], {.text = " The kitchen, before the office."}), 1);
+  EXPECT_EQ(score_answer(items[1].questions[0], {.text = " office or garden"}), 0);
+}
+
+TEST_F(Jsonl, InfiniteBenchIsKnownByTheNameOfTheFile) {
+  const std::string record =
+      R"({"context": "noise", "input": "What is the pass key?", "answer": ["71432"]})";
+  const DrawnItem item = only("passkey.jsonl", record, "infinite_bench");
+  EXPECT_THAT(item.passage.instruction, StartsWith("There is an important info"));
+  EXPECT_EQ(item.questions[0].question.text, "\n\nWhat is the pass key?\n\nThe pass key is");
+  EXPECT_EQ(score_answer(item.questions[0], {.text = " 71432."}), 1);
+  EXPECT_THAT(refused(record, "infinite_bench"), HasSubstr("passkey.jsonl"));
+}
+
+TEST_F(Jsonl, EachItemGoesUnderTheLengthThatHoldsIt) {
+  std::string records;
+  for (const int size : {10, 150, 400}) {
+    records += Json{{"context", std::string(size, 'x')},
+                    {"question", "q"},
+                    {"answers", "a"},
+                    {"max_new_tokens", 10}}
+                   .dump() +
+               "\n";
+  }
+  const std::string file = folder_.write("items.jsonl", records);
+  const auto task = task_with<JsonlTask>(keys(file));
+  const auto drawn = fixture_.items(task, {100, 200});
+  ASSERT_EQ(drawn.size(), 2);  // the third is too long and left out
+  EXPECT_EQ(drawn[0].first, 100);
+  EXPECT_EQ(drawn[1].first, 200);
+  EXPECT_THAT(error_of([&] { fixture_.items(task, {20}); }, ExitCode::kData),
+              HasSubstr("all 3 items have more than 20 tokens"));
+  EXPECT_EQ(fixture_.items(task_with<JsonlTask>(keys(file, {{"limit", 1}})), {100, 200}).size(), 1);
+}
+
+TEST_F(Jsonl, LongItemsCanLoseTheirMiddle) {
+  const std::string context = some_text(300);
+  const Json record = {
+      {"context", context}, {"question", "q"}, {"answers", "a"}, {"max_new_tokens", 10}};
+  const auto task = task_with<JsonlTask>(
+      keys(folder_.write("items.jsonl", record.dump()), {{"too_long", "middle"}}));
+  const auto drawn = fixture_.items(task, {100, 500});
+  ASSERT_EQ(drawn.size(), 2);
+  const std::string& cut = drawn[0].second.passage.context;
+  // 100 tokens less 21 of "\n\nQuestion: q\nAnswer:" and 10 of the answer, in two halves.
+  EXPECT_EQ(cut, context.substr(0, 34) + context.substr(300 - 34));
+  EXPECT_EQ(drawn[1].second.passage.context, context);
+}
+
+TEST_F(Jsonl, ScoresWhatAnArmAnswers) {
+  const std::string file = folder_.write(
+      "line.jsonl",
+      R"({"context": "c", "question": "q", "answers": ["no", "Right."], "metric": "exact"})");
+  const auto task = task_with<JsonlTask>(keys(file));
+  const auto result = task.run(
+      fixture_.told([](const Passage&, const Question&) { return Answer{.text = " right"}; }),
+      {{200}});
+  EXPECT_EQ(result.rows[0]["score"], 1.0);
+  EXPECT_EQ(result.protocol["items"], Json(std::vector<std::string>{"line.jsonl"}));
+  EXPECT_EQ(error_of([&] { JsonlTask().check({}); }, ExitCode::kUsage).substr(0, 6), "jsonl:");
+}
+
+}  // namespace
+}  // namespace longspan

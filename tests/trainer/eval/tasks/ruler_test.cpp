@@ -1,0 +1,160 @@
+#include "trainer/eval/tasks/ruler.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+#include "src/core/text.h"
+#include "tests/support/errors.h"
+#include "tests/trainer/eval/tasks/task_fixtures.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::Each;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::StartsWith;
+
+class Ruler : public ::testing::Test {
+ protected:
+  /// The samples of one task.
+  std::vector<DrawnItem> samples(const std::string& task, int64_t length, int64_t count = 2) {
+    std::vector<DrawnItem> items;
+    const Json keys = {{"tasks", std::vector<std::string>{task}}, {"samples", count}};
+    for (auto& [its_length, item] : fixture_.items(task_with<RulerTask>(keys), {length})) {
+      items.push_back(std::move(item));
+    }
+    return items;
+  }
+  TaskFixture fixture_;
+};
+
+TEST_F(Ruler, EverySampleFitsItsLength) {
+  for (const auto& task : ruler_tasks()) {
+    const auto drawn = samples(task, 12000);
+    ASSERT_EQ(drawn.size(), 2) << task;
+    for (const auto& item : drawn) {
+      ASSERT_EQ(item.questions.size(), 1) << task;
+      EXPECT_EQ(item.questions[0].subset, task);
+      const int64_t tokens = item_tokens(fixture_.subject(), item);
+      EXPECT_LE(tokens, 12000) << task;
+      EXPECT_GT(tokens, 11000) << task;
+    }
+    EXPECT_NE(drawn[0].questions[0].question.answers, drawn[1].questions[0].question.answers);
+  }
+}
+
+TEST_F(Ruler, NeedlesAreAsManyAsTheTaskSays) {
+  const std::map<std::string, size_t> needles{{"niah_single_1", 1},   {"niah_single_2", 1},
+                                              {"niah_single_3", 1},   {"niah_multikey_1", 4},
+                                              {"niah_multivalue", 4}, {"niah_multiquery", 4}};
+  for (const auto& [task, count] : needles) {
+    const DrawnItem item = samples(task, 4000)[0];
+    EXPECT_EQ(occurrences(item.passage.context, "One of the special magic "), count) << task;
+    EXPECT_EQ(item.questions[0].question.max_new_tokens, 128);
+  }
+  for (const auto* task : {"niah_multikey_2", "niah_multikey_3"}) {
+    const std::string context = samples(task, 8000)[0].passage.context;
+    EXPECT_THAT(split(context, '\n'), Each(StartsWith("One of the special magic "))) << task;
+    EXPECT_GT(occurrences(context, "One of the special magic "), 30) << task;
+  }
+}
+
+TEST_F(Ruler, UuidsAreKeysAndValues) {
+  const DrawnItem item = samples("niah_multikey_3", 8000)[0];
+  EXPECT_THAT(item.questions[0].question.answers[0],
+              MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"));
+  EXPECT_THAT(item.questions[0].question.text, HasSubstr("special magic uuid for "));
+  EXPECT_THAT(samples("niah_single_3", 4000)[0].questions[0].question.text,
+              StartsWith("\nWhat is the special magic uuid for "));
+}
+
+TEST_F(Ruler, SamplesStandAtEvenDepths) {
+  const auto drawn = samples("niah_single_1", 4000, 5);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_DOUBLE_EQ(*drawn[i].questions[0].depth, static_cast<double>(i) / 4);
+  }
+}
+
+TEST_F(Ruler, VariablesHandTheValueOn) {
+  const DrawnItem item = samples("vt", 4000)[0];
+  const auto& scored = item.questions[0];
+  ASSERT_EQ(scored.references.size(), 5);
+  EXPECT_THAT(scored.references, Each(MatchesRegex("[A-Z]{5}")));
+  const std::string& context = item.passage.context;
+  size_t before = 0;
+  for (size_t i = 1; i < 5; ++i) {
+    const std::string line = "VAR " + scored.references[i] + " = VAR " + scored.references[i - 1];
+    EXPECT_EQ(occurrences(context, line), 1);
+    EXPECT_GT(context.find(line), before);
+    before = context.find(line);
+  }
+  const std::string first = evidence_of(item, 0, 0);
+  EXPECT_THAT(first, StartsWith("VAR " + scored.references[0] + " = "));
+  EXPECT_THAT(scored.question.text,
+              StartsWith("\nQuestion: Find all variables that are assigned the value " +
+                         first.substr(first.size() - 5)));
+  EXPECT_THAT(scored.question.text, EndsWith("5 variables are assigned the value " +
+                                             first.substr(first.size() - 5) + ", they are:"));
+  // The example before it: another chain, with its answer.
+  EXPECT_EQ(occurrences(item.passage.instruction, "Memorize and track"), 2);
+  EXPECT_EQ(occurrences(item.passage.instruction, "they are: "), 1);
+}
+
+/// How often each word stands in "1. word 2. word".
+std::map<std::string, int> counts_of(const std::string& list) {
+  std::istringstream stream(list);
+  std::map<std::string, int> counts;
+  for (std::string number, word; stream >> number >> word;) ++counts[word];
+  return counts;
+}
+
+TEST_F(Ruler, TenWordsAreCommon) {
+  for (const auto& [length, common, uncommon] :
+       {std::tuple{3000, 6, 1}, std::tuple{12000, 30, 3}}) {
+    const DrawnItem item = samples("cwe", length)[0];
+    const auto counts = counts_of(item.passage.context);
+    const auto& references = item.questions[0].references;
+    ASSERT_EQ(references.size(), 10);
+    for (const auto& [word, count] : counts) {
+      const bool is_common =
+          std::find(references.begin(), references.end(), word) != references.end();
+      EXPECT_EQ(count, is_common ? common : uncommon) << word;
+    }
+  }
+}
+
+/// Rank k of n words stands n k^-2 / zeta(2) times: of 1000 words 607, 151, 67, 37, ...
+TEST_F(Ruler, CodedWordsFollowAZetaDistribution) {
+  const DrawnItem item = samples("fwe", 8000)[0];
+  std::istringstream stream(item.passage.context);
+  std::map<std::string, int> counts;
+  for (std::string word; stream >> word;) ++counts[word];
+  std::vector<std::pair<int, std::string>> ranks;
+  for (const auto& [word, count] : counts) ranks.emplace_back(count, word);
+  std::sort(ranks.rbegin(), ranks.rend());
+  EXPECT_EQ(ranks[0].second, "...");
+  const auto& references = item.questions[0].references;
+  ASSERT_EQ(references.size(), 3);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(ranks[i + 1].second, references[i]);
+    const double share = 1.0 / static_cast<double>((i + 2) * (i + 2));
+    EXPECT_NEAR(ranks[i + 1].first, ranks[0].first * share, 1);
+  }
+}
+
+TEST_F(Ruler, RefusesTasksThatItHasNot) {
+  EXPECT_THAT(error_of(
+                  [&] {
+                    task_with<RulerTask>({{"tasks", std::vector<std::string>{"qa_1"}}});
+                  },
+                  ExitCode::kUsage),
+              HasSubstr("'qa_1' is not known"));
+}
+
+}  // namespace
+}  // namespace longspan

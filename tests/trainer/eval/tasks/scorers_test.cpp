@@ -1,0 +1,86 @@
+#include "trainer/eval/tasks/scorers.h"
+
+#include <gtest/gtest.h>
+
+namespace longspan {
+namespace {
+
+double score(std::string_view metric, const std::string& answer,
+             const std::vector<std::string>& references) {
+  return find_scorer(metric)(answer, references);
+}
+
+TEST(Scorers, EachIsFoundByItsName) {
+  for (const auto& name : scorers()) {
+    ASSERT_NE(find_scorer(name), nullptr) << name;
+    EXPECT_EQ(score(name, "", {"word"}), 0) << name;
+  }
+  EXPECT_EQ(find_scorer("exactly"), nullptr);
+}
+
+TEST(Scorers, NormalizesAsSquad) {
+  EXPECT_EQ(normalized("  The quick,  brown FOX's an a tail. "), "quick brown foxs tail");
+}
+
+TEST(Scorers, ExactComparesNormalizedTexts) {
+  EXPECT_EQ(score("exact", " The Eiffel Tower.", {"Louvre", "eiffel tower"}), 1);
+  EXPECT_EQ(score("exact", "Eiffel Tower in Paris", {"eiffel tower"}), 0);
+}
+
+TEST(Scorers, PrefixEndsAtAWord) {
+  EXPECT_EQ(score("prefix", " Paris. It is a city.", {"paris"}), 1);
+  EXPECT_EQ(score("prefix", "Parisian", {"Paris"}), 0);
+}
+
+TEST(Scorers, SubstringTakesAnyReferenceAndAllTheShareOfThem) {
+  EXPECT_EQ(score("substring", "it is 1234567, I think", {"7654321", "1234567"}), 1);
+  EXPECT_EQ(score("substring", "it is 123456", {"1234567"}), 0);
+  EXPECT_EQ(score("all", "ABCDE, fghij and klmno", {"abcde", "FGHIJ", "pqrst", "klmno"}), 0.75);
+}
+
+TEST(Scorers, NumberIsTheFirst) {
+  EXPECT_EQ(score("number", " 71432.\n12345", {"71432"}), 1);
+  EXPECT_EQ(score("number", "12345, no: 71432", {"71432"}), 0);
+  EXPECT_EQ(score("number", "714321", {"71432"}), 0);
+}
+
+/// "cat sat mat" against "cat sat on mat": 3 common words, precision 1, recall 3/4.
+TEST(Scorers, F1CountsWordsOnce) {
+  EXPECT_DOUBLE_EQ(score("f1", "The cat sat, mat", {"the cat sat on the mat"}), 6.0 / 7);
+  EXPECT_DOUBLE_EQ(score("f1", "cat cat cat cat", {"cat dog"}), 2.0 / 6);
+  EXPECT_EQ(score("f1", "dog", {"cat", "dog"}), 1);
+}
+
+/// Lin 2004, section 3: "police killed the gunman" against "police kill the gunman" (0.75) and
+/// "the gunman kill police" (0.5).
+TEST(Scorers, RougeLKeepsTheOrder) {
+  EXPECT_DOUBLE_EQ(score("rouge_l", "police kill the gunman", {"police killed the gunman"}), 0.75);
+  EXPECT_DOUBLE_EQ(score("rouge_l", "the gunman kill police", {"police killed the gunman"}), 0.5);
+}
+
+TEST(Scorers, EditSimilarityIsOfTheFirstLineOfCode) {
+  EXPECT_EQ(score("edit_similarity", "\n# a comment\nreturn x\ny", {"return x"}), 1);
+  // "abcd" and "abxd" share "abd": 6 of 8 letters.
+  EXPECT_DOUBLE_EQ(score("edit_similarity", "abcd", {"abxd"}), 0.75);
+}
+
+TEST(Scorers, CountIsTheShareOfNumbers) {
+  EXPECT_DOUBLE_EQ(score("count", "7 or 8, I say 7", {"7"}), 2.0 / 3);
+  EXPECT_EQ(score("count", "none", {"7"}), 0);
+}
+
+TEST(Scorers, ClassDividesByTheClassesNamed) {
+  EXPECT_EQ(score("class", "Type: City", {"City", "Country"}), 1);
+  EXPECT_EQ(score("class", "City or Country", {"City", "Country"}), 0.5);
+  EXPECT_EQ(score("class", "Country", {"City", "Country"}), 0);
+  // "Person" is a part of "Person group": naming the longer one names no other.
+  EXPECT_EQ(score("class", "Person group", {"Person group", "Person"}), 1);
+}
+
+TEST(Scorers, LabelAllowsNoOther) {
+  EXPECT_EQ(score("label", " The Kitchen. Not the garden.", {"kitchen", "garden"}), 1);
+  EXPECT_EQ(score("label", "kitchen or garden", {"kitchen", "garden"}), 0);
+}
+
+}  // namespace
+}  // namespace longspan

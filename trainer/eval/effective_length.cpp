@@ -1,0 +1,81 @@
+#include "trainer/eval/effective_length.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "trainer/eval/statistics.h"
+#include "trainer/figures/table.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int kBootstrapSamples = 2000;
+
+/// The index of the longest length that passes with all before it; -1 for none.
+int64_t last_passing(const std::vector<double>& scores) {
+  int64_t last = -1;
+  while (last + 1 < std::ssize(scores) && scores[0] > 0 &&
+         scores[last + 1] >= kEffectiveShare * scores[0]) {
+    ++last;
+  }
+  return last;
+}
+
+double resampled_mean(const std::vector<double>& scores, std::mt19937& generator) {
+  double sum = 0;
+  for (size_t i = 0; i < scores.size(); ++i) sum += scores[generator() % scores.size()];
+  return sum / static_cast<double>(scores.size());
+}
+
+}  // namespace
+
+LengthEstimate effective_length(const std::vector<ScoredLength>& lengths) {
+  std::vector<double> measured;
+  for (const auto& one : lengths) measured.push_back(mean(one.scores));
+
+  std::mt19937 generator;  // always seeded alike: a report is the same each time
+  std::vector<int64_t> sampled;
+  for (int i = 0; i < kBootstrapSamples; ++i) {
+    std::vector<double> scores;
+    for (const auto& one : lengths) scores.push_back(resampled_mean(one.scores, generator));
+    sampled.push_back(last_passing(scores));
+  }
+  std::sort(sampled.begin(), sampled.end());
+
+  const auto at = [&](int64_t index) {
+    return index < 0 ? std::nullopt : std::optional<int64_t>(lengths[index].length);
+  };
+  return {.length = at(last_passing(measured)),
+          .low = at(sampled[kBootstrapSamples * 25 / 1000]),
+          .high = at(sampled[kBootstrapSamples * 975 / 1000])};
+}
+
+LengthEstimate loss_falls_until(const std::vector<LossAtLength>& lengths) {
+  const auto best = std::min_element(
+      lengths.begin(), lengths.end(),
+      [](const auto& a, const auto& b) { return mean(a.document_nll) < mean(b.document_nll); });
+  LengthEstimate estimate{.length = best->length};
+  if (best->document_nll.size() < 2) return estimate;
+  for (const auto& one : lengths) {
+    const PairedDifference above = paired_difference(one.document_nll, best->document_nll);
+    if (above.mean > 1.96 * *above.standard_error) continue;
+    if (!estimate.low) estimate.low = one.length;
+    estimate.high = one.length;
+  }
+  return estimate;
+}
+
+std::string length_estimate_label(const LengthEstimate& estimate) {
+  const auto label = [](std::optional<int64_t> length) {
+    return length ? length_label(*length) : std::string("none");
+  };
+  if (!estimate.low && !estimate.high) return label(estimate.length);
+  return fmt::format("{} [{}, {}]", label(estimate.length), label(estimate.low),
+                     label(estimate.high));
+}
+
+}  // namespace longspan

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "trainer/eval/tasks/item_task.h"
+
+namespace longspan {
+
+/// What an extension costs at short context: the last word of a sentence among the last words of
+/// other sentences of the same text, as LAMBADA asks for a last word, by the least loss. The set is
+/// made from the user's documents.
+class ClozeTask : public ItemTask {
+ public:
+  std::string_view name() const override { return "cloze"; }
+  std::string_view title() const override { return "Last words at short context"; }
+  /// text: documents; questions: drawn from all of them; choices: words to choose from; context:
+  /// tokens before the question's end, whatever --lengths says; seed.
+  void read(Fields& fields) override;
+  Json write() const override;
+  std::vector<std::filesystem::path> inputs() const override;
+  void check(const EvalOptions& options) const override;
+  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+            const Use& use) const override;
+
+ protected:
+  Json rules() const override;
+  RetrievalWords words() const override { return {"Last words chosen", ""}; }
+
+ private:
+  std::vector<std::string> text_;
+  int64_t questions_ = 40;
+  int64_t choices_ = 4;
+  int64_t context_ = 512;
+  int64_t seed_ = 0;
+};
+
+/// A sentence that ends with a word of at least four letters and a mark: "so it goes there" and
+/// "there". None for others, and for those with fewer than eight words.
+struct LastWord {
+  std::string before, word;
+};
+std::optional<LastWord> last_word(const std::string& sentence);
+
+}  // namespace longspan

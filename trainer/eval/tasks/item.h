@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "trainer/eval/arms/arm.h"
+#include "trainer/eval/eval_task.h"
+
+namespace longspan {
+
+/// A question with what its answer is scored by.
+struct ScoredQuestion {
+  Question question{};
+  std::string metric = "substring";       // one of scorers(), or "choice": ranked first
+  std::vector<std::string> references{};  // what the metric compares with; none: question.answers
+  bool first_line_only = false;           // of the answer: what follows is another example
+  std::optional<double> depth{};  // where what is asked for stands; rows are kept apart by it
+  std::string subset{};           // rows are kept apart by it too
+};
+
+/// A passage with all that is asked about it: one prefill.
+struct DrawnItem {
+  Passage passage;
+  std::vector<ScoredQuestion> questions;
+};
+
+/// Tokens of the item as a full-attention model reads it: BOS, instruction and context as one
+/// text, then the longest of the questions with its answer (or max_new_tokens, if they are more).
+int64_t item_tokens(const EvalSubject& subject, const DrawnItem& item);
+
+/// The item of the largest size, from `smallest` on, that has at most `length` tokens. The tokens
+/// of build(size) must grow with size. Error(kUsage) that names `task` where even the smallest has
+/// more.
+DrawnItem largest_item(const EvalSubject& subject, int64_t length, int64_t smallest,
+                       std::string_view task, const std::function<DrawnItem(int64_t size)>& build);
+
+/// How many tokens the answer has behind its prefix.
+int64_t answer_tokens(const EvalSubject& subject, const Question& question);
+
+/// The score of an answer by question.metric, 0 to 1.
+double score_answer(const ScoredQuestion& question, const Answer& answer);
+
+}  // namespace longspan

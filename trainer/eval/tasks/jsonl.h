@@ -1,0 +1,45 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "trainer/eval/tasks/item_task.h"
+
+namespace longspan {
+
+/// The user's own questions about own texts, and the benchmarks that come as files.
+class JsonlTask : public ItemTask {
+ public:
+  std::string_view name() const override { return "jsonl"; }
+  std::string_view title() const override { return "Questions of a file"; }
+  /// items: the files; format: of them (see item_file.h); limit: the first so many items of each
+  /// file, 0 for all; too_long: what becomes of an item that a length does not hold: "skip" asks it
+  /// at the shortest length that does, once, so that a length is a bucket; "middle" asks each at
+  /// every length and cuts the middle of its context out, as LongBench does.
+  void read(Fields& fields) override;
+  Json write() const override;
+  std::vector<std::filesystem::path> inputs() const override;
+  void check(const EvalOptions& options) const override;
+  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+            const Use& use) const override;
+
+ protected:
+  Json rules() const override;
+  RetrievalWords words() const override { return {"Score", ""}; }
+
+ private:
+  std::vector<DrawnItem> read_items() const;
+
+  std::vector<std::string> items_;
+  std::string format_ = "plain";
+  int64_t limit_ = 0;
+  std::string too_long_ = "skip";
+};
+
+/// The item with so much cut out of the middle of its context that it has at most `length` tokens;
+/// as it is where it has no more. A question that leaves no room for any context is
+/// Error(kUsage).
+DrawnItem cut_middle(const EvalSubject& subject, const DrawnItem& item, int64_t length);
+
+}  // namespace longspan

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "trainer/eval/tasks/item_task.h"
+
+namespace longspan {
+
+/// Key-value retrieval of Lost in the Middle (arXiv 2307.03172), in its words: a JSON object of
+/// UUIDs, one value asked for. Several keys at evenly spaced depths are asked for after one
+/// prefill.
+class KeyValueTask : public ItemTask {
+ public:
+  std::string_view name() const override { return "kv"; }
+  std::string_view title() const override { return "Key-value retrieval"; }
+  /// questions: keys asked for, at evenly spaced depths; trials: objects a length; seed.
+  void read(Fields& fields) override;
+  Json write() const override;
+  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+            const Use& use) const override;
+
+ protected:
+  Json rules() const override;
+  RetrievalWords words() const override { return {"Values found", "depth of the pair"}; }
+
+ private:
+  int64_t questions_ = 10;
+  int64_t trials_ = 1;
+  int64_t seed_ = 0;
+};
+
+}  // namespace longspan

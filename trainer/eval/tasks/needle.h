@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "trainer/eval/tasks/item_task.h"
+#include "trainer/eval/tasks/needle_items.h"
+
+namespace longspan {
+
+/// Needles in a haystack, in RULER's words. A haystack with keys at evenly spaced depths is read
+/// once and asked for each of them: the column of a heat map for one prefill. The other needles
+/// are distractors, so that it is harder than `single`, the published form.
+class NeedleTask : public ItemTask {
+ public:
+  std::string_view name() const override { return "needle"; }
+  std::string_view title() const override { return "Needles in a haystack"; }
+  /// mode: multi_key, single (each needle in a haystack of its own), multi_value, multi_query;
+  /// needles: at evenly spaced depths; trials: haystacks a length (single: a length and depth);
+  /// seed; text: documents that are the hay, none for RULER's noise.
+  void read(Fields& fields) override;
+  Json write() const override;
+  std::vector<std::filesystem::path> inputs() const override;
+  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+            const Use& use) const override;
+
+ protected:
+  Json rules() const override;
+  RetrievalWords words() const override { return {"Needles found", "depth of the needle"}; }
+
+ private:
+  std::string mode_ = "multi_key";
+  int64_t needles_ = 10;
+  int64_t trials_ = 1;
+  int64_t seed_ = 0;
+  std::vector<std::string> text_;
+};
+
+}  // namespace longspan

@@ -1,0 +1,149 @@
+#include "trainer/eval/tasks/ruler.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "data/documents/document_files.h"
+#include "src/core/text.h"
+#include "trainer/eval/tasks/needle_items.h"
+#include "trainer/eval/tasks/ruler_items.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kRulerNewTokens = 128;
+
+struct RulerSample {
+  const EvalSubject& subject;
+  int64_t length;
+  double depth;  // of what is asked for
+  Draw& draw;
+  const Haystack& essays;
+};
+
+/// `needles`, the first of them at the depth of the sample, the others at some of RULER's 40. The
+/// first is asked for unless `kind` asks for all.
+NeedleDesign niah(const RulerSample& sample, int64_t needles, std::optional<Haystack> haystack,
+                  NeedleDesign::Kind kind = NeedleDesign::Kind::kMultiKey) {
+  NeedleDesign design{
+      .kind = kind, .haystack = std::move(haystack), .max_new_tokens = kRulerNewTokens};
+  design.depths = {sample.depth};
+  for (int64_t i = 1; i < needles; ++i) {
+    design.depths.push_back(static_cast<double>(sample.draw.below(40)) / 39);
+  }
+  return design;
+}
+
+DrawnItem niah_item(const RulerSample& sample, const NeedleDesign& design,
+                    const std::string& task) {
+  return draw_needles(sample.subject, sample.length, design, sample.draw, "ruler: " + task, task);
+}
+
+DrawnItem single(const RulerSample& sample, std::optional<Haystack> haystack, bool uuid_values,
+                 const std::string& task) {
+  NeedleDesign design = niah(sample, 1, std::move(haystack));
+  design.uuid_values = uuid_values;
+  return niah_item(sample, design, task);
+}
+
+struct RulerEntry {
+  std::string_view name;
+  DrawnItem (*draw)(const RulerSample& sample);
+};
+
+constexpr RulerEntry kRuler[] = {
+    {"niah_single_1",
+     [](const RulerSample& s) { return single(s, noise_haystack(), false, "niah_single_1"); }},
+    {"niah_single_2",
+     [](const RulerSample& s) { return single(s, s.essays, false, "niah_single_2"); }},
+    {"niah_single_3",
+     [](const RulerSample& s) { return single(s, s.essays, true, "niah_single_3"); }},
+    {"niah_multikey_1",
+     [](const RulerSample& s) { return niah_item(s, niah(s, 4, s.essays), "niah_multikey_1"); }},
+    {"niah_multikey_2",
+     [](const RulerSample& s) {
+       return niah_item(s, niah(s, 1, std::nullopt), "niah_multikey_2");
+     }},
+    {"niah_multikey_3",
+     [](const RulerSample& s) {
+       NeedleDesign design = niah(s, 1, std::nullopt);
+       design.uuid_keys = design.uuid_values = true;
+       return niah_item(s, design, "niah_multikey_3");
+     }},
+    {"niah_multivalue",
+     [](const RulerSample& s) {
+       return niah_item(s, niah(s, 4, s.essays, NeedleDesign::Kind::kMultiValue),
+                        "niah_multivalue");
+     }},
+    {"niah_multiquery",
+     [](const RulerSample& s) {
+       return niah_item(s, niah(s, 4, s.essays, NeedleDesign::Kind::kMultiQuery),
+                        "niah_multiquery");
+     }},
+    {"vt",
+     [](const RulerSample& s) { return draw_variable_tracking(s.subject, s.length, s.draw); }},
+    {"cwe", [](const RulerSample& s) { return draw_common_words(s.subject, s.length, s.draw); }},
+    {"fwe", [](const RulerSample& s) { return draw_frequent_words(s.subject, s.length, s.draw); }},
+};
+
+}  // namespace
+
+std::vector<std::string> ruler_tasks() {
+  std::vector<std::string> names;
+  for (const auto& entry : kRuler) names.emplace_back(entry.name);
+  return names;
+}
+
+void RulerTask::read(Fields& fields) {
+  fields.optional("tasks", tasks_);
+  const std::vector<std::string> known = ruler_tasks();
+  for (const auto& task : tasks_) {
+    if (std::find(known.begin(), known.end(), task) == known.end()) {
+      fields.error("tasks",
+                   fmt::format("'{}' is not known; expected some of {}", task, join(known, ", ")));
+    }
+  }
+  if (tasks_.empty()) fields.error("tasks", "is empty, expected some of " + join(known, ", "));
+  fields.in_range("samples", samples_, 1, 10000);
+  fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
+  fields.optional("text", text_);
+}
+
+Json RulerTask::write() const {
+  return {{"tasks", tasks_}, {"samples", samples_}, {"seed", seed_}, {"text", text_}};
+}
+
+std::vector<std::filesystem::path> RulerTask::inputs() const {
+  return text_.empty() ? std::vector<std::filesystem::path>{} : find_document_files(text_).paths;
+}
+
+void RulerTask::draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                     const Use& use) const {
+  const Haystack essays =
+      text_.empty() ? noise_haystack() : text_haystack(sentences_of_files(text_, "ruler.text"));
+  const std::vector<double> depths = even_depths(samples_);
+  for (const int64_t length : lengths) {
+    for (const auto& entry : kRuler) {
+      if (std::find(tasks_.begin(), tasks_.end(), entry.name) == tasks_.end()) continue;
+      for (int64_t sample = 0; sample < samples_; ++sample) {
+        Draw draw(entry.name, {seed_, length, sample});
+        use(length, entry.draw({subject, length, depths[sample], draw, essays}));
+      }
+    }
+  }
+}
+
+Json RulerTask::rules() const {
+  return {{"rule",
+           "RULER's prompts with the answer's beginning, its counts and its numbers of generated "
+           "tokens, which the length includes as it includes a BOS; keys and words are pairs of "
+           "words of our own; what is asked for stands at even depths over the samples, and every "
+           "sample draws its order anew; no chat template"},
+          {"essays", text_.empty() ? "RULER's noise" : "sentences of `text`"},
+          {"text", file_names(text_)},
+          {"score", "the share of references that stand in the answer (string_match_all)"}};
+}
+
+}  // namespace longspan

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "trainer/eval/tasks/item_task.h"
+
+namespace longspan {
+
+/// RULER (arXiv 2404.06654): those of its tasks that need no data set, in its words and with its
+/// scorers. Where it draws the depth of what is asked for, the samples here stand at even depths,
+/// so that lengths differ in nothing else.
+class RulerTask : public ItemTask {
+ public:
+  std::string_view name() const override { return "ruler"; }
+  std::string_view title() const override { return "RULER"; }
+  /// tasks: of ruler_tasks(); samples: of each task and length; seed; text: documents that are the
+  /// hay where RULER has essays, none for its noise.
+  void read(Fields& fields) override;
+  Json write() const override;
+  std::vector<std::filesystem::path> inputs() const override;
+  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+            const Use& use) const override;
+
+ protected:
+  Json rules() const override;
+  RetrievalWords words() const override { return {"Score", "depth of the needle"}; }
+
+ private:
+  std::vector<std::string> tasks_{"niah_single_1", "niah_multikey_1", "vt", "cwe", "fwe"};
+  int64_t samples_ = 5;
+  int64_t seed_ = 0;
+  std::vector<std::string> text_;
+};
+
+/// niah_single_1 .. 3, niah_multikey_1 .. 3, niah_multivalue, niah_multiquery, vt, cwe, fwe.
+std::vector<std::string> ruler_tasks();
+
+}  // namespace longspan

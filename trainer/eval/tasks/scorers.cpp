@@ -1,0 +1,216 @@
+#include "trainer/eval/tasks/scorers.h"
+
+#include <algorithm>
+#include <cctype>
+#include <functional>
+#include <map>
+#include <sstream>
+
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::istringstream stream{std::string(text)};
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  return words;
+}
+
+std::vector<std::string> numbers_of(std::string_view text) {
+  std::vector<std::string> numbers;
+  bool inside = false;
+  for (const char c : text) {
+    const bool is_digit = c >= '0' && c <= '9';
+    if (is_digit && !inside) numbers.emplace_back();
+    if (is_digit) numbers.back() += c;
+    inside = is_digit;
+  }
+  return numbers;
+}
+
+using Similarity = std::function<double(const std::string& reference)>;
+
+double best_of(const std::vector<std::string>& references, const Similarity& similarity) {
+  double best = 0;
+  for (const auto& reference : references) best = std::max(best, similarity(reference));
+  return best;
+}
+
+/// Length of the longest common subsequence of two sequences.
+template <class Sequence>
+int64_t common_subsequence(const Sequence& a, const Sequence& b) {
+  std::vector<int64_t> row(b.size() + 1, 0);
+  for (const auto& left : a) {
+    int64_t diagonal = 0;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const int64_t above = row[j + 1];
+      row[j + 1] = left == b[j] ? diagonal + 1 : std::max(above, row[j]);
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+/// 2 common / (a + b): the harmonic mean of common / a and common / b.
+double harmonic(int64_t common, size_t a, size_t b) {
+  return common == 0 ? 0.0 : 2.0 * static_cast<double>(common) / static_cast<double>(a + b);
+}
+
+double exact(const std::string& answer, const std::vector<std::string>& references) {
+  const std::string given = normalized(answer);
+  return best_of(references,
+                 [&](const auto& reference) { return given == normalized(reference) ? 1.0 : 0.0; });
+}
+
+double begins_with(const std::string& answer, const std::vector<std::string>& references) {
+  const std::string given = normalized(answer) + " ";
+  return best_of(references, [&](const auto& reference) {
+    return given.starts_with(normalized(reference) + " ") ? 1.0 : 0.0;
+  });
+}
+
+double substring(const std::string& answer, const std::vector<std::string>& references) {
+  return best_of(references, [&](const auto& reference) {
+    return substring_of(reference, answer) ? 1.0 : 0.0;
+  });
+}
+
+double all_substrings(const std::string& answer, const std::vector<std::string>& references) {
+  double found = 0;
+  for (const auto& reference : references) found += substring(answer, {reference});
+  return found / static_cast<double>(references.size());
+}
+
+double first_number_is(const std::string& answer, const std::vector<std::string>& references) {
+  const auto numbers = numbers_of(answer);
+  return best_of(references, [&](const auto& reference) {
+    return !numbers.empty() && numbers.front() == reference ? 1.0 : 0.0;
+  });
+}
+
+double word_f1(const std::string& answer, const std::vector<std::string>& references) {
+  const auto given = words_of(normalized(answer));
+  return best_of(references, [&](const auto& reference) {
+    const auto wanted = words_of(normalized(reference));
+    std::map<std::string, int64_t> left;
+    for (const auto& word : wanted) ++left[word];
+    int64_t common = 0;
+    for (const auto& word : given) common += left[word]-- > 0 ? 1 : 0;
+    return harmonic(common, given.size(), wanted.size());
+  });
+}
+
+double rouge_l(const std::string& answer, const std::vector<std::string>& references) {
+  const auto given = words_of(lower_case(answer));
+  return best_of(references, [&](const auto& reference) {
+    const auto wanted = words_of(lower_case(reference));
+    return harmonic(common_subsequence(given, wanted), given.size(), wanted.size());
+  });
+}
+
+/// The first line that is neither fence nor comment, as LongBench's code_sim_score takes it.
+std::string first_code_line(const std::string& text) {
+  for (const auto& line :
+       split(text.substr(std::min(text.find_first_not_of('\n'), text.size())), '\n')) {
+    if (line.find_first_of("`#") == std::string::npos && line.find("//") == std::string::npos) {
+      return line;
+    }
+  }
+  return "";
+}
+
+double edit_similarity(const std::string& answer, const std::vector<std::string>& references) {
+  const std::string given = first_code_line(answer);
+  return best_of(references, [&](const auto& reference) {
+    return harmonic(common_subsequence(given, reference), given.size(), reference.size());
+  });
+}
+
+double count_share(const std::string& answer, const std::vector<std::string>& references) {
+  const auto numbers = numbers_of(answer);
+  if (numbers.empty()) return 0;
+  return best_of(references, [&](const auto& reference) {
+    return static_cast<double>(std::count(numbers.begin(), numbers.end(), reference)) /
+           static_cast<double>(numbers.size());
+  });
+}
+
+/// LongBench's classification_score: a class that is part of the right one's name does not count.
+double class_share(const std::string& answer, const std::vector<std::string>& references) {
+  const std::string& right = references.front();
+  int64_t named = 0;
+  for (const auto& name : references) {
+    if (name != right && right.find(name) != std::string::npos) continue;
+    named += answer.find(name) != std::string::npos ? 1 : 0;
+  }
+  return answer.find(right) == std::string::npos ? 0.0 : 1.0 / static_cast<double>(named);
+}
+
+double only_label(const std::string& answer, const std::vector<std::string>& references) {
+  const std::string first_sentence = answer.substr(0, answer.find('.'));
+  const auto named = [&](const auto& label) { return substring_of(label, first_sentence); };
+  return named(references.front()) && std::none_of(references.begin() + 1, references.end(), named)
+             ? 1.0
+             : 0.0;
+}
+
+struct NamedScorer {
+  std::string_view name;
+  Scorer score;
+};
+
+constexpr NamedScorer kScorers[] = {
+    {"exact", exact},
+    {"prefix", begins_with},
+    {"substring", substring},
+    {"all", all_substrings},
+    {"number", first_number_is},
+    {"f1", word_f1},
+    {"rouge_l", rouge_l},
+    {"edit_similarity", edit_similarity},
+    {"count", count_share},
+    {"class", class_share},
+    {"label", only_label},
+};
+
+}  // namespace
+
+bool substring_of(std::string_view part, std::string_view text) {
+  return lower_case(text).find(lower_case(part)) != std::string::npos;
+}
+
+std::string normalized(std::string_view text) {
+  std::string letters;
+  for (const char c : lower_case(text)) {
+    if (!std::ispunct(static_cast<unsigned char>(c))) letters += c;
+  }
+  std::vector<std::string> kept;
+  for (auto& word : words_of(letters)) {
+    if (word != "a" && word != "an" && word != "the") kept.push_back(std::move(word));
+  }
+  return join(kept, " ");
+}
+
+std::vector<std::string> scorers() {
+  std::vector<std::string> names;
+  for (const auto& entry : kScorers) names.emplace_back(entry.name);
+  return names;
+}
+
+Scorer find_scorer(std::string_view name) {
+  for (const auto& entry : kScorers) {
+    if (entry.name == name) return entry.score;
+  }
+  return nullptr;
+}
+
+}  // namespace longspan
