@@ -7,7 +7,8 @@
 #
 # TOKENIZER is a model folder with a tokenizer.json, TEXT a book of 100,000 tokens or more, OUT a folder
 # for the results: a file a step, and summary.txt. LONGSPAN_BUILD names the folder with longspan, bench,
-# tests/ and longspan_cuda.so (build), PYTHON a Python with torch (python3).
+# tests/ and longspan_cuda.so (build), PYTHON a Python with torch (python3). tools/bench/gpu_pack.sh packs
+# all of it for a machine that can build nothing.
 set -uo pipefail
 
 DEVICE=cuda
@@ -15,12 +16,13 @@ if [[ ${1:-} == --device ]]; then
   DEVICE=$2
   shift 2
 fi
-(($# == 3)) || { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+(($# == 3)) || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$3"
 TOKENIZER=$(realpath "$1") TEXT=$(realpath "$2") OUT=$(realpath "$3")
 cd "$(dirname "$0")/../.." || exit
 BUILD=$(realpath "${LONGSPAN_BUILD:-build}")
 PYTHON=${PYTHON:-python3}
+OWN_LIBRARIES=${LD_LIBRARY_PATH:-}
 SESSION_SECONDS=480
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
@@ -63,7 +65,11 @@ libraries() {
   local file missing=0
   ! command -v nvidia-smi >/dev/null || nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader
   for file in "$BUILD/longspan" "$BUILD/longspan_cuda.so"; do
-    [[ -f $file ]] || { echo "$file is not there"; missing=1; continue; }
+    if [[ ! -f $file ]]; then
+      echo "$file is not there"
+      [[ $DEVICE != cuda ]] || missing=1
+      continue
+    fi
     ! ldd "$file" | grep "not found" || missing=1
   done
   "$BUILD/longspan" --version
@@ -72,7 +78,7 @@ libraries() {
 
 # The vocabulary of the tokenizer, rounded up as embeddings are.
 vocab_size() {
-  "$PYTHON" - "$TOKENIZER/tokenizer.json" <<'END'
+  python - "$TOKENIZER/tokenizer.json" <<'END'
 import json, sys
 tokenizer = json.load(open(sys.argv[1]))
 ids = [*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer.get("added_tokens", []))]
@@ -123,6 +129,7 @@ tests() {
   return "$status"
 }
 longspan() { "$BUILD/longspan" "$@"; }
+python() { env LD_LIBRARY_PATH="$OWN_LIBRARIES" "$PYTHON" "$@"; } # which has libraries of its own
 # What an interrupted run leaves: its first checkpoint.
 resume() { rm -rf "$WORK"/run/checkpoints/step-000004 && longspan train "$WORK/tiny.yaml" --device "$DEVICE" --resume; }
 # random_step NAME ATTENTION LENGTH ARGUMENTS...
@@ -144,19 +151,20 @@ forecast() {
     'attention={pattern: shifted_sparse, group_ratio: 0.25}' rope.factor=24.0 train.seq_len="$LENGTH_7B" "$@"
 }
 peer() {
-  "$PYTHON" tools/bench/peer_step.py --device "$DEVICE" --config "$WORK/7b/config.json" --length "$LENGTH_PEER" &&
+  python tools/bench/peer_step.py --device "$DEVICE" --config "$WORK/7b/config.json" --length "$LENGTH_PEER" &&
     random_step 7b full "$LENGTH_PEER" --steps 2 rope.rope_type=linear rope.factor=4.0 memory.recompute=layer
 }
 # As many words as the longest step wants, of a text that is shorter, packed or not.
 lengthen() { for _ in $(seq 20); do cat "$TEXT"; done >"$LONG_TEXT"; }
-export -f libraries model tests longspan resume random_step of_7b of_8b of_small forecast peer lengthen
+export -f libraries model tests longspan python resume random_step of_7b of_8b of_small forecast peer lengthen
 LONG_TEXT=$WORK/long.txt${TEXT##*.txt}
-export BUILD DEVICE TOKENIZER TEXT LONG_TEXT WORK OUT PYTHON LENGTH_7B LENGTH_8B LENGTH_SMALL LENGTH_PEER
+export BUILD DEVICE TOKENIZER TEXT LONG_TEXT WORK OUT PYTHON OWN_LIBRARIES LENGTH_7B LENGTH_8B LENGTH_SMALL LENGTH_PEER
 export LONGSPAN_CUDA_PLUGIN=$BUILD/longspan_cuda.so
 run() { step "$1" "$2" bash -c '"$@"' bash "${@:3}"; }
 
+[[ ! -d lib ]] || export LD_LIBRARY_PATH="$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" # gpu_pack.sh's
 if ldd "$BUILD/longspan" | grep "libtorch_cpu.so => not found" >/dev/null; then # built for another folder's LibTorch
-  torch=$("$PYTHON" -c 'import importlib.util as u, os; print(os.path.dirname(u.find_spec("torch").origin))')
+  torch=$(python -c 'import importlib.util as u, os; print(os.path.dirname(u.find_spec("torch").origin))')
   export LD_LIBRARY_PATH="$torch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
 VOCABULARY=$(vocab_size)
@@ -181,7 +189,7 @@ run 7b 80 of_7b memory.recompute=selective++
 run 7b-plan-layer 10 forecast memory.recompute=layer
 run 7b-layer 80 of_7b memory.recompute=layer
 run 7b-offload 80 of_7b memory.recompute=selective memory.offload=ram memory.offload_ram=100GB
-run attention 60 "$PYTHON" tools/bench/attention_rates.py --device "$DEVICE"
+run attention 60 python tools/bench/attention_rates.py --device "$DEVICE"
 run 8b-350k 110 of_8b memory.offload_ram=40GB
 run small 30 of_small --trace "$OUT/small-trace.json"
 run peer 60 peer
