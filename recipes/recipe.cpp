@@ -94,7 +94,7 @@ std::string beyond_context(int64_t seq_len, const RopeExtension& rope, const Mod
   }
   return fmt::format(
       "{} tokens are beyond the context of {} (original {}, RoPE {} x{:.6g}); "
-      "raise rope.factor or lower seq_len",
+      "raise rope.factor or lower the length",
       seq_len, rope.context_length, rope.original_max_position_embeddings,
       rope.scaling->rope_type(), rope.scaling->factor());
 }
@@ -125,6 +125,8 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
     if (stage.seq_len > rope.context_length) {
       error(key_of_stage(recipe, i, "seq_len", "train.seq_len"),
             beyond_context(stage.seq_len, rope, base));
+    } else if (recipe.packing.target_length > rope.context_length) {
+      error("packing.target_length", beyond_context(recipe.packing.target_length, rope, base));
     }
     if (rope.context_length > longest.context_length) longest = rope;
   }

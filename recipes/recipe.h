@@ -39,6 +39,16 @@ struct DataOptions {
 
 void fields(FieldsIo& io, DataOptions& options);
 
+/// What positions the tokens of a row have.
+struct PackingOptions {
+  std::string positions = "consecutive";  // or "skip": PoSE (data/store/position_skip.h)
+  int64_t target_length = 0;              // of skip: the length whose positions are trained
+
+  bool skips() const { return positions == "skip"; }
+};
+
+void fields(FieldsIo& io, PackingOptions& options);
+
 /// All that decides a run: the sum of the options of its parts. docs/recipes.md has its keys.
 /// `rope` may also be the path of a JSON file with them. A stage takes from `train`, `rope` and
 /// `attention` what it does not say itself; without `stages` there is one of train.steps.
@@ -48,6 +58,7 @@ struct Recipe {
   Json given = Json::object();  // as it was read, with the overrides
   ModelOptions model;
   DataOptions data;
+  PackingOptions packing;
   LoraOptions lora;
   std::vector<Stage> stages;
   TrainerOptions train;

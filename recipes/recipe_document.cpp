@@ -31,7 +31,8 @@ constexpr std::string_view kMayChange[] = {
     "where things are: `model.path`, `data.path`, `output.dir`, as long as what is there is the "
     "same: the base's weights and the store's tokens are compared by hashes (of large ones by "
     "samples), and exit code 8 says which differs;",
-    "how it learns from there on: all of `optimizer` and `lr_schedule`, `train.max_grad_norm`, "
+    "how it learns from there on: all of `optimizer`, `lr_schedule` and `loss`, "
+    "`train.max_grad_norm`, "
     "`lora.lora_dropout`;",
     "how long: `train.steps`, also of a run that had ended; `steps` of the stage at work, as long "
     "as they are not below those it has done; all of the stages that have not begun, and their "

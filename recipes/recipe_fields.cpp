@@ -46,6 +46,22 @@ void fields(FieldsIo& io, DataOptions& options) {
       "says at its start how much of the store each stage leaves out.");
 }
 
+void fields(FieldsIo& io, PackingOptions& options) {
+  io.choice("positions", options.positions, {"consecutive", "skip"},
+            "`skip`: a row of `seq_len` tokens has the positions of a text of `target_length`: up "
+            "to a drawn place one after the other, then on from a drawn position (PoSE, "
+            "arXiv:2309.10400); the cost is that of `seq_len`");
+  const bool given = io.given("target_length");
+  io.whole("target_length", options.target_length, {0, kLongestSequence},
+           "of `skip`: tokens, no more than the context that `rope` makes",
+           {.otherwise = "required by `skip`", .written = options.target_length > 0});
+  if (options.skips() && options.target_length == 0) {
+    io.error("target_length", "positions: skip needs it: the length that the model is to reach");
+  } else if (!options.skips() && given) {
+    io.error("target_length", "is for positions: skip; leave one of the two out");
+  }
+}
+
 namespace {
 
 /// The map `train`. A resolved recipe says in `stages` what a stage may have of its own.
@@ -102,6 +118,17 @@ void check_memory(FieldsIo& io, const Recipe& recipe) {
                        recipe.model.quantization));
 }
 
+void check_packing(FieldsIo& io, const Recipe& recipe) {
+  if (!recipe.packing.skips() || recipe.packing.target_length == 0) return;
+  for (const Stage& stage : recipe.stages) {
+    if (stage.seq_len < recipe.packing.target_length) return;
+  }
+  io.error("packing.target_length",
+           fmt::format("{} leaves nothing to skip: every stage has rows of so many tokens or more; "
+                       "lower seq_len, or leave packing out",
+                       recipe.packing.target_length));
+}
+
 void check_warmup(FieldsIo& io, const Recipe& recipe) {
   const int64_t steps = total_steps(recipe.stages);
   const int64_t warmup = recipe.train.lr_schedule.warmup_steps;
@@ -119,6 +146,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   OutputMap output{recipe.output_dir};
   io.map("model", recipe.model, {.required = true});
   io.map("data", recipe.data, {.required = true});
+  io.map("packing", recipe.packing);
   io.map("lora", recipe.lora);
   if (!io.writing()) rope_and_attention_fields(io, shared, /*own=*/false);
   io.map("train", train);
@@ -128,6 +156,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   } else {
     stages_field(io, shared, recipe.stages);
   }
+  io.map("loss", recipe.train.loss);
   io.map("optimizer", recipe.train.optimizer);
   io.map("lr_schedule", recipe.train.lr_schedule);
   if (!io.reading() || io.given("validation")) {
@@ -136,6 +165,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   io.map("checkpoint", recipe.checkpoint);
   io.map("output", output);
   check_memory(io, recipe);
+  if (io.reading()) check_packing(io, recipe);
   check_warmup(io, recipe);
 }
 

@@ -14,7 +14,7 @@ void erase(Json& map, const char* key, std::initializer_list<const char*> free) 
 }
 
 void erase_what_may_change(Json& identity) {
-  for (const char* key : {"memory", "optimizer", "lr_schedule"}) identity.erase(key);
+  for (const char* key : {"memory", "optimizer", "lr_schedule", "loss"}) identity.erase(key);
   erase(identity, "model", {"dtype", "quantization"});
   erase(identity, "lora", {"lora_dropout"});
   erase(identity, "train", {"max_grad_norm", "loss_chunk_tokens", "threads"});
@@ -32,6 +32,7 @@ Json resume_identity(const Recipe& recipe) {
   for (const char* key : {"validation", "checkpoint", "output"}) json.erase(key);
   erase(json, "model", {"path"});  // folders move; what is in them is compared by itself
   erase(json, "data", {"path"});
+  if (!recipe.packing.skips()) json.erase("packing");  // runs of before had no such map
   // Whoever may go on has said it; only "compose" gives other frequencies.
   if (recipe.model.on_scaled != "compose") erase(json, "model", {"on_scaled"});
   return json;

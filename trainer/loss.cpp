@@ -1,10 +1,9 @@
 #include "trainer/loss.h"
 
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
-
-#include "src/nn/chunked_cross_entropy.h"
 
 namespace longspan {
 
@@ -37,11 +36,18 @@ ModelInput model_input(const Batch& batch, at::Device device) {
 }
 
 at::Tensor loss_sum(CausalLm& model, const Batch& batch, int64_t loss_chunk_tokens) {
+  return weighted_loss_sum(model, batch, {}, loss_chunk_tokens).weighted;
+}
+
+WeightedSum weighted_loss_sum(CausalLm& model, const Batch& batch,
+                              const std::vector<float>& token_weights, int64_t loss_chunk_tokens) {
   const at::Tensor head = model.lm_head_weight();
-  const at::Device device = head.device();
-  at::Tensor hidden = model.hidden_states(model_input(batch, device));  // [B, T, C]
-  return chunked_cross_entropy_sum(hidden.flatten(0, 1), head,
-                                   to_tensor(batch.labels, batch).flatten(), loss_chunk_tokens);
+  at::Tensor hidden = model.hidden_states(model_input(batch, head.device()));  // [B, T, C]
+  at::Tensor weights;
+  if (!token_weights.empty()) weights = at::tensor(token_weights, at::kFloat);
+  return weighted_cross_entropy_sum(hidden.flatten(0, 1), head,
+                                    to_tensor(batch.labels, batch).flatten(), weights,
+                                    loss_chunk_tokens);
 }
 
 }  // namespace longspan

@@ -16,6 +16,7 @@ struct StepRecord {
   int64_t seq_len = 0;
   std::string attention;  // name of the pattern
   double loss = 0;        // mean over the labelled tokens of the step, before the update
+  std::optional<double> weighted_loss;  // what was trained, where `loss.weights` are not uniform
   double lr = 0;
   double grad_norm = 0;      // before clipping
   int64_t tokens = 0;        // of this step, padding included

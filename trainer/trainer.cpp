@@ -97,27 +97,37 @@ StepRecord Trainer::train_step() {
   enter(stage);
 
   // Sums over all batches first: the mean is over the labelled tokens of the whole step.
-  double loss = 0;
+  double loss = 0, weighted_loss = 0;
   int64_t labelled_tokens = 0;
+  const Loader& loader = *loaders_[position.stage];
+  std::vector<double> by_context;
+  if (!options_.loss.uniform()) {
+    by_context = context_weights(options_.loss, stage.seq_len, loader.places_by_context());
+  }
   for (int64_t i = 0; i < stage.gradient_accumulation_steps; ++i) {
-    Batch batch = loaders_[position.stage]->batch(position.first_row + i * stage.batch_size,
-                                                  stage.batch_size);
+    Batch batch = loader.batch(position.first_row + i * stage.batch_size, stage.batch_size);
     const DropoutPass dropout(options_.seed,
                               static_cast<uint64_t>(step_) << 16 | static_cast<uint64_t>(i));
-    at::Tensor sum = loss_sum(model_, batch, options_.loss_chunk_tokens);
-    sum.backward();
+    std::vector<float> weights;
+    if (!by_context.empty()) weights = token_weights(batch, by_context);
+    const WeightedSum sum = weighted_loss_sum(model_, batch, weights, options_.loss_chunk_tokens);
+    sum.weighted.backward();
     optimizer_.accumulate_gradients();
-    loss += sum.item<double>();
+    loss += sum.plain.item<double>();
+    weighted_loss += sum.weighted.item<double>();
     labelled_tokens += batch.labelled_tokens;
   }
-  loaders_[position.stage]->require_labels(labelled_tokens, position.first_row,
-                                           stage.gradient_accumulation_steps * stage.batch_size);
+  loader.require_labels(labelled_tokens, position.first_row,
+                        stage.gradient_accumulation_steps * stage.batch_size);
   optimizer_.scale_gradients(1.0 / static_cast<double>(labelled_tokens));
 
   StepRecord record;
   record.step = step_ + 1;
   record.total_steps = total_steps(stages_);
   record.loss = loss / static_cast<double>(labelled_tokens);
+  if (!by_context.empty()) {
+    record.weighted_loss = weighted_loss / static_cast<double>(labelled_tokens);
+  }
   record.grad_norm = optimizer_.gradient_norm();
   record.lr =
       options_.optimizer.lr * learning_rate_factor(options_.lr_schedule, step_, record.total_steps);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "trainer/loss_weights.h"
 #include "trainer/memory_options.h"
 #include "trainer/optimizer/adamw.h"
 #include "trainer/optimizer/learning_rate.h"
@@ -12,6 +13,7 @@ struct TrainerOptions {
   AdamWOptions optimizer = {};
   LearningRateOptions lr_schedule = {};
   MemoryOptions memory = {};
+  LossOptions loss = {};
   double max_grad_norm = 1.0;       // gradients are scaled down to it; 0: never
   int64_t loss_chunk_tokens = 512;  // rows of logits that exist at a time
   uint64_t seed = 0;                // of LoRA's start and of the order of the data

@@ -5,6 +5,9 @@
 #include <random>
 #include <utility>
 
+#include "data/store/context_buckets.h"
+#include "data/store/draw.h"
+#include "data/store/position_skip.h"
 #include "src/core/error.h"
 #include "src/core/text.h"
 
@@ -12,20 +15,9 @@ namespace longspan {
 
 namespace {
 
-/// A number below `bound`, all equally likely. The standard library's own distributions differ
-/// between implementations.
-uint64_t draw_below(uint64_t bound, std::mt19937_64& generator) {
-  uint64_t unbiased = bound * (std::mt19937_64::max() / bound);
-  uint64_t drawn = generator();
-  while (drawn >= unbiased) drawn = generator();
-  return drawn % bound;
-}
-
 /// Fisher-Yates.
 std::vector<int64_t> shuffled_order(int64_t size, uint64_t seed, int64_t epoch) {
-  constexpr uint64_t kGoldenRatio =
-      0x9E3779B97F4A7C15;  // keeps (seed, epoch) and (epoch, seed) apart
-  std::mt19937_64 generator(seed * kGoldenRatio + static_cast<uint64_t>(epoch));
+  std::mt19937_64 generator = generator_of(seed, static_cast<uint64_t>(epoch));
   std::vector<int64_t> order(static_cast<size_t>(size));
   std::iota(order.begin(), order.end(), int64_t{0});
   for (size_t i = order.size(); i > 1; --i)
@@ -58,6 +50,7 @@ Loader::Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& opt
     : store_(std::move(store)), options_(options) {
   sequences_ = pack(store_->documents(), options.packer, &report_);
   if (sequences_.empty()) fail_without_rows(*store_, options.packer);
+  places_by_context_ = longspan::places_by_context(sequences_);
 }
 
 const PackedSequence& Loader::row(int64_t index) const {
@@ -107,14 +100,16 @@ int64_t Loader::ignore_unlabelled(const Piece& piece, Batch& batch) const {
   return ignored;
 }
 
-void Loader::append(const PackedSequence& sequence, Batch& batch) const {
+void Loader::append(const PackedSequence& sequence, int64_t row, Batch& batch) const {
   int64_t document = 0;
+  std::mt19937_64 generator = generator_of(options_.seed, static_cast<uint64_t>(row));
   for (const auto& piece : sequence.pieces) {
     std::vector<int32_t> ids = store_->read(piece.offset, piece.tokens);
     batch.input_ids.insert(batch.input_ids.end(), ids.begin(), ids.end() - 1);
     batch.labels.insert(batch.labels.end(), ids.begin() + 1, ids.end());
     batch.labelled_tokens += piece.places() - ignore_unlabelled(piece, batch);
-    for (int64_t t = 0; t < piece.places(); ++t) batch.position_ids.push_back(t);
+    const auto positions = skipped_positions(piece.places(), options_.target_length, generator);
+    batch.position_ids.insert(batch.position_ids.end(), positions.begin(), positions.end());
     batch.document_ids.insert(batch.document_ids.end(), ids.size() - 1, document++);
   }
   int64_t padding = options_.packer.seq_len - sequence.places();
@@ -140,7 +135,7 @@ Batch Loader::batch(int64_t first_row, int64_t rows) const {
   for (auto* field : {&batch.input_ids, &batch.labels, &batch.position_ids, &batch.document_ids}) {
     field->reserve(size);
   }
-  for (int64_t r = 0; r < batch.rows; ++r) append(row(first_row + r), batch);
+  for (int64_t r = 0; r < batch.rows; ++r) append(row(first_row + r), first_row + r, batch);
   return batch;
 }
 

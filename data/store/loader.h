@@ -15,6 +15,9 @@ struct LoaderOptions {
   PackerOptions packer;
   uint64_t seed = 0;
   bool shuffle = true;  // a new order each epoch, drawn from seed and epoch
+  /// Positions of each piece skip as those of a text of so many tokens (position_skip.h), drawn
+  /// from seed and row; 0: they follow each other.
+  int64_t target_length = 0;
 };
 
 /// Batches of the endless sequence of epochs, as a pure function of their rows: the same in every
@@ -32,6 +35,8 @@ class Loader {
   void require_labels(int64_t labelled_tokens, int64_t first_row, int64_t rows) const;
   int64_t sequences() const { return report_.sequences; }  // rows an epoch
   const PackingReport& report() const { return report_; }
+  /// Tokens of an epoch by how much of their document stands before them (context_buckets.h).
+  const std::vector<int64_t>& places_by_context() const { return places_by_context_; }
   /// `count` rows of a loader that does not shuffle (all where it has fewer), ascending: drawn from
   /// `seed`, one of each document before a second of any. A row of several counts for its first.
   std::vector<int64_t> rows_over_documents(int64_t count, uint64_t seed) const;
@@ -41,12 +46,13 @@ class Loader {
   /// Makes the labels of the piece, which stand at the end of the batch, kNoLabel where the
   /// token is no label; says how many.
   int64_t ignore_unlabelled(const Piece& piece, Batch& batch) const;
-  void append(const PackedSequence& sequence, Batch& batch) const;
+  void append(const PackedSequence& sequence, int64_t row, Batch& batch) const;
 
   std::shared_ptr<const TokenStore> store_;
   LoaderOptions options_;
   PackingReport report_;
   std::vector<PackedSequence> sequences_;
+  std::vector<int64_t> places_by_context_;
 
   mutable std::mutex mutex_;
   mutable int64_t epoch_ = -1;  // of order_

@@ -45,6 +45,7 @@ class GrowingDataset {
     const hsize_t none = 0, unlimited = H5S_UNLIMITED, chunk = layout::kChunkElements;
     Hdf5Handle space(H5Screate_simple(1, &none, &unlimited), H5Sclose);
     Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    H5Pset_obj_track_times(properties.id(), false);  // the same documents make the same file
     bool ready = H5Pset_chunk(properties.id(), 1, &chunk) >= 0 &&
                  (fill == 0 || H5Pset_fill_value(properties.id(), element_type<T>(), &fill) >= 0) &&
                  H5Pset_shuffle(properties.id()) >= 0 &&

@@ -9,10 +9,12 @@
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 
 #include "src/nn/kernels/elementwise.h"
 #include "src/nn/token_chunks.h"
@@ -92,19 +94,28 @@ void add_weight_gradient(at::Tensor& sum, const at::Tensor& gradient, const at::
 
 class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
-                            const at::Tensor& weight, const at::Tensor& labels,
-                            int64_t chunk_tokens) {
+  /// The sum of weight times loss, and that of the losses. Without row_weights each is 1.
+  static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
+                               const at::Tensor& weight, const at::Tensor& labels,
+                               const std::optional<at::Tensor>& row_weights, int64_t chunk_tokens) {
     bool train_hidden = hidden.requires_grad(), train_weight = weight.requires_grad();
     const auto exact_options = hidden.options().dtype(at::toOpMathType(hidden.scalar_type()));
     at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kDouble));
+    at::Tensor plain = at::zeros_like(sum);
     at::Tensor hidden_gradient, weight_gradient;
     if (train_hidden) hidden_gradient = at::empty_like(hidden);
     if (train_weight) weight_gradient = at::zeros(weight.sizes(), exact_options);
     visit_logits(hidden, weight, chunk_tokens, [&](int64_t begin, at::Tensor& logits) {
       int64_t rows = logits.size(0);
-      sum += cross_entropy_rows(logits, labels.narrow(0, begin, rows), train_hidden || train_weight)
-                 .sum(at::kDouble);
+      at::Tensor losses =
+          cross_entropy_rows(logits, labels.narrow(0, begin, rows), train_hidden || train_weight);
+      plain += losses.sum(at::kDouble);
+      if (row_weights) {
+        const at::Tensor factors = row_weights->narrow(0, begin, rows).to(losses);
+        losses.mul_(factors);
+        if (train_hidden || train_weight) logits.mul_(factors.unsqueeze(1));
+      }
+      sum += losses.sum(at::kDouble);
       if (train_hidden) {
         at::Tensor out = hidden_gradient.narrow(0, begin, rows);
         at::mm_out(out, logits, weight);
@@ -113,7 +124,9 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
     });
     context->save_for_backward({hidden_gradient, weight_gradient});
     context->saved_data["dtype"] = static_cast<int64_t>(weight.scalar_type());
-    return sum.to(exact_options);
+    plain = plain.to(exact_options);
+    context->mark_non_differentiable({plain});
+    return {sum.to(exact_options), plain};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -125,7 +138,8 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
       return !x.defined() || factor == 1 ? x : x * factor;
     };
     at::Tensor hidden = scaled(saved[0]), weight = scaled(saved[1]);
-    return {hidden, weight.defined() ? weight.to(dtype) : weight, at::Tensor(), at::Tensor()};
+    const at::Tensor none;
+    return {hidden, weight.defined() ? weight.to(dtype) : weight, none, none, none};
   }
 };
 
@@ -137,13 +151,22 @@ int64_t loss_chunk_rows(at::Device device, int64_t chunk_tokens, int64_t vocab_s
   return std::max(chunk_tokens, kBytes / (10 * vocab_size));
 }
 
-at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
-                                     const at::Tensor& labels, int64_t chunk_tokens) {
+WeightedSum weighted_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
+                                       const at::Tensor& labels, const at::Tensor& row_weights,
+                                       int64_t chunk_tokens) {
   // The function itself sees no gradient mode, and would make gradients that nobody takes.
   const bool records = at::GradMode::is_enabled();
-  return ChunkedCrossEntropy::apply(records ? hidden : hidden.detach(),
-                                    records ? weight : weight.detach(),
-                                    checked_labels(labels, hidden, weight), chunk_tokens);
+  const variable_list sums = ChunkedCrossEntropy::apply(
+      records ? hidden : hidden.detach(), records ? weight : weight.detach(),
+      checked_labels(labels, hidden, weight),
+      row_weights.defined() ? std::optional(row_weights) : std::nullopt, chunk_tokens);
+  return {sums[0], sums[1]};
+}
+
+at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
+                                     const at::Tensor& labels, int64_t chunk_tokens) {
+  return weighted_cross_entropy_sum(hidden, weight, labels, /*row_weights=*/{}, chunk_tokens)
+      .weighted;
 }
 
 at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,

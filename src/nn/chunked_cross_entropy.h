@@ -25,6 +25,16 @@ int64_t loss_chunk_rows(at::Device device, int64_t chunk_tokens, int64_t vocab_s
 at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
                                      const at::Tensor& labels, int64_t chunk_tokens = 512);
 
+struct WeightedSum {
+  at::Tensor weighted;  // differentiable as chunked_cross_entropy_sum() is
+  at::Tensor plain;     // all rows counted alike, without gradients
+};
+
+/// The same with each row's cross entropy times its weight: row_weights [N] float32 of the CPU.
+WeightedSum weighted_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
+                                       const at::Tensor& labels, const at::Tensor& row_weights,
+                                       int64_t chunk_tokens = 512);
+
 /// The cross entropy of each row, without gradients: [N] float32, 0 where unscored.
 at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                const at::Tensor& labels, int64_t chunk_tokens = 512);

@@ -63,6 +63,18 @@ TEST_F(RecipeFile, SequencesBeyondTheExtendedContextAreRefused) {
   EXPECT_THAT(misfit, HasSubstr("a.yaml:8:16: stages.1.seq_len: 32768"));
 }
 
+TEST_F(RecipeFile, SkippedPositionsBeyondTheExtendedContextAreRefused) {
+  const std::string yarn = "rope: {rope_type: yarn, factor: 2}\n";
+  const auto packing = [](int64_t target) {
+    return fmt::format("packing: {{positions: skip, target_length: {}}}\n", target);
+  };
+  const std::string text =
+      "model: {path: a}\ndata: {path: a.h5}\ntrain: {steps: 1, seq_len: 64}\n" + yarn;
+  check_recipe_against_model(load(text + packing(128)), base_of(64));
+  EXPECT_THAT(misfit_of(load(text + packing(129)), base_of(64)),
+              HasSubstr("packing.target_length: 129 tokens are beyond the context of 128"));
+}
+
 TEST_F(RecipeFile, WhatDoesNotSuitTheModelIsSaidOnceAndAtItsPlace) {
   const Recipe recipe =
       load(kSmallest + "lora:\n  target_modules: [proj]\n", {"train.seq_len=128"});

@@ -142,6 +142,26 @@ TEST_F(RecipeFile, RankAndAlphaPatternsAreInTheOrderThatPeftReadsThemIn) {
   }
 }
 
+TEST_F(RecipeFile, PositionsSkipUpToATarget) {
+  EXPECT_FALSE(load(kSmallest).packing.skips());
+  const Recipe recipe = load(kSmallest + "packing: {positions: skip, target_length: 32768}\n");
+  EXPECT_EQ(recipe.packing.target_length, 32768);
+  EXPECT_EQ(load(write_yaml(resolved_recipe(recipe))).packing.target_length, 32768);
+  EXPECT_NE(resume_identity(recipe), resume_identity(load(kSmallest)));
+  EXPECT_THAT(error_of(kSmallest + "packing: {positions: skip}\n"), HasSubstr("skip needs it"));
+  EXPECT_THAT(error_of(kSmallest + "packing: {target_length: 32768}\n"),
+              HasSubstr("is for positions: skip"));
+  EXPECT_THAT(error_of(kSmallest + "packing: {positions: skip, target_length: 4096}\n"),
+              HasSubstr("leaves nothing to skip"));
+}
+
+TEST_F(RecipeFile, LossWeightsMayChangeOnResume) {
+  const Recipe recipe = load(kSmallest + "loss: {weights: effective_context, alpha: 0.3}\n");
+  EXPECT_EQ(recipe.train.loss.alpha, 0.3);
+  EXPECT_THAT(error_of(kSmallest + "loss: {weights: exact}\n"),
+              HasSubstr("uniform, effective_context"));
+}
+
 TEST_F(RecipeFile, WeightsMayHaveLearningRatesOfTheirOwn) {
   const std::vector<std::string> given{
       "optimizer={lora_plus_ratio: 16, groups: [{pattern: norm, lr: 2e-5}, {pattern: lora_B, "

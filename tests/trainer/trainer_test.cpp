@@ -44,6 +44,22 @@ TEST_F(TrainerRun, LowersTheLoss) {
   EXPECT_LT(records_.back().loss, 0.8 * records_.front().loss);
 }
 
+TEST_F(TrainerRun, WeighsTokensByTheirContextAndReportsThePlainLoss) {
+  trainer(*model(), one_stage(4, 2))->run();
+  const auto plain = losses(records_);
+  EXPECT_FALSE(records_[0].weighted_loss);
+  records_.clear();
+  options_.loss = {.weights = "effective_context", .alpha = 0, .gamma = 0.5, .tail = 8};
+  trainer(*model(), one_stage(4, 2))->run();
+  EXPECT_EQ(losses(records_), plain);  // alpha 0: all weigh 1
+  records_.clear();
+  options_.loss.alpha = 3;
+  trainer(*model(), one_stage(4, 2))->run();
+  EXPECT_EQ(records_[0].loss, plain[0]);  // before the first update
+  EXPECT_GT(*records_[0].weighted_loss, 2 * plain[0]);
+  EXPECT_NE(records_[1].loss, plain[1]);
+}
+
 TEST_F(TrainerRun, NamesTheRowsOfAStepWithoutALabel) {
   {
     TokenStoreWriter writer(folder_ / "unlabelled.h5", "tiny", 61);

@@ -53,13 +53,14 @@ struct Inputs {
 
 std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
                                           std::shared_ptr<const TokenStore> store, int64_t seq_len,
-                                          bool shuffle) {
+                                          bool trains) {
   LoaderOptions options;
   options.packer = {.seq_len = seq_len,
                     .min_document_tokens = recipe.data.min_document_tokens,
                     .only_full_passages = recipe.data.only_full_passages};
   options.seed = recipe.train.seed;
-  options.shuffle = shuffle;
+  options.shuffle = trains && recipe.data.shuffle;
+  if (trains) options.target_length = recipe.packing.target_length;
   return std::make_shared<const Loader>(std::move(store), options);
 }
 
@@ -75,7 +76,7 @@ Inputs open_inputs(const Recipe& recipe) {
   int64_t longest = 0;
   for (const auto& stage : recipe.stages) {
     auto& loader = shared[stage.seq_len];
-    if (!loader) loader = make_loader(recipe, inputs.store, stage.seq_len, recipe.data.shuffle);
+    if (!loader) loader = make_loader(recipe, inputs.store, stage.seq_len, /*trains=*/true);
     inputs.loaders.push_back(loader);
     longest = std::max(longest, stage.seq_len);
   }
@@ -83,7 +84,7 @@ Inputs open_inputs(const Recipe& recipe) {
   if (!validation.path.empty()) {
     int64_t seq_len = validation.seq_len > 0 ? validation.seq_len : longest;
     inputs.validation =
-        make_loader(recipe, open_store(validation.path, *inputs.model), seq_len, false);
+        make_loader(recipe, open_store(validation.path, *inputs.model), seq_len, /*trains=*/false);
   }
   return inputs;
 }

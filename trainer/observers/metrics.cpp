@@ -26,6 +26,7 @@ Json to_json(const StepRecord& record) {
                {"stage", record.stage},
                {"seq_len", record.seq_len},
                {"attention", record.attention}};
+  if (record.weighted_loss) json["weighted_loss"] = *record.weighted_loss;
   if (record.validation_loss) json["validation_loss"] = *record.validation_loss;
   return json;
 }

@@ -42,6 +42,7 @@ void Progress::step_ended(Trainer& trainer, StepRecord& record) {
       record.step, record.total_steps, record.loss, record.lr, record.grad_norm,
       human_count(std::llround(record.tokens_per_second())), human_bytes(record.peak_memory_bytes),
       fmt::format("{} {}", human_count(record.seq_len), record.attention), human_duration(eta));
+  if (record.weighted_loss) line += fmt::format("  weighted_loss {:.4f}", *record.weighted_loss);
   if (record.validation_loss) {
     log_info(fmt::format("{}  validation_loss {:.4f}", line, *record.validation_loss));
   } else if (stderr_is_terminal()) {

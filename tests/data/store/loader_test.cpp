@@ -50,6 +50,38 @@ TEST(Loader, LabelsEachTokenWithTheNextOfItsDocument) {
   EXPECT_EQ(labelled, 39 + 4 + 5 + 2);
 }
 
+TEST(Loader, SkipsPositionsUpToTheTargetAsAFunctionOfTheRow) {
+  TemporaryFolder folder;
+  const auto store = counting_store(folder, {1009});
+  const LoaderOptions options{.packer = {.seq_len = 16}, .seed = 3, .target_length = 4096};
+  const Loader loader(store, options);
+  const Batch batch = loader.batch(5, 20);
+  std::set<int64_t> jumps;
+  int64_t farthest = 0;
+  for (size_t row = 0; row < 20; ++row) {
+    EXPECT_EQ(batch.position_ids[16 * row], 0);
+    for (size_t t = 16 * row + 1; t < 16 * row + 16; ++t) {
+      EXPECT_GT(batch.position_ids[t], batch.position_ids[t - 1]);
+      EXPECT_EQ(batch.labels[t - 1], batch.input_ids[t]);  // the text goes on
+      jumps.insert(batch.position_ids[t] - batch.position_ids[t - 1]);
+    }
+    farthest = std::max(farthest, batch.position_ids[16 * row + 15]);
+  }
+  EXPECT_GT(jumps.size(), 15u);
+  EXPECT_GT(farthest, 2048);
+  EXPECT_LT(farthest, 4096);
+  const Batch again = Loader(store, options).batch(7);
+  EXPECT_TRUE(std::equal(again.position_ids.begin(), again.position_ids.end(),
+                         batch.position_ids.begin() + 2 * 16));
+}
+
+TEST(Loader, CountsPlacesByContext) {
+  TemporaryFolder folder;
+  const Loader loader(counting_store(folder, {40, 4}), {.packer = {.seq_len = 16}});
+  // Rows of 16, 16, and 7 with 3: contexts 1 | 2 3 | 4 to 7 | 8 to 15 | 16.
+  EXPECT_THAT(loader.places_by_context(), testing::ElementsAre(4, 8, 12, 16, 2));
+}
+
 TEST(Loader, RestartsPositionsWithEachPieceAndSetsPaddingApart) {
   TemporaryFolder folder;
   Loader loader(counting_store(folder, {5, 4}), {.packer = {.seq_len = 9}});

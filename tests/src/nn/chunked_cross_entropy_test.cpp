@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/stack.h>
@@ -52,6 +53,31 @@ TEST(ChunkedCrossEntropy, EqualsTheWholeOneWithGradientsForAnyChunk) {
     EXPECT_NEAR(sum.item<double>(), reference_sum(c).item<double>(), 1e-10);
     EXPECT_LT(largest(c.hidden.grad() - hidden_gradient), 1e-12);
     EXPECT_LT(largest(c.weight.grad() - weight_gradient), 1e-12);
+  }
+}
+
+TEST(ChunkedCrossEntropy, WeighsRowsAndSaysThePlainSumToo) {
+  for (auto dtype : {at::kDouble, at::kFloat}) {
+    Case c = random_case(dtype);
+    const at::Tensor row_weights = at::rand({23}, at::kFloat);
+    const at::Tensor by_row = at::cross_entropy_loss(at::matmul(c.hidden, c.weight.t()), c.labels,
+                                                     {}, at::Reduction::None, kIgnoreIndex);
+    const at::Tensor expected = (by_row * row_weights).sum();
+    expected.backward();
+    const at::Tensor hidden = c.hidden.grad().clone(), weight = c.weight.grad().clone();
+    const double bound = dtype == at::kDouble ? 1e-12 : float32_bound(weight, 31 + 23);
+    for (int64_t chunk : {7, 100}) {
+      c.hidden.mutable_grad().reset();
+      c.weight.mutable_grad().reset();
+      const auto sums =
+          weighted_cross_entropy_sum(c.hidden, c.weight, c.labels, row_weights, chunk);
+      sums.weighted.backward();
+      EXPECT_FALSE(sums.plain.requires_grad());
+      EXPECT_NEAR(sums.weighted.item<double>(), expected.item<double>(), 23 * bound);
+      EXPECT_NEAR(sums.plain.item<double>(), by_row.sum().item<double>(), 23 * bound);
+      EXPECT_LT(largest(c.hidden.grad() - hidden), bound);
+      EXPECT_LT(largest(c.weight.grad() - weight), bound);
+    }
   }
 }
 
