@@ -28,9 +28,6 @@ struct Entry {
 
 constexpr Entry kTasks[] = {
     {"perplexity", make<Perplexity>},
-    {"window_perplexity", make<WindowPerplexity>},
-    {"position_loss", make<PositionLoss>},
-    {"longppl", make<LongPerplexity>},
     {"passkey", make<Passkey>},
     {"needle", make<NeedleTask>},
     {"kv", make<KeyValueTask>},
@@ -38,6 +35,9 @@ constexpr Entry kTasks[] = {
     {"ruler", make<RulerTask>},
     {"cloze", make<ClozeTask>},
     {"jsonl", make<JsonlTask>},
+    {"window_perplexity", make<WindowPerplexity>},
+    {"position_loss", make<PositionLoss>},
+    {"longppl", make<LongPerplexity>},
 };
 
 }  // namespace

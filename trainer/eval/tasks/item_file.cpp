@@ -21,7 +21,7 @@ constexpr ItemFormat kItemFormats[] = {
 
 constexpr int64_t kWindowBytes = int64_t{2} << 30;
 
-std::string read_whole(const std::filesystem::path& path) {
+std::string decompressed(const std::filesystem::path& path) {
   auto stream = open_byte_stream(path, kWindowBytes);
   std::string text;
   std::string piece(1 << 20, '\0');
@@ -30,7 +30,7 @@ std::string read_whole(const std::filesystem::path& path) {
 }
 
 std::vector<Json> read_records(const std::filesystem::path& path) {
-  const std::string text = read_whole(path);
+  const std::string text = decompressed(path);
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first != std::string::npos && text[first] == '[') {
     const Json list = parse_json(text, path.string(), ExitCode::kData);
