@@ -10,6 +10,7 @@
 #include "checkpoints/adapters/merge.h"
 #include "checkpoints/adapters/trainable_tokens.h"
 #include "checkpoints/hf/hf_config.h"
+#include "checkpoints/hf/hf_focused_memory.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/tensor_names.h"
 #include "src/core/text.h"
@@ -75,7 +76,7 @@ void resize_vocabulary(ModelConfig& config, const PeftAdapter& adapter, const st
   config.vocab_size = rows;
 }
 
-/// The base's config.json with the context and RoPE that the adapter's says.
+/// The base's config.json with the context, RoPE and focused memory that the adapter's says.
 Json with_context_of(const Json& adapter_config, Json base) {
   if (!adapter_config.is_object()) {
     fail(ExitCode::kModel, "config.json of the adapter: is no map");
@@ -87,6 +88,12 @@ Json with_context_of(const Json& adapter_config, Json base) {
   }
   constexpr const char* kLength = "max_position_embeddings";
   if (adapter_config.contains(kLength)) base[kLength] = adapter_config[kLength];
+  if (adapter_config.value("model_type", Json()) == "longllama") {
+    base["model_type"] = "longllama";
+    for (const char* key : kFocusedMemoryKeys) {
+      if (adapter_config.contains(key)) base[key] = adapter_config[key];
+    }
+  }
   return base;
 }
 
@@ -133,6 +140,7 @@ ModelConfig adapted_config(const ModelSource& base, const PeftAdapter& adapter) 
   if (!adapter.config_json.is_null()) {
     ModelConfig extended = read_hf_config(with_context_of(adapter.config_json, config.source),
                                           "config.json of the adapter");
+    if (extended.attention) config.attention = extended.attention;
     config.rope_scaling = extended.rope_scaling;
     config.rope_theta = extended.rope_theta;
     config.max_position_embeddings = extended.max_position_embeddings;

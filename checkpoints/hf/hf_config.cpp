@@ -1,6 +1,7 @@
 #include "checkpoints/hf/hf_config.h"
 
 #include "checkpoints/dtype.h"
+#include "checkpoints/hf/hf_focused_memory.h"
 #include "checkpoints/hf/hf_lengths.h"
 #include "checkpoints/hf/hf_rope.h"
 #include "checkpoints/hf/special_tokens.h"
@@ -74,6 +75,7 @@ Json write_hf_config(const ModelConfig& config, at::ScalarType dtype) {
   write_length_keys(json, config);
   write_hf_rope(json, config);
   write_special_tokens(json, config);
+  write_focused_memory(json, config);
   json["dtype"] = json["torch_dtype"] = torch_dtype(dtype);  // transformers 5 and 4
   return json;
 }

@@ -1,5 +1,6 @@
 #include "src/attention/attention.h"
 
+#include "src/attention/focused_memory.h"
 #include "src/attention/full.h"
 #include "src/attention/key_value_cache.h"
 #include "src/attention/shifted_sparse.h"
@@ -30,6 +31,7 @@ constexpr Entry kPatterns[] = {
     {"full", make<FullAttention>},
     {"shifted_sparse", make<ShiftedSparseAttention>},
     {"sliding_window", make<SlidingWindowAttention>},
+    {"focused_memory", make<FocusedMemoryAttention>},
 };
 
 }  // namespace
@@ -37,6 +39,8 @@ constexpr Entry kPatterns[] = {
 std::shared_ptr<LayerState> AttentionPattern::make_state(int64_t) const {
   return std::make_shared<KeyValueCache>();
 }
+
+std::string AttentionPattern::misfit(int64_t) const { return {}; }
 
 std::vector<std::string> attention_patterns() {
   std::vector<std::string> names;

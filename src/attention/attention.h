@@ -32,6 +32,9 @@ struct AttentionContext {
   int64_t layer = 0;
   int64_t first_position = 0;   // of the pass in its sequence: after what the state holds
   int64_t sequence_length = 0;  // tokens of the whole sequence, of which this pass is a part
+  /// Rows of a batch that are windows of one document, side by side, from its beginning; 0: rows
+  /// have nothing to do with one another.
+  int64_t passage_rows = 0;
 
   /// k, v [B, Hkv, T, D] of this pass behind those that the state holds.
   KeysAndValues with_past(const at::Tensor& k, const at::Tensor& v) const {
@@ -55,12 +58,23 @@ class AttentionPattern {
   Json write() const;
   virtual at::Tensor attend(const Heads& heads,
                             const AttentionContext& context) const = 0;  // [B, H, T, D]
+  /// The longest stretch of a sequence of seq_len tokens in which positions count: some RoPE
+  /// scalings depend on it.
+  virtual int64_t rope_length(int64_t seq_len) const { return seq_len; }
+  /// Of how many windows of a document it wants the rows of a training batch; 0: rows are texts of
+  /// their own.
+  virtual int64_t passage_rows() const { return 0; }
+  /// Whether it is a part of the model, which its config.json must say: what was trained with it is
+  /// read with it.
+  virtual bool belongs_to_model() const { return false; }
+  /// What does not suit a model of so many layers; empty: nothing.
+  virtual std::string misfit(int64_t num_layers) const;
   /// Query-key pairs that all of num_heads heads score in one document of seq_len tokens.
   virtual int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const = 0;
 };
 
-/// The patterns there are ("full", "shifted_sparse", "sliding_window"), and one with its defaults
-/// (nullptr: unknown).
+/// The patterns there are ("full", "shifted_sparse", "sliding_window", "focused_memory"), and one
+/// with its defaults (nullptr: unknown).
 std::vector<std::string> attention_patterns();
 std::shared_ptr<AttentionPattern> make_attention_pattern(std::string_view name);
 

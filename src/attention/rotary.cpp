@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -112,6 +113,15 @@ at::Tensor Rotary::rotate(const at::Tensor& x) const {
   if (!cos_.defined()) return x;
   return at::GradMode::is_enabled() ? Rotate::apply(x, cos_, sin_)
                                     : rotate_heads(x, cos_, sin_, /*inverse=*/false);
+}
+
+at::Tensor Rotary::rotate_as_if_first(const at::Tensor& x) const {
+  if (!cos_.defined() || attention_factor_ == 1) return x;
+  const int64_t rotated = 2 * cos_.size(-1);
+  // Rounded as the tables are.
+  const at::Tensor factor = at::scalar_tensor(attention_factor_, cos_.options());
+  return at::cat({x.narrow(-1, 0, rotated) * factor, x.narrow(-1, rotated, x.size(-1) - rotated)},
+                 -1);
 }
 
 TORCH_LIBRARY_FRAGMENT(longspan, library) {

@@ -18,6 +18,8 @@ class Rotary {
 
   /// x [B, H, T, D] -> the same shape, rotated.
   at::Tensor rotate(const at::Tensor& x) const;
+  /// x as it would be at position 0, where nothing turns: times what the scaling multiplies by.
+  at::Tensor rotate_as_if_first(const at::Tensor& x) const;
   /// The same frequencies at other positions [B, T'] int64: for keys that do not sit where their
   /// tokens do. Makes new tables.
   Rotary at(const at::Tensor& position_ids) const;

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <stdexcept>
 
+#include "src/core/error.h"
 #include "src/model/decoder.h"
 #include "src/model/family.h"
 
@@ -32,8 +33,9 @@ void ModelState::begin_pass(const at::Tensor& ids, int64_t seq_len,
   rope_length = seq_len;
 }
 
-CausalLm::CausalLm(ModelConfig config)
-    : config_(std::move(config)), attention_(make_attention_pattern("full")) {}
+CausalLm::CausalLm(ModelConfig config) : config_(std::move(config)) {
+  set_attention(config_.attention ? config_.attention : make_attention_pattern("full"));
+}
 
 void CausalLm::set_rope_scaling(std::shared_ptr<const RopeScaling> scaling,
                                 int64_t max_position_embeddings, std::optional<int64_t> original) {
@@ -43,6 +45,10 @@ void CausalLm::set_rope_scaling(std::shared_ptr<const RopeScaling> scaling,
 }
 
 void CausalLm::set_attention(std::shared_ptr<const AttentionPattern> attention) {
+  if (const std::string misfit = attention->misfit(config_.num_hidden_layers); !misfit.empty()) {
+    fail(ExitCode::kModel, "attention {}: {}", attention->name(), misfit);
+  }
+  if (attention->belongs_to_model()) config_.attention = attention;
   attention_ = std::move(attention);
 }
 

@@ -20,6 +20,9 @@ struct ModelInput {
   /// The tokens of the whole sequence when this pass reads a part of it: some RoPE scalings depend
   /// on them. 0: those read so far.
   int64_t sequence_length = 0;
+  /// Rows that are windows of one document, side by side; 0: each row is a text of its own. See
+  /// AttentionContext.
+  int64_t passage_rows = 0;
 };
 
 /// What generation keeps between passes. It moves, and is copied by fork() alone.
@@ -70,6 +73,8 @@ class CausalLm : public Module {
   /// the length before scaling `original`.
   void set_rope_scaling(std::shared_ptr<const RopeScaling> scaling, int64_t max_position_embeddings,
                         std::optional<int64_t> original = std::nullopt);
+  /// One that belongs to the model becomes the config's too. Throws Error(kModel) where it names
+  /// layers that there are not.
   void set_attention(std::shared_ptr<const AttentionPattern> attention);
   const AttentionPattern& attention() const { return *attention_; }
   const std::shared_ptr<const AttentionPattern>& shared_attention() const { return attention_; }
@@ -80,7 +85,7 @@ class CausalLm : public Module {
 
  protected:
   ModelConfig config_;
-  std::shared_ptr<const AttentionPattern> attention_;  // "full" at first
+  std::shared_ptr<const AttentionPattern> attention_;  // at first the config's, or "full"
   ActivationOptions activations_;
 };
 

@@ -177,14 +177,15 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
     positions = at::arange(past, seq_len, input.input_ids.options()).unsqueeze(0);
   }
   seq_len = std::max(seq_len, input.sequence_length);
-  if (state && outgrows_short_factors(config_, state->rope_length, seq_len)) {
+  const int64_t rope_length = attention_->rope_length(seq_len);
+  if (state && outgrows_short_factors(config_, state->rope_length, rope_length)) {
     ModelState again;
     hidden_states({state->input_ids, {}, {}, seq_len}, &again);
     *state = std::move(again);
   }
-  if (state) state->begin_pass(input.input_ids, seq_len, *attention_, std::ssize(layers_));
+  if (state) state->begin_pass(input.input_ids, rope_length, *attention_, std::ssize(layers_));
 
-  Rotaries rotations = rotaries(positions, seq_len);
+  Rotaries rotations = rotaries(positions, rope_length);
   at::Tensor x = embed(input.input_ids);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const LayerOptions& options = layers_[i]->options();
@@ -192,7 +193,7 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
     const std::shared_ptr<LayerState> layer_state = state ? state->layers[i] : nullptr;
     auto attend = [pattern = attention_, rotary = rotations.of(options),
                    documents = input.document_ids, window = options.sliding_window, i, past,
-                   sequence_length,
+                   sequence_length, passage_rows = input.passage_rows,
                    layer_state](const SelfAttention& attention, std::vector<at::Tensor> projected,
                                 AttentionResult* kept) {
       return attention.attend(std::move(projected), *pattern,
@@ -203,7 +204,8 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
                                .kept = kept,
                                .layer = static_cast<int64_t>(i),
                                .first_position = past,
-                               .sequence_length = sequence_length});
+                               .sequence_length = sequence_length,
+                               .passage_rows = passage_rows});
     };
     x = run_layer(layers_[i]->blocks(std::move(attend), activations_.chunk_tokens), x,
                   activations_.recompute, i);

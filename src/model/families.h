@@ -15,6 +15,7 @@ void read_qwen3(Fields& fields, ModelConfig& config);
 void read_smollm3(Fields& fields, ModelConfig& config);
 void read_phi3(Fields& fields, ModelConfig& config);
 void read_gemma3(Fields& fields, ModelConfig& config);
+void read_longllama(Fields& fields, ModelConfig& config);
 
 /// Reads what all families spell alike: sizes, rms_norm_eps, tie_word_embeddings. What `config`
 /// holds before is the default; a num_key_value_heads of 0 is as many as query heads, a head_dim of

@@ -18,6 +18,7 @@ constexpr Family kFamilies[] = {
     {"smollm3", "SmolLM3ForCausalLM", read_smollm3},
     {"phi3", "Phi3ForCausalLM", read_phi3, /*only_longrope=*/true},
     {"gemma3_text", "Gemma3ForCausalLM", read_gemma3},
+    {"longllama", "LongLlamaForCausalLM", read_longllama},
 };
 
 constexpr int64_t kLargest = int64_t{1} << 31;  // of any length in a config

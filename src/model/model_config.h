@@ -11,6 +11,8 @@
 
 namespace longspan {
 
+class AttentionPattern;
+
 /// How one layer attends, where the layers of a model differ.
 struct LayerOptions {
   enum class Rope { kGlobal, kLocal, kNone };  // the model's; DecoderOptions::local_rope; NoPE
@@ -62,6 +64,8 @@ struct ModelConfig {
   std::optional<int64_t> bos_token_id, pad_token_id;
   std::vector<int64_t> eos_token_ids;
   DecoderOptions decoder;
+  /// How config.json says that the model attends; null: "full".
+  std::shared_ptr<const AttentionPattern> attention;
   Json source = Json::object();  // config.json as read; keys unknown to us survive the export
 
   /// The geometry the RoPE formulas want: head_dim is the part of it that turns, and

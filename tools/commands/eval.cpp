@@ -98,10 +98,11 @@ Json arm_settings(const std::vector<NamedArm>& arms) {
   return settings;
 }
 
-void warn_beyond_limit(const EvalOptions& options, const ModelConfig& config) {
+void warn_beyond_limit(const EvalOptions& options, const CausalLm& model) {
+  const ModelConfig& config = model.config();
   int64_t longest = options.lengths.back();
   const int64_t usable = context_length(config).usable;
-  if (longest <= usable) return;
+  if (model.attention().rope_length(longest) <= usable) return;
   if (auto other = other_context_length(config); other && longest <= other->usable) {
     return log_warning(
         fmt::format("length {}: {}", longest, ask_for_original_length(config, *other)));
@@ -157,7 +158,7 @@ int run_eval(const Arguments& arguments) {
   auto tokenizer = open_tokenizer(opened);
   EvalSubject subject{*opened.model, *tokenizer,
                       bos_token_of(*opened.source, opened.model->config())};
-  warn_beyond_limit(eval_options, opened.model->config());
+  warn_beyond_limit(eval_options, *opened.model);
   EvalResult result;
   result.label = arguments.given("label") ? arguments["label"] : default_label(arguments["model"]);
   result.provenance = provenance(arguments, opened, *tokenizer);

@@ -89,9 +89,10 @@ std::set<int64_t> stop_tokens_of(const ModelSource& source) {
   return {ids.begin(), ids.end()};
 }
 
-void warn_beyond_context(int64_t prompt, int64_t new_tokens, const ModelConfig& config) {
+void warn_beyond_context(int64_t prompt, int64_t new_tokens, const CausalLm& model) {
+  const ModelConfig& config = model.config();
   const int64_t usable = context_length(config).usable;
-  if (new_tokens <= usable - prompt) return;
+  if (model.attention().rope_length(prompt + new_tokens) <= usable) return;
   if (auto other = other_context_length(config); other && new_tokens <= other->usable - prompt) {
     return log_warning(fmt::format("{} tokens: {}", human_count(prompt + new_tokens),
                                    ask_for_original_length(config, *other)));
@@ -119,7 +120,7 @@ int run_generate(const Arguments& arguments) {
 
   const std::set<int64_t> stop_tokens = stop_tokens_of(*opened.source);
   warn_beyond_context(static_cast<int64_t>(prompt.size()), generate_options.max_new_tokens,
-                      opened.model->config());
+                      *opened.model);
 
   TextStream stream(*tokenizer);
   Stopwatch stopwatch;

@@ -6,6 +6,7 @@ namespace longspan {
 
 std::shared_ptr<AttentionPattern> read_attention_option(const Arguments& arguments) {
   constexpr const char* kOption = "--attention";
+  if (!arguments.given("attention") && !arguments.given("group-size")) return nullptr;
   Diagnostics diagnostics;
   Json map = read_yaml_override(arguments["attention"], kOption, diagnostics);
   diagnostics.throw_if_any(ExitCode::kUsage);

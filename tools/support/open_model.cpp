@@ -60,12 +60,11 @@ void set_threads(const Arguments& arguments) {
 
 void require_cache(const Arguments& arguments, std::string_view what) {
   auto attention = read_attention_option(arguments);
-  if (attention->make_state(/*layer=*/0)) return;
-  fail(
-      ExitCode::kUsage,
-      "--attention {}: keeps no keys and values of what was read, which {} needs; expected full or "
-      "sliding_window",
-      attention->name(), what);
+  if (!attention || attention->make_state(/*layer=*/0)) return;
+  fail(ExitCode::kUsage,
+       "--attention {}: keeps no keys and values of what was read, which {} needs; expected full, "
+       "sliding_window or focused_memory",
+       attention->name(), what);
 }
 
 OpenedModel open_model(const Arguments& arguments) {
@@ -99,7 +98,7 @@ OpenedModel open_model(const Arguments& arguments) {
   if (arguments.given("rope")) {
     apply_rope(extend_rope_by_option(opened.model->config(), arguments), *opened.model);
   }
-  opened.model->set_attention(std::move(attention));
+  if (attention) opened.model->set_attention(std::move(attention));
   opened.rope_after = rope_entry(opened.model->config());
   return opened;
 }

@@ -33,8 +33,9 @@ inline constexpr Option kModelOptions[] = {
      "RoPE scaling, e.g. '{rope_type: yarn, factor: 2.0}', or a JSON file with one", kModelGroup},
     {"on-scaled", "MEANING", "error", "what --rope means where RoPE is scaled already", kModelGroup,
      scaled_meanings},
-    {"attention", "PATTERN", "full",
-     "who attends to whom; '{pattern: sliding_window, window: 4096, sinks: 4}' sets keys; patterns",
+    {"attention", "PATTERN", "",
+     "who attends to whom (default: as config.json says, else full); '{pattern: sliding_window, "
+     "window: 4096, sinks: 4}' sets keys; patterns",
      kModelGroup, attention_patterns},
     {"group-size", "N", "", "tokens a group of shifted_sparse", kModelGroup},
     {"dtype", "DTYPE", "bfloat16", "to compute in", kModelGroup, computed_dtypes},

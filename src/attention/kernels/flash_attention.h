@@ -20,10 +20,6 @@ AttentionResult flash_forward(const at::Tensor& q, const at::Tensor& k, const at
 AttentionResult flash_row_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const VisibleKeys& visible);
 
-struct AttentionGradients {
-  at::Tensor q, k, v;
-};
-
 /// grad_log_sum_exp may be undefined: zero.
 AttentionGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& grad_log_sum_exp,
                                   const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

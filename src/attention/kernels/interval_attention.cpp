@@ -43,6 +43,16 @@ AttentionResult run_forward(const at::Tensor& q, const at::Tensor& k, const at::
   return {out, log_sum_exp};
 }
 
+AttentionGradients run_backward(const at::Tensor& grad_out, const at::Tensor& grad_log_sum_exp,
+                                const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                const VisibleKeys& visible, const AttentionResult& forward) {
+  static const auto op = find_operator<Backward>("longspan::interval_attention_backward");
+  auto [grad_q, grad_k, grad_v] =
+      op.call(grad_out, if_defined(grad_log_sum_exp), q, k, v, visible.begin,
+              if_defined(visible.end), if_defined(visible.sinks), forward.out, forward.log_sum_exp);
+  return {grad_q, grad_k, grad_v};
+}
+
 class FlashAttention : public torch::autograd::Function<FlashAttention> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
@@ -56,14 +66,13 @@ class FlashAttention : public torch::autograd::Function<FlashAttention> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
-    static const auto op = find_operator<Backward>("longspan::interval_attention_backward");
     const variable_list saved = context->get_saved_variables();
     const at::Tensor grad_out = grad_outputs[0].defined() ? with_contiguous_rows(grad_outputs[0])
                                                           : at::zeros_like(saved[6]);
-    auto [q, k, v] =
-        op.call(grad_out, if_defined(grad_outputs[1]), saved[0], saved[1], saved[2], saved[3],
-                if_defined(saved[4]), if_defined(saved[5]), saved[6], saved[7]);
-    return {q, k, v, at::Tensor(), at::Tensor()};
+    const AttentionGradients grad =
+        run_backward(grad_out, grad_outputs[1], saved[0], saved[1], saved[2],
+                     {saved[3], saved[4], saved[5]}, {saved[6], saved[7]});
+    return {grad.q, grad.k, grad.v, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -222,6 +231,14 @@ AttentionResult partial_attention(const at::Tensor& q, const at::Tensor& k, cons
   check(q, k, v, visible);
   if (q.numel() == 0) return {q.clone(), exact(q.sum(-1))};
   return attend(q, k, v, visible, nullptr);
+}
+
+AttentionGradients partial_attention_backward(const at::Tensor& grad_out, const at::Tensor& q,
+                                              const at::Tensor& k, const at::Tensor& v,
+                                              const VisibleKeys& visible,
+                                              const AttentionResult& all) {
+  if (q.numel() == 0) return {q.clone(), at::zeros_like(k), at::zeros_like(v)};
+  return run_backward(grad_out, {}, q, k, v, visible, all);
 }
 
 TORCH_LIBRARY_FRAGMENT(longspan, library) {

@@ -12,6 +12,10 @@ struct AttentionResult {
   at::Tensor log_sum_exp;  // [B, H, Tq] float32 (float64 of float64), of the scaled scores
 };
 
+struct AttentionGradients {
+  at::Tensor q, k, v;
+};
+
 /// The keys that each query sees, as their places among all Tk keys: one interval, and sinks before
 /// it. int32, contiguous, none of them decreasing along Tq.
 struct VisibleKeys {
@@ -56,5 +60,12 @@ at::Tensor interval_attention(const at::Tensor& q, const at::Tensor& k, const at
 /// has no flash kernel makes its scores.
 AttentionResult partial_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const VisibleKeys& visible);
+
+/// Its gradients in q, k and v where the softmax is over more keys than these: `all` is attention
+/// over all that a query sees. The gradients in q of all parts add up to that of the whole.
+AttentionGradients partial_attention_backward(const at::Tensor& grad_out, const at::Tensor& q,
+                                              const at::Tensor& k, const at::Tensor& v,
+                                              const VisibleKeys& visible,
+                                              const AttentionResult& all);
 
 }  // namespace longspan

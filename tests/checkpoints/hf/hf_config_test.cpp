@@ -170,6 +170,7 @@ Json family_config(const std::string& family, const Json& changes = Json::object
 
 TEST(HfConfig, ComesBackTheSameInEveryFamily) {
   for (const auto& family : model_types()) {
+    if (family == "longllama") continue;  // golden_longllama_test.cpp
     SCOPED_TRACE(family);
     Json given = family_config(family, {{"my_own_key", 1}});
     Json written = write_hf_config(read_hf_config(given, ""), at::kBFloat16);

@@ -1,0 +1,63 @@
+#include "src/attention/cross_batch.h"
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "src/attention/kernels/joint_attention.h"
+
+namespace longspan {
+
+namespace {
+
+/// [B, Hkv, T, D] -> [1, Hkv, B * T, D]: the rows one behind the other.
+at::Tensor in_one_row(const at::Tensor& x) { return x.transpose(0, 1).flatten(1, 2).unsqueeze(0); }
+
+/// Rows [begin, end).
+struct Rows {
+  int64_t begin, end;
+};
+
+/// What row `row` attends to besides itself: one range, or two where windows of its own document
+/// are left out.
+std::vector<Rows> contexts_of(int64_t row, const CrossBatchSchedule& schedule) {
+  const int64_t place = row % std::ssize(schedule);
+  const auto [positives, negatives] = schedule[static_cast<size_t>(place)];
+  const int64_t document = row - place;
+  const Rows own{row - std::min(positives, place), row};
+  const Rows others{std::max<int64_t>(0, document - negatives), document};
+  if (others.begin == others.end) return {own};
+  if (others.end == own.begin) return {{others.begin, own.end}};
+  return {others, own};
+}
+
+}  // namespace
+
+CrossBatchSchedule long_llama_3b_schedule() { return {{0, 0}, {1, 1}, {2, 1}, {3, 0}}; }
+
+at::Tensor cross_batch_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 const at::Tensor& first_k, const VisibleKeys& local,
+                                 const CrossBatchSchedule& schedule, AttentionResult* kept) {
+  const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2);
+  if (schedule.empty() || batch % std::ssize(schedule) != 0) {
+    throw std::logic_error("cross_batch_attention: the rows are not whole documents of a schedule");
+  }
+  const at::Tensor all_k = in_one_row(first_k), all_v = in_one_row(v);
+  std::vector<KeyPart> parts{{0, k, v, local}};
+  const at::Tensor begin = at::zeros({1, heads, tokens}, at::kInt);
+  for (int64_t row = 0; row < batch; ++row) {
+    for (const Rows& seen : contexts_of(row, schedule)) {
+      if (seen.begin == seen.end) continue;
+      const int64_t first = seen.begin * tokens, keys = (seen.end - seen.begin) * tokens;
+      parts.push_back({row,
+                       all_k.narrow(2, first, keys),
+                       all_v.narrow(2, first, keys),
+                       {.begin = begin, .end = at::full({1, heads, tokens}, keys, at::kInt)}});
+    }
+  }
+  return joint_attention(q, parts, kept);
+}
+
+}  // namespace longspan

@@ -1,0 +1,151 @@
+#include "src/attention/focused_memory.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/minimum.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "src/attention/focused_memory_state.h"
+#include "src/attention/kernels/joint_attention.h"
+#include "src/attention/kernels/merge_attention.h"
+#include "src/attention/key_starts.h"
+#include "src/simd/operators.h"
+
+namespace longspan {
+
+namespace {
+
+/// [B, T] -> [B, H, T], contiguous.
+at::Tensor of_each_head(const at::Tensor& x, int64_t heads) {
+  return x.unsqueeze(1).expand({x.size(0), heads, x.size(1)}).contiguous();
+}
+
+/// All of `keys` keys, for queries q [B, H, T, D].
+VisibleKeys all_keys(const at::Tensor& q, int64_t keys) {
+  const at::IntArrayRef each_query = q.sizes().slice(0, 3);
+  return {.begin = at::zeros(each_query, at::kInt), .end = at::full(each_query, keys, at::kInt)};
+}
+
+/// Queries that score two kinds of keys: those of their own window, and windows before.
+int64_t pairs_of_windows(const WindowLengths& lengths, int64_t seq_len, bool with_memory) {
+  int64_t pairs = 0, token = 0;
+  for (const int64_t begin : ReadingWindows(lengths).read(seq_len, seq_len)) {
+    pairs += token - begin + 1 + (with_memory ? begin : 0);
+    ++token;
+  }
+  return pairs;
+}
+
+}  // namespace
+
+bool FocusedMemoryAttention::is_memory_layer(int64_t layer) const {
+  return std::ranges::find(options_.mem_layers, layer) != options_.mem_layers.end();
+}
+
+std::shared_ptr<LayerState> FocusedMemoryAttention::make_state(int64_t layer) const {
+  return std::make_shared<FocusedMemoryState>(options_.lengths, is_memory_layer(layer),
+                                              options_.mem_dtype);
+}
+
+int64_t FocusedMemoryAttention::rope_length(int64_t seq_len) const {
+  return std::min(seq_len, options_.lengths.window);
+}
+
+int64_t FocusedMemoryAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
+  return num_heads * pairs_of_windows(options_.lengths, seq_len, /*with_memory=*/false);
+}
+
+std::string FocusedMemoryAttention::misfit(int64_t num_layers) const {
+  for (const int64_t layer : options_.mem_layers) {
+    if (layer < num_layers) continue;
+    return fmt::format("mem_layers has {}, and the model's layers are 0 to {}", layer,
+                       num_layers - 1);
+  }
+  return {};
+}
+
+at::Tensor FocusedMemoryAttention::attend(const Heads& heads,
+                                          const AttentionContext& context) const {
+  return context.passage_rows > 0 ? attend_cross_batch(heads, context)
+                                  : attend_windows(heads, context);
+}
+
+at::Tensor FocusedMemoryAttention::attend_cross_batch(const Heads& heads,
+                                                      const AttentionContext& context) const {
+  const bool is_memory = is_memory_layer(context.layer);
+  const bool turns = !is_memory || options_.mem_positionals;
+  const at::Tensor q = turns ? context.rotary.rotate(heads.q) : heads.q;
+  const at::Tensor k = turns ? context.rotary.rotate(heads.k) : heads.k;
+  const at::Tensor starts = key_starts(context, q.size(0), q.size(2));
+  const VisibleKeys local{of_each_head(starts, q.size(1))};
+  if (!is_memory) return interval_attention(q, k, heads.v, local, context.kept);
+  const at::Tensor first_k = turns ? context.rotary.rotate_as_if_first(heads.k) : heads.k;
+  return cross_batch_attention(q, k, heads.v, first_k, local, options_.schedule, context.kept);
+}
+
+at::Tensor FocusedMemoryAttention::attend_windows(const Heads& heads,
+                                                  const AttentionContext& context) const {
+  const int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), tokens = heads.q.size(2);
+  const int64_t first = context.first_position;
+  const bool is_memory = is_memory_layer(context.layer);
+  const bool turns = !is_memory || options_.mem_positionals;
+  auto* state = static_cast<FocusedMemoryState*>(context.state);
+  const int64_t sequence_length = std::max(context.sequence_length, first + tokens);
+  const std::vector<int64_t> begins =
+      state ? state->begin_pass(first, tokens, sequence_length)
+            : ReadingWindows(options_.lengths).read(tokens, sequence_length);
+  const int64_t first_key = state ? state->first_key(first) : 0;
+
+  const at::Tensor window_begins = at::tensor(begins, at::kLong);  // [T]
+  const at::Tensor places = at::arange(first, first + tokens, at::kLong) - window_begins;
+  const Rotary rotary = context.rotary.at(places.unsqueeze(0).to(heads.q.device()));
+  const at::Tensor q = turns ? rotary.rotate(heads.q) : heads.q;
+  KeysAndValues open{turns ? rotary.rotate(heads.k) : heads.k, heads.v};
+  if (state) open = state->read(first, open.k, open.v);
+  const at::Tensor begin_of_window = window_begins.to(at::kInt) - first_key;
+  const at::Tensor starts =
+      at::maximum(key_starts(context, rows, tokens) - first_key, begin_of_window);
+  const VisibleKeys own_window{of_each_head(starts, num_heads)};
+  if (!is_memory) return interval_attention(q, open.k, open.v, own_window, context.kept);
+
+  std::vector<KeyPart> parts{{0, open.k, open.v, own_window}};
+  KeysAndValues as_first{turns ? rotary.rotate_as_if_first(heads.k) : heads.k, heads.v};
+  if (state) as_first = state->read_first(first, as_first.k, as_first.v);
+  if (begins.back() > first_key) {
+    // Windows that closed since: of the pass, and the one that was open before it.
+    if (!at::GradMode::is_enabled()) {
+      as_first = {as_remembered(as_first.k, options_.mem_dtype),
+                  as_remembered(as_first.v, options_.mem_dtype)};
+    }
+    AttentionContext whole = context;
+    whole.sliding_window = 0;
+    const at::Tensor end = begin_of_window.unsqueeze(0).expand({rows, tokens});
+    const at::Tensor document = (key_starts(whole, rows, tokens) - first_key).clamp_min(0);
+    parts.push_back({0,
+                     as_first.k,
+                     as_first.v,
+                     {.begin = of_each_head(at::minimum(document, end), num_heads),
+                      .end = of_each_head(end, num_heads)}});
+  }
+  if (!state || state->memory(first).empty()) return joint_attention(q, parts, context.kept);
+
+  AttentionResult all{};
+  for (const KeyPart& part : parts) {
+    const AttentionResult here = partial_attention(q, part.k, part.v, part.visible);
+    all = all.out.defined() ? merge(all, here) : AttentionResult{exact(here.out), here.log_sum_exp};
+  }
+  for (const auto& block : state->memory(first)) {
+    const KeysAndValues keys = block->recall(q.scalar_type());
+    all = merge(all, partial_attention(q, keys.k, keys.v, all_keys(q, block->tokens())));
+  }
+  return all.out.to(q.scalar_type());
+}
+
+}  // namespace longspan

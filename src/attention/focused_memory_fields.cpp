@@ -1,0 +1,115 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "src/attention/focused_memory.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr int64_t kMost = int64_t{1} << 30;
+
+Json whole_numbers(int64_t least) {
+  return {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", least}}}};
+}
+
+void mem_layers_field(FieldsIo& io, std::vector<int64_t>& layers) {
+  constexpr const char* kKey = "mem_layers";
+  io.put(kKey, layers, whole_numbers(0), "the layers that have a memory, from 0", {});
+  Fields* map = io.reading();
+  if (!map) return;
+  map->optional(kKey, layers);
+  for (const int64_t layer : layers) {
+    if (layer < 0) {
+      map->error(kKey, fmt::format("{} is no layer; expected numbers from 0", layer));
+    } else if (std::ranges::count(layers, layer) > 1) {
+      return map->error(kKey, fmt::format("{} stands twice", layer));
+    }
+  }
+}
+
+void mem_dtype_field(FieldsIo& io, MemDtype& dtype) {
+  std::string name = name_of(dtype);
+  io.choice("mem_dtype", name, mem_dtype_names(), "in which form memory keeps keys and values");
+  const auto names = mem_dtype_names();
+  if (std::ranges::find(names, name) != names.end()) dtype = mem_dtype_named(name);
+}
+
+void mem_attention_grouping_field(FieldsIo& io, std::vector<int64_t>& grouping) {
+  constexpr const char* kKey = "mem_attention_grouping";
+  io.put(kKey, grouping, whole_numbers(1),
+         "heads and queries that LongLLaMA's own code scores at once; handed on to config.json, "
+         "since the kernels here hold no scores",
+         {.otherwise = "none", .written = !grouping.empty()});
+  Fields* map = io.reading();
+  if (!map) return;
+  map->optional(kKey, grouping);
+  const bool fits = std::ranges::all_of(grouping, [](int64_t x) { return x > 0; });
+  if (grouping.empty() || (grouping.size() == 2 && fits)) return;
+  map->error(kKey, "expected two numbers from 1, of heads and of queries, such as [4, 2048]");
+}
+
+Json written(const CrossBatchSchedule& schedule) {
+  Json list = Json::array();
+  for (const auto& [positives, negatives] : schedule) list.push_back({positives, negatives});
+  return list;
+}
+
+void schedule_field(FieldsIo& io, CrossBatchSchedule& schedule) {
+  constexpr const char* kKey = "schedule";
+  io.put(kKey, written(schedule), {{"type", "array"}, {"items", whole_numbers(0)}},
+         "in training, for each of the windows of a document that lie side by side in a batch: how "
+         "many windows before it in its document, and how many of other documents, its memory "
+         "layers attend to",
+         {});
+  Fields* map = io.reading();
+  if (!map || !map->has(kKey)) return;
+  Json list;
+  map->optional(kKey, list);
+  constexpr const char* kExpected =
+      "expected a list of pairs such as [[0, 0], [1, 1], [2, 1], [3, 0]]: windows of the own "
+      "document, at most as many as come before, and windows of others";
+  CrossBatchSchedule read;
+  if (list.is_array()) {
+    for (const Json& entry : list) {
+      if (!entry.is_array() || entry.size() != 2) break;
+      const bool whole = entry[0].is_number_integer() && entry[1].is_number_integer();
+      const int64_t positives = whole ? entry[0].get<int64_t>() : -1;
+      const int64_t negatives = whole ? entry[1].get<int64_t>() : -1;
+      if (positives < 0 || positives > std::ssize(read) || negatives < 0 || negatives > kMost)
+        break;
+      read.push_back({positives, negatives});
+    }
+  }
+  if (!list.is_array() || read.empty() || read.size() != list.size()) {
+    return map->error(kKey, fmt::format("entry {} does not fit; {}", read.size(), kExpected));
+  }
+  schedule = std::move(read);
+}
+
+}  // namespace
+
+void FocusedMemoryAttention::fields(FieldsIo& io) {
+  WindowLengths& lengths = options_.lengths;
+  mem_layers_field(io, options_.mem_layers);
+  io.whole("window", lengths.window, {2, kMost}, "tokens of a window; in training `seq_len`");
+  // Half a window where LongLLaMA's own does not fit.
+  if (io.reading() && !io.given("last_context_length")) {
+    lengths.last_context = std::min(lengths.last_context, std::max<int64_t>(1, lengths.window / 2));
+  }
+  io.whole("last_context_length", lengths.last_context, {1, kMost},
+           "of a text that is read at once, the tokens of its last window",
+           {.otherwise = "1024, or half a window where that is less"});
+  if (lengths.last_context > lengths.window) {
+    io.error("last_context_length",
+             fmt::format("{} do not fit a window of {}", lengths.last_context, lengths.window));
+  }
+  io.flag("mem_positionals", options_.mem_positionals,
+          "`false`: memory layers know no positions, not even in their own window");
+  mem_dtype_field(io, options_.mem_dtype);
+  mem_attention_grouping_field(io, options_.mem_attention_grouping);
+  schedule_field(io, options_.schedule);
+}
+
+}  // namespace longspan
