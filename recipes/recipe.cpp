@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "checkpoints/hf/hf_focused_memory.h"
 #include "checkpoints/hf/hf_rope.h"
 #include "recipes/override.h"
 #include "recipes/recipe_fields.h"
@@ -88,6 +89,22 @@ void check_modules(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
                   saved, recipe.model.quantization));
 }
 
+void check_attention_of_model(const Recipe& recipe, const ModelConfig& base,
+                              Diagnostics& diagnostics) {
+  std::set<std::string> said;  // stages may share a key
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const AttentionPattern& attention = *recipe.stages[i].attention;
+    std::string misfit = attention.misfit(base.num_hidden_layers);
+    try {
+      require_statable_attention(base.model_type, attention);
+    } catch (const Error& e) {
+      misfit = e.what();
+    }
+    const std::string key = key_of_stage(recipe, i, "attention", "attention");
+    if (!misfit.empty() && said.insert(key).second) diagnostics.error(key, misfit);
+  }
+}
+
 std::string beyond_context(int64_t seq_len, const RopeExtension& rope, const ModelConfig& base) {
   if (rope.other && seq_len <= rope.other->usable) {
     return fmt::format("{} tokens: {}", seq_len, ask_for_original_length(base, *rope.other));
@@ -143,6 +160,7 @@ void check_recipe_against_model(const Recipe& recipe, const ModelConfig& base,
   Diagnostics diagnostics = recipe.places;
   check_modules(recipe, base, diagnostics);
   check_lengths(recipe, base, diagnostics);
+  check_attention_of_model(recipe, base, diagnostics);
   const std::string& path = recipe.model.path;
   const std::string& dtype = recipe.model.dtype;
   if (recipe.train.memory.weights == FrozenWeights::kMapped && !holds_dtype(recipe, base, model)) {

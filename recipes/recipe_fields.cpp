@@ -42,8 +42,9 @@ void fields(FieldsIo& io, DataOptions& options) {
           "a new order of the rows each epoch, drawn from `train.seed`");
   io.prose(
       "A document is cut into passages of seq_len + 1 tokens, each a row. What is left at its end "
-      "is packed into rows with the ends of others, or with `only_full_passages` not used. `train` "
-      "says at its start how much of the store each stage leaves out.");
+      "is packed into rows with the ends of others, or with `only_full_passages` not used. "
+      "`focused_memory` takes passages of as many windows as its `schedule` has, side by side, and "
+      "no rests. `train` says at its start how much of the store each stage leaves out.");
 }
 
 void fields(FieldsIo& io, PackingOptions& options) {
@@ -129,6 +130,18 @@ void check_packing(FieldsIo& io, const Recipe& recipe) {
                        recipe.packing.target_length));
 }
 
+void check_attention(FieldsIo& io, const Recipe& recipe, bool has_stages) {
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const Stage& stage = recipe.stages[i];
+    std::string misfit = stage.attention->misfit_of_batch(stage.batch_size, stage.seq_len);
+    if (misfit.empty() && stage.attention->passage_rows() > 0 && recipe.packing.skips()) {
+      misfit = "its positions end with the window, and packing.positions is skip; leave that out";
+    }
+    if (misfit.empty()) continue;
+    io.error(has_stages ? fmt::format("stages.{}.attention", i) : "attention", misfit);
+  }
+}
+
 void check_warmup(FieldsIo& io, const Recipe& recipe) {
   const int64_t steps = total_steps(recipe.stages);
   const int64_t warmup = recipe.train.lr_schedule.warmup_steps;
@@ -166,6 +179,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   io.map("output", output);
   check_memory(io, recipe);
   if (io.reading()) check_packing(io, recipe);
+  if (io.reading()) check_attention(io, recipe, has_stages);
   check_warmup(io, recipe);
 }
 

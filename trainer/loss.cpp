@@ -30,7 +30,8 @@ bool rows_are_documents(const Batch& batch) {
 ModelInput model_input(const Batch& batch, at::Device device) {
   ModelInput input{.input_ids = to_tensor(batch.input_ids, batch).to(device),
                    .position_ids = to_tensor(batch.position_ids, batch).to(device),
-                   .document_ids = {}};
+                   .document_ids = {},
+                   .passage_rows = batch.passage_rows};
   if (!rows_are_documents(batch)) input.document_ids = to_tensor(batch.document_ids, batch);
   return input;
 }

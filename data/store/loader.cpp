@@ -33,7 +33,12 @@ std::vector<int64_t> shuffled_order(int64_t size, uint64_t seed, int64_t epoch) 
     wanted.push_back(fmt::format("min_document_tokens wants {} (lower it)",
                                  human_count(options.min_document_tokens)));
   }
-  if (options.only_full_passages && longest <= options.seq_len) {
+  if (options.passage_rows > 0 && longest <= options.passage_places()) {
+    wanted.push_back(fmt::format(
+        "{} windows side by side need {} x seq_len + 1 = {} (lower seq_len, or give a shorter "
+        "attention.schedule)",
+        options.passage_rows, options.passage_rows, human_count(options.passage_places() + 1)));
+  } else if (options.only_full_passages && longest <= options.seq_len) {
     wanted.push_back(fmt::format(
         "a full passage needs seq_len + 1 = {} (lower seq_len, or set only_full_passages: false)",
         human_count(options.seq_len + 1)));
@@ -54,14 +59,16 @@ Loader::Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& opt
 }
 
 const PackedSequence& Loader::row(int64_t index) const {
-  int64_t place = index % sequences();
+  const int64_t place = index % sequences();
   if (!options_.shuffle) return sequences_[static_cast<size_t>(place)];
+  const int64_t rows = rows_of_passage();
   std::lock_guard lock(mutex_);
   if (int64_t epoch = index / sequences(); epoch != epoch_) {
-    order_ = shuffled_order(sequences(), options_.seed, epoch);
+    order_ = shuffled_order(sequences() / rows, options_.seed, epoch);
     epoch_ = epoch;
   }
-  return sequences_[static_cast<size_t>(order_[static_cast<size_t>(place)])];
+  const int64_t passage = order_[static_cast<size_t>(place / rows)];
+  return sequences_[static_cast<size_t>(passage * rows + place % rows)];
 }
 
 std::vector<int64_t> Loader::rows_over_documents(int64_t count, uint64_t seed) const {
@@ -131,6 +138,9 @@ Batch Loader::batch(int64_t first_row, int64_t rows) const {
   Batch batch;
   batch.rows = rows;
   batch.seq_len = options_.packer.seq_len;
+  batch.passage_rows = options_.packer.passage_rows;
+  // Rows before it may have been another stage's, which had no passages to keep whole.
+  first_row = (first_row + rows_of_passage() - 1) / rows_of_passage() * rows_of_passage();
   auto size = static_cast<size_t>(batch.rows * batch.seq_len);
   for (auto* field : {&batch.input_ids, &batch.labels, &batch.position_ids, &batch.document_ids}) {
     field->reserve(size);

@@ -14,7 +14,7 @@ namespace longspan {
 struct LoaderOptions {
   PackerOptions packer;
   uint64_t seed = 0;
-  bool shuffle = true;  // a new order each epoch, drawn from seed and epoch
+  bool shuffle = true;  // a new order of the passages each epoch, drawn from seed and epoch
   /// Positions of each piece skip as those of a text of so many tokens (position_skip.h), drawn
   /// from seed and row; 0: they follow each other.
   int64_t target_length = 0;
@@ -29,6 +29,7 @@ class Loader {
   /// is and what the options want.
   Loader(std::shared_ptr<const TokenStore> store, const LoaderOptions& options);
 
+  /// Begins with a whole passage: with the first at or behind `first_row`.
   Batch batch(int64_t first_row, int64_t rows = 1) const;
   /// Throws Error(kData) that names the rows when `labelled_tokens`, the sum over their batches, is
   /// 0: their mean loss is none.
@@ -42,6 +43,9 @@ class Loader {
   std::vector<int64_t> rows_over_documents(int64_t count, uint64_t seed) const;
 
  private:
+  int64_t rows_of_passage() const {
+    return options_.packer.passage_rows > 0 ? options_.packer.passage_rows : 1;
+  }
   const PackedSequence& row(int64_t index) const;
   /// Makes the labels of the piece, which stand at the end of the batch, kNoLabel where the
   /// token is no label; says how many.

@@ -47,6 +47,7 @@ std::vector<PackedSequence> pack(const std::vector<StoredDocument>& documents,
   if (options.seq_len < 1) {
     fail(ExitCode::kData, "packer: seq_len is {}, expected at least 1", options.seq_len);
   }
+  const int64_t passage = options.passage_places();
   std::vector<PackedSequence> sequences;
   std::vector<Piece> rests;
   PackingReport counts;
@@ -58,10 +59,12 @@ std::vector<PackedSequence> pack(const std::vector<StoredDocument>& documents,
     }
     int64_t offset = document.offset;
     int64_t places = document.tokens - 1;
-    for (; places >= options.seq_len; places -= options.seq_len, offset += options.seq_len) {
-      sequences.push_back({{{offset, options.seq_len + 1}}});
+    for (; places >= passage; places -= passage) {
+      for (int64_t end = offset + passage; offset < end; offset += options.seq_len) {
+        sequences.push_back({{{offset, options.seq_len + 1}}});
+      }
     }
-    if (places > 0 && options.only_full_passages) {
+    if (places > 0 && (options.only_full_passages || options.passage_rows > 0)) {
       bool whole = offset == document.offset;
       counts.dropped_documents += whole;
       counts.dropped_tokens += whole ? document.tokens : places;

@@ -27,11 +27,16 @@ struct PackerOptions {
   int64_t seq_len = 8192;
   int64_t min_document_tokens = 1;  // shorter documents are left out
   bool only_full_passages = false;  // true: no row that mixes documents or is padded
+  /// Rows that a passage fills, side by side, for an attention that goes from one to the next;
+  /// there are full passages alone then. 0: a passage is a row.
+  int64_t passage_rows = 0;
+
+  int64_t passage_places() const { return seq_len * (passage_rows > 0 ? passage_rows : 1); }
 };
 
 struct PackingReport {
   int64_t sequences = 0;
-  int64_t full_passages = 0;  // rows that are one unbroken passage
+  int64_t full_passages = 0;  // rows that are one unbroken passage, or a part of one
   int64_t padding_tokens = 0;
   int64_t dropped_documents = 0;  // of which no token is used
   int64_t dropped_tokens = 0;     // which are neither input nor label
@@ -39,7 +44,8 @@ struct PackingReport {
 
 /// Cuts each document into passages of seq_len + 1 tokens (the last token of one is the first of
 /// the next, so each token but the first of a document is a label once), then packs the rests
-/// best-fit decreasing (Johnson 1973). A pure function of documents and options.
+/// best-fit decreasing (Johnson 1973). With passage_rows a passage has that many times seq_len + 1
+/// tokens, and becomes as many rows in turn. A pure function of documents and options.
 std::vector<PackedSequence> pack(const std::vector<StoredDocument>& documents,
                                  const PackerOptions& options, PackingReport* report = nullptr);
 

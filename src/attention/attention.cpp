@@ -42,6 +42,15 @@ std::shared_ptr<LayerState> AttentionPattern::make_state(int64_t) const {
 
 std::string AttentionPattern::misfit(int64_t) const { return {}; }
 
+std::string AttentionPattern::misfit_of_batch(int64_t, int64_t) const { return {}; }
+
+bool AttentionPattern::attends_to_other_rows(int64_t) const { return false; }
+
+int64_t AttentionPattern::trained_pairs(int64_t, int64_t rows, int64_t seq_len,
+                                        int64_t num_heads) const {
+  return rows * scored_pairs(seq_len, num_heads);
+}
+
 std::vector<std::string> attention_patterns() {
   std::vector<std::string> names;
   for (const auto& entry : kPatterns) names.emplace_back(entry.name);

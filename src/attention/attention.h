@@ -64,13 +64,20 @@ class AttentionPattern {
   /// Of how many windows of a document it wants the rows of a training batch; 0: rows are texts of
   /// their own.
   virtual int64_t passage_rows() const { return 0; }
+  /// Whether in such a batch `layer` attends to rows before a query's own.
+  virtual bool attends_to_other_rows(int64_t layer) const;
   /// Whether it is a part of the model, which its config.json must say: what was trained with it is
   /// read with it.
   virtual bool belongs_to_model() const { return false; }
   /// What does not suit a model of so many layers; empty: nothing.
   virtual std::string misfit(int64_t num_layers) const;
+  /// The same of training passes of `rows` rows of seq_len tokens.
+  virtual std::string misfit_of_batch(int64_t rows, int64_t seq_len) const;
   /// Query-key pairs that all of num_heads heads score in one document of seq_len tokens.
   virtual int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const = 0;
+  /// The same of `layer` in a training pass of `rows` rows, each a document or a window of one.
+  virtual int64_t trained_pairs(int64_t layer, int64_t rows, int64_t seq_len,
+                                int64_t num_heads) const;
 };
 
 /// The patterns there are ("full", "shifted_sparse", "sliding_window", "focused_memory"), and one

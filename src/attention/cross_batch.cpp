@@ -35,6 +35,14 @@ std::vector<Rows> contexts_of(int64_t row, const CrossBatchSchedule& schedule) {
 
 }  // namespace
 
+int64_t cross_batch_contexts(const CrossBatchSchedule& schedule, int64_t rows) {
+  int64_t contexts = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (const Rows& seen : contexts_of(row, schedule)) contexts += seen.end - seen.begin;
+  }
+  return contexts;
+}
+
 CrossBatchSchedule long_llama_3b_schedule() { return {{0, 0}, {1, 1}, {2, 1}, {3, 0}}; }
 
 at::Tensor cross_batch_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -44,20 +52,22 @@ at::Tensor cross_batch_attention(const at::Tensor& q, const at::Tensor& k, const
   if (schedule.empty() || batch % std::ssize(schedule) != 0) {
     throw std::logic_error("cross_batch_attention: the rows are not whole documents of a schedule");
   }
-  const at::Tensor all_k = in_one_row(first_k), all_v = in_one_row(v);
-  std::vector<KeyPart> parts{{0, k, v, local}};
+  const std::vector<KeySource> sources{{k, v}, {in_one_row(first_k), in_one_row(v)}};
+  std::vector<KeyPart> parts{{.num_keys = tokens, .visible = local}};
   const at::Tensor begin = at::zeros({1, heads, tokens}, at::kInt);
   for (int64_t row = 0; row < batch; ++row) {
     for (const Rows& seen : contexts_of(row, schedule)) {
       if (seen.begin == seen.end) continue;
-      const int64_t first = seen.begin * tokens, keys = (seen.end - seen.begin) * tokens;
-      parts.push_back({row,
-                       all_k.narrow(2, first, keys),
-                       all_v.narrow(2, first, keys),
-                       {.begin = begin, .end = at::full({1, heads, tokens}, keys, at::kInt)}});
+      const int64_t keys = (seen.end - seen.begin) * tokens;
+      parts.push_back(
+          {.source = 1,
+           .first_row = row,
+           .first_key = seen.begin * tokens,
+           .num_keys = keys,
+           .visible = {.begin = begin, .end = at::full({1, heads, tokens}, keys, at::kInt)}});
     }
   }
-  return joint_attention(q, parts, kept);
+  return joint_attention(q, sources, parts, kept);
 }
 
 }  // namespace longspan

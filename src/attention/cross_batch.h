@@ -18,6 +18,9 @@ using CrossBatchSchedule = std::vector<CrossBatchContexts>;
 
 CrossBatchSchedule long_llama_3b_schedule();
 
+/// How many earlier windows all rows of a batch attend to together.
+int64_t cross_batch_contexts(const CrossBatchSchedule& schedule, int64_t rows);
+
 /// The training attention of the Focused Transformer (Tworkowski et al. 2023, arXiv 2307.03170;
 /// cross_batch_attention of long_llama): each row of the batch is a window that attends, under one
 /// softmax, to itself and to whole earlier rows, whose keys are `first_k`: as they would be at

@@ -33,12 +33,11 @@ VisibleKeys all_keys(const at::Tensor& q, int64_t keys) {
   return {.begin = at::zeros(each_query, at::kInt), .end = at::full(each_query, keys, at::kInt)};
 }
 
-/// Queries that score two kinds of keys: those of their own window, and windows before.
-int64_t pairs_of_windows(const WindowLengths& lengths, int64_t seq_len, bool with_memory) {
+/// Query-key pairs of one head within windows.
+int64_t pairs_within_windows(const WindowLengths& lengths, int64_t seq_len) {
   int64_t pairs = 0, token = 0;
   for (const int64_t begin : ReadingWindows(lengths).read(seq_len, seq_len)) {
-    pairs += token - begin + 1 + (with_memory ? begin : 0);
-    ++token;
+    pairs += token++ - begin + 1;
   }
   return pairs;
 }
@@ -58,8 +57,28 @@ int64_t FocusedMemoryAttention::rope_length(int64_t seq_len) const {
   return std::min(seq_len, options_.lengths.window);
 }
 
+int64_t FocusedMemoryAttention::trained_pairs(int64_t layer, int64_t rows, int64_t seq_len,
+                                              int64_t num_heads) const {
+  const int64_t own = rows * (seq_len * (seq_len + 1) / 2);
+  const int64_t contexts =
+      is_memory_layer(layer) ? cross_batch_contexts(options_.schedule, rows) : 0;
+  return num_heads * (own + contexts * seq_len * seq_len);
+}
+
+std::string FocusedMemoryAttention::misfit_of_batch(int64_t rows, int64_t seq_len) const {
+  if (seq_len != options_.lengths.window) {
+    return fmt::format("a row of {} tokens is a window, and `window` is {}; expected the same",
+                       seq_len, options_.lengths.window);
+  }
+  if (rows % passage_rows() == 0) return {};
+  return fmt::format(
+      "the schedule has {0} windows of a document side by side, and a pass {1} rows; expected a "
+      "batch_size that is a multiple of {0}",
+      passage_rows(), rows);
+}
+
 int64_t FocusedMemoryAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
-  return num_heads * pairs_of_windows(options_.lengths, seq_len, /*with_memory=*/false);
+  return num_heads * pairs_within_windows(options_.lengths, seq_len);
 }
 
 std::string FocusedMemoryAttention::misfit(int64_t num_layers) const {
@@ -115,7 +134,8 @@ at::Tensor FocusedMemoryAttention::attend_windows(const Heads& heads,
   const VisibleKeys own_window{of_each_head(starts, num_heads)};
   if (!is_memory) return interval_attention(q, open.k, open.v, own_window, context.kept);
 
-  std::vector<KeyPart> parts{{0, open.k, open.v, own_window}};
+  std::vector<KeySource> sources{{open.k, open.v}};
+  std::vector<KeyPart> parts{{.num_keys = open.k.size(2), .visible = own_window}};
   KeysAndValues as_first{turns ? rotary.rotate_as_if_first(heads.k) : heads.k, heads.v};
   if (state) as_first = state->read_first(first, as_first.k, as_first.v);
   if (begins.back() > first_key) {
@@ -128,17 +148,20 @@ at::Tensor FocusedMemoryAttention::attend_windows(const Heads& heads,
     whole.sliding_window = 0;
     const at::Tensor end = begin_of_window.unsqueeze(0).expand({rows, tokens});
     const at::Tensor document = (key_starts(whole, rows, tokens) - first_key).clamp_min(0);
-    parts.push_back({0,
-                     as_first.k,
-                     as_first.v,
-                     {.begin = of_each_head(at::minimum(document, end), num_heads),
-                      .end = of_each_head(end, num_heads)}});
+    sources.push_back({as_first.k, as_first.v});
+    parts.push_back({.source = 1,
+                     .num_keys = as_first.k.size(2),
+                     .visible = {.begin = of_each_head(at::minimum(document, end), num_heads),
+                                 .end = of_each_head(end, num_heads)}});
   }
-  if (!state || state->memory(first).empty()) return joint_attention(q, parts, context.kept);
+  if (!state || state->memory(first).empty()) {
+    return joint_attention(q, sources, parts, context.kept);
+  }
 
   AttentionResult all{};
   for (const KeyPart& part : parts) {
-    const AttentionResult here = partial_attention(q, part.k, part.v, part.visible);
+    const KeySource& source = sources[part.source];
+    const AttentionResult here = partial_attention(q, source.k, source.v, part.visible);
     all = all.out.defined() ? merge(all, here) : AttentionResult{exact(here.out), here.log_sum_exp};
   }
   for (const auto& block : state->memory(first)) {

@@ -36,10 +36,15 @@ class FocusedMemoryAttention : public AttentionPattern {
   std::shared_ptr<LayerState> make_state(int64_t layer) const override;
   void fields(FieldsIo& io) override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
+  /// Of a layer without memory.
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
+  int64_t trained_pairs(int64_t layer, int64_t rows, int64_t seq_len,
+                        int64_t num_heads) const override;
   int64_t rope_length(int64_t seq_len) const override;
+  bool attends_to_other_rows(int64_t layer) const override { return is_memory_layer(layer); }
   int64_t passage_rows() const override { return std::ssize(options_.schedule); }
   bool belongs_to_model() const override { return true; }
+  std::string misfit_of_batch(int64_t rows, int64_t seq_len) const override;
   std::string misfit(int64_t num_layers) const override;
 
   const FocusedMemoryOptions& options() const { return options_; }

@@ -34,7 +34,7 @@ TEST(RecipeDocument, SaysWhichFormsHaveAKey) {
   EXPECT_THAT(document(), HasSubstr("\n| `factor` | needed | all but default: the new length"));
   EXPECT_THAT(document(), HasSubstr("\n| `beta_fast` | 32 | yarn: dimensions"));
   EXPECT_THAT(document(), HasSubstr("| yarn, longrope: what cos and sin"));
-  EXPECT_THAT(document(), HasSubstr("| `pattern` | `full` | `full`, `shifted_sparse` or "));
+  EXPECT_THAT(document(), HasSubstr("| `pattern` | `full` | `full`, `shifted_sparse`, "));
 }
 
 TEST(RecipeDocument, HasNoLineTooLongOutsideItsTables) {

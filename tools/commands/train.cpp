@@ -51,13 +51,15 @@ struct Inputs {
   std::shared_ptr<const Loader> validation;            // null when there is none
 };
 
+/// passage_rows: see PackerOptions.
 std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
                                           std::shared_ptr<const TokenStore> store, int64_t seq_len,
-                                          bool trains) {
+                                          int64_t passage_rows, bool trains) {
   LoaderOptions options;
   options.packer = {.seq_len = seq_len,
                     .min_document_tokens = recipe.data.min_document_tokens,
-                    .only_full_passages = recipe.data.only_full_passages};
+                    .only_full_passages = recipe.data.only_full_passages,
+                    .passage_rows = passage_rows};
   options.seed = recipe.train.seed;
   options.shuffle = trains && recipe.data.shuffle;
   if (trains) options.target_length = recipe.packing.target_length;
@@ -72,19 +74,22 @@ Inputs open_inputs(const Recipe& recipe) {
   warn_of_idle_keys(recipe, &inputs.config);
   inputs.store = open_store(recipe.data.path, *inputs.model);
 
-  std::map<int64_t, std::shared_ptr<const Loader>> shared;  // by seq_len
+  std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Loader>> shared;
   int64_t longest = 0;
   for (const auto& stage : recipe.stages) {
-    auto& loader = shared[stage.seq_len];
-    if (!loader) loader = make_loader(recipe, inputs.store, stage.seq_len, /*trains=*/true);
+    const int64_t passage_rows = stage.attention->passage_rows();
+    auto& loader = shared[{stage.seq_len, passage_rows}];
+    if (!loader) {
+      loader = make_loader(recipe, inputs.store, stage.seq_len, passage_rows, /*trains=*/true);
+    }
     inputs.loaders.push_back(loader);
     longest = std::max(longest, stage.seq_len);
   }
   const ValidationOptions& validation = recipe.validation;
   if (!validation.path.empty()) {
     int64_t seq_len = validation.seq_len > 0 ? validation.seq_len : longest;
-    inputs.validation =
-        make_loader(recipe, open_store(validation.path, *inputs.model), seq_len, /*trains=*/false);
+    inputs.validation = make_loader(recipe, open_store(validation.path, *inputs.model), seq_len,
+                                    /*passage_rows=*/0, /*trains=*/false);
   }
   return inputs;
 }

@@ -16,8 +16,10 @@ constexpr uint64_t kSeed = 0;  // not the run's: runs of different seeds are com
 void fields(FieldsIo& io, ValidationOptions& options) {
   constexpr int64_t kMost = int64_t{1} << 40;
   io.prose(
-      "Without it there is none. The loss is that of full attention, with the RoPE of the current "
-      "stage; documents are cut as `data` says, and not shuffled.");
+      "Without it there is none. The loss is that of full attention, or of focused memory, which "
+      "reads a "
+      "row in windows, where the stage has it, with the RoPE of the current stage; documents are "
+      "cut as `data` says, and not shuffled.");
   io.text("path", options.path, "a token store", {.required = true});
   io.whole("every_steps", options.every_steps, {1, kMost}, "how often; after the last step too");
   io.whole("sequences", options.sequences, {1, kMost},
@@ -38,7 +40,9 @@ void Validation::step_ended(Trainer& trainer, StepRecord& record) {
   if (record.step % options_.every_steps != 0 && record.step != record.total_steps) return;
   at::NoGradGuard no_gradients;
   // The trainer sets the attention of its stage before each step.
-  trainer.model().set_attention(make_attention_pattern("full"));
+  if (!trainer.model().attention().belongs_to_model()) {
+    trainer.model().set_attention(make_attention_pattern("full"));
+  }
   double loss = 0;
   int64_t labelled_tokens = 0;
   for (int64_t row : rows_) {

@@ -209,6 +209,26 @@ int64_t attention_backward(const RunShape& shape, const Stage& stage, const Tens
          before_scaling_in_attention(shape, t) + backward_workspace(shape, stage, t);
 }
 
+/// What a layer takes besides whose memory is the other rows of the batch.
+struct OtherRows {
+  int64_t kept = 0;     // by autograd: keys and values of all rows in one
+  int64_t working = 0;  // these and their gradients in float32, and that of the queries
+};
+
+OtherRows other_rows(const Tensors& t) {
+  const int64_t in_one_row = 2 * t.keys();
+  return {in_one_row, 2 * in_one_row + (in_one_row + t.queries()) / t.element * 4};
+}
+
+/// Layers from `first` on that attend to other rows.
+int64_t layers_with_other_rows(const RunShape& shape, const Stage& stage, int64_t first) {
+  int64_t layers = 0;
+  for (int64_t layer = first; layer < shape.config.num_hidden_layers; ++layer) {
+    layers += stage.attention->attends_to_other_rows(layer) ? 1 : 0;
+  }
+  return layers;
+}
+
 int64_t mlp_backward(const RunShape& shape, Tensors t) {
   const bool is_whole =
       std::any_of(shape.projections.begin(), shape.projections.end(), [](auto& p) {
@@ -286,8 +306,9 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
     const int64_t at_work = recompute == Recompute::kLayer ? 1 : 2;
     under_way = (at_work + ActivationStore::kFetchedAhead) * std::max(t.hidden(), t.queries());
   }
-  plan.kept =
-      (elsewhere ? 0 : stored) + recomputed * kept.beside + (layers - recomputed) * whole.beside;
+  plan.kept = (elsewhere ? 0 : stored) + recomputed * kept.beside +
+              (layers - recomputed) * whole.beside +
+              layers_with_other_rows(shape, stage, recomputed) * other_rows(t).kept;
 
   const int64_t head_gradient = shape.trains_head ? t.head() * t.element : 0;
   // The rotation's tables, ids and positions; attention's result that kLayer makes again.
@@ -295,6 +316,7 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
                    product_scratch(shape);
   if (recompute == Recompute::kLayer) always += t.hidden() + t.queries() + t.of_each_query();
   plan.attention = always + attention_backward(shape, stage, t);
+  if (layers_with_other_rows(shape, stage, 0) > 0) plan.attention += other_rows(t).working;
   plan.mlp = always + mlp_backward(shape, t);
   // Its input is made again, and the graph of attention waits for the MLP's backward.
   if (recompute == Recompute::kSelectivePlusPlus) plan.mlp += t.hidden();

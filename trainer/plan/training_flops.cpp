@@ -25,22 +25,22 @@ struct LayerWeights {
 
 /// Of all heads in all layers: what the pattern scores, or the model's own window where that is
 /// less.
-double scored_pairs(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len) {
+double trained_pairs(const ModelConfig& config, const AttentionPattern& attention, int64_t rows,
+                     int64_t seq_len) {
   const int64_t heads = config.num_attention_heads;
-  const int64_t all = attention.scored_pairs(seq_len, heads);
-  const auto& layers = config.decoder.layers;
-  if (layers.empty()) return real(config.num_hidden_layers) * real(all);
   double pairs = 0;
-  for (const LayerOptions& layer : layers) {
-    const int64_t window = layer.sliding_window;
-    pairs += real(window > 0 ? std::min(all, heads * pairs_within_window(seq_len, window)) : all);
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    const int64_t all = attention.trained_pairs(layer, rows, seq_len, heads);
+    const int64_t window = config.layer(layer).sliding_window;
+    pairs +=
+        real(window > 0 ? std::min(all, rows * heads * pairs_within_window(seq_len, window)) : all);
   }
   return pairs;
 }
 
-double attention_flops(const ModelConfig& config, const AttentionPattern& attention,
+double attention_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t rows,
                        int64_t seq_len) {
-  return 4.0 * real(config.head_dim) * scored_pairs(config, attention, seq_len);
+  return 4.0 * real(config.head_dim) * trained_pairs(config, attention, rows, seq_len);
 }
 
 }  // namespace
@@ -49,7 +49,8 @@ double forward_flops(const ModelConfig& config, const AttentionPattern& attentio
                      int64_t rows) {
   double weights = real(config.num_hidden_layers) * LayerWeights(config).total() +
                    real(config.vocab_size) * real(config.hidden_size);
-  return real(rows) * (2.0 * weights * real(seq_len) + attention_flops(config, attention, seq_len));
+  return 2.0 * real(rows) * weights * real(seq_len) +
+         attention_flops(config, attention, rows, seq_len);
 }
 
 StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
@@ -58,8 +59,9 @@ StepFlops step_flops(const ModelConfig& config, const Stage& stage, const Memory
   const double a_weight = 2.0 * real(config.num_hidden_layers) * real(stage.tokens_per_step());
   StepFlops flops;
   flops.linears_forward = flops.linears_backward = a_weight * weights.total();
-  flops.attention_forward = real(stage.batch_size * stage.gradient_accumulation_steps) *
-                            attention_flops(config, *stage.attention, stage.seq_len);
+  flops.attention_forward =
+      real(stage.gradient_accumulation_steps) *
+      attention_flops(config, *stage.attention, stage.batch_size, stage.seq_len);
   flops.attention_backward = 2.5 * flops.attention_forward;
   const double part =
       real(recomputed_layers(memory, config.num_hidden_layers)) / real(config.num_hidden_layers);

@@ -14,92 +14,135 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// x of the rows of the part.
-at::Tensor rows_of(const KeyPart& part, const at::Tensor& x) {
-  return x.narrow(0, part.first_row, part.k.size(0));
+/// A part with its operands.
+struct Work {
+  const KeyPart& part;
+  const KeySource& source;
+
+  Work(const KeyPart& of, const std::vector<KeySource>& sources)
+      : part(of), source(sources[of.source]) {}
+  /// Of the part's rows.
+  at::Tensor rows(const at::Tensor& x) const {
+    return x.narrow(0, part.first_row, source.k.size(0));
+  }
+  /// Of the part's keys.
+  at::Tensor keys(const at::Tensor& x) const { return x.narrow(2, part.first_key, part.num_keys); }
+};
+
+AttentionResult forward_over(const at::Tensor& q, const std::vector<KeySource>& sources,
+                             const std::vector<KeyPart>& parts) {
+  const at::NoGradGuard no_gradients;
+  AttentionResult all;
+  for (const KeyPart& part : parts) {
+    const Work work(part, sources);
+    const AttentionResult here = partial_attention(work.rows(q), work.keys(work.source.k),
+                                                   work.keys(work.source.v), part.visible);
+    if (!all.out.defined()) {
+      if (parts.size() == 1) return here;
+      all = {exact(here.out), here.log_sum_exp};
+      continue;
+    }
+    const AttentionResult before{work.rows(all.out), work.rows(all.log_sum_exp)};
+    const AttentionResult joined = merge(before, here);
+    before.out.copy_(joined.out);
+    before.log_sum_exp.copy_(joined.log_sum_exp);
+  }
+  return {all.out.to(q.scalar_type()), all.log_sum_exp};
 }
 
-AttentionResult forward_over(const at::Tensor& q, const std::vector<KeyPart>& parts) {
-  const at::NoGradGuard no_gradients;
-  AttentionResult all = partial_attention(q, parts[0].k, parts[0].v, parts[0].visible);
-  if (parts.size() == 1) return all;
-  all.out = exact(all.out);
-  for (size_t i = 1; i < parts.size(); ++i) {
-    const KeyPart& part = parts[i];
-    const AttentionResult here{rows_of(part, all.out), rows_of(part, all.log_sum_exp)};
-    const AttentionResult joined =
-        merge(here, partial_attention(rows_of(part, q), part.k, part.v, part.visible));
-    here.out.copy_(joined.out);
-    here.log_sum_exp.copy_(joined.log_sum_exp);
+/// Gradients of a source, summed over its parts.
+struct SourceGradients {
+  at::Tensor k, v;
+
+  void add(const Work& work, const AttentionGradients& grad) {
+    if (!k.defined() && work.part.num_keys == work.source.k.size(2)) {
+      k = grad.k;
+      v = grad.v;
+      return;
+    }
+    if (!k.defined()) {
+      k = at::zeros_like(exact(work.source.k));
+      v = at::zeros_like(exact(work.source.v));
+    }
+    work.keys(k).add_(grad.k);
+    work.keys(v).add_(grad.v);
   }
-  all.out = all.out.to(q.scalar_type());
-  return all;
-}
+};
+
+/// What backward needs beside the tensors of forward.
+struct JointParts : torch::CustomClassHolder {
+  std::vector<KeyPart> parts;
+};
 
 class JointAttention : public torch::autograd::Function<JointAttention> {
  public:
-  /// `keys_and_values` are those of the parts, for autograd to see them.
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& q,
-                            at::TensorList keys_and_values, const std::vector<KeyPart>* parts,
-                            const AttentionResult* kept) {
-    const AttentionResult result = kept ? *kept : forward_over(q, *parts);
-    variable_list saved{q, result.out, result.log_sum_exp};
-    saved.insert(saved.end(), keys_and_values.begin(), keys_and_values.end());
-    std::vector<int64_t> first_rows;
-    for (const KeyPart& part : *parts) {
-      for (const at::Tensor& x : {part.visible.begin, part.visible.end, part.visible.sinks}) {
-        saved.push_back(x);
-      }
-      first_rows.push_back(part.first_row);
-    }
+  /// `operands` are q and the keys and values of the sources.
+  static at::Tensor forward(AutogradContext* context, at::TensorList operands,
+                            const std::vector<KeyPart>* parts, const AttentionResult* kept) {
+    variable_list saved(operands.begin(), operands.end());
+    const AttentionResult result = kept ? *kept : forward_over(saved[0], sources_of(saved), *parts);
+    saved.push_back(result.out);
+    saved.push_back(result.log_sum_exp);
     context->save_for_backward(std::move(saved));
-    context->saved_data["first_rows"] = first_rows;
+    auto shared = c10::make_intrusive<JointParts>();
+    shared->parts = *parts;
+    context->saved_data["parts"] = c10::IValue::make_capsule(std::move(shared));
     return result.out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grad_outputs) {
-    const variable_list saved = context->get_saved_variables();
-    const std::vector<int64_t> first_rows = context->saved_data["first_rows"].toIntVector();
-    const size_t count = first_rows.size();
+    variable_list saved = context->get_saved_variables();
+    const AttentionResult all{saved[saved.size() - 2], saved[saved.size() - 1]};
+    saved.resize(saved.size() - 2);
     const at::Tensor& q = saved[0];
     const at::Tensor grad_out = with_contiguous_rows(grad_outputs[0]);
+    const std::vector<KeySource> sources = sources_of(saved);
+    std::vector<SourceGradients> gradients(sources.size());
     at::Tensor grad_q = at::zeros_like(exact(q));
-    variable_list gradients{at::Tensor()};
-    for (size_t i = 0; i < count; ++i) {
-      const auto* visible = &saved[3 + 2 * count + 3 * i];
-      const KeyPart part{
-          first_rows[i], saved[3 + 2 * i], saved[4 + 2 * i], {visible[0], visible[1], visible[2]}};
+    const auto capsule = context->saved_data["parts"].toCapsule();
+    for (const KeyPart& part : static_cast<const JointParts&>(*capsule).parts) {
+      const Work work(part, sources);
       const AttentionGradients grad = partial_attention_backward(
-          rows_of(part, grad_out), rows_of(part, q), part.k, part.v, part.visible,
-          {rows_of(part, saved[1]), rows_of(part, saved[2])});
-      rows_of(part, grad_q).add_(grad.q);
-      gradients.push_back(grad.k);
-      gradients.push_back(grad.v);
+          work.rows(grad_out), work.rows(q), work.keys(work.source.k), work.keys(work.source.v),
+          part.visible, {work.rows(all.out), work.rows(all.log_sum_exp)});
+      work.rows(grad_q).add_(grad.q);
+      gradients[part.source].add(work, grad);
     }
-    gradients[0] = grad_q.to(q.scalar_type());
-    gradients.resize(gradients.size() + 2);  // of `parts` and `kept`
-    return gradients;
+    variable_list returned{grad_q.to(q.scalar_type())};
+    for (size_t i = 0; i < sources.size(); ++i) {
+      const bool used = gradients[i].k.defined();
+      returned.push_back(used ? gradients[i].k.to(sources[i].k.scalar_type()) : at::Tensor());
+      returned.push_back(used ? gradients[i].v.to(sources[i].v.scalar_type()) : at::Tensor());
+    }
+    returned.resize(returned.size() + 2);  // of `parts` and `kept`
+    return returned;
+  }
+
+ private:
+  static std::vector<KeySource> sources_of(const variable_list& operands) {
+    std::vector<KeySource> sources;
+    for (size_t i = 1; i + 1 < operands.size(); i += 2) {
+      sources.push_back({operands[i], operands[i + 1]});
+    }
+    return sources;
   }
 };
 
 }  // namespace
 
-at::Tensor joint_attention(const at::Tensor& q, const std::vector<KeyPart>& parts,
-                           AttentionResult* kept) {
+at::Tensor joint_attention(const at::Tensor& q, const std::vector<KeySource>& sources,
+                           const std::vector<KeyPart>& parts, AttentionResult* kept) {
   if (!at::GradMode::is_enabled()) {
-    const AttentionResult result = forward_over(q, parts);
+    const AttentionResult result = forward_over(q, sources, parts);
     if (kept) *kept = result;
     return result.out;
   }
-  std::vector<KeyPart> operands = parts;
-  variable_list keys_and_values;
-  for (KeyPart& part : operands) {
-    part.k = with_contiguous_rows(part.k);
-    part.v = with_contiguous_rows(part.v);
-    keys_and_values.push_back(part.k);
-    keys_and_values.push_back(part.v);
+  variable_list operands{with_contiguous_rows(q)};
+  for (const auto& [k, v] : sources) {
+    operands.push_back(with_contiguous_rows(k));
+    operands.push_back(with_contiguous_rows(v));
   }
-  return JointAttention::apply(with_contiguous_rows(q), at::TensorList(keys_and_values), &operands,
+  return JointAttention::apply(at::TensorList(operands), &parts,
                                kept && kept->out.defined() ? kept : nullptr);
 }
 

@@ -82,6 +82,35 @@ TEST(Loader, CountsPlacesByContext) {
   EXPECT_THAT(loader.places_by_context(), testing::ElementsAre(4, 8, 12, 16, 2));
 }
 
+TEST(Loader, ShufflesPassagesAndKeepsTheirWindowsSideBySide) {
+  TemporaryFolder folder;
+  const LoaderOptions options{.packer = {.seq_len = 4, .passage_rows = 3}, .seed = 3};
+  Loader loader(counting_store(folder, {73}), options);
+  ASSERT_EQ(loader.sequences(), 18);
+  std::set<int64_t> begins;
+  bool moved = false;
+  for (int64_t passage = 0; passage < 6; ++passage) {
+    const Batch batch = loader.batch(3 * passage, 3);
+    EXPECT_EQ(batch.passage_rows, 3);
+    const int64_t begin = batch.input_ids[0];
+    for (int64_t i = 0; i < 12; ++i) EXPECT_EQ(batch.input_ids[i], begin + i);
+    EXPECT_EQ(batch.position_ids, (std::vector<int64_t>{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3}));
+    moved |= begin != 1 + 12 * passage;
+    begins.insert(begin);
+    // Rows of another stage before it leave no passage in halves.
+    EXPECT_EQ(loader.batch(3 * passage - 2 + (passage == 0 ? 2 : 0), 3).input_ids, batch.input_ids);
+  }
+  EXPECT_EQ(begins, (std::set<int64_t>{1, 13, 25, 37, 49, 61}));
+  EXPECT_TRUE(moved);
+}
+
+TEST(Loader, SaysWhatDocumentsAPassageOfWindowsNeeds) {
+  TemporaryFolder folder;
+  const LoaderOptions options{.packer = {.seq_len = 8, .passage_rows = 4}};
+  EXPECT_THAT([&] { Loader(counting_store(folder, {32}), options); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("4 x seq_len + 1 = 33")));
+}
+
 TEST(Loader, RestartsPositionsWithEachPieceAndSetsPaddingApart) {
   TemporaryFolder folder;
   Loader loader(counting_store(folder, {5, 4}), {.packer = {.seq_len = 9}});

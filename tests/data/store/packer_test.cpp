@@ -48,6 +48,23 @@ TEST(Packer, MakesEachTokenButTheFirstOfADocumentALabelOnce) {
   }
 }
 
+TEST(Packer, CutsAPassageOfSeveralRowsIntoWindowsSideBySide) {
+  PackingReport report;
+  const auto rows = pack(documents_of({33, 5, 12, 20}), {.seq_len = 4, .passage_rows = 3}, &report);
+  std::vector<int64_t> offsets;
+  for (const auto& row : rows) {
+    ASSERT_EQ(row.pieces.size(), 1u);
+    EXPECT_EQ(row.pieces[0].tokens, 5);
+    offsets.push_back(row.pieces[0].offset);
+  }
+  // 33 tokens have two passages of 3 x 4 + 1, 20 have one, 12 have none.
+  EXPECT_EQ(offsets, (std::vector<int64_t>{0, 4, 8, 12, 16, 20, 50, 54, 58}));
+  EXPECT_EQ(report.sequences, 9);
+  EXPECT_EQ(report.padding_tokens, 0);
+  EXPECT_EQ(report.dropped_documents, 2);
+  EXPECT_EQ(report.dropped_tokens, 8 + 5 + 12 + 7);
+}
+
 TEST(Packer, KeepsEachPieceInsideOneDocument) {
   auto documents = random_documents(2);
   for (const auto& row : pack(documents, {.seq_len = 50})) {

@@ -175,6 +175,19 @@ TEST(FocusedMemory, ScoresThePairsOfItsWindows) {
   EXPECT_EQ(pattern.scored_pairs(25, 3), 3 * (36 + 36 + 10 + 15));
 }
 
+TEST(FocusedMemory, CountsThePairsOfTrainingByLayerAndSchedule) {
+  const FocusedMemoryAttention pattern = pattern_with(MemDtype::kFloat32);
+  // Rows of 2 documents: 0, 1, 2, 3 windows before in the first, whose negatives are not there,
+  // and 0, 2, 3, 3 in the second.
+  EXPECT_EQ(pattern.trained_pairs(0, 8, 8, 3), 3 * 8 * 36);
+  EXPECT_EQ(pattern.trained_pairs(1, 8, 8, 3), 3 * (8 * 36 + (6 + 8) * 64));
+  EXPECT_TRUE(pattern.attends_to_other_rows(1));
+  EXPECT_FALSE(pattern.attends_to_other_rows(0));
+  EXPECT_EQ(pattern.misfit_of_batch(8, 8), "");
+  EXPECT_THAT(pattern.misfit_of_batch(6, 8), testing::HasSubstr("multiple of 4"));
+  EXPECT_THAT(pattern.misfit_of_batch(8, 9), testing::HasSubstr("a row of 9 tokens is a window"));
+}
+
 TEST(FocusedMemory, ReadsTheKeysThatItWrites) {
   const Json given = {
       {"pattern", "focused_memory"},      {"mem_layers", {1, 4}},        {"window", 512},
@@ -219,9 +232,16 @@ TEST(JointAttention, EqualsAttentionOverAllKeysAndItsGradients) {
     const at::Tensor q = random(kHeads, 9), k = random(kKeyHeads, 9), v = random(kKeyHeads, 9);
     const at::Tensor more_k = random(kKeyHeads, 21), more_v = random(kKeyHeads, 21);
     const at::Tensor ends = at::arange(9, at::kInt).expand({1, kHeads, 9}).contiguous();
+    const std::vector<KeySource> sources{{k, v}, {more_k.narrow(0, 1, 1), more_v.narrow(0, 1, 1)}};
+    const at::Tensor zeros = at::zeros_like(ends);
     const std::vector<KeyPart> parts{
-        {0, k, v, {at::zeros({2, kHeads, 9}, at::kInt)}},
-        {1, more_k.narrow(0, 1, 1), more_v.narrow(0, 1, 1), {at::zeros_like(ends), ends}}};
+        {.num_keys = 9, .visible = {at::zeros({2, kHeads, 9}, at::kInt)}},
+        {.source = 1, .first_row = 1, .num_keys = 3, .visible = {zeros, ends.clamp_max(3)}},
+        {.source = 1,
+         .first_row = 1,
+         .first_key = 3,
+         .num_keys = 18,
+         .visible = {zeros, (ends - 3).clamp_min(0)}}};
     // Row 1 sees more keys than row 0: its query i the first i of them.
     const at::Tensor causal = at::ones({9, 9}, at::kBool).tril().expand({2, kHeads, 9, 9});
     const at::Tensor first =
@@ -242,9 +262,9 @@ TEST(JointAttention, EqualsAttentionOverAllKeysAndItsGradients) {
     AttentionResult kept;
     {
       const at::NoGradGuard no_gradients;
-      EXPECT_LT(largest(joint_attention(q, parts, &kept) - expected), bound);
+      EXPECT_LT(largest(joint_attention(q, sources, parts, &kept) - expected), bound);
     }
-    const at::Tensor out = joint_attention(q, parts, &kept);
+    const at::Tensor out = joint_attention(q, sources, parts, &kept);
     EXPECT_LT(largest(out - expected), bound);
     (out * upstream).sum().backward();
     for (size_t i = 0; i < inputs.size(); ++i) {

@@ -24,7 +24,7 @@ std::string attention_refused(const std::vector<std::string>& words) {
   return error_of([&] { attention_of(words); }, ExitCode::kUsage);
 }
 
-TEST(AttentionOption, IsFullWhereNothingIsSaid) { EXPECT_EQ(attention_of({})->name(), "full"); }
+TEST(AttentionOption, IsTheModelsOwnWhereNothingIsSaid) { EXPECT_EQ(attention_of({}), nullptr); }
 
 TEST(AttentionOption, IsANameOrAMap) {
   auto named = attention_of({"--attention", "sliding_window"});

@@ -4,6 +4,7 @@
 
 #include "src/core/fields_reader.h"
 #include "src/core/fields_writer.h"
+#include "trainer/eval/arms/focused_memory_arm.h"
 #include "trainer/eval/arms/full.h"
 
 namespace longspan {
@@ -22,6 +23,7 @@ std::unique_ptr<Arm> make_kind() {
 
 constexpr ArmEntry kArms[] = {
     {"full", make_kind<FullArm>},
+    {"focused_memory", make_kind<FocusedMemoryArm>},
 };
 
 }  // namespace
