@@ -15,7 +15,7 @@ std::shared_ptr<AttentionPattern> read_attention_option(const Arguments& argumen
     Json pattern = map.is_object() ? map.value("pattern", Json()) : Json();
     if (pattern != "shifted_sparse") {
       fail(ExitCode::kUsage, "--group-size: is for --attention shifted_sparse, not {}",
-           arguments["attention"]);
+           arguments.given("attention") ? arguments["attention"] : "the model's own");
     }
     if (map.contains("group_size")) {
       fail(ExitCode::kUsage, "--group-size: {} says group_size too, expected one of the two",

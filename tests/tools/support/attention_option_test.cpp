@@ -42,7 +42,7 @@ TEST(AttentionOption, TakesTheGroupSizeOfShiftedSparse) {
                 ->write()["group_size"],
             512);
   EXPECT_EQ(attention_refused({"--group-size", "64"}),
-            "--group-size: is for --attention shifted_sparse, not full");
+            "--group-size: is for --attention shifted_sparse, not the model's own");
   EXPECT_THAT(attention_refused(
                   {"--attention={pattern: shifted_sparse, group_size: 512}", "--group-size", "64"}),
               HasSubstr("expected one of the two"));
