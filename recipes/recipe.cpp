@@ -110,8 +110,8 @@ std::string beyond_context(int64_t seq_len, const RopeExtension& rope, const Mod
     return fmt::format("{} tokens: {}", seq_len, ask_for_original_length(base, *rope.other));
   }
   return fmt::format(
-      "{} tokens are beyond the context of {} (original {}, RoPE {} x{:.6g}); "
-      "raise rope.factor or lower the length",
+      "{} tokens are beyond the context of {} (original {}, RoPE {} x{:.6g}); raise rope.factor or "
+      "lower the length",
       seq_len, rope.context_length, rope.original_max_position_embeddings,
       rope.scaling->rope_type(), rope.scaling->factor());
 }

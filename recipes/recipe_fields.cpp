@@ -17,17 +17,14 @@ void fields(FieldsIo& io, ModelOptions& options) {
             "what `rope` means on a base whose RoPE is scaled");
   io.prose(
       "With `quantization` the adapter is trained on rounded weights; `merge` adds it to the "
-      "base's "
-      "own and says how far these are from each other.");
+      "base's own and says how far these are from each other.");
   io.prose(
       "With `on_scaled: replace` the factor of `rope` counts from the base's original length, with "
       "`compose` from its present context. Beside a linear factor `max_position_embeddings` is the "
       "extended length in some models and still the original one in others. What decides is "
       "`original_max_position_embeddings` in the model's config.json, another of its keys of "
-      "length, "
-      "or that no model was trained with less than 2,048; where nothing does, a run that depends "
-      "on "
-      "it stops and names both.");
+      "length, or that no model was trained with less than 2,048; where nothing does, a run that "
+      "depends on it stops and names both.");
 }
 
 void fields(FieldsIo& io, DataOptions& options) {

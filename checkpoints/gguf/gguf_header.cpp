@@ -203,8 +203,8 @@ void place_tensors(std::vector<GgufTensor>& tensors, int64_t data_begin, int64_t
     }
     if (tensor.offset > data_bytes || tensor.bytes > data_bytes - tensor.offset) {
       fail(ExitCode::kModel,
-           "{}: tensor '{}' ends behind the end of the file; it is truncated, "
-           "download or copy it again",
+           "{}: tensor '{}' ends behind the end of the file; it is truncated, download or copy it "
+           "again",
            place, tensor.name);
     }
     tensor.offset += data_begin;

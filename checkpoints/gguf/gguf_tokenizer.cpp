@@ -139,8 +139,8 @@ Parts byte_level_parts(const GgufReader& gguf) {
   auto known = find_gguf_pre_tokenizer(pre);
   if (!known) {
     fail(ExitCode::kModel,
-         "{}: tokenizer.ggml.pre '{}' is not known; expected one of {}; "
-         "convert from the original Hugging Face folder",
+         "{}: tokenizer.ggml.pre '{}' is not known; expected one of {}; convert from the original "
+         "Hugging Face folder",
          gguf.place(), pre, gguf_pre_tokenizer_names());
   }
   Json decoder = {{"type", "ByteLevel"},

@@ -82,8 +82,8 @@ TrainState read_train_state(const std::filesystem::path& folder) {
   fields.required("format_version", version);
   if (version > kTrainStateVersion) {
     fail(ExitCode::kCheckpoint,
-         "{}: format_version {} is newer than this program reads ({}); "
-         "resume with the program that wrote it",
+         "{}: format_version {} is newer than this program reads ({}); resume with the program "
+         "that wrote it",
          file.string(), version, kTrainStateVersion);
   }
   fields.required("step", state.step);
@@ -99,8 +99,7 @@ TrainState read_train_state(const std::filesystem::path& folder) {
     for (auto part : {kExpAvg, kExpAvgSq}) {
       if (reader.contains(name + std::string(part))) continue;
       fail(ExitCode::kCheckpoint,
-           "{}: has no tensor '{}{}'; the checkpoint is damaged, resume from "
-           "an older one",
+           "{}: has no tensor '{}{}'; the checkpoint is damaged, resume from an older one",
            (folder / kOptimizerFile).string(), name, part);
     }
     const auto absmax = [&](std::string_view moment) {

@@ -49,8 +49,7 @@ std::string ask_for_original_length(const ModelConfig& config, const ContextLeng
   return fmt::format(
       "max_position_embeddings {0} beside RoPE {1} x{2:.6g} may be the extended length (original "
       "{3}, extended {0}) or the original one (extended {4}); say which in the model's "
-      "config.json: "
-      "\"original_max_position_embeddings\": {3} or {0}",
+      "config.json: \"original_max_position_embeddings\": {3} or {0}",
       config.max_position_embeddings, config.rope_scaling->rope_type(),
       config.rope_scaling->factor(), taken.original, other.usable);
 }

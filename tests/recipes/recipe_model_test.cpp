@@ -42,8 +42,8 @@ TEST_F(RecipeFile, TargetModulesAreAListOrAText) {
 
 TEST_F(RecipeFile, AProjectionIsNotAdaptedAndSaved) {
   const std::string said =
-      "lora.modules_to_save: 'model.layers.0.self_attn.o_proj' is in "
-      "target_modules too, and PEFT loads only one";
+      "lora.modules_to_save: 'model.layers.0.self_attn.o_proj' is in target_modules too, and PEFT "
+      "loads only one";
   EXPECT_THAT(misfit_of(load(kSmallest, {"lora.modules_to_save=[norm, o_proj]"}), base_of(32768)),
               HasSubstr(said));
   EXPECT_THAT(misfit_of(load(kSmallest,

@@ -54,8 +54,7 @@ modell: {}
   for (const char* part :
        {":1:25: model.dtype: 'float16'", ":2:8: data.path: expected a text, got 12",
         ":3:9: train.steps: 0 is out of range",
-        ":3:19: train.seqlen: unknown key; did you mean "
-        "'seq_len'?",
+        ":3:19: train.seqlen: unknown key; did you mean 'seq_len'?",
         ":4:13: optimizer.lr: expected a number, got \"fast\"",
         ":4:23: optimizer.betas:", ":5:8: lora.r: 0 is out of range", ":5:14: lora.lora_dropout",
         ":6:15: lr_schedule.type: 'cosin'", ":7:1: modell: unknown key; did you mean 'model'?"}) {
@@ -191,8 +190,8 @@ TEST_F(RecipeFile, EveryChoiceOfMemoryIsAutoUntilItIsGiven) {
                none.chunk_tokens || none.weights || none.optimizer_state_bits);
   const MemoryOptions given =
       load(kSmallest, {"memory={recompute: layer, recompute_num_layers: 12, offload: disk, "
-                       "offload_dir: /tmp/a, offload_ram: 4GB, "
-                       "chunk_tokens: 2048, weights: mapped, optimizer_state_bits: 8}"})
+                       "offload_dir: /tmp/a, offload_ram: 4GB, chunk_tokens: 2048, weights: "
+                       "mapped, optimizer_state_bits: 8}"})
           .train.memory;
   EXPECT_EQ(given.recompute, Recompute::kLayer);
   EXPECT_EQ(given.recompute_num_layers, 12);

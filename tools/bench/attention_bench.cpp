@@ -189,8 +189,8 @@ std::vector<Shape> read_shapes(const cxxopts::ParseResult& parsed) {
 int attention_bench(int argc, char** argv) {
   cxxopts::Options options("bench attention",
                            "GFLOP/s of the attention patterns, of LibTorch's "
-                           "scaled_dot_product_attention and of a bfloat16 "
-                           "at::linear. With one thread the time is CPU time, else wall time.\n");
+                           "scaled_dot_product_attention and of a bfloat16 at::linear. With one "
+                           "thread the time is CPU time, else wall time.\n");
   const auto text = [](const char* value) {
     return cxxopts::value<std::string>()->default_value(value);
   };

@@ -46,8 +46,7 @@ fs::path adapter_folder(const fs::path& given) {
   fs::path folder = find_model(given);
   if (auto adapter = find_adapter(folder)) return *adapter;
   fail(ExitCode::kModel,
-       "{}: is neither an adapter folder (adapter_config.json) nor a run with "
-       "checkpoints",
+       "{}: is neither an adapter folder (adapter_config.json) nor a run with checkpoints",
        folder.string());
 }
 
@@ -81,9 +80,8 @@ void warn_of_quantised_training(const fs::path& checkpoint, const ModelSource& b
   }
   log_warning(fmt::format(
       "{}: was trained on {} weights, which differ from the base's by {:.2g} % of their norm (in "
-      "{} "
-      "projections); the merged model has the base's own, so its logits are not quite those of the "
-      "run{}; compare both by longspan eval",
+      "{} projections); the merged model has the base's own, so its logits are not quite those of "
+      "the run{}; compare both by longspan eval",
       checkpoint.string(), kind, 100 * std::sqrt(error / std::max(whole, 1e-300)), count,
       adapter.lora.use_dora ? ", and DoRA gives its rows the norms of the quantised ones" : ""));
 }

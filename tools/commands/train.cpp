@@ -195,11 +195,9 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, 
     const Stage& stage = recipe.stages[i];
     const PackingReport& packing = inputs.loaders[i]->report();
     log_info(fmt::format(
-        "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step "
-        "({} x {} rows), "
-        "{:.1f} TFLOP; {} sequences, {:.2f} epochs of them, {} of them one passage, {} tokens of "
-        "padding; "
-        "left out: {} documents, {} tokens in all",
+        "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step ({} x {} "
+        "rows), {:.1f} TFLOP; {} sequences, {:.2f} epochs of them, {} of them one passage, {} "
+        "tokens of padding; left out: {} documents, {} tokens in all",
         i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,

@@ -206,8 +206,7 @@ constinit const Command kVerifyCommand{
     .example =
         "  longspan verify runs/quickstart\n"
         "  longspan verify runs/quickstart/checkpoints/step-000006 merged model-q8_0.gguf "
-        "--lengths "
-        "256,8K",
+        "--lengths 256,8K",
     .arguments = kVerifyArguments,
     .options = {kVerifyOptions},
     .run = run_verify,

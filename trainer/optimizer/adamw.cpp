@@ -176,8 +176,7 @@ void AdamW::restore(const std::vector<TrainState::Weight>& saved) {
   at::NoGradGuard no_gradients;
   if (saved.size() != weights_.size()) {
     fail(ExitCode::kCheckpoint,
-         "the checkpoint trains {} tensors, this run {}; resume with the "
-         "recipe of the checkpoint",
+         "the checkpoint trains {} tensors, this run {}; resume with the recipe of the checkpoint",
          saved.size(), weights_.size());
   }
   for (auto& weight : weights_) {
