@@ -6,6 +6,7 @@ those of llama.h in the versions of requirements.txt, checked against the librar
 
 import ctypes
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,20 +111,23 @@ llama, PACKAGE, WHY_NOT = _open()
 
 
 class LlamaCppModel:
-    """`with LlamaCppModel(path, n_ctx) as model`; n_ctx also says which of longrope's factors are used."""
+    """`with LlamaCppModel(path, n_ctx) as model`; n_ctx also says which of longrope's factors are used. `exact` is one
+    thread and float32 all through; without it llama.cpp has its own defaults, on all cores."""
 
-    def __init__(self, path, n_ctx=512):
+    def __init__(self, path, n_ctx=512, exact=True):
         params = llama.llama_model_default_params()
         params.n_gpu_layers = 0
         self.model = llama.llama_model_load_from_file(str(path).encode(), params)
         assert self.model, f"llama.cpp does not load {path}"
         self.vocab = llama.llama_model_get_vocab(self.model)
         params = llama.llama_context_default_params()
-        params.n_ctx = params.n_batch = params.n_ubatch = n_ctx
-        params.n_threads = params.n_threads_batch = 1
-        params.type_k = params.type_v = 0  # a float32 cache instead of float16
-        params.flash_attn_type = 0
-        params.swa_full = True
+        params.n_ctx = params.n_batch = n_ctx
+        params.n_threads = params.n_threads_batch = 1 if exact else os.cpu_count()
+        if exact:
+            params.n_ubatch = n_ctx
+            params.type_k = params.type_v = 0  # a float32 cache instead of float16
+            params.flash_attn_type = 0
+            params.swa_full = True
         self.context = llama.llama_init_from_model(self.model, params)
         assert self.context, f"llama.cpp makes no context for {path}"
 
@@ -134,18 +138,19 @@ class LlamaCppModel:
         llama.llama_free(self.context)
         llama.llama_model_free(self.model)
 
-    def logits(self, ids):
-        """[len(ids), vocabulary], float32. Once for each model."""
+    def logits(self, ids, first=0, only_last=False):
+        """[len(ids), vocabulary] float32, or [1, vocabulary]; ids[0] is at position `first`, behind what was read."""
         batch = llama.llama_batch_init(len(ids), 0, 1)
         batch.n_tokens = len(ids)
         for i, token in enumerate(ids):
-            batch.token[i], batch.pos[i], batch.logits[i] = token, i, 1
+            batch.token[i], batch.pos[i] = token, first + i
+            batch.logits[i] = not only_last or i + 1 == len(ids)
             batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
         status = llama.llama_decode(self.context, batch)
         assert status == 0, f"llama_decode: {status}"
+        rows = 1 if only_last else len(ids)
         size = llama.llama_vocab_n_tokens(self.vocab)
-        logits = llama.llama_get_logits(self.context)
-        values = np.ctypeslib.as_array(logits, shape=(len(ids), size)).copy()
+        values = np.ctypeslib.as_array(llama.llama_get_logits(self.context), shape=(rows, size)).copy()
         llama.llama_batch_free(batch)
         return values
 

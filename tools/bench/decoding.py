@@ -8,7 +8,6 @@ defaults: flash attention where it chooses it, a cache in float16.
 
 import argparse
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -18,46 +17,29 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "end_to_end"))
-import llama_cpp_model as peer  # noqa: E402
+from llama_cpp_model import LlamaCppModel  # noqa: E402
 
 NEW_TOKENS = 128
 
 
-class LlamaCpp:
-    def __init__(self, path):
-        params = peer.llama.llama_model_default_params()
-        params.n_gpu_layers = 0
-        self.model = peer.llama.llama_model_load_from_file(str(path).encode(), params)
-        self.vocab = peer.llama.llama_model_get_vocab(self.model)
-        self.tokenize = peer.LlamaCppModel.tokenize.__get__(self)
-
-    def rates(self, ids):
-        params = peer.llama.llama_context_default_params()
-        params.n_ctx = len(ids) + NEW_TOKENS + 8
-        params.n_batch, params.n_ubatch = len(ids), 512
-        params.n_threads = params.n_threads_batch = os.cpu_count()
-        context = peer.llama.llama_init_from_model(self.model, params)
-        batch = peer.llama.llama_batch_init(len(ids), 0, 1)
-
-        def decode(tokens, first):
-            batch.n_tokens = len(tokens)
-            for i, token in enumerate(tokens):
-                batch.token[i], batch.pos[i], batch.logits[i] = token, first + i, i + 1 == len(tokens)
-                batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
-            assert peer.llama.llama_decode(context, batch) == 0
-            logits = peer.llama.llama_get_logits(context)
-            return int(peer.np.ctypeslib.as_array(logits, shape=(size,)).argmax())
-
-        size = peer.llama.llama_vocab_n_tokens(self.vocab)
+def llama_cpp_rates(model, ids):
+    with LlamaCppModel(model, len(ids) + NEW_TOKENS, exact=False) as theirs:
         begin = time.perf_counter()
-        token = decode(ids, 0)
+        token = int(theirs.logits(ids, only_last=True).argmax())
         first = time.perf_counter()
         for i in range(NEW_TOKENS):
-            token = decode([token], len(ids) + i)
+            token = int(theirs.logits([token], len(ids) + i, only_last=True).argmax())
         end = time.perf_counter()
-        peer.llama.llama_batch_free(batch)
-        peer.llama.llama_free(context)
-        return len(ids) / (first - begin), NEW_TOKENS / (end - first)
+    return len(ids) / (first - begin), NEW_TOKENS / (end - first)
+
+
+def first_tokens(model, text, length):
+    """The beginning of the text that has `length` tokens, or a few less, and their ids."""
+    with LlamaCppModel(model) as theirs:
+        cut = 8 * length
+        while len(ids := theirs.tokenize(text[:cut])) > length:
+            cut = min(cut - 1, cut * length // len(ids))
+    return text[:cut], ids
 
 
 def longspan_rates(program, model, prompt):
@@ -75,17 +57,14 @@ def main():
     parser.add_argument("--prompts", default="512,4096")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    theirs = LlamaCpp(args.model)
     text = Path(args.text).read_text(errors="replace")
     rows = []
     for length in map(int, args.prompts.split(",")):
-        cut = 8 * length
-        while len(ids := theirs.tokenize(text[:cut])) > length:
-            cut = min(cut - 1, cut * length // len(ids))
+        beginning, ids = first_tokens(args.model, text, length)
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as prompt:
-            prompt.write(text[:cut])
+            prompt.write(beginning)
             prompt.flush()
-            found = [(longspan_rates(args.longspan, args.model, prompt.name), theirs.rates(ids))
+            found = [(longspan_rates(args.longspan, args.model, prompt.name), llama_cpp_rates(args.model, ids))
                      for _ in range(args.rounds)]
         for i, what in enumerate(("prefill", "decoding")):
             ours, other = ([pair[who][i] for pair in found] for who in (0, 1))
