@@ -7,7 +7,7 @@
 #include "checkpoints/dtype.h"
 #include "checkpoints/mapped_file.h"
 #include "checkpoints/model_source.h"
-#include "src/core/sha256.h"
+#include "src/core/digest.h"
 
 namespace longspan {
 
@@ -16,16 +16,10 @@ namespace {
 constexpr int64_t kRuns = 16, kRunBytes = 1024;
 constexpr int64_t kMostQuantised = int64_t{1} << 28;  // numbers
 
-int64_t numel(const TensorInfo& info) {
-  int64_t count = 1;
-  for (int64_t size : info.shape) count *= size;
-  return count;
-}
-
 bool is_quantised(const TensorInfo& info) { return !from_safetensors_dtype(info.dtype); }
 
 /// 16 runs that begin with the first byte and end with the last, or all of a small tensor.
-void add_sample(const at::Tensor& stored, Sha256& hash) {
+void add_sample(const at::Tensor& stored, Digest& hash) {
   const at::Tensor tensor = stored.contiguous();
   const auto size = static_cast<int64_t>(tensor.nbytes());
   const std::string_view bytes(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
@@ -42,9 +36,9 @@ std::string weights_fingerprint(const ModelSource& source) {
   std::sort(tensors.begin(), tensors.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
   int64_t quantised = 0;
-  for (const auto& info : tensors) quantised += is_quantised(info) ? numel(info) : 0;
+  for (const auto& info : tensors) quantised += is_quantised(info) ? info.numel() : 0;
   const int64_t every = quantised / kMostQuantised + 1;
-  Sha256 hash;
+  Digest hash;
   int64_t number = 0;  // of the quantised tensor
   for (const auto& info : tensors) {
     hash.update(fmt::format("{}\n{}\n{}\n", info.name, info.dtype, fmt::join(info.shape, " ")));
@@ -53,7 +47,7 @@ std::string weights_fingerprint(const ModelSource& source) {
     add_sample(tensor, hash);
     if (auto bytes = mapped_bytes(tensor)) bytes->forget();
   }
-  return hash.hex_digest();
+  return hash.hex();
 }
 
 }  // namespace longspan

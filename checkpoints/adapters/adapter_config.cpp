@@ -1,7 +1,6 @@
 #include "checkpoints/adapters/adapter_config.h"
 
 #include <algorithm>
-#include <cctype>
 #include <set>
 
 #include "checkpoints/adapters/adapted_tensor.h"
@@ -99,15 +98,6 @@ bool is_of_transformed_layer(const Json& json, const std::string& module,
   return false;
 }
 
-/// "all-linear" in any case.
-bool is_all_linear(const Json& target_modules) {
-  if (!target_modules.is_string()) return false;
-  std::string text = target_modules.get<std::string>();
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text == "all-linear";
-}
-
 /// The module that shares the weight of `module` in a tied model, which ensure_weight_tying adapts
 /// along with it; "" for others.
 std::string tied_with(const std::string& module) {
@@ -124,8 +114,10 @@ const char* key_leaving_out(const Json& json, const std::string& module, const s
   const auto names = [&](const char* key) { return names_it(key, module); };
   const std::string tied =
       json.value("ensure_weight_tying", Json()) == true ? tied_with(module) : "";
-  const bool targeted = is_all_linear(json["target_modules"]) || names("target_modules") ||
-                        (!tied.empty() && names_it("target_modules", tied));
+  const Json& targets = json["target_modules"];
+  const bool all_linear = targets.is_string() && is_all_linear(targets.get<std::string>());
+  const bool targeted =
+      all_linear || names("target_modules") || (!tied.empty() && names_it("target_modules", tied));
   if (!targeted) return "target_modules";
   if (!is_of_transformed_layer(json, module, place)) return "layers_to_transform";
   return names("exclude_modules") ? "exclude_modules" : nullptr;

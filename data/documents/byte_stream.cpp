@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -206,9 +205,7 @@ const Compression* find_compression(const std::filesystem::path& path) {
 }
 
 std::string lower_case_ending(const std::filesystem::path& path) {
-  std::string ending = path.extension().string();
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return ending;
+  return lower_case(path.extension().string());
 }
 
 std::unique_ptr<ByteStream> open_byte_stream(const std::filesystem::path& path,

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "data/store/context_buckets.h"
-#include "data/store/draw.h"
 #include "data/store/position_skip.h"
 #include "src/core/error.h"
+#include "src/core/random.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -20,8 +20,9 @@ std::vector<int64_t> shuffled_order(int64_t size, uint64_t seed, int64_t epoch) 
   std::mt19937_64 generator = generator_of(seed, static_cast<uint64_t>(epoch));
   std::vector<int64_t> order(static_cast<size_t>(size));
   std::iota(order.begin(), order.end(), int64_t{0});
-  for (size_t i = order.size(); i > 1; --i)
+  for (size_t i = order.size(); i > 1; --i) {
     std::swap(order[i - 1], order[draw_below(i, generator)]);
+  }
   return order;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "data/store/draw.h"
+#include "src/core/random.h"
 
 namespace longspan {
 

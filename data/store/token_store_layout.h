@@ -11,9 +11,8 @@
 //   attribute  tokenizer_fingerprint  string, Tokenizer::fingerprint()
 //   attribute  vocab_size             int64; every id is below it
 //   dataset    tokens                 int32 [tokens], all documents one after another
-//   dataset    is_label               uint8 [tokens], 1 or 0; where it is absent, and in chunks
-//   that
-//                                     were never written, each token is a label
+//   dataset    is_label               uint8 [tokens], 1 or 0; a token is a label too where it is
+//                                     absent, and in chunks that were never written
 //   dataset    document_offsets       int64 [documents + 1], from 0 to tokens, never falling
 //   dataset    document_names         uint8, the UTF-8 names, each ended by a NUL
 //
@@ -35,8 +34,7 @@ inline constexpr const char* kDocumentOffsets = "document_offsets";
 inline constexpr const char* kDocumentNames = "document_names";
 
 inline constexpr size_t kChunkElements = 64 << 10;
-// Level 6 makes books a few hundredths smaller than level 1 does, and takes more than twice as
-// long.
+// Level 6 makes books a few hundredths smaller than 1 does, and takes more than twice as long.
 inline constexpr unsigned kDeflateLevel = 1;
 
 }  // namespace longspan::token_store_layout

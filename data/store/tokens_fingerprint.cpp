@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "data/store/token_store.h"
-#include "src/core/sha256.h"
-#include "src/core/text.h"
+#include "src/core/digest.h"
+#include "src/core/error.h"
 
 namespace longspan {
 
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kRuns = 4096, kRunTokens = 4096;
 
-void add_ids(const TokenStore& store, int64_t offset, int64_t count, Sha256& hash) {
+void add_ids(const TokenStore& store, int64_t offset, int64_t count, Digest& hash) {
   const std::vector<int32_t> ids = store.read(offset, count);
   hash.update({reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)});
   if (store.info().all_labels) return;
@@ -23,7 +23,7 @@ void add_ids(const TokenStore& store, int64_t offset, int64_t count, Sha256& has
 }  // namespace
 
 std::string tokens_fingerprint(const TokenStore& store) {
-  Sha256 hash;
+  Digest hash;
   for (const auto& document : store.documents()) {
     hash.update(fmt::format("{}\n{}\n{}\n", document.name, document.offset, document.tokens));
   }
@@ -32,12 +32,12 @@ std::string tokens_fingerprint(const TokenStore& store) {
     for (int64_t at = 0; at < tokens; at += kRunTokens) {
       add_ids(store, at, std::min(kRunTokens, tokens - at), hash);
     }
-    return hash.hex_digest();
+    return hash.hex();
   }
   for (int64_t run = 0; run < kRuns; ++run) {
     add_ids(store, run * ((tokens - kRunTokens) / (kRuns - 1)), kRunTokens, hash);
   }
-  return hash.hex_digest();
+  return hash.hex();
 }
 
 }  // namespace longspan

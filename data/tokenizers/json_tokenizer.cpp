@@ -3,8 +3,8 @@
 #include "data/tokenizers/bpe.h"
 #include "data/tokenizers/sentencepiece.h"
 #include "data/tokenizers/unigram.h"
+#include "src/core/digest.h"
 #include "src/core/error.h"
-#include "src/core/sha256.h"
 #include "src/core/utf8.h"
 
 namespace longspan {
@@ -136,7 +136,7 @@ std::string JsonTokenizer::decode_whole(const std::vector<int32_t>& ids,
 }
 
 std::string JsonTokenizer::fingerprint() const {
-  Sha256 digest;
+  Digest digest;
   auto line = [&](const std::string& text) {
     digest.update(fmt::format("{}:{}\n", text.size(), text));
   };
@@ -151,7 +151,7 @@ std::string JsonTokenizer::fingerprint() const {
     line(fmt::format("{} {:d} {:d} {:d} {:d} {}", token.id, token.lstrip, token.rstrip,
                      token.single_word, token.normalized, token.content));
   }
-  return digest.hex_digest();
+  return digest.hex();
 }
 
 }  // namespace longspan

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <concepts>
 #include <set>
 #include <string>
 #include <string_view>

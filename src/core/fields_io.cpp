@@ -106,7 +106,7 @@ void FieldsIo::ignored(Key key, Text meaning) {
   put(key, nullptr, Json::object(), meaning, {.written = false});
 }
 
-void FieldsIo::put(Key, const Json&, const Json&, Text, const FieldTraits&) {}
+void FieldsIo::put_value(const FieldKey&, const Json&, const Json&) {}
 
 void FieldsIo::prose(Text) {}
 

@@ -24,6 +24,12 @@ struct FieldTraits {
   bool written = true;              // false: writing leaves it out
 };
 
+/// A key, and what is said of it.
+struct FieldKey {
+  std::string_view name, meaning;
+  FieldTraits traits;
+};
+
 class FieldsSchema;
 
 /// A map whose other keys depend on one of them, as those of `rope` on rope_type.
@@ -69,8 +75,7 @@ class FieldsIo {
   /// The map under `key`.
   template <class Options>
   void map(Key key, Options& options, const FieldTraits& traits = {}) {
-    child(
-        key, [&](FieldsIo& io) { fields(io, options); }, traits);
+    child({key, {}, traits}, [&](FieldsIo& io) { fields(io, options); });
   }
   /// The maps of the list under `key`; each that is read starts as `start`.
   template <class Options>
@@ -80,15 +85,19 @@ class FieldsIo {
       if (i == list.size()) list.push_back(start);
       fields(io, list[i]);
     };
-    children(key, list.size(), entry, meaning, traits);
+    children({key, meaning, traits}, list.size(), entry);
   }
-  virtual void variants(Key key, const FieldVariants& variants, Text meaning,
-                        const FieldTraits& traits = {}) = 0;
+  void variants(Key key, const FieldVariants& variants, Text meaning,
+                const FieldTraits& traits = {}) {
+    one_of({key, meaning, traits}, variants);
+  }
 
   /// A value whose form is its own: nothing where a map is read, for the caller does that by
   /// reading(). `schema` is its JSON Schema.
-  virtual void put(Key key, const Json& value, const Json& schema, Text meaning,
-                   const FieldTraits& traits = {});
+  void put(Key key, const Json& value, const Json& schema, Text meaning,
+           const FieldTraits& traits = {}) {
+    put_value({key, meaning, traits}, value, schema);
+  }
   /// A key that may be there and says nothing to us.
   void ignored(Key key, Text meaning);
   /// A paragraph on the map as a whole.
@@ -103,11 +112,13 @@ class FieldsIo {
   void error(Key key, const std::string& message);
 
  protected:
-  virtual void child(Key key, const std::function<void(FieldsIo&)>& body,
-                     const FieldTraits& traits) = 0;
-  /// `body` gets the number of the entry.
-  virtual void children(Key key, size_t size, const std::function<void(FieldsIo&, size_t)>& body,
-                        Text meaning, const FieldTraits& traits) = 0;
+  using Body = std::function<void(FieldsIo&)>;
+  using EntryBody = std::function<void(FieldsIo&, size_t entry)>;
+
+  virtual void put_value(const FieldKey& key, const Json& value, const Json& schema);
+  virtual void child(const FieldKey& key, const Body& body) = 0;
+  virtual void children(const FieldKey& key, size_t size, const EntryBody& body) = 0;
+  virtual void one_of(const FieldKey& key, const FieldVariants& variants) = 0;
 };
 
 }  // namespace longspan

@@ -2,25 +2,24 @@
 
 namespace longspan {
 
-void FieldsReader::variants(Key key, const FieldVariants& variants, Text, const FieldTraits&) {
-  if (fields_.has(key)) variants.read(fields_.child(key));
-}
-
-void FieldsReader::child(Key key, const std::function<void(FieldsIo&)>& body, const FieldTraits&) {
-  Fields map = fields_.child(key);
+void FieldsReader::child(const FieldKey& key, const Body& body) {
+  Fields map = fields_.child(key.name);
   FieldsReader reader(map);
   body(reader);
   map.finish();
 }
 
-void FieldsReader::children(Key key, size_t, const std::function<void(FieldsIo&, size_t)>& body,
-                            Text, const FieldTraits&) {
+void FieldsReader::children(const FieldKey& key, size_t, const EntryBody& body) {
   size_t i = 0;
-  for (Fields& map : fields_.children(key)) {
+  for (Fields& map : fields_.children(key.name)) {
     FieldsReader reader(map);
     body(reader, i++);
     map.finish();
   }
+}
+
+void FieldsReader::one_of(const FieldKey& key, const FieldVariants& variants) {
+  if (fields_.has(key.name)) variants.read(fields_.child(key.name));
 }
 
 }  // namespace longspan

@@ -11,14 +11,11 @@ class FieldsReader : public FieldsIo {
   explicit FieldsReader(Fields& fields) : fields_(fields) {}
 
   Fields* reading() override { return &fields_; }
-  void variants(Key key, const FieldVariants& variants, Text meaning,
-                const FieldTraits& traits) override;
 
  protected:
-  void child(Key key, const std::function<void(FieldsIo&)>& body,
-             const FieldTraits& traits) override;
-  void children(Key key, size_t size, const std::function<void(FieldsIo&, size_t)>& body,
-                Text meaning, const FieldTraits& traits) override;
+  void child(const FieldKey& key, const Body& body) override;
+  void children(const FieldKey& key, size_t size, const EntryBody& body) override;
+  void one_of(const FieldKey& key, const FieldVariants& variants) override;
 
  private:
   Fields& fields_;

@@ -13,19 +13,11 @@ void FieldsSchema::require_one_of(const std::vector<std::string>& keys) {
   for (const auto& key : keys) schema_["anyOf"].push_back({{"required", {key}}});
 }
 
-void FieldsSchema::add(Key key, Json schema, Text meaning, const FieldTraits& traits) {
-  if (!meaning.empty()) schema["description"] = meaning;
-  if (!traits.otherwise.empty()) schema["$comment"] = traits.otherwise;
-  schema_["properties"][std::string(key)] = std::move(schema);
-  if (traits.required) schema_["required"].push_back(key);
-}
-
-void FieldsSchema::put(Key key, const Json& value, const Json& schema, Text meaning,
-                       const FieldTraits& traits) {
-  Json described = schema;
-  const bool says_default = !traits.required && traits.otherwise.empty() && !value.is_null();
-  if (says_default) described["default"] = value;
-  add(key, std::move(described), meaning, traits);
+void FieldsSchema::add(const FieldKey& key, Json schema) {
+  if (!key.meaning.empty()) schema["description"] = key.meaning;
+  if (!key.traits.otherwise.empty()) schema["$comment"] = key.traits.otherwise;
+  schema_["properties"][std::string(key.name)] = std::move(schema);
+  if (key.traits.required) schema_["required"].push_back(key.name);
 }
 
 void FieldsSchema::prose(Text text) {
@@ -34,10 +26,29 @@ void FieldsSchema::prose(Text text) {
   all += text;
 }
 
-void FieldsSchema::variants(Key key, const FieldVariants& variants, Text meaning,
-                            const FieldTraits& traits) {
-  if (root_->schema_["properties"].contains(key)) {
-    return add(key, {{"$ref", fmt::format("#/properties/{}", key)}}, meaning, traits);
+void FieldsSchema::put_value(const FieldKey& key, const Json& value, const Json& schema) {
+  Json described = schema;
+  const bool says_default =
+      !key.traits.required && key.traits.otherwise.empty() && !value.is_null();
+  if (says_default) described["default"] = value;
+  add(key, std::move(described));
+}
+
+void FieldsSchema::child(const FieldKey& key, const Body& body) {
+  FieldsSchema map(root_);
+  body(map);
+  add(key, map.schema_);
+}
+
+void FieldsSchema::children(const FieldKey& key, size_t size, const EntryBody& body) {
+  FieldsSchema map(root_);
+  body(map, size);
+  add(key, {{"type", "array"}, {"items", map.schema_}});
+}
+
+void FieldsSchema::one_of(const FieldKey& key, const FieldVariants& variants) {
+  if (root_->schema_["properties"].contains(key.name)) {
+    return add(key, {{"$ref", fmt::format("#/properties/{}", key.name)}});
   }
   Json forms = Json::array();
   for (const auto& name : variants.names) {
@@ -46,22 +57,7 @@ void FieldsSchema::variants(Key key, const FieldVariants& variants, Text meaning
     forms.push_back(form.schema_);
   }
   if (!variants.other_form.is_null()) forms.push_back(variants.other_form);
-  add(key, {{"oneOf", forms}}, meaning, traits);
-}
-
-void FieldsSchema::child(Key key, const std::function<void(FieldsIo&)>& body,
-                         const FieldTraits& traits) {
-  FieldsSchema map(root_);
-  body(map);
-  add(key, map.schema_, {}, traits);
-}
-
-void FieldsSchema::children(Key key, size_t size,
-                            const std::function<void(FieldsIo&, size_t)>& body, Text meaning,
-                            const FieldTraits& traits) {
-  FieldsSchema map(root_);
-  body(map, size);
-  add(key, {{"type", "array"}, {"items", map.schema_}}, meaning, traits);
+  add(key, {{"oneOf", forms}});
 }
 
 }  // namespace longspan

@@ -15,21 +15,17 @@ class FieldsSchema : public FieldsIo {
   /// At least one of `keys` must be there.
   void require_one_of(const std::vector<std::string>& keys);
 
-  void put(Key key, const Json& value, const Json& schema, Text meaning,
-           const FieldTraits& traits) override;
   void prose(Text text) override;
-  void variants(Key key, const FieldVariants& variants, Text meaning,
-                const FieldTraits& traits) override;
 
  protected:
-  void child(Key key, const std::function<void(FieldsIo&)>& body,
-             const FieldTraits& traits) override;
-  void children(Key key, size_t size, const std::function<void(FieldsIo&, size_t)>& body,
-                Text meaning, const FieldTraits& traits) override;
+  void put_value(const FieldKey& key, const Json& value, const Json& schema) override;
+  void child(const FieldKey& key, const Body& body) override;
+  void children(const FieldKey& key, size_t size, const EntryBody& body) override;
+  void one_of(const FieldKey& key, const FieldVariants& variants) override;
 
  private:
   explicit FieldsSchema(const FieldsSchema* root);
-  void add(Key key, Json schema, Text meaning, const FieldTraits& traits);
+  void add(const FieldKey& key, Json schema);
 
   const FieldsSchema* root_;  // this, at the root
   Json schema_;

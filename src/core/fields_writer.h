@@ -10,16 +10,12 @@ class FieldsWriter : public FieldsIo {
   const Json& map_written() const { return map_; }
 
   bool writing() const override { return true; }
-  void put(Key key, const Json& value, const Json& schema, Text meaning,
-           const FieldTraits& traits) override;
-  void variants(Key key, const FieldVariants& variants, Text meaning,
-                const FieldTraits& traits) override;
 
  protected:
-  void child(Key key, const std::function<void(FieldsIo&)>& body,
-             const FieldTraits& traits) override;
-  void children(Key key, size_t size, const std::function<void(FieldsIo&, size_t)>& body,
-                Text meaning, const FieldTraits& traits) override;
+  void put_value(const FieldKey& key, const Json& value, const Json& schema) override;
+  void child(const FieldKey& key, const Body& body) override;
+  void children(const FieldKey& key, size_t size, const EntryBody& body) override;
+  void one_of(const FieldKey& key, const FieldVariants& variants) override;
 
  private:
   Json map_ = Json::object();

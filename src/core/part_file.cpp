@@ -20,8 +20,7 @@ namespace {
 /// Whether `file` is what stands at `path` now. Its last holder may have moved or removed it
 /// between our open() and our lock.
 bool is_at(int file, const fs::path& path) {
-  struct stat held {
-  }, there{};
+  struct stat held = {}, there = {};
   return fstat(file, &held) == 0 && stat(path.c_str(), &there) == 0 &&
          held.st_dev == there.st_dev && held.st_ino == there.st_ino;
 }

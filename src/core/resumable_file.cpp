@@ -8,7 +8,6 @@
 
 #include "src/core/error.h"
 #include "src/core/log.h"
-#include "src/core/text.h"
 #include "src/core/write_all.h"
 
 namespace longspan {

@@ -19,6 +19,9 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 std::vector<std::string> split(std::string_view text, char separator);
 std::string join(std::span<const std::string> parts, std::string_view separator);
 
+/// ASCII letters in lower case; other bytes stay.
+std::string lower_case(std::string text);
+
 /// "1.5 GiB", "312 MiB", "17 B".
 std::string human_bytes(double bytes);
 std::string human_bytes(std::integral auto bytes) {

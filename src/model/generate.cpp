@@ -13,18 +13,10 @@
 #include <cmath>
 #include <limits>
 
+#include "src/core/random.h"
 #include "src/nn/row_product.h"
 
 namespace longspan {
-
-namespace {
-
-/// In [0, 1), the same on every platform (std::uniform_real_distribution is not).
-double uniform(std::mt19937_64& generator) {
-  return static_cast<double>(generator() >> 11) * 0x1.0p-53;
-}
-
-}  // namespace
 
 void check_generate_options(const GenerateOptions& options) {
   if (options.max_new_tokens < 1) {
@@ -70,7 +62,7 @@ int64_t next_token(const at::Tensor& logits, const GenerateOptions& options,
   int64_t kept = nucleus_size(probabilities, options.top_p);
   double mass = 0;
   for (int64_t i = 0; i < kept; ++i) mass += probabilities[i];
-  double draw = uniform(generator) * mass;
+  double draw = draw_uniform(generator) * mass;
   int64_t chosen = 0;
   for (double below = probabilities[0]; chosen + 1 < kept && below <= draw;) {
     below += probabilities[++chosen];
@@ -100,8 +92,8 @@ std::vector<int64_t> generate(CausalLm& model, const std::vector<int64_t>& promp
   check_generate_options(options);
   if (prompt.empty()) fail(ExitCode::kUsage, "generate: the prompt is empty, expected some text");
   at::NoGradGuard no_gradients;
-  // One token is thousands of small operations, to which LibTorch's bookkeeping for gradients adds a
-  // tenth.
+  // One token is thousands of small operations, to which LibTorch's bookkeeping for gradients adds
+  // a tenth.
   const at::AutoDispatchBelowADInplaceOrView without_autograd;
   const auto& eos = model.config().eos_token_ids;
   std::mt19937_64 generator(options.seed);

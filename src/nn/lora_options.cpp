@@ -1,11 +1,11 @@
 #include "src/nn/lora_options.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <type_traits>
 
 #include "src/core/full_match.h"
+#include "src/core/text.h"
 
 namespace longspan {
 
@@ -76,6 +76,10 @@ bool matches_pattern(const std::string& pattern, std::string_view module) {
 
 bool is_saved(std::string_view module, std::string_view saved) { return module.ends_with(saved); }
 
+bool is_all_linear(const std::string& target_modules) {
+  return lower_case(target_modules) == kAllLinear;
+}
+
 bool LoraOptions::targets(std::string_view module) const {
   if (target_pattern == kAllLinear) return module != "lm_head";
   if (!target_pattern.empty()) return full_match(target_pattern, module, "lora.target_modules");
@@ -141,10 +145,7 @@ void target_modules_field(FieldsIo& io, LoraOptions& options) {
     fields->optional(kKey, options.target_modules);
   } else {
     options.target_pattern = given.get<std::string>();
-    std::string lower = options.target_pattern;
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    if (lower == kAllLinear) options.target_pattern = lower;
+    if (is_all_linear(options.target_pattern)) options.target_pattern = kAllLinear;
     check_target_pattern(io, options.target_pattern);
   }
   if (given == "") io.error(kKey, "is empty, expected `all-linear` or a regular expression");

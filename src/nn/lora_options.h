@@ -20,6 +20,8 @@ bool is_saved(std::string_view module, std::string_view saved);
 
 /// PEFT's text in place of a list of target_modules: every projection, the head apart.
 constexpr std::string_view kAllLinear = "all-linear";
+/// Whether a text of target_modules is it, in letters of either case.
+bool is_all_linear(const std::string& target_modules);
 
 /// PEFT's LoraConfig keys. target_modules get LoRA, modules_to_save are trained whole.
 struct LoraOptions {

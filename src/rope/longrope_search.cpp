@@ -5,6 +5,8 @@
 #include <random>
 #include <set>
 
+#include "src/core/random.h"
+
 namespace longspan {
 
 namespace {
@@ -16,15 +18,14 @@ constexpr int kTries = 100;         // for a candidate that was not seen before
 
 using Factors = std::vector<double>;
 
-/// One iteration's draws. Made from seed and iteration alone; the distributions of <random> differ
-/// between standard libraries, so they are not used.
+/// One iteration's draws, made from seed and iteration alone.
 class Draws {
  public:
   Draws(uint64_t seed, int64_t iteration) {
     std::seed_seq sequence{seed & 0xffffffff, seed >> 32, static_cast<uint64_t>(iteration)};
     generator_.seed(sequence);
   }
-  double uniform() { return static_cast<double>(generator_() >> 11) * 0x1p-53; }  // [0, 1)
+  double uniform() { return draw_uniform(generator_); }
   size_t index(size_t size) { return static_cast<size_t>(uniform() * static_cast<double>(size)); }
   bool happens() { return uniform() < kProbability; }
 

@@ -5,8 +5,8 @@
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/model_source.h"
+#include "src/core/digest.h"
 #include "src/core/log.h"
-#include "src/core/sha256.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
 #include "tools/commands/commands.h"
@@ -76,7 +76,7 @@ class Subject {
   /// they are, but for the attention factor.
   Json longrope(const std::vector<double>& rescale_factors) const {
     Json map = {{"rope_type", "longrope"}, {"factor", factor_}};
-    map["original_max_position_embeddings"] = geometry_.max_position_embeddings;
+    map[kOriginalMaxPositionEmbeddings] = geometry_.max_position_embeddings;
     if (attention_factor_) map["attention_factor"] = *attention_factor_;
     map["short_factor"] = std::vector<double>(rescale_factors.size(), 1.0);
     map["long_factor"] = rescale_factors;
@@ -148,15 +148,18 @@ Subject::Subject(const Arguments& arguments, const LongRopeSearchOptions& option
 }
 
 Json Subject::identity(const Arguments& arguments, const ModelSource& source) const {
-  Sha256 config, ids;
+  Digest config, ids;
   config.update(source.config_json().dump());
   for (const auto& window : windows_) {
     for (int64_t id : window) ids.update(fmt::format("{}\n", id));
   }
-  return {{"model", arguments["model"]},       {"config_sha256", config.hex_digest()},
-          {"dtype", arguments["dtype"]},       {"documents", windows_.size()},
-          {"length", windows_.front().size()}, {"targets", targets_},
-          {"ids_sha256", ids.hex_digest()}};
+  return {{"model", arguments["model"]},
+          {"config_sha256", config.hex()},
+          {"dtype", arguments["dtype"]},
+          {"documents", windows_.size()},
+          {"length", windows_.front().size()},
+          {"targets", targets_},
+          {"ids_sha256", ids.hex()}};
 }
 
 double Subject::measure(const Json& rope) {

@@ -12,11 +12,12 @@
 #include "recipes/resume_identity.h"
 #include "recipes/yaml.h"
 #include "src/core/atomic_file.h"
+#include "src/core/digest.h"
 #include "src/core/folder_lock.h"
 #include "src/core/log.h"
-#include "src/core/sha256.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
+#include "src/model/apply_lora.h"
 #include "src/nn/device.h"
 #include "src/nn/page_allocator.h"
 #include "tools/commands/commands.h"
@@ -96,11 +97,11 @@ Inputs open_inputs(const Recipe& recipe) {
 
 /// What decides the bits of a run besides the recipe: which base model and which documents.
 Json run_identity(const Recipe& recipe, const Inputs& inputs) {
-  Sha256 config;
+  Digest config;
   config.update(inputs.model->config_json().dump());
   const TokenStoreInfo& info = inputs.store->info();
   Json identity = resume_identity(recipe);
-  identity["model"]["config_sha256"] = config.hex_digest();
+  identity["model"]["config_sha256"] = config.hex();
   identity["model"]["weights_sha256"] = weights_fingerprint(*inputs.model);
   identity["data"]["tokens"] = info.tokens;
   identity["data"]["tokens_sha256"] = tokens_fingerprint(*inputs.store);
@@ -252,8 +253,7 @@ void refuse_second_run(const Recipe& recipe) {
 
 /// DoRA's magnitudes of quantised weights stay the norms of these, as in PEFT.
 at::Tensor start_of(const ModelSource& model, const std::string& parameter, bool is_quantised) {
-  const bool is_of_lora = parameter.find(".lora_") != parameter.npos;
-  return is_of_lora && is_quantised ? at::Tensor() : exact_start(model, parameter);
+  return is_of_lora(parameter) && is_quantised ? at::Tensor() : exact_start(model, parameter);
 }
 
 int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Json& identity,

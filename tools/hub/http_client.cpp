@@ -3,12 +3,12 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cctype>
 #include <exception>
 #include <memory>
 #include <new>
 
+#include "src/core/text.h"
 #include "src/core/version.h"
 
 namespace longspan {
@@ -54,9 +54,7 @@ struct HttpClient::Transfer {
     if (line.starts_with("HTTP/")) response.headers.clear();  // of the next one after a redirect
     size_t colon = line.find(':');
     if (colon == line.npos) return size;
-    std::string name(line.substr(0, colon));
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string name = lower_case(std::string(line.substr(0, colon)));
     std::string_view value = line.substr(colon + 1);
     size_t first = value.find_first_not_of(" \t"), last = value.find_last_not_of(" \t\r\n");
     if (first != value.npos) response.headers[name] = value.substr(first, last - first + 1);

@@ -1,10 +1,8 @@
 #include "tools/hub/hub_file.h"
 
-#include <openssl/evp.h>
-
 #include <fstream>
-#include <memory>
 
+#include "src/core/digest.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -49,28 +47,19 @@ HubFile read_hub_file(const Json& entry, const std::string& place) {
 
 /// SHA-256 of the content, or git's SHA-1 of "blob SIZE\0" and the content.
 std::string digest_of(const fs::path& path, const HubFile& file) {
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
-  bool git = file.digest.size() == 40;
-  std::string header = fmt::format("blob {}", file.size) + '\0';
-  bool good = context && EVP_DigestInit_ex(context.get(), git ? EVP_sha1() : EVP_sha256(), nullptr);
-  if (git) good = good && EVP_DigestUpdate(context.get(), header.data(), header.size());
+  const bool git = file.digest.size() == 40;
+  Digest digest(git ? Digest::Kind::kSha1 : Digest::Kind::kSha256);
+  if (git) digest.update(fmt::format("blob {}", file.size) + '\0');
   std::ifstream stream(path, std::ios::binary);
   std::string buffer(1 << 20, '\0');
-  while (good && stream) {
+  while (stream) {
     stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    good = EVP_DigestUpdate(context.get(), buffer.data(), static_cast<size_t>(stream.gcount()));
+    digest.update(std::string_view(buffer).substr(0, static_cast<size_t>(stream.gcount())));
   }
-  unsigned char bytes[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  if (!good || stream.bad() || !EVP_DigestFinal_ex(context.get(), bytes, &size)) {
+  if (!stream.is_open() || stream.bad()) {
     fail(ExitCode::kFailure, "{}: cannot be read back", path.string());
   }
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", bytes[i]);
-  return hex;
+  return digest.hex();
 }
 
 }  // namespace longspan

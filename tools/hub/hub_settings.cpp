@@ -1,7 +1,6 @@
 #include "tools/hub/hub_settings.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 
@@ -19,12 +18,6 @@ constexpr const char* kHub = "https://huggingface.co";
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
-}
-
-std::string upper_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return text;
 }
 
 std::string endpoint() {
@@ -57,8 +50,8 @@ std::string token() {
 
 void refuse_offline() {
   for (const char* name : {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}) {
-    std::string value = upper_case(variable(name));
-    if (value == "1" || value == "ON" || value == "YES" || value == "TRUE") {
+    std::string value = lower_case(variable(name));
+    if (value == "1" || value == "on" || value == "yes" || value == "true") {
       fail(ExitCode::kUsage, "{} is set: nothing is downloaded; unset it", name);
     }
   }

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "data/store/draw.h"
+#include "src/core/random.h"
 
 namespace longspan {
 namespace {

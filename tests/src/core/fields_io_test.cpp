@@ -77,15 +77,15 @@ TEST(FieldsReader, NamesAllThatIsWrong) {
                             {"kind", "c"},
                             {"inner", {{"count", 0}, {"cuont", 1}}},
                             {"list", {{{"count", 10}}}}});
-  EXPECT_THAT(read.diagnostics.errors(),
-              ElementsAre("flag: expected true or false, got 1",
-                          "part: 2 is out of range; expected 0 to 1",
-                          "rate: 0 is out of range; expected more than 0",
-                          "length: 9 is out of range; expected 1 to 8", "path: is missing",
-                          "kind: 'c' is not known; expected one of a, b",
-                          "inner.count: 0 is out of range; expected 1 to 9",
-                          "inner.cuont: unknown key; did you mean 'count'?",
-                          "list.0.count: 10 is out of range; expected 1 to 9"));
+  EXPECT_THAT(
+      read.diagnostics.errors(),
+      ElementsAre("flag: expected true or false, got 1", "part: 2 is out of range; expected 0 to 1",
+                  "rate: 0 is out of range; expected more than 0",
+                  "length: 9 is out of range; expected 1 to 8", "path: is missing",
+                  "kind: 'c' is not known; expected one of a, b",
+                  "inner.count: 0 is out of range; expected 1 to 9",
+                  "inner.cuont: unknown key; did you mean 'count'?",
+                  "list.0.count: 10 is out of range; expected 1 to 9"));
 }
 
 TEST(FieldsReader, ARequiredTextIsNotEmpty) {
@@ -152,7 +152,7 @@ TEST(FieldsSchema, VariantsAreFormsOfOneMap) {
                                    },
                                .other_form = {{"type", "string"}}};
   FieldsSchema schema;
-  static_cast<FieldsIo&>(schema).variants("map", variants, "a map");
+  schema.variants("map", variants, "a map");
   const Json& forms = schema.schema()["properties"]["map"]["oneOf"];
   ASSERT_EQ(forms.size(), 3u);
   EXPECT_EQ(forms[1]["properties"]["kind"]["enum"], Json::array({"b"}));

@@ -36,6 +36,10 @@ TEST(Text, SplitKeepsEmptyPartsAndOfNothingMakesNothing) {
   EXPECT_THAT(split("", ','), IsEmpty());
 }
 
+TEST(Text, LowerCaseIsThatOfAsciiAlone) {
+  EXPECT_EQ(lower_case("Model.SAFETENSORS \u00c4@[`{"), "model.safetensors \u00c4@[`{");
+}
+
 TEST(Text, JoinPutsTheSeparatorBetween) {
   std::vector<std::string> parts{"a", "b", "c"};
   EXPECT_EQ(join(parts, ", "), "a, b, c");
