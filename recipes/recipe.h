@@ -9,7 +9,7 @@
 #include "src/core/fields_io.h"
 #include "src/core/json.h"
 #include "src/model/model_config.h"
-#include "src/nn/lora_linear.h"
+#include "src/nn/lora_options.h"
 #include "trainer/observers/checkpointing.h"
 #include "trainer/observers/validation.h"
 #include "trainer/stage.h"

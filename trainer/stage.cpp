@@ -43,9 +43,9 @@ bool measures_against_max_position_embeddings(const RopeScaling& scaling) {
 std::shared_ptr<const RopeScaling> with_original_length(std::shared_ptr<const RopeScaling> scaling,
                                                         int64_t original) {
   Json keys = scaling->write();
-  if (!keys.contains("original_max_position_embeddings")) return scaling;
+  if (!keys.contains(kOriginalMaxPositionEmbeddings)) return scaling;
   keys["rope_type"] = scaling->rope_type();
-  keys["original_max_position_embeddings"] = original;
+  keys[kOriginalMaxPositionEmbeddings] = original;
   Diagnostics diagnostics;
   scaling = read_rope_scaling(Fields(keys, diagnostics));
   diagnostics.throw_if_any(ExitCode::kRecipe);

@@ -4,6 +4,7 @@
 
 #include "src/core/text.h"
 #include "src/model/causal_lm.h"
+#include "src/nn/lora_linear.h"
 
 namespace longspan {
 
@@ -19,8 +20,6 @@ void check_options(const LoraOptions& options) {
 std::string module_of(const std::string& parameter) {
   return parameter.substr(0, parameter.rfind('.'));
 }
-
-bool is_of_lora(const std::string& parameter) { return parameter.find(".lora_") != parameter.npos; }
 
 /// The last part of each name, each once, in the model's order.
 Modules last_parts(const Modules& modules) {
@@ -61,6 +60,8 @@ void adapt_projections(CausalLm& model, const LoraOptions& options) {
 }
 
 }  // namespace
+
+bool is_of_lora(const std::string& parameter) { return parameter.find(".lora_") != parameter.npos; }
 
 std::vector<std::pair<std::string, std::string>> unmatched_modules(CausalLm& model,
                                                                    const LoraOptions& options) {

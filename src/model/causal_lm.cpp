@@ -21,7 +21,7 @@ ModelState ModelState::fork() const {
   return other;
 }
 
-void ModelState::begin_pass(const at::Tensor& ids, int64_t seq_len,
+void ModelState::begin_pass(const at::Tensor& ids, int64_t length,
                             const AttentionPattern& attention, int64_t num_layers) {
   for (auto layer = std::ssize(layers); layer < num_layers; ++layer) {
     layers.push_back(attention.make_state(layer));
@@ -30,7 +30,7 @@ void ModelState::begin_pass(const at::Tensor& ids, int64_t seq_len,
         fmt::format("{} attention keeps no state between passes", attention.name()));
   }
   input_ids = input_ids.defined() ? at::cat({input_ids, ids}, 1) : ids;
-  rope_length = seq_len;
+  rope_length = length;
 }
 
 CausalLm::CausalLm(ModelConfig config) : config_(std::move(config)) {

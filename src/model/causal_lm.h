@@ -1,12 +1,14 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "src/attention/attention.h"
 #include "src/attention/layer_state.h"
 #include "src/model/model_config.h"
-#include "src/nn/lora_linear.h"
+#include "src/nn/linear.h"
 #include "src/nn/module.h"
 #include "src/nn/recompute.h"
 
@@ -39,16 +41,16 @@ struct ModelState {
   /// For one of many continuations of what was read: a fork of each layer's state, as cheap as
   /// LayerState::fork().
   ModelState fork() const;
-  /// Makes ready to append ids [B, T] under the frequencies of seq_len tokens. The first pass has
+  /// Makes ready to append ids [B, T] under the frequencies of that length. The first pass has
   /// `attention` make the states of num_layers layers; std::logic_error where it makes none.
-  void begin_pass(const at::Tensor& ids, int64_t seq_len, const AttentionPattern& attention,
+  void begin_pass(const at::Tensor& ids, int64_t length, const AttentionPattern& attention,
                   int64_t num_layers);
 };
 
 struct ActivationOptions {
   RecomputeOptions recompute = {};
-  /// That an MLP and the projections of q, k and v work on at once, with recompute; 0: all. Those
-  /// with weights that are trained work on all anyway.
+  /// Tokens that an MLP and the projections of q, k and v work on at once, with recompute; 0: all.
+  /// Those with weights that are trained work on all anyway.
   int64_t chunk_tokens = 0;
 };
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "src/core/text.h"
+#include "src/core/error.h"
 
 namespace longspan {
 

@@ -22,6 +22,9 @@ void read_longllama(Fields& fields, ModelConfig& config);
 /// 0 is hidden_size over the query heads.
 void read_shape(Fields& fields, ModelConfig& config);
 
+/// attention_bias, the biases of q, k, v and o; absent: none.
+void read_attention_bias(Fields& fields, ModelConfig& config);
+
 /// hidden_act must be SiLU, in one of its two names.
 void require_silu(Fields& fields);
 

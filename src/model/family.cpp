@@ -73,6 +73,12 @@ void read_shape(Fields& fields, ModelConfig& config) {
   }
 }
 
+void read_attention_bias(Fields& fields, ModelConfig& config) {
+  bool attention_bias = false;
+  fields.optional("attention_bias", attention_bias);
+  config.decoder.qkv_bias = config.decoder.o_bias = attention_bias;
+}
+
 void require_silu(Fields& fields) {
   std::string hidden_act = "silu";
   fields.choice("hidden_act", hidden_act, {"silu", "swish"});

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "src/model/families.h"
 
 namespace longspan {
@@ -16,9 +18,7 @@ void read_gemma3(Fields& fields, ModelConfig& config) {
   DecoderOptions& decoder = config.decoder;
   std::string hidden_activation = "gelu_pytorch_tanh";
   fields.choice("hidden_activation", hidden_activation, {"gelu_pytorch_tanh"});
-  bool attention_bias = false, bidirectional = false;
-  fields.optional("attention_bias", attention_bias);
-  decoder.qkv_bias = decoder.o_bias = attention_bias;
+  read_attention_bias(fields, config);
   decoder.qk_norm = decoder.gelu_tanh = decoder.zero_centered_norms = decoder.sandwich_norms =
       decoder.scaled_embeddings = true;
   decoder.query_pre_attn_scalar = 256;
@@ -39,6 +39,7 @@ void read_gemma3(Fields& fields, ModelConfig& config) {
   for (const char* key : {"final_logit_softcapping", "attn_logit_softcapping"}) {
     if (fields.has(key)) fields.error(key, "soft-capping is not supported; expected null");
   }
+  bool bidirectional = false;
   fields.optional("use_bidirectional_attention", bidirectional);
   if (bidirectional)
     fields.error("use_bidirectional_attention", "is not supported; expected false");

@@ -9,9 +9,7 @@ void read_llama(Fields& fields, ModelConfig& config) {
   config.rms_norm_eps = 1e-6;
   read_shape(fields, config);
   require_silu(fields);
-  bool attention_bias = false;
-  fields.optional("attention_bias", attention_bias);
-  config.decoder.qkv_bias = config.decoder.o_bias = attention_bias;
+  read_attention_bias(fields, config);
   fields.optional("mlp_bias", config.decoder.mlp_bias);
 
   int64_t window = read_sliding_window(fields, config, 0);

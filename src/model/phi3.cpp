@@ -11,8 +11,8 @@ void read_phi3(Fields& fields, ModelConfig& config) {
   require_silu(fields);
   config.decoder.fused_projections = true;
   // Phi3Config has it whatever config.json says, and it goes before the one in rope_scaling.
-  if (!fields.has("original_max_position_embeddings")) {
-    config.source["original_max_position_embeddings"] = 4096;
+  if (!fields.has(kOriginalMaxPositionEmbeddings)) {
+    config.source[kOriginalMaxPositionEmbeddings] = 4096;
   }
   int64_t window = read_sliding_window(fields, config, 0);
   config.decoder.layers.assign(static_cast<size_t>(config.num_hidden_layers), {window});

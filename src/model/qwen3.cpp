@@ -12,9 +12,7 @@ void read_qwen3(Fields& fields, ModelConfig& config) {
   read_shape(fields, config);
   require_silu(fields);
   config.decoder.qk_norm = true;
-  bool attention_bias = false;
-  fields.optional("attention_bias", attention_bias);
-  config.decoder.qkv_bias = config.decoder.o_bias = attention_bias;
+  read_attention_bias(fields, config);
   read_qwen_windows(fields, config);
 }
 

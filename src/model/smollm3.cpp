@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "src/model/families.h"
 
 namespace longspan {
@@ -35,10 +37,9 @@ void read_smollm3(Fields& fields, ModelConfig& config) {
   config.tie_word_embeddings = true;
   read_shape(fields, config);
   require_silu(fields);
-  bool attention_bias = false, use_sliding_window = false;
-  fields.optional("attention_bias", attention_bias);
-  config.decoder.qkv_bias = config.decoder.o_bias = attention_bias;
+  read_attention_bias(fields, config);
   fields.optional("mlp_bias", config.decoder.mlp_bias);
+  bool use_sliding_window = false;
   fields.optional("use_sliding_window", use_sliding_window);
 
   config.decoder.layers.resize(static_cast<size_t>(config.num_hidden_layers));

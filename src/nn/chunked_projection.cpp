@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "src/nn/autograd_node.h"
+#include "src/nn/gradient_sums.h"
 #include "src/nn/linear.h"
 #include "src/nn/rms_norm.h"
 #include "src/nn/token_chunks.h"

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/nn/gradient_sums.h"
 #include "src/nn/sum_of_products.h"
-#include "src/nn/token_chunks.h"
 
 namespace longspan {
 

@@ -11,11 +11,11 @@
 #include <optional>
 
 #include "src/nn/autograd_node.h"
+#include "src/nn/gradient_sums.h"
 #include "src/nn/linear.h"
 #include "src/nn/lora_dropout.h"
 #include "src/nn/row_product.h"
 #include "src/nn/sum_of_products.h"
-#include "src/nn/token_chunks.h"
 
 namespace longspan {
 

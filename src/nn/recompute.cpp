@@ -12,6 +12,7 @@
 
 #include "src/nn/activation_store.h"
 #include "src/nn/autograd_node.h"
+#include "src/nn/gradient_sums.h"
 #include "src/nn/linear.h"
 #include "src/nn/token_chunks.h"
 #include "src/nn/weight_residency.h"

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "src/nn/gradient_sums.h"
 #include "src/nn/kernels/elementwise.h"
-#include "src/nn/token_chunks.h"
 #include "src/simd/operators.h"
 
 namespace longspan {

@@ -4,6 +4,7 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 
+#include "src/nn/gradient_sums.h"
 #include "src/nn/token_chunks.h"
 #include "src/simd/operators.h"
 

@@ -10,7 +10,6 @@ namespace longspan {
 namespace {
 
 constexpr std::string_view kFactor = "factor";
-constexpr std::string_view kOriginal = "original_max_position_embeddings";
 
 std::string named(const RopeScaling& scaling) {
   return fmt::format("{} x{:.6g}", scaling.rope_type(), scaling.factor());
@@ -47,12 +46,12 @@ void require_equal_keys(const RopeScaling& base, int64_t original, const RopeSca
     fail(ExitCode::kRecipe,
          "{} {} cannot be composed with a model whose original length is {}; leave the key out, or "
          "choose on_scaled: replace",
-         kOriginal, stated, original);
+         kOriginalMaxPositionEmbeddings, stated, original);
   }
   for (const Json* keys : {&ours, &theirs}) {
     for (const auto& [key, unused] : keys->items()) {
       Json before = ours.value(key, Json()), after = theirs.value(key, Json());
-      if (key == kFactor || key == kOriginal || before == after) continue;
+      if (key == kFactor || key == kOriginalMaxPositionEmbeddings || before == after) continue;
       std::string same = before.is_null() ? fmt::format("leave {} out", key)
                                           : fmt::format("give {}: {} too", key, before.dump());
       fail(ExitCode::kRecipe,
@@ -104,7 +103,8 @@ std::shared_ptr<const RopeScaling> compose_rope(const RopeScaling& base, int64_t
   require_equal_keys(base, original, extension);
   Json keys = extension.write();
   keys[kFactor] = base.factor() * extension.factor();
-  if (keys.contains(kOriginal)) keys[kOriginal] = original;
+  if (keys.contains(kOriginalMaxPositionEmbeddings))
+    keys[kOriginalMaxPositionEmbeddings] = original;
   return read(std::move(keys), type);
 }
 

@@ -24,10 +24,9 @@ OnScaled parse_on_scaled(const std::string& name, const std::string& option);
 /// The one scaling that is `extension` on top of `base`. It exists where one formula holds both:
 ///   base or extension default     the other one
 ///   linear x linear, ntk x ntk    their factors multiplied; exactly the one after the other
-///   yarn x yarn, llama3 x llama3  their factors multiplied, counted from the first original
-///   length,
-///                                 as YaRN goes from x16 to x32 (Peng et al. 2023, section 4);
-///                                 all other keys must be equal
+///   yarn x yarn, llama3 x llama3  their factors multiplied, from the first original length on, as
+///                                 YaRN goes from x16 to x32 (Peng et al. 2023, section 4); all
+///                                 other keys must be equal
 /// Anything else throws Error(kRecipe) saying why and what to choose. `original` is the length
 /// before `base`, `context` the one `base` reaches.
 std::shared_ptr<const RopeScaling> compose_rope(const RopeScaling& base, int64_t original,

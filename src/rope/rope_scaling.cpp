@@ -28,6 +28,25 @@ constexpr Formula kFormulas[] = {
     {"llama3", make_llama3_rope},
 };
 
+/// The scaling of its rope_type, with its own keys.
+std::unique_ptr<RopeScaling> read_formula(Fields& fields) {
+  std::string rope_type = "default";
+  fields.optional(kOldTypeKey, rope_type);
+  fields.optional(kTypeKey, rope_type);
+  auto scaling = make_rope_scaling(rope_type);
+  if (!scaling) {
+    auto known = rope_types();
+    std::string meant = nearest(rope_type, known);
+    fields.error(fields.has(kTypeKey) ? kTypeKey : kOldTypeKey,
+                 fmt::format("'{}' is not known{}; expected one of {}", rope_type,
+                             meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant),
+                             join(known, ", ")));
+    return nullptr;
+  }
+  scaling->read(fields);
+  return scaling;
+}
+
 }  // namespace
 
 std::vector<std::string> rope_types() {
@@ -44,46 +63,38 @@ std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type) {
   return nullptr;
 }
 
-std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta,
-                                               double* partial_rotary_factor,
-                                               std::vector<std::string>* unknown) {
-  std::string rope_type = "default";
-  fields.optional(kOldTypeKey, rope_type);
-  fields.optional(kTypeKey, rope_type);
-  if (rope_theta) fields.in_range("rope_theta", *rope_theta, 1.0, 1e15);
-  if (partial_rotary_factor) {
-    fields.in_range("partial_rotary_factor", *partial_rotary_factor, 0.0, 1.0);
-  }
-  auto scaling = make_rope_scaling(rope_type);
-  if (!scaling) {
-    auto known = rope_types();
-    std::string meant = nearest(rope_type, known);
-    fields.error(fields.has(kTypeKey) ? kTypeKey : kOldTypeKey,
-                 fmt::format("'{}' is not known{}; expected one of {}", rope_type,
-                             meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant),
-                             join(known, ", ")));
-    return make_default_rope();
-  }
-  scaling->read(fields);
-  if (unknown) {
-    *unknown = fields.unknown_keys();
-  } else {
-    fields.finish();
-  }
+std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields) {
+  auto scaling = read_formula(fields);
+  if (!scaling) return make_default_rope();
+  fields.finish();
   return scaling;
+}
+
+RopeParameters read_rope_parameters(Fields fields, double rope_theta,
+                                    double partial_rotary_factor) {
+  RopeParameters read{nullptr, rope_theta, partial_rotary_factor, {}};
+  fields.in_range("rope_theta", read.rope_theta, 1.0, 1e15);
+  fields.in_range("partial_rotary_factor", read.partial_rotary_factor, 0.0, 1.0);
+  read.scaling = read_formula(fields);
+  if (read.scaling) {
+    read.unknown = fields.unknown_keys();
+  } else {
+    read.scaling = make_default_rope();
+  }
+  return read;
 }
 
 Json complete_rope_parameters(Json map, int64_t max_position_embeddings) {
   if (!map.is_object()) return map;
-  std::string key = map.contains("rope_type") ? "rope_type" : "type";
+  std::string key = map.contains(kTypeKey) ? kTypeKey : kOldTypeKey;
   auto scaling = make_rope_scaling(
       map.contains(key) && map[key].is_string() ? map[key].get<std::string>() : "default");
   Json known = scaling ? scaling->write() : Json::object();
-  if (!known.contains("original_max_position_embeddings")) return map;
+  if (!known.contains(kOriginalMaxPositionEmbeddings)) return map;
   // Copied: a new key in an ordered map moves the others.
-  Json original = map["original_max_position_embeddings"];
+  Json original = map[kOriginalMaxPositionEmbeddings];
   if (original.is_null()) original = max_position_embeddings;
-  map["original_max_position_embeddings"] = original;
+  map[kOriginalMaxPositionEmbeddings] = original;
   Json& factor = map["factor"];
   if (factor.is_null() && original.is_number() && original.get<double>() > 0) {
     factor = static_cast<double>(max_position_embeddings) / original.get<double>();
@@ -126,7 +137,7 @@ Json RopeScaling::config_entry(const RopeGeometry& geometry) const {
   Json entry = {{"rope_theta", geometry.rope_theta}, {"rope_type", rope_type()}};
   entry.update(write());
   // transformers would take the extended max_position_embeddings for the original one.
-  if (auto original = entry.find("original_max_position_embeddings");
+  if (auto original = entry.find(kOriginalMaxPositionEmbeddings);
       original != entry.end() && original->is_null()) {
     *original = geometry.max_position_embeddings;
   }
@@ -170,7 +181,7 @@ void factor_field(FieldsIo& io, double& factor) {
 }
 
 void original_length_field(FieldsIo& io, std::optional<int64_t>& original) {
-  io.whole("original_max_position_embeddings", original, {2, int64_t{1} << 40},
+  io.whole(kOriginalMaxPositionEmbeddings, original, {2, int64_t{1} << 40},
            "the length before scaling", {.otherwise = "the base's"});
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,6 +11,9 @@
 #include "src/core/json.h"
 
 namespace longspan {
+
+/// transformers' key of the length before scaling, in a scaling's map and in config.json itself.
+inline constexpr const char* kOriginalMaxPositionEmbeddings = "original_max_position_embeddings";
 
 /// What a formula needs to know of the model. max_position_embeddings is the length before scaling
 /// ("dynamic" measures against it); a formula with original_max_position_embeddings prefers that.
@@ -65,13 +69,21 @@ std::unique_ptr<RopeScaling> make_rope_scaling(std::string_view rope_type);
 /// max_position_embeddings over it. Anything but a map comes back as it is.
 Json complete_rope_parameters(Json map, int64_t max_position_embeddings);
 
-/// Reads {rope_type (or type), ...}: an absent or null map is "default". transformers 5 puts
-/// rope_theta and partial_rotary_factor inside the map: each is accepted where the caller takes it,
-/// and leaves *rope_theta or *partial_rotary_factor alone when absent. Errors go to the fields'
-/// diagnostics; a key that the formula does not know is one too, unless `unknown` takes it.
-std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields, double* rope_theta = nullptr,
-                                               double* partial_rotary_factor = nullptr,
-                                               std::vector<std::string>* unknown = nullptr);
+/// Reads {rope_type (or type), ...}: an absent or null map is "default". Errors, among them a key
+/// that the formula does not know, go to the fields' diagnostics.
+std::unique_ptr<RopeScaling> read_rope_scaling(Fields fields);
+
+/// A map of config.json: transformers 5 puts rope_theta and partial_rotary_factor beside the keys
+/// of the scaling.
+struct RopeParameters {
+  std::unique_ptr<RopeScaling> scaling;
+  double rope_theta = 0, partial_rotary_factor = 0;
+  std::vector<std::string> unknown;  // keys that the formula does not know
+};
+
+/// The same of a config.json. Where the map has no rope_theta or partial_rotary_factor, those given
+/// hold.
+RopeParameters read_rope_parameters(Fields fields, double rope_theta, double partial_rotary_factor);
 
 /// The map that read_rope_scaling reads back as the same.
 Json write_rope_scaling(const RopeScaling& scaling);

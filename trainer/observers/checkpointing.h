@@ -6,7 +6,7 @@
 #include "src/core/fields_io.h"
 #include "src/core/json.h"
 #include "src/core/stopwatch.h"
-#include "src/nn/lora_linear.h"
+#include "src/nn/lora_options.h"
 #include "trainer/observer.h"
 
 namespace longspan {

@@ -75,15 +75,15 @@ TEST(RopeGolden, AConfigEntryReadAgainGivesTheSameFrequencies) {
     Json entry = scaling->config_entry(geometry);
     SCOPED_TRACE(entry.dump());
     RopeGeometry again = geometry;
-    again.rope_theta = 0;
     Diagnostics diagnostics;
-    auto reread = read_rope_scaling(Fields(entry, diagnostics), &again.rope_theta);
+    const RopeParameters read = read_rope_parameters(Fields(entry, diagnostics), 0, 1);
     ASSERT_THAT(diagnostics.errors(), SizeIs(0));
-    EXPECT_EQ(again.rope_theta, geometry.rope_theta);
+    EXPECT_EQ(read.rope_theta, geometry.rope_theta);
+    again.rope_theta = read.rope_theta;
     for (int64_t seq_len : {geometry.max_position_embeddings / 2, 100000l}) {
-      EXPECT_EQ(reread->frequencies(again, seq_len).inv_freq,
+      EXPECT_EQ(read.scaling->frequencies(again, seq_len).inv_freq,
                 scaling->frequencies(geometry, seq_len).inv_freq);
-      EXPECT_EQ(reread->frequencies(again, seq_len).attention_factor,
+      EXPECT_EQ(read.scaling->frequencies(again, seq_len).attention_factor,
                 scaling->frequencies(geometry, seq_len).attention_factor);
     }
   }

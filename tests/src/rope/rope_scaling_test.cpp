@@ -48,21 +48,19 @@ TEST(RopeScaling, RopeTypeWinsOverTypeAsInTransformers) {
 TEST(RopeScaling, RopeThetaInsideTheMapIsHandedOut) {
   Json json{{"rope_type", "default"}, {"rope_theta", 500000.0}};
   Diagnostics diagnostics;
-  double rope_theta = 10000;
-  read_rope_scaling(Fields(json, diagnostics), &rope_theta);
+  const RopeParameters read = read_rope_parameters(Fields(json, diagnostics), 10000, 1);
   EXPECT_THAT(diagnostics.errors(), IsEmpty());
-  EXPECT_EQ(rope_theta, 500000.0);
+  EXPECT_EQ(read.rope_theta, 500000.0);
 }
 
 TEST(RopeScaling, APartialRotaryFactorInsideTheMapIsHandedOut) {
   Json json{{"rope_type", "default"}, {"partial_rotary_factor", 0.75}};
   Diagnostics diagnostics;
-  double rope_theta = 10000, partial_rotary_factor = 1;
-  read_rope_scaling(Fields(json, diagnostics), &rope_theta, &partial_rotary_factor);
+  const RopeParameters read = read_rope_parameters(Fields(json, diagnostics), 10000, 1);
   EXPECT_THAT(diagnostics.errors(), IsEmpty());
-  EXPECT_EQ(partial_rotary_factor, 0.75);
-  EXPECT_EQ(rope_theta, 10000);
-  EXPECT_EQ(rotated_dimensions(128, partial_rotary_factor), 96);
+  EXPECT_EQ(read.partial_rotary_factor, 0.75);
+  EXPECT_EQ(read.rope_theta, 10000);
+  EXPECT_EQ(rotated_dimensions(128, read.partial_rotary_factor), 96);
   EXPECT_EQ(rotated_dimensions(90, 0.25), 22);
 }
 
@@ -251,16 +249,15 @@ TEST(UnscaledInvFreq, AGeometryThatCannotTurnIsTheModelsFault) {
   }
 }
 
-TEST(RopeScaling, AnUnknownKeyIsAnErrorUnlessTheCallerTakesIt) {
+TEST(RopeScaling, AnUnknownKeyIsAnErrorButNotInAConfig) {
   const Json json{{"rope_type", "linear"}, {"factor", 2}, {"mscale", 1}};
   Diagnostics strict, lenient;
   read_rope_scaling(Fields(json, strict, "rope"));
   EXPECT_THAT(strict.errors(), ElementsAre(HasSubstr("rope.mscale: unknown key")));
-  std::vector<std::string> unknown;
-  auto scaling = read_rope_scaling(Fields(json, lenient, "rope"), nullptr, nullptr, &unknown);
+  const RopeParameters read = read_rope_parameters(Fields(json, lenient, "rope"), 10000, 1);
   EXPECT_TRUE(lenient.empty());
-  EXPECT_THAT(unknown, ElementsAre("mscale"));
-  EXPECT_EQ(scaling->factor(), 2);
+  EXPECT_THAT(read.unknown, ElementsAre("mscale"));
+  EXPECT_EQ(read.scaling->factor(), 2);
 }
 
 // PhimoeRotaryEmbedding of transformers 5.23: mscale by length, in place of the attention factor.
