@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 
 namespace longspan {
@@ -11,5 +12,13 @@ namespace longspan {
 /// not make `heads` heads of an even D throw Error(kModel) with `place` and the tensor's `name`.
 at::Tensor half_split_rows(const at::Tensor& rows, int64_t heads, const std::string& place,
                            const std::string& name);
+/// The reverse: (head, half, i) -> (head, i, half).
+at::Tensor interleaved_rows(const at::Tensor& rows, int64_t heads, const std::string& place,
+                            const std::string& name);
+
+/// How many heads the rows of tensor `name` (Hugging Face's) make, if RoPE turns them: those of
+/// q_proj and k_proj.
+std::optional<int64_t> rotated_heads(const std::string& name, int64_t num_attention_heads,
+                                     int64_t num_key_value_heads);
 
 }  // namespace longspan

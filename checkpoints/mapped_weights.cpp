@@ -2,7 +2,6 @@
 
 #include "checkpoints/dtype.h"
 #include "src/core/error.h"
-#include "src/core/text.h"
 
 namespace longspan {
 

@@ -83,7 +83,7 @@ int64_t bytes_of(const std::vector<int64_t>& shape, at::ScalarType dtype,
   for (int64_t size : shape) {
     empty = empty || size == 0;
     if (__builtin_mul_overflow(strided, std::max<int64_t>(size, 1), &strided)) {
-      fail(ExitCode::kModel, "{}: shape [{}] overflows", place, fmt::join(shape, ", "));
+      fail(ExitCode::kModel, "{}: shape {} overflows", place, shape_text(shape));
     }
   }
   return empty ? 0 : strided;

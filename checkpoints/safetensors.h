@@ -6,19 +6,11 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "src/core/atomic_file.h"
+#include "checkpoints/tensor_info.h"
 
 namespace longspan {
-
-struct TensorInfo {
-  std::string name;
-  std::string dtype;  // safetensors' name: "BF16", "F32", ...; GGUF's for a GGUF: "Q4_1"
-  std::vector<int64_t> shape;
-  int64_t bytes = 0;  // as stored
-};
 
 /// One .safetensors file, memory-mapped. Checks the whole header: lengths, overlaps, holes, shapes
 /// against bytes, duplicate names; what is wrong throws Error(kModel) with file and tensor.

@@ -9,9 +9,8 @@ namespace longspan {
 namespace {
 
 int64_t bytes_of(const TensorInfo& info) {
-  auto bytes = static_cast<int64_t>(c10::elementSize(from_safetensors_dtype(info.dtype).value()));
-  for (int64_t size : info.shape) bytes *= size;
-  return bytes;
+  const at::ScalarType dtype = from_safetensors_dtype(info.dtype).value();
+  return info.numel() * static_cast<int64_t>(c10::elementSize(dtype));
 }
 
 /// The length and the JSON, padded with blanks so that the data begins at a multiple of 8.

@@ -2,7 +2,6 @@
 
 #include <ATen/ops/equal.h>
 
-#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -13,7 +12,7 @@
 #include "checkpoints/hf/hf_focused_memory.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/tensor_names.h"
-#include "src/core/text.h"
+#include "src/core/error.h"
 #include "src/model/apply_lora.h"
 
 namespace longspan {
@@ -82,7 +81,7 @@ Json with_context_of(const Json& adapter_config, Json base) {
     fail(ExitCode::kModel, "config.json of the adapter: is no map");
   }
   for (const char* key : {"rope_theta", "rope_scaling", "rope_parameters", "rope_local_base_freq",
-                          "original_max_position_embeddings", "partial_rotary_factor"}) {
+                          kOriginalMaxPositionEmbeddings, "partial_rotary_factor"}) {
     base.erase(key);
     if (adapter_config.contains(key)) base[key] = adapter_config[key];
   }
@@ -114,9 +113,9 @@ void load_lora(CausalLm& model, std::map<std::string, at::Tensor> parts) {
       return;
     }
     if (found->second.sizes() != parameter.sizes()) {
-      wrong.push_back(fmt::format("'{}' is [{}], expected [{}]", name,
-                                  fmt::join(found->second.sizes(), ", "),
-                                  fmt::join(parameter.sizes(), ", ")));
+      wrong.push_back(fmt::format("'{}' is {}, expected {}", name,
+                                  shape_text(found->second.sizes()),
+                                  shape_text(parameter.sizes())));
     } else {
       parameter = found->second.to(parameter.options(), /*non_blocking=*/false, /*copy=*/true)
                       .requires_grad_(true);
@@ -127,8 +126,7 @@ void load_lora(CausalLm& model, std::map<std::string, at::Tensor> parts) {
     wrong.push_back(fmt::format("'{}' has no place in the model", name));
   }
   if (!wrong.empty()) {
-    if (wrong.size() > 20) wrong.resize(20);
-    fail(ExitCode::kModel, "the adapter does not fit this base model:\n  {}", join(wrong, "\n  "));
+    fail(ExitCode::kModel, "the adapter does not fit this base model:\n{}", fault_lines(wrong));
   }
 }
 

@@ -3,10 +3,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/matmul.h>
 
 #include "checkpoints/adapters/trainable_tokens.h"
-#include "src/core/text.h"
+#include "src/core/error.h"
+#include "src/nn/lora_linear.h"
 
 namespace longspan {
 
@@ -19,10 +19,6 @@ constexpr const char* kBiasOfB = "lora_B.bias";
 constexpr const char* kMagnitude = "lora_magnitude_vector";
 constexpr const char* kEmbeddingA = "lora_embedding_A";
 constexpr const char* kEmbeddingB = "lora_embedding_B";
-
-std::string shape_of(const at::Tensor& tensor) {
-  return fmt::format("[{}]", fmt::join(tensor.sizes(), ", "));
-}
 
 /// A tensor of the adapter, or an undefined one.
 at::Tensor part_of(const PeftAdapter& adapter, const std::string& module, const char* part) {
@@ -49,7 +45,7 @@ at::Tensor with_lora(const PeftAdapter& adapter, const std::string& module,
       b.size(0) != weight.size(0) || a.size(0) != b.size(1) ||
       (magnitude.defined() && (magnitude.dim() != 1 || magnitude.size(0) != weight.size(0)))) {
     fail(ExitCode::kModel, "{}: '{}' is {}, the adapter's A is {} and B {}", place, module,
-         shape_of(weight), shape_of(a), shape_of(b));
+         shape_text(weight.sizes()), shape_text(a.sizes()), shape_text(b.sizes()));
   }
   return lora_weight(weight, a, b, magnitude, scale_of(adapter, module, a.size(0), place));
 }
@@ -61,7 +57,7 @@ at::Tensor with_embedding_lora(const PeftAdapter& adapter, const std::string& mo
   if (weight.dim() != 2 || a.dim() != 2 || b.dim() != 2 || a.size(1) != weight.size(0) ||
       b.size(0) != weight.size(1) || a.size(0) != b.size(1)) {
     fail(ExitCode::kModel, "{}: '{}' is {}, the adapter's A is {} and B {}", place, module,
-         shape_of(weight), shape_of(a), shape_of(b));
+         shape_text(weight.sizes()), shape_text(a.sizes()), shape_text(b.sizes()));
   }
   return lora_weight(weight, b.t(), a.t(), {}, scale_of(adapter, module, a.size(0), place));
 }
@@ -80,8 +76,8 @@ at::Tensor saved_or_base(const PeftAdapter& adapter, const std::string& name,
   auto expected = base.sizes().vec();
   if (!expected.empty()) expected[0] = rows;
   if (saved->second.sizes() != at::IntArrayRef(expected)) {
-    fail(ExitCode::kModel, "{}: '{}' is [{}], the adapter has {}", place, name,
-         fmt::join(expected, ", "), shape_of(saved->second));
+    fail(ExitCode::kModel, "{}: '{}' is {}, the adapter has {}", place, name, shape_text(expected),
+         shape_text(saved->second.sizes()));
   }
   return saved->second;
 }
@@ -103,8 +99,8 @@ at::Tensor adapted_tensor(const PeftAdapter& adapter, const std::string& name,
     at::Tensor bias = part_of(adapter, module, kBiasOfB);
     if (!bias.defined()) return tensor;
     if (bias.sizes() != tensor.sizes()) {
-      fail(ExitCode::kModel, "{}: '{}' is {}, the adapter's bias {}", place, name, shape_of(tensor),
-           shape_of(bias));
+      fail(ExitCode::kModel, "{}: '{}' is {}, the adapter's bias {}", place, name,
+           shape_text(tensor.sizes()), shape_text(bias.sizes()));
     }
     double scale = adapter.lora.for_module(module).scale();
     return tensor.to(at::kFloat) + bias.to(at::kFloat) * scale;

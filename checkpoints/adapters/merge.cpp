@@ -1,6 +1,5 @@
 #include "checkpoints/adapters/merge.h"
 
-#include <algorithm>
 #include <optional>
 #include <set>
 #include <utility>
@@ -95,11 +94,8 @@ class MergedSource : public ModelSource {
   }
 
   const TensorInfo& info_of(const std::string& name) const {
-    auto found = std::find_if(tensors_.begin(), tensors_.end(),
-                              [&](const TensorInfo& info) { return info.name == name; });
-    if (found == tensors_.end()) {
-      fail(ExitCode::kModel, "{}: has no tensor '{}'", base_.path().string(), name);
-    }
+    const TensorInfo* found = find_tensor(tensors_, name);
+    if (!found) fail(ExitCode::kModel, "{}: has no tensor '{}'", base_.path().string(), name);
     return *found;
   }
 

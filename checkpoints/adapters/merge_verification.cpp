@@ -13,7 +13,6 @@
 
 #include "checkpoints/adapters/adapted_model.h"
 #include "checkpoints/adapters/trainable_tokens.h"
-#include "checkpoints/dtype.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/tensor_names.h"
 #include "src/core/text.h"
@@ -74,14 +73,11 @@ class MergeVerifier {
       : base_(base), adapter_(adapter), written_(written), config_(adapted_config(base, adapter)) {
     for (const auto& info : base.tensors()) missing_.insert(info.name);
     has_head_ = missing_.contains(kLmHead);
-    std::erase_if(missing_, [](const auto& name) { return name.ends_with("rotary_emb.inv_freq"); });
-    if (config_.tie_word_embeddings) {
-      missing_.erase(kLmHead);
-    } else {
-      missing_.insert(kLmHead);
-    }
+    const bool tied = config_.tie_word_embeddings;
+    std::erase_if(missing_, [&](const auto& name) { return is_redundant(name, tied); });
+    if (!tied) missing_.insert(kLmHead);
     for (const auto& [name, tensor] : adapter.tensors) unused_.insert(name);
-    if (config_.tie_word_embeddings) {  // copies of embed_tokens'
+    if (tied) {  // copies of embed_tokens'
       unused_.erase(kLmHead);
       unused_.erase(fmt::format("lm_head.{}", kTrainableTokens));
     }
@@ -232,13 +228,8 @@ class MergeVerifier {
   }
 
   [[noreturn]] void refuse() {
-    size_t count = wrong_.size();
-    if (count > 20) {
-      wrong_.resize(20);
-      wrong_.push_back(fmt::format("and {} more", count - 20));
-    }
-    fail(ExitCode::kModel, "{}: is not {} + adapter:\n  {}", written_.path().string(),
-         base_.path().string(), join(wrong_, "\n  "));
+    fail(ExitCode::kModel, "{}: is not {} + adapter:\n{}", written_.path().string(),
+         base_.path().string(), fault_lines(wrong_));
   }
 
   const ModelSource& base_;

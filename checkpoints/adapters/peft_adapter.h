@@ -7,7 +7,7 @@
 #include <string>
 
 #include "checkpoints/model_source.h"
-#include "src/nn/lora_linear.h"
+#include "src/nn/lora_options.h"
 
 namespace longspan {
 

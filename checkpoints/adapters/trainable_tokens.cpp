@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "checkpoints/tensor_names.h"
+#include "checkpoints/tensor_info.h"
 
 namespace longspan {
 
@@ -58,9 +58,9 @@ std::map<std::string, std::vector<int64_t>> read_trainable_tokens(
     const std::string module = name.substr(0, name.size() - ending.size());
     const auto indices = as_indices(rows_of(named, module));
     if (!indices || tensor.dim() != 2 || tensor.size(0) != static_cast<int64_t>(indices->size())) {
-      fields.error(key, fmt::format("does not name the rows of '{}', which is [{}]; expected a "
-                                    "list of as many ids, or {{module: list}}",
-                                    name, fmt::join(tensor.sizes(), ", ")));
+      fields.error(key, fmt::format("does not name the rows of '{}', which is {}; expected a list "
+                                    "of as many ids, or {{module: list}}",
+                                    name, shape_text(tensor.sizes())));
       continue;
     }
     trained[module] = *indices;
@@ -76,8 +76,8 @@ at::Tensor with_trainable_tokens(const PeftAdapter& adapter, const std::string& 
   const bool within = std::all_of(indices.begin(), indices.end(),
                                   [&](int64_t index) { return index < weight.size(0); });
   if (weight.dim() != 2 || rows.size(1) != weight.size(1) || !within) {
-    fail(ExitCode::kModel, "{}: '{}' is [{}], the adapter replaces {} rows of {} up to id {}",
-         place, module, fmt::join(weight.sizes(), ", "), indices.size(), rows.size(1),
+    fail(ExitCode::kModel, "{}: '{}' is {}, the adapter replaces {} rows of {} up to id {}", place,
+         module, shape_text(weight.sizes()), indices.size(), rows.size(1),
          indices.empty() ? 0 : *std::max_element(indices.begin(), indices.end()));
   }
   const at::ScalarType dtype = at::result_type(weight, rows);

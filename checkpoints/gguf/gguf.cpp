@@ -123,10 +123,7 @@ const GgufTensor* GgufReader::find(const std::string& name) const {
 
 at::Tensor GgufReader::tensor(const GgufTensor& tensor) const {
   if (!tensor.type->dequantize_block) {
-    at::ScalarType dtype = tensor.type->name == "F32"   ? at::kFloat
-                           : tensor.type->name == "F16" ? at::kHalf
-                                                        : at::kBFloat16;
-    return view_of(tensor.file, tensor.offset, tensor.shape, dtype);
+    return view_of(tensor.file, tensor.offset, tensor.shape, pytorch_dtype(*tensor.type));
   }
   at::Tensor out = at::empty(tensor.shape, at::kFloat);
   dequantize(*tensor.type, tensor.file->data() + tensor.offset,

@@ -102,6 +102,11 @@ const GgmlType* find_ggml_type(std::string_view name) {
   return nullptr;
 }
 
+at::ScalarType pytorch_dtype(const GgmlType& type) {
+  if (type.name == "F16") return at::kHalf;
+  return type.name == "BF16" ? at::kBFloat16 : at::kFloat;
+}
+
 void dequantize(const GgmlType& type, const std::byte* data, int64_t blocks, float* out) {
   auto* block = reinterpret_cast<const uint8_t*>(data);
   for (int64_t i = 0; i < blocks; ++i) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -20,10 +22,14 @@ struct GgmlType {
   void (*quantize_block)(const float* x, uint8_t* block);
 };
 
-/// nullptr when the id or the name is unknown or a type that cannot be read (IQ1*, IQ2*, IQ3*,
-/// ...).
+/// nullptr when the id or the name is unknown, or of a type that is not read (IQ1*, IQ2*, IQ3* and
+/// others).
 const GgmlType* find_ggml_type(uint32_t id);
 const GgmlType* find_ggml_type(std::string_view name);
+
+/// PyTorch's dtype of F32, F16 and BF16; float32 of block types, which are made from it and become
+/// it.
+at::ScalarType pytorch_dtype(const GgmlType& type);
 
 /// blocks x block_elements floats.
 void dequantize(const GgmlType& type, const std::byte* data, int64_t blocks, float* out);

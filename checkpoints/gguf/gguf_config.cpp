@@ -1,7 +1,6 @@
 #include "checkpoints/gguf/gguf_config.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -11,8 +10,6 @@
 namespace longspan {
 
 namespace {
-
-constexpr const char* kOriginalKey = "original_max_position_embeddings";
 
 /// head_count_kv and the like may be a list with an entry a layer; here all must agree.
 int64_t same_in_all_layers(const GgufReader& gguf, const std::string& key, int64_t fallback) {
@@ -147,9 +144,11 @@ Json gguf_config_json(const GgufReader& gguf) {
   if (scaling.is_object()) {
     // Where Phi-3 has it; transformers would take 4096 for it.
     if (architecture.model_type == "phi3")
-      config[kOriginalKey] = scaling.value(kOriginalKey, Json());
+      config[kOriginalMaxPositionEmbeddings] =
+          scaling.value(kOriginalMaxPositionEmbeddings, Json());
     int64_t original = gguf.integer(key("rope.scaling.original_context_length"), 0);
-    if (scaling["rope_type"] == "linear" && original > 0) config[kOriginalKey] = original;
+    if (scaling["rope_type"] == "linear" && original > 0)
+      config[kOriginalMaxPositionEmbeddings] = original;
     config["rope_scaling"] = std::move(scaling);
   }
   for (auto [from, ours] : {std::pair("tokenizer.ggml.bos_token_id", "bos_token_id"),

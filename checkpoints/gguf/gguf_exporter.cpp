@@ -10,6 +10,7 @@
 #include "checkpoints/gguf/gguf_config.h"
 #include "checkpoints/gguf/gguf_vocabulary.h"
 #include "checkpoints/gguf/gguf_writer.h"
+#include "checkpoints/half_split_rows.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/tensor_names.h"
 #include "checkpoints/write_progress.h"
@@ -52,8 +53,7 @@ std::vector<Planned> plan_tensors(const ModelSource& source, const ModelConfig& 
   std::vector<Planned> planned;
   bool tied = true;
   for (const auto& info : source.tensors()) {
-    if (info.name == kLmHead && config.tie_word_embeddings) continue;
-    if (info.name.ends_with("rotary_emb.inv_freq")) continue;
+    if (is_redundant(info.name, config.tie_word_embeddings)) continue;
     std::string name = architecture.gguf_name(info.name);
     if (name.empty()) {
       fail(ExitCode::kModel, "{}: tensor '{}' has no place in a {} GGUF", source.path().string(),
@@ -72,28 +72,17 @@ std::vector<Planned> plan_tensors(const ModelSource& source, const ModelConfig& 
   return planned;
 }
 
-/// Hugging Face rotates halves, llama.cpp neighbours: rows (head, half, i) -> (head, i, half).
-at::Tensor interleaved_rows(const at::Tensor& rows, int64_t heads) {
-  return rows.unflatten(0, {heads, 2, -1}).transpose(1, 2).reshape(rows.sizes());
-}
-
 at::Tensor read_tensor(const ModelSource& source, const ModelConfig& config,
                        const GgufArchitecture& architecture, const std::string& name) {
+  const std::string place = source.path().string();
   at::Tensor tensor = source.tensor(name);
-  check_finite(tensor, name, source.path().string());
+  check_finite(tensor, name, place);
   if (architecture.zero_centered_norms && name.ends_with("norm.weight")) {
     return tensor.to(at::kFloat) + 1;
   }
-  bool query = name.find("self_attn.q_proj.") != name.npos;
-  if (!architecture.permuted || (!query && name.find("self_attn.k_proj.") == name.npos)) {
-    return tensor;
-  }
-  int64_t heads = query ? config.num_attention_heads : config.num_key_value_heads;
-  if (tensor.dim() == 0 || tensor.size(0) != heads * config.head_dim) {
-    fail(ExitCode::kModel, "{}: the rows of '{}' do not make {} heads of {}",
-         source.path().string(), name, heads, config.head_dim);
-  }
-  return interleaved_rows(tensor, heads);
+  if (!architecture.permuted) return tensor;
+  const auto heads = rotated_heads(name, config.num_attention_heads, config.num_key_value_heads);
+  return heads ? interleaved_rows(tensor, *heads, place, name) : tensor;
 }
 
 /// A model's name: the last part of "ORG/NAME", or of its path.

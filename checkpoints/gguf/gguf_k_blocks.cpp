@@ -1,4 +1,3 @@
-#include <cstring>
 
 #include "checkpoints/gguf/gguf_blocks.h"
 

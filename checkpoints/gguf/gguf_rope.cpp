@@ -11,7 +11,6 @@ namespace {
 constexpr const char* kFreqs = "rope_freqs.weight";
 constexpr const char* kShort = "rope_factors_short.weight";
 constexpr const char* kLong = "rope_factors_long.weight";
-constexpr const char* kOriginalContextKey = "original_max_position_embeddings";
 
 /// What llama.cpp multiplies cos and sin by when it applies YaRN.
 double yarn_attention_factor(double factor) { return 1 + 0.1 * std::log(factor); }
@@ -103,7 +102,7 @@ Json llama3_entry(const std::vector<double>& divisors, const RopeGeometry& geome
           {"factor", factor},
           {"low_freq_factor", thousandths(b * range)},
           {"high_freq_factor", thousandths((b + 1) * range)},
-          {kOriginalContextKey, original}};
+          {kOriginalMaxPositionEmbeddings, original}};
 }
 
 Json longrope_entry(const std::vector<double>& short_factor, const std::vector<double>& long_factor,
@@ -114,7 +113,7 @@ Json longrope_entry(const std::vector<double>& short_factor, const std::vector<d
                 {"factor", factor},
                 {"short_factor", short_factor},
                 {"long_factor", long_factor},
-                {kOriginalContextKey, original}};
+                {kOriginalMaxPositionEmbeddings, original}};
   // The formula's own need not be said.
   double usual = std::sqrt(1 + std::log(factor) / std::log(before));
   if (!(std::abs(attention_factor - usual) < 1e-6)) entry["attention_factor"] = attention_factor;
@@ -143,7 +142,7 @@ Json yarn_entry(const GgufReader& gguf, const GgufArchitecture& architecture, do
     fail(ExitCode::kModel, "{}: {} is {}; expected 1", gguf.place(), key("yarn_ext_factor"), ext);
   }
   Json entry = {{"rope_type", "yarn"}, {"factor", factor}};
-  entry[kOriginalContextKey] =
+  entry[kOriginalMaxPositionEmbeddings] =
       gguf.integer(key("original_context_length"), geometry.max_position_embeddings);
   for (auto [name, ours] :
        {std::pair("yarn_beta_fast", "beta_fast"), std::pair("yarn_beta_slow", "beta_slow"),
@@ -216,7 +215,8 @@ std::vector<GgufRopeTensor> write_gguf_rope(const ModelConfig& config,
   double attention_factor = frequencies.attention_factor;
   auto set_original = [&] {
     auto original = config.original_max_position_embeddings;  // linear's
-    if (entry.contains(kOriginalContextKey)) original = entry[kOriginalContextKey].get<int64_t>();
+    if (entry.contains(kOriginalMaxPositionEmbeddings))
+      original = entry[kOriginalMaxPositionEmbeddings].get<int64_t>();
     if (original) metadata.set(key("original_context_length"), static_cast<uint32_t>(*original));
   };
   // phi3 in transformers has longrope alone: its divisors can state the others.

@@ -4,10 +4,9 @@
 
 #include "checkpoints/gguf/gguf_config.h"
 #include "checkpoints/gguf/gguf_tokenizer.h"
-#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "checkpoints/half_split_rows.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "src/core/resumable_folder.h"
-#include "src/core/text.h"
 
 namespace longspan {
 
@@ -28,8 +27,7 @@ Json GgufSource::tokenizer_json() const { return gguf_tokenizer_json(gguf_); }
 
 std::vector<std::pair<std::string, std::string>> GgufSource::side_files() const {
   std::vector<std::pair<std::string, std::string>> files;
-  if (Json tokenizer = tokenizer_json_file(tokenizer_json(), gguf_.place());
-      !tokenizer.is_null()) {
+  if (Json tokenizer = tokenizer_json_file(tokenizer_json(), gguf_.place()); !tokenizer.is_null()) {
     files.emplace_back("tokenizer.json", tokenizer.dump(2) + "\n");
     files.emplace_back("tokenizer_config.json", gguf_tokenizer_config_json(gguf_).dump(2) + "\n");
   }
@@ -59,15 +57,15 @@ Json GgufSource::stamps() const {
 
 at::Tensor GgufSource::tensor(const std::string& name) const {
   auto found = by_name_.find(name);
-  if (found == by_name_.end())
+  if (found == by_name_.end()) {
     fail(ExitCode::kModel, "{}: has no tensor '{}'", gguf_.place(), name);
+  }
   at::Tensor tensor = gguf_.tensor(*found->second);
   if (architecture_.zero_centered_norms && name.ends_with("norm.weight")) return tensor - 1;
   if (!architecture_.permuted) return tensor;
-  bool query = name.find("self_attn.q_proj.") != name.npos;
-  if (!query && name.find("self_attn.k_proj.") == name.npos) return tensor;
-  auto heads = config_[query ? "num_attention_heads" : "num_key_value_heads"].get<int64_t>();
-  return half_split_rows(tensor, heads, gguf_.place(), name);
+  const auto heads = rotated_heads(name, config_["num_attention_heads"].get<int64_t>(),
+                                   config_["num_key_value_heads"].get<int64_t>());
+  return heads ? half_split_rows(tensor, *heads, gguf_.place(), name) : tensor;
 }
 
 }  // namespace longspan

@@ -6,6 +6,7 @@
 
 #include "checkpoints/gguf/gguf_architecture.h"
 #include "checkpoints/gguf/gguf_pre_tokenizer.h"
+#include "checkpoints/hf/tokenizer_parts.h"
 #include "checkpoints/sentencepiece/sentencepiece_json.h"
 
 namespace longspan {
@@ -23,6 +24,11 @@ const Json& texts(const GgufReader& gguf, const char* key) {
   for (size_t i = 0; right && i < list->size(); ++i) right = (*list)[i].is_string();
   if (!right) fail(ExitCode::kModel, "{}: {} is missing or no list of texts", gguf.place(), key);
   return *list;
+}
+
+bool flag(const GgufReader& gguf, const char* key, bool otherwise) {
+  const Json* said = gguf.value(key);
+  return said ? *said == true : otherwise;
 }
 
 /// token -> id, without those that only fill up the ids. Appended straight into the vector that an
@@ -54,9 +60,8 @@ std::vector<GgufTokenType> token_types(const GgufReader& gguf, size_t count) {
   }
   if (!right) {
     fail(ExitCode::kModel,
-         "{}: tokenizer.ggml.token_type does not have a type for each of {} "
-         "tokens",
-         gguf.place(), count);
+         "{}: tokenizer.ggml.token_type does not have a type for each of {} tokens", gguf.place(),
+         count);
   }
   return result;
 }
@@ -67,13 +72,7 @@ Json added_tokens(const Json& tokens, const std::vector<GgufTokenType>& types) {
   for (size_t id = 0; id < tokens.size(); ++id) {
     bool special = types[id] == GgufTokenType::kControl || types[id] == GgufTokenType::kUnknown;
     if (!special && types[id] != GgufTokenType::kUserDefined) continue;
-    added.push_back({{"id", id},
-                     {"content", tokens[id]},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", special}});
+    added.push_back(added_token(static_cast<int64_t>(id), tokens[id].get<std::string>(), special));
   }
   return added;
 }
@@ -90,31 +89,11 @@ std::string token_of(const GgufReader& gguf, const char* key) {
   return tokens[static_cast<size_t>(id)].get<std::string>();
 }
 
-/// bos before and eos behind the text, or each text of a pair; "" for none.
-Json template_of(const GgufReader& gguf, const std::string& bos, const std::string& eos) {
-  if (bos.empty() && eos.empty()) return nullptr;
-  Json single = Json::array(), pair = Json::array(), tokens = Json::object();
-  for (int type = 0; type < 2; ++type) {
-    auto special = [&](const std::string& token) {
-      Json item = {{"SpecialToken", {{"id", token}, {"type_id", type}}}};
-      if (type == 0) single.push_back(item);
-      pair.push_back(item);
-    };
-    if (!bos.empty()) special(bos);
-    Json sequence = {{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}};
-    if (type == 0) single.push_back(sequence);
-    pair.push_back(sequence);
-    if (!eos.empty()) special(eos);
-  }
-  for (auto [token, key] : {std::pair(bos, kBos), std::pair(eos, kEos)}) {
-    if (token.empty()) continue;
-    tokens[token] = {
-        {"id", token}, {"ids", Json::array({gguf.integer(key)})}, {"tokens", Json::array({token})}};
-  }
-  return {{"type", "TemplateProcessing"},
-          {"single", single},
-          {"pair", pair},
-          {"special_tokens", tokens}};
+/// The token of the id under `key`, if there is one.
+std::optional<SpecialToken> special_token(const GgufReader& gguf, const char* key) {
+  const std::string content = token_of(gguf, key);
+  if (content.empty()) return std::nullopt;
+  return SpecialToken{content, gguf.integer(key)};
 }
 
 /// What lies around the vocabulary, and the model without it.
@@ -122,17 +101,6 @@ struct Parts {
   Json normalizer, pre_tokenizer, decoder, model;
   bool adds_bos = false;
 };
-
-Json bpe_model() {
-  return {{"type", "BPE"},
-          {"dropout", nullptr},
-          {"unk_token", nullptr},
-          {"continuing_subword_prefix", nullptr},
-          {"end_of_word_suffix", nullptr},
-          {"fuse_unk", false},
-          {"byte_fallback", false},
-          {"ignore_merges", false}};
-}
 
 Parts byte_level_parts(const GgufReader& gguf) {
   std::string pre = gguf.text("tokenizer.ggml.pre", "default");
@@ -179,8 +147,9 @@ void make_sound(std::optional<int64_t> unknown_id, SentencePieceModel& model) {
   }
   auto unknown = std::find(types.begin(), types.end(), GgufTokenType::kUnknown);
   if (unknown == types.end() && unknown_id) unknown = types.begin() + *unknown_id;
-  if (unknown == types.end())
+  if (unknown == types.end()) {
     unknown = std::find(types.begin(), types.end(), GgufTokenType::kControl);
+  }
   if (unknown == types.end()) return;
   std::replace(types.begin(), types.end(), GgufTokenType::kUnknown, GgufTokenType::kControl);
   *unknown = GgufTokenType::kUnknown;
@@ -190,17 +159,13 @@ void make_sound(std::optional<int64_t> unknown_id, SentencePieceModel& model) {
 SentencePieceModel sentencepiece_model(const GgufReader& gguf, const Json& tokens,
                                        const std::vector<GgufTokenType>& types, bool unigram) {
   using Algorithm = SentencePieceModel::Algorithm;
-  auto flag = [&](const char* key, bool otherwise) {
-    const Json* said = gguf.value(key);
-    return said ? *said == true : otherwise;
-  };
   SentencePieceModel model;
   model.pieces = tokens.get<std::vector<std::string>>();
   model.scores = token_scores(gguf, tokens.size());
   model.types = types;
   model.algorithm = unigram ? Algorithm::kUnigram : Algorithm::kBpe;
-  model.add_dummy_prefix = flag("tokenizer.ggml.add_space_prefix", true);
-  model.remove_extra_whitespaces = flag("tokenizer.ggml.remove_extra_whitespaces", false);
+  model.add_dummy_prefix = flag(gguf, "tokenizer.ggml.add_space_prefix", true);
+  model.remove_extra_whitespaces = flag(gguf, "tokenizer.ggml.remove_extra_whitespaces", false);
   if (const Json* map = gguf.value("tokenizer.ggml.precompiled_charsmap"); map && map->is_array()) {
     for (const auto& byte : *map) {
       model.character_map += static_cast<char>(byte.is_number_integer() ? byte.get<int64_t>() : 0);
@@ -236,12 +201,11 @@ Json gguf_tokenizer_json(const GgufReader& gguf) {
   std::vector<GgufTokenType> types = token_types(gguf, tokens.size());
   Parts parts = model == "gpt2" ? byte_level_parts(gguf)
                                 : sentencepiece_parts(gguf, tokens, types, model == "t5");
-  auto adds = [&](const char* key, bool otherwise) {
-    const Json* said = gguf.value(key);
-    return said ? *said == true : otherwise;
+  const auto added = [&](const char* key, bool otherwise, const char* token) {
+    return flag(gguf, key, otherwise) ? special_token(gguf, token) : std::nullopt;
   };
-  bool bos = adds("tokenizer.ggml.add_bos_token", parts.adds_bos);
-  bool eos = adds("tokenizer.ggml.add_eos_token", false);
+  const auto bos = added("tokenizer.ggml.add_bos_token", parts.adds_bos, kBos);
+  const auto eos = added("tokenizer.ggml.add_eos_token", false, kEos);
   if (model == "gpt2") parts.model["vocab"] = vocabulary(gguf, tokens);
   // Where no text is changed the file was made of a tokenizer.json, whose Unigram sums in float64
   // and so tells apart what the library takes for ties.
@@ -252,8 +216,7 @@ Json gguf_tokenizer_json(const GgufReader& gguf) {
                {"added_tokens", added_tokens(tokens, types)},
                {"normalizer", parts.normalizer},
                {"pre_tokenizer", parts.pre_tokenizer},
-               {"post_processor", template_of(gguf, bos ? token_of(gguf, kBos) : "",
-                                              eos ? token_of(gguf, kEos) : "")},
+               {"post_processor", bos || eos ? template_processing(bos, eos) : Json()},
                {"decoder", parts.decoder},
                {"model", std::move(parts.model)}};
   return is_of_tokenizers ? tokenizer_json_file(std::move(json), gguf.place()) : json;

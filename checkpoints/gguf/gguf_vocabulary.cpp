@@ -7,6 +7,7 @@
 #include "checkpoints/gguf/gguf_sentencepiece.h"
 #include "checkpoints/gguf/gguf_token_list.h"
 #include "checkpoints/hf/special_tokens.h"
+#include "checkpoints/hf/tokenizer_parts.h"
 #include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "src/core/log.h"
 
@@ -42,10 +43,10 @@ void write_byte_level(const Json& tokenizer, const GgufTokenList& vocabulary,
                       const std::string& place, GgufMetadata& metadata) {
   std::string pre = gguf_pre_tokenizer_name(tokenizer);
   if (pre.empty()) {
-    refuse_for_gguf(place,
-                    fmt::format("llama.cpp has no name that we know for this pre_tokenizer; the "
-                                "known are {}",
-                                gguf_pre_tokenizer_names()));
+    refuse_for_gguf(
+        place,
+        fmt::format("llama.cpp has no name that we know for this pre_tokenizer; known are {}",
+                    gguf_pre_tokenizer_names()));
   }
   const Json& normalizer = tokenizer.value("normalizer", Json());
   if (!normalizer.is_null() && normalizer.value("type", "") != "NFC") {
@@ -115,19 +116,9 @@ Json tokenizer_config_of(const ModelSource& source) {
   return config;
 }
 
-/// The post_processor's TemplateProcessing, or null.
-Json template_of(const Json& processor) {
-  if (!processor.is_object()) return nullptr;
-  if (processor.value("type", "") == "TemplateProcessing") return processor;
-  for (const auto& inner : processor.value("processors", Json::array())) {
-    if (Json found = template_of(inner); !found.is_null()) return found;
-  }
-  return nullptr;
-}
-
 /// Whether a text gets a special token in front (or behind).
 bool adds_token(const Json& tokenizer, const Json& config, bool in_front) {
-  Json made = template_of(tokenizer.value("post_processor", Json()));
+  Json made = find_template_processing(tokenizer.value("post_processor", Json()));
   if (made.is_object() && made.contains("single") && !made["single"].empty()) {
     const Json& edge = in_front ? made["single"].front() : made["single"].back();
     return edge.contains("SpecialToken");

@@ -1,5 +1,7 @@
 #include "checkpoints/gguf/gguf_writer.h"
 
+#include <c10/util/accumulate.h>
+
 #include <algorithm>
 
 #include "src/core/crc32c.h"
@@ -46,11 +48,6 @@ std::string header_of(const GgufMetadata& metadata, const std::vector<GgufTensor
 Json with_header(Json made_from, const std::string& header) {
   made_from["header_crc32c"] = crc32c(header.data(), header.size());
   return made_from;
-}
-
-/// PyTorch's dtype of a type that is one; float for block types.
-at::ScalarType dtype_of(const GgmlType& type) {
-  return type.name == "F16" ? at::kHalf : type.name == "BF16" ? at::kBFloat16 : at::kFloat;
 }
 
 }  // namespace
@@ -103,9 +100,7 @@ void GgufMetadata::set(std::string_view key, const std::vector<float>& values) {
 }
 
 int64_t GgufTensorPlan::bytes() const {
-  int64_t elements = 1;
-  for (int64_t size : shape) elements *= size;
-  return elements / type->block_elements * type->block_bytes;
+  return c10::multiply_integers(shape) / type->block_elements * type->block_bytes;
 }
 
 GgufWriter::GgufWriter(const std::filesystem::path& path, const GgufMetadata& metadata,
@@ -139,7 +134,7 @@ void GgufWriter::add(const at::Tensor& tensor) {
   std::string blocks;
   for (int64_t from = 0; from < rows.size(0); from += step) {
     at::Tensor chunk = rows.slice(0, from, std::min(from + step, rows.size(0)))
-                           .to(dtype_of(*plan.type))
+                           .to(pytorch_dtype(*plan.type))
                            .contiguous();
     if (!plan.type->quantize_block) {
       file_.write(chunk.const_data_ptr(), chunk.nbytes());

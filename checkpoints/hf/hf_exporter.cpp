@@ -28,10 +28,8 @@ std::vector<std::vector<TensorInfo>> plan_shards(const ModelSource& source,
   std::vector<std::vector<TensorInfo>> shards(1);
   int64_t filled = 0;
   for (auto info : source.tensors()) {
-    if (info.name == kLmHead && config.tie_word_embeddings) continue;
-    if (info.name.ends_with("rotary_emb.inv_freq")) continue;
-    info.bytes = static_cast<int64_t>(c10::elementSize(options.dtype));
-    for (int64_t size : info.shape) info.bytes *= size;
+    if (is_redundant(info.name, config.tie_word_embeddings)) continue;
+    info.bytes = info.numel() * static_cast<int64_t>(c10::elementSize(options.dtype));
     info.dtype = safetensors_dtype(options.dtype);
     if (filled > 0 && filled + info.bytes > options.shard_bytes) {
       shards.emplace_back();

@@ -3,7 +3,6 @@
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/equal.h>
 
-#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -12,19 +11,10 @@
 #include "checkpoints/mapped_file.h"
 #include "checkpoints/model_source.h"
 #include "checkpoints/tensor_names.h"
-#include "src/core/text.h"
 
 namespace longspan {
 
 namespace {
-
-/// In a file although it is no parameter of the model: a second copy of tied embeddings, and the
-/// frequency buffers of transformers before 4.32.
-bool is_redundant(const std::string& name, const ModelConfig& config) {
-  return (name == kLmHead && config.tie_word_embeddings) || name.ends_with("rotary_emb.inv_freq");
-}
-
-std::string shape_of(at::IntArrayRef shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 bool is_of_integers(const TensorInfo& info) {
   auto dtype = from_safetensors_dtype(info.dtype);
@@ -34,11 +24,7 @@ bool is_of_integers(const TensorInfo& info) {
 /// Whether a file has embeddings twice and not alike. Where config.json ties them transformers 5
 /// takes both then, and those before it one.
 bool has_another_head(const ModelSource& source, const std::vector<TensorInfo>& tensors) {
-  auto has = [&](const char* name) {
-    return std::any_of(tensors.begin(), tensors.end(),
-                       [&](const TensorInfo& info) { return info.name == name; });
-  };
-  if (!has(kLmHead) || !has(kEmbedTokens)) return false;
+  if (!find_tensor(tensors, kLmHead) || !find_tensor(tensors, kEmbedTokens)) return false;
   return !at::equal(source.tensor(kLmHead), source.tensor(kEmbedTokens));
 }
 
@@ -50,7 +36,7 @@ std::map<std::string, std::string> match_tensors(CausalLm& model, const ModelSou
   std::map<std::string, std::string> tensor_of;
   std::vector<std::string> wrong;
   for (const auto& info : tensors) {
-    if (is_redundant(info.name, model.config())) continue;
+    if (is_redundant(info.name, model.config().tie_word_embeddings)) continue;
     surplus[info.name] = info.shape;
     if (is_of_integers(info)) {
       wrong.push_back(
@@ -71,7 +57,7 @@ std::map<std::string, std::string> match_tensors(CausalLm& model, const ModelSou
       wrong.push_back(fmt::format("'{}' is missing", name));
     } else if (parameter.sizes() != at::IntArrayRef(found->second)) {
       wrong.push_back(fmt::format("'{}' is {}, config.json makes it {}", from,
-                                  shape_of(found->second), shape_of(parameter.sizes())));
+                                  shape_text(found->second), shape_text(parameter.sizes())));
     }
     surplus.erase(from);
     tensor_of[name] = from;
@@ -80,13 +66,8 @@ std::map<std::string, std::string> match_tensors(CausalLm& model, const ModelSou
     wrong.push_back(fmt::format("'{}' has no place in the model", name));
   }
   if (!wrong.empty()) {
-    size_t count = wrong.size();
-    if (count > 20) {
-      wrong.resize(20);
-      wrong.push_back(fmt::format("and {} more", count - 20));
-    }
-    fail(ExitCode::kModel, "{}: {} tensors do not fit a {} model:\n  {}", source.path().string(),
-         count, model.config().model_type, join(wrong, "\n  "));
+    fail(ExitCode::kModel, "{}: {} tensors do not fit a {} model:\n{}", source.path().string(),
+         wrong.size(), model.config().model_type, fault_lines(wrong));
   }
   return tensor_of;
 }

@@ -12,7 +12,6 @@ namespace longspan {
 
 namespace {
 
-constexpr const char* kOriginal = "original_max_position_embeddings";
 constexpr const char* kPartialRotaryFactor = "partial_rotary_factor";
 constexpr const char* kFullAttention = "full_attention";
 constexpr const char* kSlidingAttention = "sliding_attention";
@@ -31,7 +30,7 @@ bool present(const Json& map, const char* key) {
 /// beside a linear factor is read all the same; see read_original_length.
 void warn_of_unused(std::vector<std::string> keys, const RopeScaling& scaling,
                     const std::string& place, const std::string& file) {
-  if (scaling.rope_type() == "linear") std::erase(keys, kOriginal);
+  if (scaling.rope_type() == "linear") std::erase(keys, kOriginalMaxPositionEmbeddings);
   if (keys.empty()) return;
   log_warning_once(fmt::format("{}: {}: RoPE {} has no {}; left out, as transformers does", file,
                                place, scaling.rope_type(), join(keys, ", ")));
@@ -40,25 +39,24 @@ void warn_of_unused(std::vector<std::string> keys, const RopeScaling& scaling,
 /// One map of RoPE keys, or null. `theta` is what holds when the map has none.
 Rope read_rope(Json map, const std::string& place, double theta, const ModelConfig& config,
                Diagnostics& diagnostics) {
-  if (map.is_object() && present(config.source, kOriginal)) {
+  if (map.is_object() && present(config.source, kOriginalMaxPositionEmbeddings)) {
     // As in transformers it goes before the map's own. Phi-3's configs have it, and ours for
     // llama.cpp's converter.
     Json completed = complete_rope_parameters(map, config.max_position_embeddings);
-    if (completed.contains(kOriginal)) map[kOriginal] = config.source[kOriginal];
+    if (completed.contains(kOriginalMaxPositionEmbeddings))
+      map[kOriginalMaxPositionEmbeddings] = config.source[kOriginalMaxPositionEmbeddings];
   }
   map = complete_rope_parameters(std::move(map), config.max_position_embeddings);
-  Rope rope{nullptr, theta};
-  double part = config.decoder.partial_rotary_factor;
+  const double part = config.decoder.partial_rotary_factor;
   Fields fields(map, diagnostics, place);
-  std::vector<std::string> unused;
-  rope.scaling = read_rope_scaling(fields, &rope.theta, &part, &unused);
-  warn_of_unused(std::move(unused), *rope.scaling, place, diagnostics.file());
-  if (part != config.decoder.partial_rotary_factor) {
+  RopeParameters read = read_rope_parameters(fields, theta, part);
+  warn_of_unused(std::move(read.unknown), *read.scaling, place, diagnostics.file());
+  if (read.partial_rotary_factor != part) {
     fields.error(kPartialRotaryFactor,
-                 fmt::format("{} is not supported in a {} model; expected {}", part,
-                             config.model_type, config.decoder.partial_rotary_factor));
+                 fmt::format("{} is not supported in a {} model; expected {}",
+                             read.partial_rotary_factor, config.model_type, part));
   }
-  return rope;
+  return {std::move(read.scaling), read.rope_theta};
 }
 
 /// rope_parameters of the layers with full attention; of all layers in families without a local
@@ -73,8 +71,7 @@ Json global_parameters(const ModelConfig& config, Diagnostics& diagnostics) {
         fmt::format("{}; a {} model has {}",
                     by_layer_type ? "is given by layer type" : "is one map", config.model_type,
                     by_layer_type ? "one RoPE for all layers"
-                                  : "one for full_attention and one for "
-                                    "sliding_attention"));
+                                  : "one for full_attention and one for sliding_attention"));
   }
   return by_layer_type ? map.value(kFullAttention, Json()) : map;
 }
@@ -92,8 +89,8 @@ std::optional<int64_t> read_original_length(const ModelConfig& config, const Jso
   if (config.rope_scaling->rope_type() != "linear") return std::nullopt;
   const int64_t stated = config.max_position_embeddings;
   for (const Json* keys : {&config.source, &map}) {
-    if (!keys->is_object() || !present(*keys, kOriginal)) continue;
-    const Json& original = (*keys)[kOriginal];
+    if (!keys->is_object() || !present(*keys, kOriginalMaxPositionEmbeddings)) continue;
+    const Json& original = (*keys)[kOriginalMaxPositionEmbeddings];
     if (original.is_number_integer() && original > 0 && original <= stated) {
       return original.get<int64_t>();
     }
@@ -135,7 +132,7 @@ Json as_longrope(const ModelConfig& config) {
           {"short_factor", divisors},
           {"long_factor", divisors},
           {"attention_factor", scaled.attention_factor},
-          {kOriginal, geometry.max_position_embeddings}};
+          {kOriginalMaxPositionEmbeddings, geometry.max_position_embeddings}};
 }
 
 Json global_entry(const ModelConfig& config) {
@@ -153,8 +150,8 @@ Json global_entry(const ModelConfig& config) {
 bool follows_from_lengths(const Json& entry, const ModelConfig& config) {
   return family_of(config.model_type).only_longrope && !entry.contains("attention_factor") &&
          !entry.contains("short_mscale") &&
-         entry["factor"] ==
-             static_cast<double>(config.max_position_embeddings) / entry[kOriginal].get<double>();
+         entry["factor"] == static_cast<double>(config.max_position_embeddings) /
+                                entry[kOriginalMaxPositionEmbeddings].get<double>();
 }
 
 }  // namespace
@@ -207,15 +204,16 @@ void read_hf_rope(ModelConfig& config, Diagnostics& diagnostics) {
 void write_hf_rope(Json& json, const ModelConfig& config) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) json.erase(key);
   // Phi-3 has it with or without scaling.
-  if (!family_of(config.model_type).only_longrope) json.erase(kOriginal);
+  if (!family_of(config.model_type).only_longrope) json.erase(kOriginalMaxPositionEmbeddings);
   Json entry = global_entry(config);
   // llama.cpp's converter looks for them here.
-  for (const char* key : {kOriginal, kPartialRotaryFactor}) {
+  for (const char* key : {kOriginalMaxPositionEmbeddings, kPartialRotaryFactor}) {
     if (entry.contains(key)) json[key] = entry[key];
   }
   if (auto original = config.original_max_position_embeddings;
       original && entry["rope_type"] == "linear") {
-    json[kOriginal] = *original;  // no key of the scaling; see read_original_length
+    json[kOriginalMaxPositionEmbeddings] =
+        *original;  // no key of the scaling; see read_original_length
   }
   json["rope_theta"] = entry["rope_theta"];
   json["rope_parameters"] = entry;

@@ -10,8 +10,6 @@ namespace longspan {
 namespace {
 
 constexpr const char* kFlags[] = {"single_word", "lstrip", "rstrip", "normalized", "special"};
-constexpr const char* kUses[] = {"bos_token", "eos_token", "unk_token", "sep_token",
-                                 "pad_token", "cls_token", "mask_token"};
 
 /// An entry of added_tokens without its id: of "<s>", which is special, or {"content": "<s>", ...}.
 Json entry_of(const Json& token) {
@@ -30,19 +28,11 @@ Json entry_of(const Json& token) {
 /// Those named by their use in one map, special all.
 std::vector<Json> named_tokens(const Json& map) {
   std::vector<Json> named;
-  auto add = [&](const Json& token) {
+  for (const auto& token : tokens_by_use(map)) {
     Json entry = entry_of(token);
-    if (entry.is_null() || entry["content"] == "") return;
+    if (entry.is_null() || entry["content"] == "") continue;
     entry["special"] = true;
     named.push_back(std::move(entry));
-  };
-  if (!map.is_object()) return named;
-  for (const char* key : kUses) add(map.value(key, Json()));
-  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
-    const Json list = map.value(key, Json());
-    if (list.is_array() || list.is_object()) {
-      for (const auto& token : list) add(token);
-    }
   }
   return named;
 }
@@ -104,11 +94,10 @@ std::map<int64_t, Json> listed_tokens(const TokenizerSideFiles& files, bool deco
                                       const std::vector<Json>& named) {
   std::map<int64_t, Json> listed;
   if (decoder) {
-    for (const auto& [id, token] : files.tokenizer_config["added_tokens_decoder"].items()) {
-      const bool number =
-          !id.empty() && id.size() <= 9 && id.find_first_not_of("0123456789") == std::string::npos;
+    for (const auto& [key, token] : files.tokenizer_config["added_tokens_decoder"].items()) {
+      const auto id = listed_token_id(key);
       Json entry = token.is_object() ? entry_of(token) : Json();
-      if (number && !entry.is_null()) listed[std::stoll(id)] = std::move(entry);
+      if (id && !entry.is_null()) listed[*id] = std::move(entry);
     }
     return listed;
   }

@@ -1,18 +1,13 @@
 #include "checkpoints/hf/special_tokens.h"
 
+#include "checkpoints/hf/tokenizer_parts.h"
+
 namespace longspan {
 
 namespace {
 
-/// The SpecialToken that leads "single" of a TemplateProcessing, in post_processor or one of its
-/// processors.
+/// The SpecialToken that leads "single" of a TemplateProcessing; nothing of null.
 std::optional<int64_t> template_bos(const Json& processor) {
-  if (!processor.is_object()) return std::nullopt;
-  if (auto list = processor.find("processors"); list != processor.end() && list->is_array()) {
-    for (const auto& item : *list) {
-      if (auto id = template_bos(item)) return id;
-    }
-  }
   Json::json_pointer token("/single/0/SpecialToken/id");
   if (!processor.contains(token) || !processor[token].is_string()) return std::nullopt;
   Json tokens = processor.value("special_tokens", Json::object());
@@ -51,7 +46,8 @@ std::vector<int64_t> eos_token_ids_of(const Json& config_json, const std::string
 std::optional<int64_t> added_bos_token(const Json& tokenizer_json, const Json& tokenizer_config,
                                        std::optional<int64_t> bos_token_id) {
   if (tokenizer_json.is_object() && tokenizer_json.contains("post_processor")) {
-    if (auto id = template_bos(tokenizer_json["post_processor"])) return id;
+    const Json found = find_template_processing(tokenizer_json["post_processor"]);
+    if (auto id = template_bos(found)) return id;
   }
   if (!tokenizer_config.is_object()) return std::nullopt;
   auto add = tokenizer_config.find("add_bos_token");

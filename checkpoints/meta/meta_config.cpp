@@ -3,6 +3,7 @@
 #include "src/core/fields.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/rope/rope_scaling.h"
 
 namespace longspan {
 
@@ -100,7 +101,7 @@ Json meta_config_json(const std::filesystem::path& params_path, const MetaShape&
                               {"factor", release.rope_factor},
                               {"low_freq_factor", 1.0},
                               {"high_freq_factor", 4.0},
-                              {"original_max_position_embeddings", 8192}};
+                              {kOriginalMaxPositionEmbeddings, 8192}};
   }
   return config;
 }

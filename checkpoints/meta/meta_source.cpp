@@ -3,13 +3,10 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 
-#include <algorithm>
-#include <set>
-
 #include "checkpoints/half_split_rows.h"
 #include "checkpoints/hf/hf_tokenizer.h"
-#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "checkpoints/meta/meta_config.h"
+#include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "checkpoints/tensor_names.h"
 #include "src/core/text.h"
 
@@ -51,12 +48,6 @@ std::pair<std::string, int64_t> hugging_face_name(const std::string& name) {
     return {"model." + layer + known.hugging_face, known.dim};
   }
   return {"", -1};
-}
-
-const TensorInfo* find(const std::vector<TensorInfo>& infos, const std::string& name) {
-  auto found = std::find_if(infos.begin(), infos.end(),
-                            [&](const TensorInfo& info) { return info.name == name; });
-  return found == infos.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -123,12 +114,12 @@ void MetaSource::join(const TensorInfo& first) {
   if (dim >= 0 && first.shape.size() != 2) wrong("is no matrix");
   // LLaMA 1 and 2 split the embeddings by their width, LLaMA 3 by the vocabulary.
   if (name == kEmbedTokens) {
-    const TensorInfo* norm = find(shards_.front().tensors(), "norm.weight");
+    const TensorInfo* norm = find_tensor(shards_.front().tensors(), "norm.weight");
     if (!norm || norm->shape.size() != 1) wrong("is there without norm.weight");
     dim = first.shape[1] == norm->shape[0] ? 0 : 1;
   }
   for (size_t i = 1; i < shards_.size(); ++i) {
-    const TensorInfo* part = find(shards_[i].tensors(), first.name);
+    const TensorInfo* part = find_tensor(shards_[i].tensors(), first.name);
     if (!part || part->shape != first.shape || part->dtype != first.dtype) {
       wrong(fmt::format("is missing or other than in the first file in consolidated.{:02}.pth", i));
     }
@@ -176,10 +167,9 @@ at::Tensor MetaSource::tensor(const std::string& name) const {
     for (const auto& shard : shards_) parts.push_back(shard.tensor(meta_name));
     whole = at::cat(parts, dim);
   }
-  bool query = name.ends_with("self_attn.q_proj.weight");
-  if (!query && !name.ends_with("self_attn.k_proj.weight")) return whole;
-  auto heads = config_[query ? "num_attention_heads" : "num_key_value_heads"].get<int64_t>();
-  return half_split_rows(whole, heads, folder_.string(), name);
+  const auto heads = rotated_heads(name, config_["num_attention_heads"].get<int64_t>(),
+                                   config_["num_key_value_heads"].get<int64_t>());
+  return heads ? half_split_rows(whole, *heads, folder_.string(), name) : whole;
 }
 
 }  // namespace longspan

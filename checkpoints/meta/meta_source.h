@@ -7,10 +7,10 @@
 
 namespace longspan {
 
-/// A LLaMA in the layout that Meta publishes (params.json, consolidated.00.pth,
-/// consolidated.01.pth,
-/// ...; "original/" on the hub), seen as a Hugging Face model: the shards, each of which has a part
-/// of every matrix, joined, tensor names mapped, the rows of q and k in half-split order.
+/// A LLaMA in the layout that Meta publishes ("original/" on the hub: params.json and
+/// consolidated.00.pth, consolidated.01.pth, ...), seen as a Hugging Face model: the shards, each
+/// of which has a part of every matrix, joined, tensor names mapped, the rows of q and k in
+/// half-split order.
 class MetaSource : public ModelSource {
  public:
   /// Whether the folder has params.json and no config.json.

@@ -72,8 +72,8 @@ void CheckpointStore::keep_last(int64_t count) const {
   for (const auto& path : unfinished) fs::remove_all(path, ignored);
 }
 
-std::optional<std::filesystem::path> find_adapter(const std::filesystem::path& folder) {
-  if (std::filesystem::exists(folder / "adapter_config.json")) return folder;
+std::optional<fs::path> find_adapter(const fs::path& folder) {
+  if (fs::exists(folder / "adapter_config.json")) return folder;
   return CheckpointStore(folder / "checkpoints").newest();
 }
 

@@ -9,7 +9,7 @@ namespace longspan {
 
 namespace {
 
-constexpr const char* kStateFile = "state.json";
+constexpr int64_t kTrainStateVersion = 1;
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 constexpr std::string_view kMaster = ".master", kExpAvg = ".exp_avg", kExpAvgSq = ".exp_avg_sq";
 constexpr std::string_view kAbsmax = "_absmax";
@@ -60,19 +60,19 @@ void write_train_state(const std::filesystem::path& folder, const TrainState& st
                          weight.exp_avg_sq_absmax);
   }
   write_safetensors(folder / kOptimizerFile, tensors);
-  write_json_file(folder / kStateFile, {{"format_version", kTrainStateVersion},
-                                        {"step", state.step},
-                                        {"tokens", state.tokens},
-                                        {"identity", state.identity}});
+  write_json_file(folder / kTrainStateFile, {{"format_version", kTrainStateVersion},
+                                             {"step", state.step},
+                                             {"tokens", state.tokens},
+                                             {"identity", state.identity}});
 }
 
 TrainState read_train_state(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / kStateFile;
+  const std::filesystem::path file = folder / kTrainStateFile;
   if (!std::filesystem::exists(file)) {
     fail(ExitCode::kCheckpoint,
-         "{}: is no checkpoint of a run: it has no {}; expected a folder "
-         "such as runs/<name>/checkpoints/step-000010",
-         folder.string(), kStateFile);
+         "{}: is no checkpoint of a run: it has no {}; expected a folder such as "
+         "runs/<name>/checkpoints/step-000010",
+         folder.string(), kTrainStateFile);
   }
   Json json = read_json_file(file, ExitCode::kCheckpoint);
   Diagnostics diagnostics(file.string());

@@ -29,7 +29,8 @@ struct TrainState {
   std::vector<Weight> weights;
 };
 
-constexpr int64_t kTrainStateVersion = 1;
+/// What is no tensor of it.
+constexpr const char* kTrainStateFile = "state.json";
 
 /// Writes both files into `folder`, which must exist.
 void write_train_state(const std::filesystem::path& folder, const TrainState& state);

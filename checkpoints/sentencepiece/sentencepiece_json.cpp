@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
+#include "checkpoints/hf/tokenizer_parts.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -17,7 +17,7 @@ bool is_filler(const SentencePieceModel& model, size_t id) {
          model.pieces[id] == fmt::format("[PAD{}]", id);
 }
 
-Json bpe_model(const SentencePieceModel& model, const std::string& place) {
+Json bpe_of(const SentencePieceModel& model, const std::string& place) {
   Json ids = Json::object();
   // Not by its operator[], which looks through all keys.
   auto& entries = static_cast<Json::object_t::Container&>(ids.get_ref<Json::object_t&>());
@@ -32,19 +32,16 @@ Json bpe_model(const SentencePieceModel& model, const std::string& place) {
   for (auto& [left, right] : sentencepiece_merges(model.pieces, model.scores, model.types, place)) {
     merges.push_back(Json::array({std::move(left), std::move(right)}));
   }
-  return {{"type", "BPE"},
-          {"dropout", nullptr},
-          {"unk_token", unknown},
-          {"continuing_subword_prefix", nullptr},
-          {"end_of_word_suffix", nullptr},
-          {"fuse_unk", true},
-          {"byte_fallback", model.byte_fallback},
-          {"ignore_merges", false},
-          {"vocab", std::move(ids)},
-          {"merges", std::move(merges)}};
+  Json bpe = bpe_model();
+  bpe["unk_token"] = unknown;
+  bpe["fuse_unk"] = true;
+  bpe["byte_fallback"] = model.byte_fallback;
+  bpe["vocab"] = std::move(ids);
+  bpe["merges"] = std::move(merges);
+  return bpe;
 }
 
-Json unigram_model(const SentencePieceModel& model) {
+Json unigram_of(const SentencePieceModel& model) {
   Json vocab = Json::array(), unknown;
   size_t size = model.pieces.size();
   while (size > 0 && is_filler(model, size - 1)) --size;
@@ -66,13 +63,7 @@ void add_user_defined(const SentencePieceModel& model, Json& added_tokens) {
     const bool known = std::any_of(added_tokens.begin(), added_tokens.end(),
                                    [&](const Json& token) { return token["content"] == piece; });
     if (known) continue;
-    added_tokens.push_back({{"id", id},
-                            {"content", piece},
-                            {"single_word", false},
-                            {"lstrip", false},
-                            {"rstrip", false},
-                            {"normalized", false},
-                            {"special", false}});
+    added_tokens.push_back(added_token(static_cast<int64_t>(id), piece, /*special=*/false));
   }
   std::stable_sort(added_tokens.begin(), added_tokens.end(),
                    [](const Json& a, const Json& b) { return a["id"] < b["id"]; });
@@ -115,7 +106,7 @@ Json tokenizer_json_file(Json tokenizer_json, const std::string& place) {
   }
   add_user_defined(*model, tokenizer_json["added_tokens"]);
   tokenizer_json["model"] =
-      model->algorithm == Algorithm::kBpe ? bpe_model(*model, place) : unigram_model(*model);
+      model->algorithm == Algorithm::kBpe ? bpe_of(*model, place) : unigram_of(*model);
   return tokenizer_json;
 }
 

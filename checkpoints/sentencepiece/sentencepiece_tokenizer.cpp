@@ -1,9 +1,9 @@
 #include "checkpoints/sentencepiece/sentencepiece_tokenizer.h"
 
+#include <algorithm>
 #include <map>
-#include <optional>
-#include <set>
 
+#include "checkpoints/hf/tokenizer_parts.h"
 #include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "src/core/error.h"
 
@@ -65,21 +65,18 @@ class PieceVocabulary {
 
  private:
   Json& add(int64_t id, const std::string& content, bool special) {
-    return added_[id] = {{"id", id},          {"content", content}, {"single_word", false},
-                         {"lstrip", false},   {"rstrip", false},    {"normalized", false},
-                         {"special", special}};
+    return added_[id] = added_token(id, content, special);
   }
 
   /// An entry of added_tokens_decoder. One of a piece's id takes the piece's place.
   void add_listed(const std::string& id_text, const Json& token) {
-    std::string content = content_of(token);
-    if (id_text.empty() || id_text.size() > 9 ||
-        id_text.find_first_not_of("0123456789") != std::string::npos || content.empty() ||
-        !token.is_object()) {
+    const std::string content = content_of(token);
+    const auto listed = listed_token_id(id_text);
+    if (!listed || content.empty() || !token.is_object()) {
       fail(ExitCode::kModel, "{}: added_tokens_decoder: {}: {} is no token", place_, id_text,
            token.dump());
     }
-    int64_t id = std::stoll(id_text);
+    const int64_t id = *listed;
     auto known = id_of(content);
     if (known && *known != id) contradiction(content, id, *known);
     if (!known && id < static_cast<int64_t>(pieces_.size())) {
@@ -89,8 +86,9 @@ class PieceVocabulary {
     ids_[content] = id;
     bool special = flag(token, "special", false);
     Json& added = add(id, content, special);
-    for (const char* key : {"single_word", "lstrip", "rstrip"})
+    for (const char* key : {"single_word", "lstrip", "rstrip"}) {
       added[key] = flag(token, key, false);
+    }
     if (keeps_normalized_) added["normalized"] = flag(token, "normalized", !special);
   }
 
@@ -114,16 +112,7 @@ class PieceVocabulary {
 
   /// The tokens that the maps name by their use; those that are none yet get the next ids.
   void mark_special(const Json& maps) {
-    Json named = Json::array();
-    for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
-                            "cls_token", "mask_token"}) {
-      named.push_back(maps.value(key, Json()));
-    }
-    for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
-      Json list = maps.value(key, Json());
-      if (list.is_array() || list.is_object()) named.insert(named.end(), list.begin(), list.end());
-    }
-    for (const auto& token : named) {
+    for (const auto& token : tokens_by_use(maps)) {
       std::string content = content_of(token);
       if (content.empty()) continue;
       auto id = id_of(content);
@@ -158,39 +147,28 @@ class PieceVocabulary {
   std::string place_;
 };
 
-/// bos before and eos behind a text, where `add_bos_token` and `add_eos_token` want it.
+/// With the tokens that `add_bos_token` and `add_eos_token` want.
 Json post_processor(const SentencePieceModel& model, const TokenizerSideFiles& files,
                     const PieceVocabulary& vocabulary) {
-  Json single = Json::array(), pair = Json::array(), tokens = Json::object();
-  auto special = [&](const char* key, const std::string& otherwise) {
+  const auto special = [&](const char* key,
+                           const std::string& otherwise) -> std::optional<SpecialToken> {
     std::string content;
     for (const Json* map : {&files.tokenizer_config, &files.special_tokens_map}) {
       if (content.empty() && map->is_object()) content = content_of(map->value(key, Json()));
     }
-    return content.empty() ? otherwise : content;
+    if (content.empty()) content = otherwise;
+    const auto id = vocabulary.id_of(content);
+    if (!id) return std::nullopt;
+    return SpecialToken{content, *id};
   };
-  auto put = [&](const std::string& content, int type) {
-    auto id = vocabulary.id_of(content);
-    if (!id) return;
-    Json item = {{"SpecialToken", {{"id", content}, {"type_id", type}}}};
-    if (type == 0) single.push_back(item);
-    pair.push_back(item);
-    tokens[content] = {
-        {"id", content}, {"ids", Json::array({*id})}, {"tokens", Json::array({content})}};
-  };
-  bool add_bos = flag(files.tokenizer_config, "add_bos_token", true);
-  bool add_eos = flag(files.tokenizer_config, "add_eos_token", false);
-  for (int type = 0; type < 2; ++type) {
-    if (add_bos) put(special("bos_token", model.bos_piece), type);
-    Json sequence = {{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}};
-    if (type == 0) single.push_back(sequence);
-    pair.push_back(sequence);
-    if (add_eos) put(special("eos_token", model.eos_piece), type);
+  std::optional<SpecialToken> bos, eos;
+  if (flag(files.tokenizer_config, "add_bos_token", true)) {
+    bos = special("bos_token", model.bos_piece);
   }
-  return {{"type", "TemplateProcessing"},
-          {"single", single},
-          {"pair", pair},
-          {"special_tokens", tokens}};
+  if (flag(files.tokenizer_config, "add_eos_token", false)) {
+    eos = special("eos_token", model.eos_piece);
+  }
+  return template_processing(bos, eos);
 }
 
 /// Whether a user-defined piece has a sign for a space: the library looks for it in the text before
@@ -206,6 +184,28 @@ bool defines_blanks(const SentencePieceModel& model) {
 }
 
 }  // namespace
+
+std::vector<Json> tokens_by_use(const Json& map) {
+  std::vector<Json> tokens;
+  if (!map.is_object()) return tokens;
+  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                          "cls_token", "mask_token"}) {
+    tokens.push_back(map.value(key, Json()));
+  }
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+    const Json list = map.value(key, Json());
+    if (!list.is_array() && !list.is_object()) continue;
+    tokens.insert(tokens.end(), list.begin(), list.end());
+  }
+  return tokens;
+}
+
+std::optional<int64_t> listed_token_id(const std::string& key) {
+  constexpr size_t kMostDigits = 9;
+  const bool is_number = !key.empty() && key.size() <= kMostDigits &&
+                         key.find_first_not_of("0123456789") == std::string::npos;
+  return is_number ? std::optional<int64_t>(std::stoll(key)) : std::nullopt;
+}
 
 bool is_llama_tokenizer(const Json& tokenizer_config) {
   Json name =

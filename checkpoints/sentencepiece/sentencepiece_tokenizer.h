@@ -1,5 +1,10 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "checkpoints/sentencepiece/sentencepiece_model.h"
 #include "src/core/json.h"
 
@@ -9,6 +14,13 @@ namespace longspan {
 struct TokenizerSideFiles {
   Json tokenizer_config, special_tokens_map, added_tokens;
 };
+
+/// The tokens that tokenizer_config.json or special_tokens_map.json names by their use ("bos_token"
+/// and the like, then the lists of others): texts, maps with a "content", or null.
+std::vector<Json> tokens_by_use(const Json& map);
+
+/// The id that a key of added_tokens_decoder is; nothing where it is none.
+std::optional<int64_t> listed_token_id(const std::string& key);
 
 /// Whether tokenizer_config.json names transformers' LlamaTokenizer.
 bool is_llama_tokenizer(const Json& tokenizer_config);

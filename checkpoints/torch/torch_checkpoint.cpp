@@ -64,9 +64,8 @@ TorchCheckpoint::TorchCheckpoint(const std::filesystem::path& path)
       fail(ExitCode::kModel, "{}: tensor '{}': its storage '{}' is missing or too short", path_,
            pickled.name, pickled.storage);
     }
-    TensorInfo info{pickled.name, std::string(safetensors_dtype(pickled.dtype)), pickled.sizes,
-                    element};
-    for (int64_t size : pickled.sizes) info.bytes *= size;
+    TensorInfo info{pickled.name, std::string(safetensors_dtype(pickled.dtype)), pickled.sizes};
+    info.bytes = element * info.numel();
     infos_.push_back(std::move(info));
     std::string name = pickled.name;
     windows_[name] =

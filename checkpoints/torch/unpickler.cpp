@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
-#include <map>
 #include <set>
 #include <span>
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/tensor_names.h"
+#include "checkpoints/torch/pickle_stack.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -19,26 +18,8 @@ namespace {
 constexpr size_t kLargestPickle = 16 << 20;
 constexpr size_t kMostDimensions = 8;
 
-enum class Kind : uint8_t {
-  kMark,
-  kNone,
-  kNumber,
-  kText,
-  kGlobal,
-  kTuple,
-  kList,
-  kDict,
-  kStorage,
-  kTensor
-};
-
-/// Small and trivially copyable: what a value holds lies in the machine, so that cycles and deep
-/// nesting in a hostile pickle cost nothing.
-struct Value {
-  Kind kind = Kind::kNone;
-  int64_t number = 0;     // of a bool or int; else the index of what it refers to
-  std::string_view text;  // a view of the pickle
-};
+using Value = PickleValue;
+using Kind = PickleValue::Kind;
 
 struct Storage {
   std::string_view key;
@@ -49,14 +30,15 @@ struct Storage {
 /// One pass over one pickle.
 class Unpickler {
  public:
-  Unpickler(std::string_view pickle, const std::string& place) : rest_(pickle), place_(place) {}
+  Unpickler(std::string_view pickle, const std::string& place)
+      : rest_(pickle), place_(place), stack_(place) {}
 
   std::vector<PickledTensor> run() {
     while (step()) {
     }
-    Value top = pop();
+    Value top = stack_.pop();
     if (top.kind != Kind::kDict) wrong("holds no state dict");
-    const auto& items = containers_[top.number];  // key, value, key, value...
+    const auto& items = stack_.items(top);
     std::vector<PickledTensor> tensors;
     std::set<std::string_view> names;
     for (size_t i = 0; i + 1 < items.size(); i += 2) {
@@ -79,9 +61,7 @@ class Unpickler {
   }
 
  private:
-  [[noreturn]] void wrong(std::string_view what) const {
-    fail(ExitCode::kModel, "{}: the pickle {}", place_, what);
-  }
+  [[noreturn]] void wrong(std::string_view what) const { stack_.wrong(what); }
 
   std::string_view take(uint64_t count) {
     if (count > rest_.size()) wrong("is truncated");
@@ -104,41 +84,14 @@ class Unpickler {
   }
 
   void push(Kind kind, int64_t number = 0, std::string_view text = {}) {
-    stack_.push_back({kind, number, text});
-  }
-  void push_container(Kind kind, std::vector<Value> items) {
-    push(kind, static_cast<int64_t>(containers_.size()));
-    containers_.push_back(std::move(items));
-  }
-  Value pop() {
-    if (stack_.empty() || stack_.back().kind == Kind::kMark) wrong("takes from an empty stack");
-    Value value = stack_.back();
-    stack_.pop_back();
-    return value;
-  }
-  std::vector<Value> pop_many(size_t count) {
-    std::vector<Value> values(count);
-    for (size_t i = count; i-- > 0;) values[i] = pop();
-    return values;
-  }
-  std::vector<Value> pop_to_mark() {
-    size_t mark = stack_.size();
-    while (mark > 0 && stack_[mark - 1].kind != Kind::kMark) --mark;
-    if (mark == 0) wrong("lacks a mark");
-    std::vector<Value> values(stack_.begin() + static_cast<int64_t>(mark), stack_.end());
-    stack_.resize(mark - 1);
-    return values;
-  }
-  std::vector<Value>& top_container(Kind kind) {
-    if (stack_.empty() || stack_.back().kind != kind) wrong("fills something that is no container");
-    return containers_[stack_.back().number];
+    stack_.push({kind, number, text});
   }
 
   bool step();
   bool literal(uint8_t opcode);
   bool container(uint8_t opcode);
   bool memo(uint8_t opcode);
-  void extend(Kind kind, std::span<const Value> items);
+  void fill_dict(const std::vector<Value>& items);
   void global(std::string_view module, std::string_view name);
   void persistent_id();
   void reduce();
@@ -148,9 +101,7 @@ class Unpickler {
 
   std::string_view rest_;
   const std::string& place_;
-  std::vector<Value> stack_;
-  std::map<uint64_t, Value> memo_;
-  std::deque<std::vector<Value>> containers_;
+  PickleStack stack_;
   std::vector<std::string> globals_;
   std::vector<Storage> storages_;
   std::vector<PickledTensor> tensors_;
@@ -173,7 +124,7 @@ bool Unpickler::step() {
       return true;
     }
     case 0x93: {  // STACK_GLOBAL
-      auto names = pop_many(2);
+      auto names = stack_.pop_many(2);
       if (names[0].kind != Kind::kText || names[1].kind != Kind::kText) wrong("names no global");
       global(names[0].text, names[1].text);
       return true;
@@ -185,8 +136,8 @@ bool Unpickler::step() {
       reduce();
       return true;
     case 'b':  // BUILD: an OrderedDict's _metadata, which says nothing of the weights
-      pop();
-      top_container(Kind::kDict);
+      stack_.pop();
+      stack_.extend_top(Kind::kDict, {});
       return true;
     case '.':  // STOP
       return false;
@@ -236,57 +187,56 @@ bool Unpickler::container(uint8_t opcode) {
       push(Kind::kMark);
       return true;
     case ')':
-      push_container(Kind::kTuple, {});
+      stack_.push_container(Kind::kTuple, {});
       return true;
     case 't':
-      push_container(Kind::kTuple, pop_to_mark());
+      stack_.push_container(Kind::kTuple, stack_.pop_to_mark());
       return true;
     case 0x85:  // TUPLE1, TUPLE2, TUPLE3
     case 0x86:
     case 0x87:
-      push_container(Kind::kTuple, pop_many(opcode - 0x84));
+      stack_.push_container(Kind::kTuple, stack_.pop_many(opcode - 0x84));
       return true;
     case ']':
-      push_container(Kind::kList, {});
+      stack_.push_container(Kind::kList, {});
       return true;
     case '}':
-      push_container(Kind::kDict, {});
+      stack_.push_container(Kind::kDict, {});
       return true;
     case 'a':  // APPEND, APPENDS
     case 'e':
-      extend(Kind::kList, opcode == 'a' ? pop_many(1) : pop_to_mark());
+      stack_.extend_top(Kind::kList, opcode == 'a' ? stack_.pop_many(1) : stack_.pop_to_mark());
       return true;
     case 's':  // SETITEM, SETITEMS
     case 'u':
-      extend(Kind::kDict, opcode == 's' ? pop_many(2) : pop_to_mark());
+      fill_dict(opcode == 's' ? stack_.pop_many(2) : stack_.pop_to_mark());
       return true;
     default:
       return false;
   }
 }
 
-void Unpickler::extend(Kind kind, std::span<const Value> items) {
-  if (kind == Kind::kDict && items.size() % 2 != 0) wrong("has a key without a value");
-  auto& all = top_container(kind);
-  all.insert(all.end(), items.begin(), items.end());
+void Unpickler::fill_dict(const std::vector<Value>& items) {
+  if (items.size() % 2 != 0) wrong("has a key without a value");
+  stack_.extend_top(Kind::kDict, items);
 }
 
 bool Unpickler::memo(uint8_t opcode) {
-  bool put = opcode == 'q' || opcode == 'r' || opcode == 0x94;  // BINPUT, LONG_BINPUT, MEMOIZE
-  bool get = opcode == 'h' || opcode == 'j';
-  if (!put && !get) return false;
-  uint64_t key = opcode == 0x94                   ? memo_.size()
-                 : opcode == 'q' || opcode == 'h' ? take_number(1)
-                                                  : take_number(4);
-  if (put) {
-    if (stack_.empty()) wrong("takes from an empty stack");
-    memo_[key] = stack_.back();
-    return true;
+  switch (opcode) {
+    case 'q':  // BINPUT, LONG_BINPUT
+    case 'r':
+      stack_.memoize(take_number(opcode == 'q' ? 1 : 4));
+      return true;
+    case 0x94:  // MEMOIZE
+      stack_.memoize();
+      return true;
+    case 'h':  // BINGET, LONG_BINGET
+    case 'j':
+      stack_.push_memo(take_number(opcode == 'h' ? 1 : 4));
+      return true;
+    default:
+      return false;
   }
-  auto found = memo_.find(key);
-  if (found == memo_.end()) wrong("reads what it has not stored");
-  stack_.push_back(found->second);
-  return true;
 }
 
 void Unpickler::global(std::string_view module, std::string_view name) {
@@ -305,9 +255,9 @@ void Unpickler::global(std::string_view module, std::string_view name) {
 
 /// ('storage', type, key, location, numel)
 void Unpickler::persistent_id() {
-  Value id = pop();
-  if (id.kind != Kind::kTuple || containers_[id.number].size() != 5) wrong("names no storage");
-  const auto& parts = containers_[id.number];
+  Value id = stack_.pop();
+  if (id.kind != Kind::kTuple || stack_.items(id).size() != 5) wrong("names no storage");
+  const auto& parts = stack_.items(id);
   if (parts[0].kind != Kind::kText || parts[0].text != "storage" ||
       parts[1].kind != Kind::kGlobal || parts[2].kind != Kind::kText ||
       parts[4].kind != Kind::kNumber || parts[4].number < 0) {
@@ -320,17 +270,17 @@ void Unpickler::persistent_id() {
 }
 
 void Unpickler::reduce() {
-  auto call = pop_many(2);
+  auto call = stack_.pop_many(2);
   if (call[0].kind != Kind::kGlobal || call[1].kind != Kind::kTuple) wrong("calls nothing known");
   const std::string& name = globals_[call[0].number];
-  const auto& arguments = containers_[call[1].number];
+  const auto& arguments = stack_.items(call[1]);
   if (name == "collections.OrderedDict" && arguments.empty()) {
-    push_container(Kind::kDict, {});
+    stack_.push_container(Kind::kDict, {});
   } else if (name == "torch._utils._rebuild_tensor_v2" && arguments.size() >= 6) {
     rebuild_tensor(arguments);
   } else if (name == "torch._utils._rebuild_parameter" && arguments.size() == 3 &&
              arguments[0].kind == Kind::kTensor) {
-    stack_.push_back(arguments[0]);
+    stack_.push(arguments[0]);
   } else {
     wrong(fmt::format("calls '{}' with other arguments than torch.save gives it", name));
   }
@@ -356,7 +306,7 @@ void Unpickler::rebuild_tensor(std::span<const Value> arguments) {
 
 std::vector<int64_t> Unpickler::sizes_of(const Value& tuple) const {
   if (tuple.kind != Kind::kTuple) wrong("gives a tensor no shape");
-  const auto& items = containers_[tuple.number];
+  const auto& items = stack_.items(tuple);
   if (items.size() > kMostDimensions) wrong("gives a tensor too many dimensions");
   std::vector<int64_t> sizes;
   for (const auto& item : items) {

@@ -5,6 +5,7 @@
 
 #include "checkpoints/hf/hf_importer.h"
 #include "src/model/apply_lora.h"
+#include "src/nn/lora_linear.h"
 #include "tests/checkpoints/model_folder.h"
 #include "tests/checkpoints/temporary_folder.h"
 

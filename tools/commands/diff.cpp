@@ -150,7 +150,7 @@ std::vector<TensorDifference> worst_first(std::vector<TensorDifference> differen
 }
 
 std::string kind_of(const TensorInfo* info) {
-  return info ? fmt::format("{} [{}]", info->dtype, fmt::join(info->shape, ", ")) : "missing";
+  return info ? fmt::format("{} {}", info->dtype, shape_text(info->shape)) : "missing";
 }
 
 void print_tensors(const std::vector<TensorDifference>& differences, const Json& counts) {

@@ -29,21 +29,15 @@ constexpr Option kInspectOptions[] = {
     {"tensors", "", "", "list each tensor"},
 };
 
-int64_t elements(const std::vector<int64_t>& shape) {
-  int64_t count = 1;
-  for (int64_t size : shape) count *= size;
-  return count;
-}
-
 /// Counts, and with `list` each tensor.
 void add_tensors(Json& facts, const std::vector<TensorInfo>& tensors, bool list) {
   int64_t parameters = 0, bytes = 0;
   Json dtypes = Json::object();
   Json listed = Json::array();
   for (const auto& info : tensors) {
-    parameters += elements(info.shape);
+    parameters += info.numel();
     bytes += info.bytes;
-    dtypes[info.dtype] = dtypes.value(info.dtype, int64_t{0}) + elements(info.shape);
+    dtypes[info.dtype] = dtypes.value(info.dtype, int64_t{0}) + info.numel();
     if (list) {
       listed.push_back({{"name", info.name}, {"dtype", info.dtype}, {"shape", info.shape}});
     }
@@ -118,7 +112,8 @@ Json describe_torch_checkpoint(const fs::path& path, bool list) {
 
 Json describe_adapter(const fs::path& path, bool list) {
   PeftAdapter adapter = read_peft_adapter(path);
-  bool checkpoint = fs::exists(path / "state.json");
+  const fs::path state_file = path / kTrainStateFile;
+  bool checkpoint = fs::exists(state_file);
   Json facts = {{"kind", checkpoint ? "checkpoint" : "PEFT adapter"},
                 {"path", path.string()},
                 {"base_model_name_or_path", adapter.base_model_name_or_path},
@@ -129,10 +124,10 @@ Json describe_adapter(const fs::path& path, bool list) {
                 {"target_modules", adapter.lora.target_modules},
                 {"modules_to_save", adapter.lora.modules_to_save}};
   if (checkpoint) {
-    Json state = read_json_file(path / "state.json", ExitCode::kCheckpoint);
+    Json state = read_json_file(state_file, ExitCode::kCheckpoint);
     if (!state.is_object()) {
       fail(ExitCode::kCheckpoint, "{}: is no map; the checkpoint is damaged, take an older one",
-           (path / "state.json").string());
+           state_file.string());
     }
     for (const char* key : {"step", "tokens"}) facts[key] = state.value(key, Json());
   }

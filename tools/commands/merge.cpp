@@ -13,6 +13,7 @@
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/hf/hub_cache.h"
 #include "checkpoints/run_state/checkpoint_store.h"
+#include "checkpoints/run_state/train_state.h"
 #include "src/core/atomic_file.h"
 #include "src/core/json.h"
 #include "src/core/log.h"
@@ -52,7 +53,7 @@ fs::path adapter_folder(const fs::path& given) {
 
 /// "nf4" or "int8" where the checkpoint's run was trained on weights of that kind, else "none".
 std::string quantization_of(const fs::path& checkpoint) {
-  const fs::path state = checkpoint / "state.json";
+  const fs::path state = checkpoint / kTrainStateFile;
   if (!fs::exists(state)) return "none";
   const Json json = read_json_file(state, ExitCode::kCheckpoint);
   const Json::json_pointer key("/identity/model/quantization");

@@ -7,7 +7,6 @@
 
 #include "checkpoints/adapters/adapted_model.h"
 #include "checkpoints/adapters/adapter_config.h"
-#include "checkpoints/adapters/merge.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "src/core/text.h"

@@ -7,7 +7,6 @@
 #include <numeric>
 
 #include "checkpoints/gguf/gguf_config.h"
-#include "checkpoints/gguf/gguf_tokenizer.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "tests/checkpoints/gguf/gguf_file.h"
 

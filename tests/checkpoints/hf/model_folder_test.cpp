@@ -11,7 +11,6 @@
 #include "checkpoints/hf/hf_exporter.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/safetensors_writer.h"
-#include "src/core/text.h"
 #include "tests/checkpoints/temporary_folder.h"
 
 namespace longspan {
