@@ -8,6 +8,7 @@
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hub_cache.h"
 #include "checkpoints/rope_description.h"
+#include "checkpoints/run_state/train_state.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -74,8 +75,8 @@ Facts gather(const ModelCardSources& sources) {
     facts.now = read_hf_config(facts.adapter.config_json, sources.adapter.string());
   }
   fs::path run = sources.run.value_or(fs::absolute(sources.adapter).parent_path().parent_path());
-  auto state =
-      if_readable([&] { return read_json_file(sources.adapter / "state.json", ExitCode::kModel); });
+  auto state = if_readable(
+      [&] { return read_json_file(sources.adapter / kTrainStateFile, ExitCode::kModel); });
   if (state && state->is_object()) {
     facts.state = std::move(*state);
     facts.steps = read_metrics(run / "metrics.jsonl", facts.state.value("step", int64_t{0}));
@@ -202,9 +203,12 @@ std::string training_section(const Facts& facts) {
   }
   Json data = identity.value("data", Json::object());
   if (data.contains("tokens")) {
-    text += fmt::format("- data: {} tokens of documents; SHA-256 of the documents {}\n",
-                        human_count(data["tokens"].get<int64_t>()),
-                        data.value("documents_sha256", "unknown"));
+    text +=
+        fmt::format("- data: {} tokens of documents", human_count(data["tokens"].get<int64_t>()));
+    if (data.contains("tokens_sha256")) {
+      text += fmt::format("; SHA-256 of the tokens {}", data["tokens_sha256"].get<std::string>());
+    }
+    text += "\n";
   }
   text += loss_line(facts.steps);
   if (identity.contains("stages")) text += stage_table(identity["stages"]);

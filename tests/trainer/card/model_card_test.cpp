@@ -5,7 +5,6 @@
 
 #include "checkpoints/adapters/peft_adapter.h"
 #include "checkpoints/hf/hf_config.h"
-#include "src/core/text.h"
 #include "tests/checkpoints/model_folder.h"
 #include "tests/support/temporary_folder.h"
 #include "trainer/eval/eval_result.h"
@@ -49,7 +48,7 @@ class ModelCard : public testing::Test {
                     {{"step", 2},
                      {"tokens", 1536},
                      {"identity",
-                      {{"data", {{"tokens", 9000}, {"documents_sha256", "abc"}}},
+                      {{"data", {{"tokens", 9000}, {"tokens_sha256", "abc"}}},
                        {"optimizer", {{"lr", 0.0005}}},
                        {"lr_schedule", {{"type", "cosine"}, {"warmup_steps", 1}}},
                        {"stages", Json::array({stage})}}}});
@@ -98,7 +97,8 @@ TEST_F(ModelCard, StatesTheTrainingUpToItsStep) {
   write_training();
   EXPECT_THAT(
       merged_card(),
-      AllOf(HasSubstr("2 steps of AdamW, 1,536 tokens"), HasSubstr("data: 9,000 tokens"),
+      AllOf(HasSubstr("2 steps of AdamW, 1,536 tokens"),
+            HasSubstr("data: 9,000 tokens of documents; SHA-256 of the tokens abc\n"),
             HasSubstr("learning rate 0.0005, schedule cosine (warmup_steps 1)"),
             HasSubstr("loss 2.5000 at step 1, 2.2500 at step 2"), HasSubstr("1 min 00 s"),
             HasSubstr("2 MiB"), HasSubstr("| 2 | 128 | 6 | shifted_sparse, groups of 32 |")));
