@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "src/core/error.h"
 #include "src/core/log.h"
-#include "src/core/text.h"
 #include "src/model/apply_lora.h"
 #include "src/model/causal_lm.h"
 

@@ -82,8 +82,7 @@ CheckpointSpace checkpoint_space(const Recipe& recipe, const RunShape& shape, co
                         .activations = in_one_place ? plan.disk_bytes() : 0,
                         .available = free_disk_bytes(recipe.output_dir)};
   if (options.every_minutes > 0) return space;
-  int64_t steps = 0;
-  for (const Stage& stage : recipe.stages) steps += stage.steps;
+  const int64_t steps = total_steps(recipe.stages);
   const int64_t every = options.every_steps > 0 ? options.every_steps : steps;
   space.at_once = std::min(space.at_once, (steps + every - 1) / every);
   return space;

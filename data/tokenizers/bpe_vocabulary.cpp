@@ -114,9 +114,7 @@ BpeVocabulary read_bpe_vocabulary(const Json& model, bool byte_level, const std:
   bpe.ignore_merges = model.value("ignore_merges", false);
   if (bpe.byte_level && bpe.byte_fallback) {
     fail(ExitCode::kModel,
-         "{}: model.byte_fallback with the pre_tokenizer ByteLevel is not "
-         "supported",
-         place);
+         "{}: model.byte_fallback with the pre_tokenizer ByteLevel is not supported", place);
   }
   read_tokens(model, place, vocabulary, ids, bpe);
   read_first_symbols(ids, bpe);

@@ -9,8 +9,8 @@ namespace longspan {
 
 namespace {
 
-constexpr size_t kMostDecodedGrowth =
-    64;  // a chain of replacements could make a text grow without bound
+// A chain of replacements could make a text grow without bound.
+constexpr size_t kMostDecodedGrowth = 64;
 
 /// 0x0A of "<0x0A>"; -1 when the token is no byte.
 int byte_of(std::string_view token) {

@@ -40,7 +40,7 @@ class Tokenizer {
   virtual int64_t vocab_size() const = 0;  // largest id + 1
   /// Embeddings are often padded to a round number: their last rows have no token.
   virtual bool has_token(int64_t id) const { return id >= 0 && id < vocab_size(); }
-  /// SHA-256-like digest (hex) of all that decides the ids of text without control tokens: two
+  /// SHA-256 (hex) of all that decides the ids of text without control tokens: two
   /// tokenizers with one fingerprint give the same. A token store carries it.
   virtual std::string fingerprint() const = 0;
 };

@@ -8,7 +8,6 @@
 #include "src/core/fields_reader.h"
 #include "src/core/fields_schema.h"
 #include "src/core/fields_writer.h"
-#include "src/core/text.h"
 
 namespace longspan {
 

@@ -1,5 +1,4 @@
 #include "checkpoints/hf/hf_config.h"
-#include "checkpoints/model_source.h"
 
 /// config.json up to a model without weights: no size in it may cost what it claims.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -4,7 +4,6 @@
 
 #include "recipes/resume_identity.h"
 #include "recipes/yaml.h"
-#include "src/core/text.h"
 #include "tests/recipes/recipe_file.h"
 #include "tests/support/places.h"
 

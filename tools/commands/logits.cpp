@@ -4,8 +4,8 @@
 
 #include "checkpoints/safetensors.h"
 #include "checkpoints/safetensors_writer.h"
+#include "src/core/error.h"
 #include "src/core/log.h"
-#include "src/core/text.h"
 #include "tools/commands/commands.h"
 #include "tools/support/open_model.h"
 #include "tools/support/output_file.h"

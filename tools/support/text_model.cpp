@@ -69,19 +69,16 @@ TextModel open_text_model(const fs::path& named, bool split_special_tokens) {
   if (auto embeddings = embeddings_of(files.config)) {
     text_model.tokenizer = fit_to_embeddings(std::move(text_model.tokenizer), *embeddings, place);
   }
-  Diagnostics diagnostics(place);
-  Fields config(files.config, diagnostics);
-  std::optional<int64_t> eos;
-  const std::vector<int64_t> eos_ids = read_eos_token_ids(config);
-  if (!eos_ids.empty()) eos = eos_ids.front();
-  diagnostics.throw_if_any(ExitCode::kModel);
-
   const auto bos = bos_of(files.config, *text_model.tokenizer);
   const auto added_bos = added_bos_token(files.tokenizer, files.tokenizer_config, bos);
   text_model.adds_bos = added_bos.has_value();
   text_model.bos_token_id =
       checked(added_bos ? added_bos : bos, "bos_token_id", *text_model.tokenizer, place);
-  text_model.eos_token_id = checked(eos, "eos_token_id", *text_model.tokenizer, place);
+  const std::vector<int64_t> eos_ids = eos_token_ids_of(files.config, place);
+  if (!eos_ids.empty()) {
+    text_model.eos_token_id =
+        checked(eos_ids.front(), "eos_token_id", *text_model.tokenizer, place);
+  }
   return text_model;
 }
 

@@ -68,17 +68,13 @@ std::string_view chart_style() { return kChartStyle; }
 std::string svg_file(const std::string& chart, double width, double height) {
   constexpr std::string_view kOpening = "<svg ";
   std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" "
-      "height=\"{}\" ",
-      width, height);
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" ", width, height);
   const size_t end = chart.find('>') + 1;
   static const std::regex kSize(R"( (width|height)="[^"]*")");  // of a chart beside others
   svg += std::regex_replace(chart.substr(kOpening.size(), end - kOpening.size()), kSize, "");
   return svg +
-         fmt::format(
-             "\n<style>{}</style>\n<rect width=\"{}\" height=\"{}\" "
-             "class=\"paper\"/>",
-             kChartStyle, width, height) +
+         fmt::format("\n<style>{}</style>\n<rect width=\"{}\" height=\"{}\" class=\"paper\"/>",
+                     kChartStyle, width, height) +
          chart.substr(end);
 }
 
