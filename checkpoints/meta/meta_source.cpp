@@ -80,7 +80,7 @@ bool MetaSource::has_embeddings_twice() const {
     }
   }
   if (!joined_.contains(kEmbedTokens)) return false;
-  const at::Tensor embeddings = tensor(kEmbedTokens), head = tensor(kLmHead);
+  const at::Tensor embeddings = whole(kEmbedTokens), head = whole(kLmHead);
   return embeddings.scalar_type() == head.scalar_type() && at::equal(embeddings, head);
 }
 
@@ -155,21 +155,23 @@ std::vector<std::pair<std::string, std::string>> MetaSource::side_files() const 
   return files;
 }
 
-at::Tensor MetaSource::tensor(const std::string& name) const {
+at::Tensor MetaSource::whole(const std::string& name) const {
   auto found = joined_.find(name);
   if (found == joined_.end()) {
     fail(ExitCode::kModel, "{}: has no tensor '{}'", folder_.string(), name);
   }
   const auto& [meta_name, dim] = found->second;
-  at::Tensor whole = shards_.front().tensor(meta_name);
-  if (dim >= 0 && shards_.size() > 1) {
-    std::vector<at::Tensor> parts;
-    for (const auto& shard : shards_) parts.push_back(shard.tensor(meta_name));
-    whole = at::cat(parts, dim);
-  }
+  if (dim < 0 || shards_.size() == 1) return shards_.front().tensor(meta_name);
+  std::vector<at::Tensor> parts;
+  for (const auto& shard : shards_) parts.push_back(shard.tensor(meta_name));
+  return at::cat(parts, dim);
+}
+
+at::Tensor MetaSource::tensor(const std::string& name) const {
+  const at::Tensor rows = whole(name);
   const auto heads = rotated_heads(name, config_["num_attention_heads"].get<int64_t>(),
                                    config_["num_key_value_heads"].get<int64_t>());
-  return heads ? half_split_rows(whole, *heads, folder_.string(), name) : whole;
+  return heads ? half_split_rows(rows, *heads, folder_.string(), name) : rows;
 }
 
 }  // namespace longspan

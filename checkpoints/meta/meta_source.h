@@ -34,6 +34,8 @@ class MetaSource : public ModelSource {
 
   void open_shards();
   void join(const TensorInfo& first);
+  /// The parts of all shards, with rows in Meta's order.
+  at::Tensor whole(const std::string& name) const;
   /// Whether output.weight is a copy of tok_embeddings.weight, as in LLaMA 3.2's 1B and 3B.
   bool has_embeddings_twice() const;
 

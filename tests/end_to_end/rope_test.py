@@ -157,7 +157,8 @@ def check_usable_length(program, folder):
     for name, rope, positions, usable in (
         ("yarn", {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}, 64, 256),
         ("dynamic", {"rope_type": "dynamic", "factor": 4.0}, 64, 256),
-        ("linear", {"rope_type": "linear", "factor": 4.0}, 64, 256),
+        ("linear", {"rope_type": "linear", "factor": 4.0, "original_max_position_embeddings": 64}, 64, 256),
+        ("linear-extended", {"rope_type": "linear", "factor": 4.0}, 256, 256),
         ("none", None, 64, 64),
     ):
         model = folder / name
