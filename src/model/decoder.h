@@ -25,7 +25,7 @@ class Decoder : public CausalLm {
   struct Rotaries;
 
   at::Tensor embed(const at::Tensor& input_ids) const;
-  Rotaries rotaries(const at::Tensor& position_ids, int64_t rope_length) const;
+  Rotaries rotaries(const at::Tensor& position_ids, int64_t seq_len) const;
 
   at::Tensor embed_tokens_;  // [vocab_size, hidden_size]
   std::vector<std::unique_ptr<Layer>> layers_;
