@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <tuple>
 
 #include "data/documents/document_files.h"
 #include "src/core/text.h"
 #include "trainer/eval/tasks/needle_items.h"
+#include "trainer/eval/tasks/qa_documents.h"
 #include "trainer/eval/tasks/ruler_items.h"
 
 namespace longspan {
@@ -18,9 +20,12 @@ constexpr int64_t kRulerNewTokens = 128;
 struct RulerSample {
   const EvalSubject& subject;
   int64_t length;
+  int64_t index;
   double depth;  // of what is asked for
   Draw& draw;
   const Haystack& essays;
+  const QaDocuments& squad;
+  const QaDocuments& hotpotqa;
 };
 
 /// `needles`, the first of them at the depth of the sample, the others at some of RULER's 40. The
@@ -86,6 +91,14 @@ constexpr RulerEntry kRuler[] = {
      [](const RulerSample& s) { return draw_variable_tracking(s.subject, s.length, s.draw); }},
     {"cwe", [](const RulerSample& s) { return draw_common_words(s.subject, s.length, s.draw); }},
     {"fwe", [](const RulerSample& s) { return draw_frequent_words(s.subject, s.length, s.draw); }},
+    {"qa_1",
+     [](const RulerSample& s) {
+       return draw_qa(s.subject, s.length, s.squad, s.index, s.depth, s.draw, "qa_1");
+     }},
+    {"qa_2",
+     [](const RulerSample& s) {
+       return draw_qa(s.subject, s.length, s.hotpotqa, s.index, s.depth, s.draw, "qa_2");
+     }},
 };
 
 }  // namespace
@@ -109,27 +122,49 @@ void RulerTask::read(Fields& fields) {
   fields.in_range("samples", samples_, 1, 10000);
   fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
   fields.optional("text", text_);
+  fields.optional("squad", squad_);
+  fields.optional("hotpotqa", hotpotqa_);
 }
 
 Json RulerTask::write() const {
-  return {{"tasks", tasks_}, {"samples", samples_}, {"seed", seed_}, {"text", text_}};
+  return {{"tasks", tasks_}, {"samples", samples_}, {"seed", seed_},
+          {"text", text_},   {"squad", squad_},     {"hotpotqa", hotpotqa_}};
 }
 
 std::vector<std::filesystem::path> RulerTask::inputs() const {
-  return text_.empty() ? std::vector<std::filesystem::path>{} : find_document_files(text_).paths;
+  std::vector<std::filesystem::path> files;
+  if (!text_.empty()) files = find_document_files(text_).paths;
+  for (const auto& file : {squad_, hotpotqa_}) {
+    if (!file.empty()) files.emplace_back(file);
+  }
+  return files;
+}
+
+void RulerTask::check(const EvalOptions& options) const {
+  (void)options;
+  for (const auto& [task, key, file] :
+       {std::tuple{"qa_1", "squad", squad_}, std::tuple{"qa_2", "hotpotqa", hotpotqa_}}) {
+    if (file.empty() && std::find(tasks_.begin(), tasks_.end(), task) != tasks_.end()) {
+      fail(ExitCode::kUsage, "ruler: {0} has no data; name its file with --set ruler.{1}=FILE",
+           task, key);
+    }
+  }
 }
 
 void RulerTask::draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
                      const Use& use) const {
   const Haystack essays =
       text_.empty() ? noise_haystack() : text_haystack(sentences_of_files(text_, "ruler.text"));
+  const QaDocuments squad = squad_.empty() ? QaDocuments{} : read_squad(squad_);
+  const QaDocuments hotpotqa = hotpotqa_.empty() ? QaDocuments{} : read_hotpotqa(hotpotqa_);
   const std::vector<double> depths = even_depths(samples_);
   for (const int64_t length : lengths) {
     for (const auto& entry : kRuler) {
       if (std::find(tasks_.begin(), tasks_.end(), entry.name) == tasks_.end()) continue;
       for (int64_t sample = 0; sample < samples_; ++sample) {
         Draw draw(entry.name, {seed_, length, sample});
-        use(length, entry.draw({subject, length, depths[sample], draw, essays}));
+        use(length,
+            entry.draw({subject, length, sample, depths[sample], draw, essays, squad, hotpotqa}));
       }
     }
   }
@@ -143,7 +178,11 @@ Json RulerTask::rules() const {
            "sample draws its order anew; no chat template"},
           {"essays", text_.empty() ? "RULER's noise" : "sentences of `text`"},
           {"text", file_names(text_)},
-          {"score", "the share of references that stand in the answer (string_match_all)"}};
+          {"squad", file_names({squad_})},
+          {"hotpotqa", file_names({hotpotqa_})},
+          {"score",
+           "the share of references that stand in the answer (string_match_all); of qa one of them "
+           "is enough (string_match_part)"}};
 }
 
 }  // namespace longspan

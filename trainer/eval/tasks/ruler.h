@@ -8,18 +8,19 @@
 
 namespace longspan {
 
-/// RULER (arXiv 2404.06654): those of its tasks that need no data set, in its words and with its
-/// scorers. Where it draws the depth of what is asked for, the samples here stand at even depths,
-/// so that lengths differ in nothing else.
+/// RULER (arXiv 2404.06654) in its words and with its scorers; its two tasks of questions and
+/// answers from data sets that the user gives. Where it draws the depth of what is asked for, the
+/// samples here stand at even depths, so that lengths differ in nothing else.
 class RulerTask : public ItemTask {
  public:
   std::string_view name() const override { return "ruler"; }
   std::string_view title() const override { return "RULER"; }
   /// tasks: of ruler_tasks(); samples: of each task and length; seed; text: documents that are the
-  /// hay where RULER has essays, none for its noise.
+  /// hay where RULER has essays, none for its noise; squad and hotpotqa: the files of qa_1, qa_2.
   void read(Fields& fields) override;
   Json write() const override;
   std::vector<std::filesystem::path> inputs() const override;
+  void check(const EvalOptions& options) const override;
   void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
             const Use& use) const override;
 
@@ -32,9 +33,11 @@ class RulerTask : public ItemTask {
   int64_t samples_ = 5;
   int64_t seed_ = 0;
   std::vector<std::string> text_;
+  std::string squad_, hotpotqa_;
 };
 
-/// niah_single_1 .. 3, niah_multikey_1 .. 3, niah_multivalue, niah_multiquery, vt, cwe, fwe.
+/// niah_single_1 .. 3, niah_multikey_1 .. 3, niah_multivalue, niah_multiquery, vt, cwe, fwe, qa_1,
+/// qa_2.
 std::vector<std::string> ruler_tasks();
 
 }  // namespace longspan

@@ -35,6 +35,7 @@ class Ruler : public ::testing::Test {
 
 TEST_F(Ruler, EverySampleFitsItsLength) {
   for (const auto& task : ruler_tasks()) {
+    if (task.starts_with("qa_")) continue;
     const auto drawn = samples(task, 12000);
     ASSERT_EQ(drawn.size(), 2) << task;
     for (const auto& item : drawn) {
@@ -147,13 +148,87 @@ TEST_F(Ruler, CodedWordsFollowAZetaDistribution) {
   }
 }
 
+class RulerQa : public Ruler {
+ protected:
+  std::vector<DrawnItem> drawn(const std::string& task, const std::string& key,
+                               const std::string& file, int64_t samples, int64_t length) {
+    const auto ruler = task_with<RulerTask>({{"tasks", std::vector<std::string>{task}},
+                                             {"samples", samples},
+                                             {key, folder_.write(key + ".json", file)}});
+    ruler.check({});
+    std::vector<DrawnItem> items;
+    for (auto& [its_length, item] : fixture_.items(ruler, {length})) {
+      items.push_back(std::move(item));
+    }
+    return items;
+  }
+  TemporaryFolder folder_;
+};
+
+constexpr const char* kSquad = R"({"data": [
+  {"paragraphs": [
+    {"context": "The mill stands in Rouen.",
+     "qas": [{"question": "Where is the mill?", "answers": [{"text": "Rouen"}, {"text": "Rouen"}]},
+             {"question": "Who owns it?", "answers": [], "is_impossible": true}]},
+    {"context": "The tower is of brick.", "qas": []}]},
+  {"paragraphs": [
+    {"context": "The bridge was built in 1925.",
+     "qas": [{"question": "When was the bridge built?", "answers": [{"text": "1925"}]}]}]}]})";
+
+TEST_F(RulerQa, SquadAsksAboutOneDocumentAmongOthers) {
+  const auto items = drawn("qa_1", "squad", kSquad, 3, 600);
+  ASSERT_EQ(items.size(), 3);
+  EXPECT_THAT(items[0].questions[0].question.answers, ::testing::ElementsAre("Rouen"));
+  EXPECT_THAT(items[1].questions[0].question.answers, ::testing::ElementsAre("1925"));
+  EXPECT_THAT(items[2].questions[0].question.answers, ::testing::ElementsAre("Rouen"));
+  EXPECT_THAT(items[0].questions[0].question.text,
+              EndsWith("Question: Where is the mill? Answer:"));
+  EXPECT_EQ(evidence_of(items[0], 0), "The mill stands in Rouen.");
+  // Depths 0, 0.5 and 1: the first, a middle and the last document.
+  EXPECT_THAT(items[0].passage.context, StartsWith("Document 1:\nThe mill stands in Rouen.\n\n"));
+  EXPECT_THAT(items[1].passage.context, HasSubstr("The bridge was built in 1925.\n\nDocument "));
+  EXPECT_THAT(items[2].passage.context, EndsWith("The mill stands in Rouen."));
+  EXPECT_EQ(occurrences(items[2].passage.context, "Rouen"), 1);
+  EXPECT_LE(item_tokens(fixture_.subject(), items[0]), 600);
+}
+
+TEST_F(RulerQa, HotpotQaAsksAboutAllItsParagraphs) {
+  const std::string file = R"([
+    {"question": "Who built the bridge by the mill?", "answer": "Anna",
+     "context": [["Mill", ["It is by the bridge.", " It is old."]], ["Bridge", ["Anna built it."]]]},
+    {"question": "What is red?", "answer": "the tower", "context": [["Tower", ["It is red."]]]}])";
+  const auto items = drawn("qa_2", "hotpotqa", file, 1, 700);
+  const auto& scored = items.at(0).questions[0];
+  EXPECT_EQ(scored.question.evidence.size(), 2);
+  EXPECT_THAT(items[0].passage.context, HasSubstr(":\nMill\nIt is by the bridge. It is old."));
+  EXPECT_THAT(items[0].passage.context, HasSubstr(":\nBridge\nAnna built it."));
+  EXPECT_THAT(items[0].passage.context, HasSubstr(":\nTower\nIt is red."));
+  EXPECT_EQ(scored.depth, std::nullopt);
+  EXPECT_EQ(score_answer(scored, {.text = " anna, I think"}), 1);
+}
+
+TEST_F(RulerQa, RefusesWhatIsNoDataSet) {
+  const auto refused = [&](const std::string& file) {
+    return error_of([&] { drawn("qa_1", "squad", file, 1, 600); }, ExitCode::kData);
+  };
+  EXPECT_THAT(refused(R"({"data": [{"paragraphs": [{"qas": []}]}]})"),
+              HasSubstr("data.0.paragraphs.0.context: is missing"));
+  EXPECT_THAT(refused(R"({"data": []})"), HasSubstr("has no question with an answer"));
+  EXPECT_THAT(refused(R"({"data": [{"paragraphs": [{"context": "One.", "qas":
+      [{"question": "q", "answers": [{"text": "One"}]}]}]}]})"),
+              HasSubstr("has no document but the one that is asked about"));
+  const auto task = task_with<RulerTask>({{"tasks", std::vector<std::string>{"qa_2"}}});
+  EXPECT_THAT(error_of([&] { task.check({}); }, ExitCode::kUsage),
+              HasSubstr("--set ruler.hotpotqa=FILE"));
+}
+
 TEST_F(Ruler, RefusesTasksThatItHasNot) {
   EXPECT_THAT(error_of(
                   [&] {
-                    task_with<RulerTask>({{"tasks", std::vector<std::string>{"qa_1"}}});
+                    task_with<RulerTask>({{"tasks", std::vector<std::string>{"qa_3"}}});
                   },
                   ExitCode::kUsage),
-              HasSubstr("'qa_1' is not known"));
+              HasSubstr("'qa_3' is not known"));
 }
 
 }  // namespace
