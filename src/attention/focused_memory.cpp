@@ -16,6 +16,7 @@
 #include "src/attention/kernels/joint_attention.h"
 #include "src/attention/kernels/merge_attention.h"
 #include "src/attention/key_starts.h"
+#include "src/attention/memory_search.h"
 #include "src/simd/operators.h"
 
 namespace longspan {
@@ -33,6 +34,25 @@ VisibleKeys all_keys(const at::Tensor& q, int64_t keys) {
   return {.begin = at::zeros(each_query, at::kInt), .end = at::full(each_query, keys, at::kInt)};
 }
 
+/// What queries q [B, H, T, D] see of the windows that closed since the pass began: the keys of
+/// their documents before their own window, which begins at `window_begin` [T]. Keys count from
+/// first_key.
+KeyPart closed_windows(const AttentionContext& context, const at::Tensor& window_begin,
+                       int64_t first_key, const at::Tensor& q) {
+  AttentionContext whole = context;
+  whole.sliding_window = 0;
+  const at::Tensor end = window_begin.unsqueeze(0).expand({q.size(0), q.size(2)});
+  const at::Tensor document = (key_starts(whole, q.size(0), q.size(2)) - first_key).clamp_min(0);
+  return {.source = 1,
+          .visible = {.begin = of_each_head(at::minimum(document, end), q.size(1)),
+                      .end = of_each_head(end, q.size(1))}};
+}
+
+/// Joins `all`, which is kept in the dtype of the arithmetic, with attention over more keys.
+void add_part(AttentionResult& all, const AttentionResult& part) {
+  all = all.out.defined() ? merge(all, part) : AttentionResult{exact(part.out), part.log_sum_exp};
+}
+
 /// Query-key pairs of one head within windows.
 int64_t pairs_within_windows(const WindowLengths& lengths, int64_t seq_len) {
   int64_t pairs = 0, token = 0;
@@ -44,13 +64,12 @@ int64_t pairs_within_windows(const WindowLengths& lengths, int64_t seq_len) {
 
 }  // namespace
 
-bool FocusedMemoryAttention::is_memory_layer(int64_t layer) const {
-  return std::ranges::find(options_.mem_layers, layer) != options_.mem_layers.end();
+bool FocusedMemoryOptions::is_memory_layer(int64_t layer) const {
+  return std::ranges::find(mem_layers, layer) != mem_layers.end();
 }
 
 std::shared_ptr<LayerState> FocusedMemoryAttention::make_state(int64_t layer) const {
-  return std::make_shared<FocusedMemoryState>(options_.lengths, is_memory_layer(layer),
-                                              options_.mem_dtype);
+  return std::make_shared<FocusedMemoryState>(options_, layer);
 }
 
 int64_t FocusedMemoryAttention::rope_length(int64_t seq_len) const {
@@ -61,7 +80,7 @@ int64_t FocusedMemoryAttention::trained_pairs(int64_t layer, int64_t rows, int64
                                               int64_t num_heads) const {
   const int64_t own = rows * (seq_len * (seq_len + 1) / 2);
   const int64_t contexts =
-      is_memory_layer(layer) ? cross_batch_contexts(options_.schedule, rows) : 0;
+      options_.is_memory_layer(layer) ? cross_batch_contexts(options_.schedule, rows) : 0;
   return num_heads * (own + contexts * seq_len * seq_len);
 }
 
@@ -98,7 +117,7 @@ at::Tensor FocusedMemoryAttention::attend(const Heads& heads,
 
 at::Tensor FocusedMemoryAttention::attend_cross_batch(const Heads& heads,
                                                       const AttentionContext& context) const {
-  const bool is_memory = is_memory_layer(context.layer);
+  const bool is_memory = options_.is_memory_layer(context.layer);
   const bool turns = !is_memory || options_.mem_positionals;
   const at::Tensor q = turns ? context.rotary.rotate(heads.q) : heads.q;
   const at::Tensor k = turns ? context.rotary.rotate(heads.k) : heads.k;
@@ -113,7 +132,7 @@ at::Tensor FocusedMemoryAttention::attend_windows(const Heads& heads,
                                                   const AttentionContext& context) const {
   const int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), tokens = heads.q.size(2);
   const int64_t first = context.first_position;
-  const bool is_memory = is_memory_layer(context.layer);
+  const bool is_memory = options_.is_memory_layer(context.layer);
   const bool turns = !is_memory || options_.mem_positionals;
   auto* state = static_cast<FocusedMemoryState*>(context.state);
   const int64_t sequence_length = std::max(context.sequence_length, first + tokens);
@@ -144,31 +163,36 @@ at::Tensor FocusedMemoryAttention::attend_windows(const Heads& heads,
       as_first = {as_remembered(as_first.k, options_.mem_dtype),
                   as_remembered(as_first.v, options_.mem_dtype)};
     }
-    AttentionContext whole = context;
-    whole.sliding_window = 0;
-    const at::Tensor end = begin_of_window.unsqueeze(0).expand({rows, tokens});
-    const at::Tensor document = (key_starts(whole, rows, tokens) - first_key).clamp_min(0);
     sources.push_back({as_first.k, as_first.v});
-    parts.push_back({.source = 1,
-                     .num_keys = as_first.k.size(2),
-                     .visible = {.begin = of_each_head(at::minimum(document, end), num_heads),
-                                 .end = of_each_head(end, num_heads)}});
+    parts.push_back(closed_windows(context, begin_of_window, first_key, heads.q));
+    parts.back().num_keys = as_first.k.size(2);
   }
   if (!state || state->memory(first).empty()) {
     return joint_attention(q, sources, parts, context.kept);
   }
 
-  AttentionResult all{};
+  AttentionResult all;
   for (const KeyPart& part : parts) {
     const KeySource& source = sources[part.source];
-    const AttentionResult here = partial_attention(q, source.k, source.v, part.visible);
-    all = all.out.defined() ? merge(all, here) : AttentionResult{exact(here.out), here.log_sum_exp};
+    add_part(all, partial_attention(q, source.k, source.v, part.visible));
   }
-  for (const auto& block : state->memory(first)) {
+  return merge(all, attend_memory(q, *state, first)).out.to(q.scalar_type());
+}
+
+AttentionResult FocusedMemoryAttention::attend_memory(const at::Tensor& q,
+                                                      const FocusedMemoryState& state,
+                                                      int64_t first_position) const {
+  const MemoryBlocks& memory = state.memory(first_position);
+  const PageIndex& index = state.index(first_position);
+  if (options_.search_pages > 0 && options_.search_pages < std::ssize(index.pages())) {
+    return attend_found_pages(q, memory, index, options_.search_pages);
+  }
+  AttentionResult all;
+  for (const auto& block : memory) {
     const KeysAndValues keys = block->recall(q.scalar_type());
-    all = merge(all, partial_attention(q, keys.k, keys.v, all_keys(q, block->tokens())));
+    add_part(all, partial_attention(q, keys.k, keys.v, all_keys(q, block->tokens())));
   }
-  return all.out.to(q.scalar_type());
+  return all;
 }
 
 }  // namespace longspan

@@ -1,29 +1,18 @@
 #pragma once
 
-#include <optional>
-#include <vector>
-
 #include "src/attention/attention.h"
-#include "src/attention/cross_batch.h"
-#include "src/attention/mem_dtype.h"
-#include "src/attention/reading_windows.h"
+#include "src/attention/focused_memory_options.h"
 
 namespace longspan {
 
-/// In LongLLaMA's words, where it has any.
-struct FocusedMemoryOptions {
-  std::vector<int64_t> mem_layers = {};  // from 0
-  WindowLengths lengths = {};
-  bool mem_positionals = true;  // false: memory layers turn nothing, their own window neither
-  MemDtype mem_dtype = MemDtype::kBFloat16;
-  std::vector<int64_t> mem_attention_grouping = {};  // heads and queries; empty: none
-  CrossBatchSchedule schedule = long_llama_3b_schedule();
-};
+class FocusedMemoryState;
 
 /// LongLLaMA's focused memory (Tworkowski et al. 2023, arXiv 2307.03170). A text is read in
 /// windows, and a token sees its own, turned by its place in it. In the memory layers it sees all
 /// windows before too, under the same softmax, their keys as they would be at position 0. The
-/// model's own sliding window bounds what is seen of the own window alone.
+/// model's own sliding window bounds what is seen of the own window alone. With search_pages a
+/// query sees of the windows before no more than the pages that a search finds (memory_search.h),
+/// where the pass has a state.
 ///
 /// A training pass whose rows are windows of documents (AttentionContext::passage_rows) is
 /// cross-batch instead: see cross_batch_attention.
@@ -41,18 +30,21 @@ class FocusedMemoryAttention : public AttentionPattern {
   int64_t trained_pairs(int64_t layer, int64_t rows, int64_t seq_len,
                         int64_t num_heads) const override;
   int64_t rope_length(int64_t seq_len) const override;
-  bool attends_to_other_rows(int64_t layer) const override { return is_memory_layer(layer); }
+  bool attends_to_other_rows(int64_t layer) const override {
+    return options_.is_memory_layer(layer);
+  }
   int64_t passage_rows() const override { return std::ssize(options_.schedule); }
   bool belongs_to_model() const override { return true; }
   std::string misfit_of_batch(int64_t rows, int64_t seq_len) const override;
   std::string misfit(int64_t num_layers) const override;
 
   const FocusedMemoryOptions& options() const { return options_; }
-  bool is_memory_layer(int64_t layer) const;
 
  private:
   at::Tensor attend_cross_batch(const Heads& heads, const AttentionContext& context) const;
   at::Tensor attend_windows(const Heads& heads, const AttentionContext& context) const;
+  AttentionResult attend_memory(const at::Tensor& q, const FocusedMemoryState& state,
+                                int64_t first_position) const;
 
   FocusedMemoryOptions options_;
 };

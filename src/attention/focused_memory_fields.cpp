@@ -16,7 +16,11 @@ Json whole_numbers(int64_t least) {
 
 void mem_layers_field(FieldsIo& io, std::vector<int64_t>& layers) {
   constexpr const char* kKey = "mem_layers";
-  io.put(kKey, layers, whole_numbers(0), "the layers that have a memory, from 0", {});
+  io.put(
+      kKey, layers, whole_numbers(0),
+      "the layers that have a memory, from 0; `window` (2048) is then how many tokens are read or "
+      "trained at a time, in training `seq_len`",
+      {});
   Fields* map = io.reading();
   if (!map) return;
   map->optional(kKey, layers);
@@ -108,6 +112,15 @@ void FocusedMemoryAttention::fields(FieldsIo& io) {
   io.flag("mem_positionals", options_.mem_positionals,
           "`false`: memory layers know no positions, not even in their own window");
   mem_dtype_field(io, options_.mem_dtype);
+  io.text("mem_dir", options_.mem_dir, "a folder on a disk; memory is kept in a file there",
+          {.otherwise = "in RAM", .written = !options_.mem_dir.empty()});
+  const bool searches = options_.search_pages > 0 || !io.writing();
+  io.whole(
+      "search_pages", options_.search_pages, {0, kMost},
+      "pages of memory that each 64 queries attend to, found by bounds of their scores; 0: all",
+      {.written = searches});
+  io.whole("search_page_tokens", options_.search_page_tokens, {1, kMost}, "tokens of a page",
+           {.written = searches});
   mem_attention_grouping_field(io, options_.mem_attention_grouping);
   schedule_field(io, options_.schedule);
 }

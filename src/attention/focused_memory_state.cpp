@@ -1,9 +1,12 @@
 #include "src/attention/focused_memory_state.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include <stdexcept>
+
+#include "src/attention/memory_file.h"
 
 namespace longspan {
 
@@ -24,21 +27,18 @@ std::shared_ptr<KeyValueCache> cache_of_last(const KeysAndValues& x, int64_t tok
 
 }  // namespace
 
-MemoryBlock::MemoryBlock(const KeysAndValues& window, MemDtype dtype)
-    : k_(remember(window.k, dtype)), v_(remember(window.v, dtype)), head_dim_(window.k.size(3)) {}
-
-KeysAndValues MemoryBlock::recall(at::ScalarType dtype) const {
-  return {longspan::recall(k_, head_dim_, dtype), longspan::recall(v_, head_dim_, dtype)};
+FocusedMemoryState::FocusedMemoryState(const FocusedMemoryOptions& options, int64_t layer)
+    : options_(options),
+      is_memory_layer_(options.is_memory_layer(layer)),
+      now_{ReadingWindows(options.lengths),
+           std::make_shared<KeyValueCache>(),
+           std::make_shared<KeyValueCache>(),
+           {},
+           PageIndex(options.search_page_tokens)} {
+  if (is_memory_layer_ && !options.mem_dir.empty()) {
+    file_ = std::make_shared<MemoryFile>(options.mem_dir);
+  }
 }
-
-FocusedMemoryState::FocusedMemoryState(const WindowLengths& lengths, bool is_memory_layer,
-                                       MemDtype dtype)
-    : is_memory_layer_(is_memory_layer),
-      dtype_(dtype),
-      now_{ReadingWindows(lengths),
-           std::make_shared<KeyValueCache>(),
-           std::make_shared<KeyValueCache>(),
-           {}} {}
 
 const FocusedMemoryState::Moment& FocusedMemoryState::moment(int64_t first_position) const {
   if (first_position == length()) return now_;
@@ -82,9 +82,9 @@ KeysAndValues FocusedMemoryState::read_first(int64_t first_position, const at::T
   return all;
 }
 
-const std::vector<std::shared_ptr<const MemoryBlock>>& FocusedMemoryState::memory(
-    int64_t first_position) const {
-  return moment(first_position).memory;
+void FocusedMemoryState::remember(std::shared_ptr<const MemoryBlock> block) {
+  if (options_.search_pages > 0) now_.index = now_.index.with(*block);
+  now_.memory.push_back(std::move(block));
 }
 
 /// What the pass closed becomes memory; the window that it leaves open begins caches of its own.
@@ -97,10 +97,10 @@ void FocusedMemoryState::close_windows(const ReadingWindows& after) {
     for (const int64_t next : pass_->begins) {
       if (next == begin) continue;
       const int64_t tokens = next - begin;
-      now_.memory.push_back(std::make_shared<const MemoryBlock>(
+      remember(std::make_shared<const MemoryBlock>(
           KeysAndValues{keys.k.detach().narrow(2, begin - first, tokens),
                         keys.v.detach().narrow(2, begin - first, tokens)},
-          dtype_));
+          options_.mem_dtype, file_.get()));
       begin = next;
     }
     now_.open_first = cache_of_last(keys, open);
@@ -134,6 +134,57 @@ std::shared_ptr<LayerState> FocusedMemoryState::fork() const {
   other->now_.open = forked(*now_.open);
   other->now_.open_first = forked(*now_.open_first);
   return other;
+}
+
+std::map<std::string, at::Tensor> FocusedMemoryState::tensors() const {
+  std::map<std::string, at::Tensor> all;
+  const auto put = [&](const std::string& name, const at::Tensor& tensor) {
+    if (tensor.defined()) all[name] = tensor;
+  };
+  put("windows", at::tensor({now_.windows.length(), now_.windows.open_begin(),
+                             static_cast<int64_t>(now_.memory.size())},
+                            at::kLong));
+  for (const auto& [name, cache] :
+       {std::pair{"open", now_.open}, {"open_first", now_.open_first}}) {
+    const KeysAndValues kept = cache->committed();
+    put(fmt::format("{}.k", name), kept.k);
+    put(fmt::format("{}.v", name), kept.v);
+  }
+  for (size_t i = 0; i < now_.memory.size(); ++i) {
+    const MemoryBlock& block = *now_.memory[i];
+    for (const auto& [name, x] : {std::pair{"k", block.stored_k()}, {"v", block.stored_v()}}) {
+      put(fmt::format("memory.{}.{}.codes", i, name), x.codes);
+      put(fmt::format("memory.{}.{}.scales", i, name), x.scales);
+      put(fmt::format("memory.{}.{}.offsets", i, name), x.offsets);
+    }
+  }
+  return all;
+}
+
+void FocusedMemoryState::restore(const std::map<std::string, at::Tensor>& tensors) {
+  const at::NoGradGuard no_gradients;
+  const auto optional = [&](const std::string& name) {
+    const auto found = tensors.find(name);
+    return found == tensors.end() ? at::Tensor() : found->second;
+  };
+  const at::Tensor& numbers = tensors.at("windows");
+  const auto number = [&](int64_t i) { return numbers[i].item<int64_t>(); };
+  now_.windows = ReadingWindows(options_.lengths, number(0), number(1));
+  const auto cache_of = [&](const std::string& name) {
+    return cache_of_last({tensors.at(name + ".k"), tensors.at(name + ".v")}, number(0) - number(1));
+  };
+  now_.open = cache_of("open");
+  if (!is_memory_layer_) return;
+  now_.open_first = cache_of("open_first");
+  const int64_t head_dim = now_.open->committed().k.size(3);
+  for (int64_t i = 0; i < number(2); ++i) {
+    const auto part = [&](const char* name) {
+      const std::string prefix = fmt::format("memory.{}.{}.", i, name);
+      return Remembered{tensors.at(prefix + "codes"), optional(prefix + "scales"),
+                        optional(prefix + "offsets")};
+    };
+    remember(std::make_shared<const MemoryBlock>(part("k"), part("v"), head_dim));
+  }
 }
 
 }  // namespace longspan

@@ -1,36 +1,24 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "src/attention/focused_memory_options.h"
 #include "src/attention/key_value_cache.h"
 #include "src/attention/layer_state.h"
-#include "src/attention/mem_dtype.h"
-#include "src/attention/reading_windows.h"
+#include "src/attention/memory_search.h"
 
 namespace longspan {
-
-/// A window that is memory: its keys as they would be at position 0, and its values. Never changed,
-/// so that states share it.
-class MemoryBlock {
- public:
-  MemoryBlock(const KeysAndValues& window, MemDtype dtype);
-
-  int64_t tokens() const { return k_.codes.size(2); }
-  KeysAndValues recall(at::ScalarType dtype) const;
-
- private:
-  Remembered k_, v_;
-  int64_t head_dim_;
-};
 
 /// What a layer under focused memory keeps: the keys and values of the window that is still open,
 /// and in a memory layer those of all windows before it. An attend() calls begin_pass(), then
 /// read(), then in a memory layer read_first(); all three may be called again.
 class FocusedMemoryState : public LayerState {
  public:
-  FocusedMemoryState(const WindowLengths& lengths, bool is_memory_layer, MemDtype dtype);
+  FocusedMemoryState(const FocusedMemoryOptions& options, int64_t layer);
 
   int64_t length() const override { return now_.windows.length(); }
   /// -> where the window of each of the pass's tokens begins.
@@ -42,23 +30,33 @@ class FocusedMemoryState : public LayerState {
   /// The same with k as it would be at position 0.
   KeysAndValues read_first(int64_t first_position, const at::Tensor& first_k, const at::Tensor& v);
   /// The windows before first_key(), in order.
-  const std::vector<std::shared_ptr<const MemoryBlock>>& memory(int64_t first_position) const;
+  const MemoryBlocks& memory(int64_t first_position) const { return moment(first_position).memory; }
+  /// Their pages, where options say to search them.
+  const PageIndex& index(int64_t first_position) const { return moment(first_position).index; }
 
   void commit() override;
   std::shared_ptr<LayerState> fork() const override;
+
+  /// All of it between passes, by name; and back into a state that holds nothing. restore() throws
+  /// std::out_of_range where a tensor is missing.
+  std::map<std::string, at::Tensor> tensors() const;
+  void restore(const std::map<std::string, at::Tensor>& tensors);
 
  private:
   struct Moment {
     ReadingWindows windows;
     std::shared_ptr<KeyValueCache> open, open_first;  // of the open window; keys of two kinds
-    std::vector<std::shared_ptr<const MemoryBlock>> memory;
+    MemoryBlocks memory;
+    PageIndex index;
   };
 
   const Moment& moment(int64_t first_position) const;
   void close_windows(const ReadingWindows& after);
+  void remember(std::shared_ptr<const MemoryBlock> block);
 
+  FocusedMemoryOptions options_;
   bool is_memory_layer_;
-  MemDtype dtype_;
+  std::shared_ptr<MemoryFile> file_;  // of mem_dir; null: RAM
   Moment now_;
   std::optional<Moment> before_;  // the last pass, where it had gradients: it may be read again
   struct Pass {

@@ -95,6 +95,10 @@ void KeyValueCache::commit() {
   written_ = 0;
 }
 
+KeysAndValues KeyValueCache::committed() const {
+  return memory_ ? memory_->first(length_) : KeysAndValues{};
+}
+
 std::shared_ptr<LayerState> KeyValueCache::fork() const {
   auto other = std::make_shared<KeyValueCache>();
   other->length_ = length_;

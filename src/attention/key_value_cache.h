@@ -21,6 +21,8 @@ class KeyValueCache : public LayerState {
   KeysAndValues read(int64_t first_position, const at::Tensor& k, const at::Tensor& v) override;
   void commit() override;
   std::shared_ptr<LayerState> fork() const override;
+  /// A view of all that was committed; undefined tensors before the first token.
+  KeysAndValues committed() const;
 
  private:
   struct Memory;

@@ -18,6 +18,9 @@ struct WindowLengths {
 class ReadingWindows {
  public:
   explicit ReadingWindows(const WindowLengths& lengths) : lengths_(lengths) {}
+  /// After `length` tokens, all that was to be read at once; a window is open from `open_begin` on.
+  ReadingWindows(const WindowLengths& lengths, int64_t length, int64_t open_begin)
+      : lengths_(lengths), length_(length), open_begin_(open_begin) {}
 
   int64_t length() const { return length_; }          // tokens read
   int64_t open_begin() const { return open_begin_; }  // the first of the window still open

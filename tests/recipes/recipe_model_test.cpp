@@ -75,6 +75,28 @@ TEST_F(RecipeFile, SkippedPositionsBeyondTheExtendedContextAreRefused) {
               HasSubstr("packing.target_length: 129 tokens are beyond the context of 128"));
 }
 
+TEST_F(RecipeFile, FocusedMemoryFitsItsBatchAndItsModel) {
+  const std::vector<std::string> fitting{
+      "train.seq_len=64", "train.batch_size=8",
+      "attention={pattern: focused_memory, mem_layers: [0, 1], window: 64}"};
+  EXPECT_EQ(misfit_of(load(kSmallest, fitting), base_of(64)), "no error");
+  const auto with = [&](const std::string& change) {
+    std::vector<std::string> overrides = fitting;
+    overrides.push_back(change);
+    return overrides;
+  };
+  EXPECT_THAT(error_of(kSmallest, with("train.seq_len=32")),
+              HasSubstr("attention: a row of 32 tokens is a window, and `window` is 64"));
+  EXPECT_THAT(error_of(kSmallest, with("train.batch_size=6")),
+              HasSubstr("attention: the schedule has 4 windows of a document side by side"));
+  EXPECT_THAT(misfit_of(load(kSmallest, with("attention.mem_layers=[2]")), base_of(64)),
+              HasSubstr("attention: mem_layers has 2, and the model's layers are 0 to 1"));
+  ModelConfig qwen = base_of(64);
+  qwen.model_type = "qwen2";
+  EXPECT_THAT(misfit_of(load(kSmallest, fitting), qwen),
+              HasSubstr("attention focused_memory is stated in LongLLaMA's form"));
+}
+
 TEST_F(RecipeFile, WhatDoesNotSuitTheModelIsSaidOnceAndAtItsPlace) {
   const Recipe recipe =
       load(kSmallest + "lora:\n  target_modules: [proj]\n", {"train.seq_len=128"});

@@ -10,6 +10,7 @@
 #include "src/core/version.h"
 #include "src/model/context_length.h"
 #include "tools/commands/commands.h"
+#include "tools/support/memory_option.h"
 #include "tools/support/open_model.h"
 #include "tools/support/output_file.h"
 #include "tools/support/shared_options.h"
@@ -159,6 +160,7 @@ int run_eval(const Arguments& arguments) {
   EvalSubject subject{*opened.model, *tokenizer,
                       bos_token_of(*opened.source, opened.model->config())};
   warn_beyond_limit(eval_options, *opened.model);
+  announce_memory(*opened.model, eval_options.lengths.back());
   EvalResult result;
   result.label = arguments.given("label") ? arguments["label"] : default_label(arguments["model"]);
   result.provenance = provenance(arguments, opened, *tokenizer);

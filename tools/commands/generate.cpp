@@ -9,7 +9,9 @@
 #include "src/core/text.h"
 #include "src/model/context_length.h"
 #include "tools/commands/commands.h"
+#include "tools/support/memory_option.h"
 #include "tools/support/open_model.h"
+#include "tools/support/output_file.h"
 #include "tools/support/shared_options.h"
 
 namespace longspan {
@@ -108,35 +110,45 @@ int run_generate(const Arguments& arguments) {
   GenerateOptions generate_options = read_generate_options(arguments);
   check_generate_options(generate_options);
   require_cache(arguments, "generate");
+  if (arguments.given("save-memory")) {
+    require_output(arguments["save-memory"], {arguments["model"]});
+  }
 
   OpenedModel opened = open_model(arguments);
+  ModelState state = open_memory(arguments, opened);
   auto tokenizer = open_tokenizer(opened);
   generate_options.never = ids_without_token(*tokenizer, opened.model->config().vocab_size);
   std::vector<int32_t> ids = tokenizer->encode(text);
   std::vector<int64_t> prompt(ids.begin(), ids.end());
-  if (auto bos = bos_token_of(*opened.source, opened.model->config())) {
-    prompt.insert(prompt.begin(), *bos);
-  }
+  const auto bos = bos_token_of(*opened.source, opened.model->config());
+  if (bos && state.length() == 0) prompt.insert(prompt.begin(), *bos);
 
   const std::set<int64_t> stop_tokens = stop_tokens_of(*opened.source);
-  warn_beyond_context(static_cast<int64_t>(prompt.size()), generate_options.max_new_tokens,
-                      *opened.model);
+  const int64_t read = state.length() + std::ssize(prompt);
+  warn_beyond_context(read, generate_options.max_new_tokens, *opened.model);
+  announce_memory(*opened.model, read + generate_options.max_new_tokens);
+  if (arguments.given("save-memory")) {
+    prefill(*opened.model, prompt, state, generate_options.prefill_chunk_tokens);
+    write_memory(arguments, opened, state);
+    return 0;
+  }
 
   TextStream stream(*tokenizer);
   Stopwatch stopwatch;
-  double prefill = 0;
+  double prefill_seconds = 0;
   int64_t count = 0;
-  generate(*opened.model, prompt, generate_options, [&](int64_t id) {
+  const auto on_token = [&](int64_t id) {
     if (stop_tokens.contains(id)) return false;
-    if (count++ == 0) prefill = stopwatch.restart();
+    if (count++ == 0) prefill_seconds = stopwatch.restart();
     stream.push(id);
     return std::ferror(stdout) == 0;
-  });
+  };
+  generate(*opened.model, prompt, generate_options, on_token, &state);
   stream.finish();
-  if (count == 0) prefill = stopwatch.restart();
+  if (count == 0) prefill_seconds = stopwatch.restart();
   const double decode = stopwatch.seconds();
-  log_info(fmt::format("prompt {} tokens in {:.1f} s, {} new tokens{}", prompt.size(), prefill,
-                       count,
+  log_info(fmt::format("prompt {} tokens in {:.1f} s, {} new tokens{}", prompt.size(),
+                       prefill_seconds, count,
                        count > 1 ? fmt::format(", {:.1f} tokens/s", (count - 1) / decode) : ""));
   return 0;
 }
@@ -151,7 +163,7 @@ constinit const Command kGenerateCommand{
         "  longspan generate runs/quickstart/merged --prompt 'The history of Rome' "
         "--max-new-tokens 64",
     .arguments = kGenerateArguments,
-    .options = {kGenerateOptions, kModelOptions},
+    .options = {kGenerateOptions, kMemoryOptions, kModelOptions},
     .run = run_generate,
 };
 

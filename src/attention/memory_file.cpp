@@ -1,0 +1,71 @@
+#include "src/attention/memory_file.h"
+
+#include <ATen/ops/from_blob.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "src/core/error.h"
+
+namespace longspan {
+
+namespace {
+
+int64_t in_whole_pages(int64_t bytes) {
+  const int64_t page = sysconf(_SC_PAGESIZE);
+  return (bytes + page - 1) / page * page;
+}
+
+/// An unlinked file for reading and writing, or -1 and errno.
+int open_memory_file(const std::filesystem::path& directory) {
+  int file = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) return file;
+  std::string name = (directory / "longspan-memory-XXXXXX").string();  // not all systems have it
+  file = mkostemp(name.data(), O_CLOEXEC);
+  if (file >= 0) unlink(name.c_str());
+  return file;
+}
+
+}  // namespace
+
+MemoryFile::MemoryFile(const std::filesystem::path& directory) : directory_(directory) {
+  std::error_code ignored;  // opening says it better
+  std::filesystem::create_directories(directory_, ignored);
+  file_ = open_memory_file(directory_);
+  if (file_ >= 0) return;
+  fail(ExitCode::kFailure, "mem_dir: {}: cannot make a file there: {}; name a folder on a disk",
+       directory_.string(), std::strerror(errno));
+}
+
+MemoryFile::~MemoryFile() { close(file_); }
+
+at::Tensor MemoryFile::put(const at::Tensor& tensor) {
+  const at::Tensor from = tensor.cpu().contiguous();
+  const auto bytes = static_cast<int64_t>(from.nbytes());
+  if (bytes == 0) return from;
+  const int64_t size = in_whole_pages(bytes);
+  // A hole that the disk cannot fill would be a SIGBUS later.
+  int reason = posix_fallocate(file_, bytes_, size);
+  void* place = MAP_FAILED;
+  if (reason == 0) {
+    place =
+        mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED, file_, bytes_);
+    if (place == MAP_FAILED) reason = errno;
+  }
+  if (reason != 0) {
+    fail(ExitCode::kFailure,
+         "mem_dir: {}: no room for {} bytes of memory behind the {} that it holds: {}; name a "
+         "folder with more, or take a smaller mem_dtype",
+         directory_.string(), size, bytes_, std::strerror(reason));
+  }
+  bytes_ += size;
+  std::memcpy(place, from.const_data_ptr(), static_cast<size_t>(bytes));
+  const auto unmap = [size](void* mapped) { munmap(mapped, static_cast<size_t>(size)); };
+  return at::from_blob(place, from.sizes(), unmap, from.options());
+}
+
+}  // namespace longspan

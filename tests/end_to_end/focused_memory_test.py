@@ -1,0 +1,102 @@
+"""Focused memory through the real binary: a folder of model_type longllama as it is, and a LLaMA with --attention.
+
+    python focused_memory_test.py --longspan build/longspan
+
+The results of LongLLaMA's own code are in tests/reference/longllama (long_llama bfcb8d1, transformers 4.33.2).
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from program import command_line, refusal, run
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer, decoders, models
+
+REFERENCE = Path(__file__).parent.parent / "reference" / "longllama"
+
+
+def write_tokenizer(folder):
+    """Token i is the character i + 256."""
+    vocabulary = {chr(256 + i): i for i in range(320)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def text_of(ids):
+    return "".join(chr(256 + int(i)) for i in ids)
+
+
+def check_logits(binary, folder):
+    for model in ("a", "b"):
+        golden = load_file(REFERENCE / model / "expected.safetensors")
+        for tokens in (16, 32, 101, 192):
+            ids, out = folder / "ids.json", folder / "logits.safetensors"
+            ids.write_text(json.dumps(golden[f"ids.{tokens}"].tolist()))
+            run(binary, "logits", REFERENCE / model, "--ids", ids, "--out", out, "--dtype", "float32")
+            difference = abs(load_file(out)["logits"] - golden[f"logits.{tokens}"]).max()
+            assert difference < 1e-5, (model, tokens, difference)
+    print("logits of LongLLaMA's own code")
+
+
+def check_generate(binary, folder):
+    for model in ("a", "b"):
+        golden = load_file(REFERENCE / model / "expected.safetensors")
+        copy = folder / model
+        shutil.copytree(REFERENCE / model, copy)
+        write_tokenizer(copy)
+        prompt, new = text_of(golden["greedy.prompt"]), text_of(golden["greedy.new"])
+        out = run(binary, "generate", copy, "--prompt", prompt, "--max-new-tokens", 64, "--dtype", "float32")
+        assert out.rstrip("\n") == new, (model, out, new)
+
+        saved = folder / f"{model}.memory"
+        options = [copy, "--dtype", "float32", "--max-new-tokens", 20]
+        run(binary, "generate", *options, "--prompt", prompt, "--save-memory", saved)
+        first, second = (run(binary, "generate", *options, "--prompt", new[:3], "--memory", saved) for _ in range(2))
+        assert first == second and len(first) == 21, (first, second)
+        other = folder / "a" if model == "b" else None
+        if other:
+            told = refusal(binary, "generate", other, "--dtype", "float32", "--prompt", prompt, "--memory", saved, code=8)
+            assert "was read with another weights" in told, told
+    print("greedy text of LongLLaMA's own code, and memory saved and loaded")
+
+
+def check_attention_option(binary, folder):
+    """Without memory a LongLLaMA is a plain LLaMA, and a LLaMA with --attention is a LongLLaMA."""
+    llama = folder / "llama"
+    shutil.copytree(REFERENCE / "a", llama)
+    config = json.loads((llama / "config.json").read_text())
+    config["model_type"] = "llama"
+    for key in ("architectures", "mem_layers", "mem_dtype", "mem_positionals", "last_context_length"):
+        del config[key]
+    (llama / "config.json").write_text(json.dumps(config))
+    golden = load_file(REFERENCE / "a" / "expected.safetensors")
+    ids, out = folder / "ids.json", folder / "logits.safetensors"
+    ids.write_text(json.dumps(golden["ids.101"].tolist()))
+    pattern = "{pattern: focused_memory, mem_layers: [1], window: 32, last_context_length: 12, mem_dtype: float32}"
+    run(binary, "logits", llama, "--ids", ids, "--out", out, "--dtype", "float32", "--attention", pattern)
+    assert abs(load_file(out)["logits"] - golden["logits.101"]).max() < 1e-5
+    plain = [run(binary, "logits", model, "--ids", ids, "--out", out, "--attention", "full") and None
+             or load_file(out)["logits"] for model in (llama, REFERENCE / "a")]
+    assert (plain[0] == plain[1]).all()
+
+    told = refusal(binary, "logits", llama, "--ids", ids, "--out", out, "--attention",
+                   "{pattern: focused_memory, mem_layers: [3]}", code=5)
+    assert "mem_layers has 3, and the model's layers are 0 to 2" in told, told
+    told = refusal(binary, "generate", llama, "--prompt", "x", "--save-memory", folder / "x", code=2)
+    assert "--save-memory: is for focused memory" in told, told
+    print("--attention on a LLaMA, and what does not fit it")
+
+
+def main():
+    binary = command_line().parse_args().longspan
+    with tempfile.TemporaryDirectory() as folder:
+        check_logits(binary, Path(folder))
+        check_generate(binary, Path(folder))
+        check_attention_option(binary, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+#include "tools/support/memory_option.h"
+
+#include "checkpoints/saved_memory.h"
+#include "src/attention/focused_memory.h"
+#include "src/core/disk_space.h"
+#include "src/core/log.h"
+#include "src/core/process_memory.h"
+#include "src/core/text.h"
+#include "tools/support/output_file.h"
+
+namespace longspan {
+
+namespace {
+
+const FocusedMemoryAttention* focused_memory_of(const CausalLm& model) {
+  return dynamic_cast<const FocusedMemoryAttention*>(&model.attention());
+}
+
+}  // namespace
+
+void announce_memory(const CausalLm& model, int64_t tokens) {
+  const auto* attention = focused_memory_of(model);
+  if (!attention) return;
+  const ModelConfig& config = model.config();
+  const FocusedMemoryOptions& options = attention->options();
+  const double token = 2 * static_cast<double>(config.num_key_value_heads) *
+                       remembered_bytes(options.mem_dtype, config.head_dim);
+  const auto bytes =
+      static_cast<int64_t>(token * static_cast<double>(tokens * std::ssize(options.mem_layers)));
+  const bool on_disk = !options.mem_dir.empty();
+  log_info(fmt::format("memory   {} of {} layers remember {} tokens as {}: {} {}",
+                       options.mem_layers.size(), config.num_hidden_layers, human_count(tokens),
+                       name_of(options.mem_dtype), human_bytes(bytes),
+                       on_disk ? "in " + options.mem_dir : "of RAM"));
+  if (on_disk) return require_disk_space(options.mem_dir, bytes);
+  const int64_t available = available_memory_bytes();
+  if (available == 0 || bytes <= available) return;
+  fail(ExitCode::kOutOfMemory,
+       "memory of {} tokens takes {}, and {} of RAM are free; take mem_dtype: int8 or int4, fewer "
+       "mem_layers, or mem_dir: FOLDER, which keeps it on a disk",
+       human_count(tokens), human_bytes(bytes), human_bytes(available));
+}
+
+ModelState open_memory(const Arguments& arguments, const OpenedModel& opened) {
+  for (const char* option : {"save-memory", "memory"}) {
+    if (!arguments.given(option) || focused_memory_of(*opened.model)) continue;
+    fail(ExitCode::kUsage,
+         "--{}: is for focused memory, and the model reads with {} attention; give --attention "
+         "'{{pattern: focused_memory, mem_layers: [..], window: ..}}'",
+         option, opened.model->attention().name());
+  }
+  if (!arguments.given("memory")) return {};
+  ModelState state = load_memory(arguments["memory"], *opened.model,
+                                 memory_identity(*opened.source, *opened.model));
+  log_info(fmt::format("{}: {} tokens", arguments["memory"], human_count(state.length())));
+  return state;
+}
+
+void write_memory(const Arguments& arguments, const OpenedModel& opened, const ModelState& state) {
+  const std::string path = arguments["save-memory"];
+  save_memory(path, state, memory_identity(*opened.source, *opened.model));
+  log_info(fmt::format("{}: {} tokens", path, human_count(state.length())));
+}
+
+}  // namespace longspan
