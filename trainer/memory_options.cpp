@@ -117,19 +117,23 @@ void fields(FieldsIo& io, MemoryOptions& options) {
              "what a layer computes again in backward: nothing; all but attention and the last "
              "projections (`o_proj`, `down_proj`); `o_proj` too; all but `down_proj`");
   count_field(io, "recompute_num_layers", int64_t{1} << 20, options.recompute_num_layers,
-              "in how many layers, the first ones; the others keep everything");
+              "in how many layers, the first ones");
+  name_field(io, "recompute_rest", kRecomputeNames, options.recompute_rest,
+             "what the others compute again; `auto` is nothing where `recompute` is given");
   name_field(io, "offload", kOffloadNames, options.offload, "where kept activations go");
   io.text("offload_dir", options.offload_dir, "the folder for those on disk",
           {.otherwise = "`output.dir`"});
   bytes_field(io, "offload_ram", options.offload_ram,
-              "what `ram` may take, or what `disk` leaves in RAM: bytes, `4GB`, `512MiB`");
+              "what `ram` may take, beyond which a GPU keeps them, or what `disk` leaves in RAM: "
+              "bytes, `4GB`, `512MiB`");
   count_field(io, "chunk_tokens", int64_t{1} << 26, options.chunk_tokens,
               "tokens that the MLP and the projections of q, k and v work on at once; 0: all");
   name_field(io, "weights", kWeightsNames, options.weights,
              "of the frozen projections: in memory, or read from the model's file at each use");
   state_bits_field(io, options.optimizer_state_bits);
   io.prose(
-      "`recompute: none` goes with no `recompute_num_layers`, `offload` or `chunk_tokens`; "
+      "`recompute: none` goes with no `recompute_num_layers`, `recompute_rest`, `offload` or "
+      "`chunk_tokens`; "
       "`offload_ram` says nothing where nothing is offloaded. `weights: mapped` is for the CPU, "
       "without `model.quantization`, and for a file that holds the weights in `model.dtype`.");
   if (options.recompute == Recompute::kNone &&
@@ -148,11 +152,33 @@ void fields(FieldsIo& io, MemoryOptions& options) {
              "recompute: none recomputes no layer; expected recompute: selective, selective++ or "
              "layer");
   }
+  if (options.recompute == Recompute::kNone &&
+      options.recompute_rest.value_or(Recompute::kNone) != Recompute::kNone) {
+    io.error("recompute_rest",
+             "recompute: none is for all layers; expected recompute: selective, selective++ or "
+             "layer");
+  }
+}
+
+int64_t first_layers(const MemoryOptions& options, int64_t layers) {
+  if (options.recompute == Recompute::kNone) return 0;
+  return std::min(layers, options.recompute_num_layers.value_or(layers));
+}
+
+Recompute recompute_of_rest(const MemoryOptions& options) {
+  if (options.recompute == Recompute::kNone) return Recompute::kNone;
+  return options.recompute_rest.value_or(Recompute::kNone);
 }
 
 int64_t recomputed_layers(const MemoryOptions& options, int64_t layers) {
-  if (options.recompute == Recompute::kNone) return 0;
-  return std::min(layers, options.recompute_num_layers.value_or(layers));
+  return recompute_of_rest(options) == Recompute::kNone ? first_layers(options, layers) : layers;
+}
+
+int64_t fetched_ahead(const MemoryOptions& options) {
+  const Recompute rest = recompute_of_rest(options);
+  const bool one_a_layer = options.recompute == Recompute::kLayer &&
+                           (rest == Recompute::kNone || rest == Recompute::kLayer);
+  return one_a_layer ? 1 : 2;
 }
 
 MemoryOptions default_memory_options() {
@@ -168,7 +194,10 @@ MemoryOptions merge_memory_options(MemoryOptions options, const MemoryOptions& c
   const auto take = [](auto& value, const auto& other) {
     if (!value) value = other;
   };
-  if (!options.recompute) take(options.recompute_num_layers, chosen.recompute_num_layers);
+  if (!options.recompute) {
+    take(options.recompute_num_layers, chosen.recompute_num_layers);
+    take(options.recompute_rest, chosen.recompute_rest);
+  }
   take(options.recompute, chosen.recompute);
   take(options.offload, chosen.offload);
   take(options.offload_ram, chosen.offload_ram);

@@ -18,11 +18,14 @@ enum class FrozenWeights { kResident, kMapped };
 struct MemoryOptions {
   /// "none", "selective", "selective++" or "layer": what each decoder layer keeps for its backward.
   std::optional<Recompute> recompute = {};
-  /// How many layers, counted from the first, do what `recompute` says; the others keep everything.
-  /// Without a value: all, where `recompute` is given.
+  /// How many layers, counted from the first, do what `recompute` says. Without a value: all, where
+  /// `recompute` is given.
   std::optional<int64_t> recompute_num_layers = {};
+  /// What the others do. Without a value they keep everything.
+  std::optional<Recompute> recompute_rest = {};
   /// "none": kept tensors stay where they were made. "ram": they move into at most offload_ram
-  /// bytes. "disk": beyond offload_ram they move into a file in offload_dir.
+  /// bytes, beyond which a GPU keeps them. "disk": beyond offload_ram they move into a file in
+  /// offload_dir.
   std::optional<Offload> offload = {};
   std::string offload_dir = {};             // "": the run's output.dir
   std::optional<int64_t> offload_ram = {};  // bytes; in recipes also "4GB" or "512MiB"
@@ -37,8 +40,15 @@ struct MemoryOptions {
 /// The keys of a recipe's `memory` map.
 void fields(FieldsIo& io, MemoryOptions& options);
 
-/// How many of a model's `layers` compute something again.
+/// How many of a model's `layers` do what `recompute` says, and what the others do.
+int64_t first_layers(const MemoryOptions& options, int64_t layers);
+Recompute recompute_of_rest(const MemoryOptions& options);
+/// How many compute something again.
 int64_t recomputed_layers(const MemoryOptions& options, int64_t layers);
+
+/// How many kept tensors are to be on their way back to a GPU while a layer is at work: those of a
+/// layer, and two at the most.
+int64_t fetched_ahead(const MemoryOptions& options);
 
 /// What "auto" is where nobody plans: recompute selective, nothing offloaded, resident weights,
 /// all tokens at once, optimizer states of 32 bits.

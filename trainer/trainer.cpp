@@ -38,12 +38,15 @@ ActivationOptions activation_options(const MemoryOptions& memory, const ModelCon
   ActivationOptions options;
   options.recompute.what = *memory.recompute;
   options.recompute.num_layers =
-      static_cast<size_t>(recomputed_layers(memory, config.num_hidden_layers));
+      static_cast<size_t>(first_layers(memory, config.num_hidden_layers));
+  options.recompute.rest = recompute_of_rest(memory);
   options.chunk_tokens = *memory.chunk_tokens;
   if (memory.offload != Offload::kNone) {
     std::string directory = memory.offload == Offload::kDisk ? memory.offload_dir : "";
     options.recompute.store = std::make_shared<ActivationStore>(
-        ActivationStoreOptions{.ram_bytes = *memory.offload_ram, .directory = directory});
+        ActivationStoreOptions{.ram_bytes = *memory.offload_ram,
+                               .directory = directory,
+                               .fetched_ahead = fetched_ahead(memory)});
   }
   return options;
 }

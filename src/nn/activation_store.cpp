@@ -46,37 +46,39 @@ ActivationStore::Ticket ActivationStore::put(at::Tensor tensor) {
   Lock lock(mutex_);
   throw_write_failure();
   const bool fits = bytes <= options_.ram_bytes - kept_bytes_;
-  if (!fits && options_.directory.empty()) {
+  const bool to_disk = !fits && !options_.directory.empty();
+  if (!fits && !to_disk && device.is_cpu()) {
     fail(ExitCode::kOutOfMemory,
          "memory.offload_ram: {} of activations are kept, {} more do not fit in {}; raise it, or "
          "set memory.offload to disk",
          human_bytes(kept_bytes_), human_bytes(bytes), human_bytes(options_.ram_bytes));
   }
-  if (!fits) {
+  if (to_disk) {
     wait(lock, [&] { return count(Place::kWriting) < kWritesUnderWay || write_failure_; });
     throw_write_failure();
   }
-  if (!device.is_cpu()) {
-    if (!copies_) copies_.emplace(device);
-    tensor = copies_->to_host(tensor);
-    if (!fits) copies_->finish();  // what is written is read by the CPU
-  } else if (!fits) {
-    tensor = tensor.contiguous();
-  }
+  if (fits || to_disk) tensor = in_ram(tensor, to_disk);
   const Ticket ticket = next_++;
   Entry& entry = entries_[ticket];
+  entry.place = fits ? Place::kRam : Place::kDevice;
   entry.sizes = tensor.sizes().vec();
   entry.dtype = tensor.scalar_type();
   entry.device = device;
   entry.bytes = bytes;
   entry.tensor = tensor.detach();
-  hold(bytes);
-  if (fits) {
-    kept_bytes_ += bytes;
-  } else {
-    start_write(ticket);
-  }
+  if (fits || to_disk) hold(bytes);
+  if (fits) kept_bytes_ += bytes;
+  if (to_disk) start_write(ticket);
   return ticket;
+}
+
+/// The tensor, or a copy of a GPU's; contiguous and there when it is to be `read` by the CPU.
+at::Tensor ActivationStore::in_ram(const at::Tensor& tensor, bool read) {
+  if (tensor.is_cpu()) return read ? tensor.contiguous() : tensor;
+  if (!copies_) copies_.emplace(tensor.device());
+  at::Tensor host = copies_->to_host(tensor);
+  if (read) copies_->finish();
+  return host;
 }
 
 at::Tensor ActivationStore::take(Ticket ticket) {
@@ -91,7 +93,7 @@ at::Tensor ActivationStore::take(Ticket ticket) {
   wait(lock, [&] { return entry.place != Place::kReading; });
   if (entry.read_failure) std::rethrow_exception(entry.read_failure);
   if (entry.place == Place::kRam) kept_bytes_ -= entry.bytes;
-  held_bytes_ -= entry.bytes;
+  if (entry.place != Place::kDevice) held_bytes_ -= entry.bytes;
   at::Tensor tensor = entry.device.is_cpu() ? std::move(entry.tensor) : on_device(entry, ticket);
   entries_.erase(found);
   return tensor;
@@ -99,10 +101,13 @@ at::Tensor ActivationStore::take(Ticket ticket) {
 
 /// The entry's tensor where it came from. Those in RAM that were put before it begin their way.
 at::Tensor ActivationStore::on_device(Entry& entry, Ticket ticket) {
-  if (!entry.fetched) entry.fetched = copies_->to_device(entry.tensor);
-  at::Tensor tensor = copies_->use(std::move(*entry.fetched));
+  at::Tensor tensor = entry.tensor;
+  if (entry.place != Place::kDevice) {
+    if (!entry.fetched) entry.fetched = copies_->to_device(entry.tensor);
+    tensor = copies_->use(std::move(*entry.fetched));
+  }
   auto before = entries_.find(ticket);
-  for (int ahead = 0; ahead < kFetchedAhead && before != entries_.begin(); ++ahead) {
+  for (int64_t ahead = 0; ahead < options_.fetched_ahead && before != entries_.begin(); ++ahead) {
     Entry& next = (--before)->second;
     if (next.place != Place::kRam || next.device.is_cpu() || next.fetched) continue;
     next.fetched = copies_->to_device(next.tensor);
@@ -248,7 +253,9 @@ int64_t ActivationStore::count(Place place) const {
 int64_t ActivationStore::end_of_file() const {
   int64_t end = 0;
   for (const auto& [ticket, entry] : entries_) {
-    if (entry.place == Place::kRam || entry.place == Place::kReadAhead) continue;
+    const bool in_file = entry.place == Place::kWriting || entry.place == Place::kDisk ||
+                         entry.place == Place::kReading;
+    if (!in_file) continue;
     end = std::max(end, entry.offset + entry.bytes);
   }
   return (end + kPageBytes - 1) / kPageBytes * kPageBytes;

@@ -23,6 +23,7 @@ namespace longspan {
 struct ActivationStoreOptions {
   int64_t ram_bytes = std::numeric_limits<int64_t>::max();  // bound of RAM; the rest goes to disk
   std::filesystem::path directory = {};                     // holds the file; empty: RAM only
+  int64_t fetched_ahead = 2;  // tensors that are on their way back to a GPU before they are taken
 };
 
 /// Keeps tensors between forward and backward: in RAM up to a bound, beyond it in a file on disk
@@ -31,7 +32,7 @@ struct ActivationStoreOptions {
 /// uses the store.
 ///
 /// Tensors of a GPU are copied to pinned RAM beside what it computes, and back (host_copies.h):
-/// those in RAM begin their way back kFetchedAhead tensors before they are taken.
+/// those in RAM begin their way back while those put after them are at work.
 ///
 /// A tensor that could not be written (disk full, I/O error) stays in RAM, and the next put() or
 /// take() throws Error(kFailure) that names the directory, the reason and the bytes free. Nothing
@@ -46,11 +47,10 @@ class ActivationStore {
   ActivationStore(const ActivationStore&) = delete;
   ActivationStore& operator=(const ActivationStore&) = delete;
 
-  static constexpr int kFetchedAhead = 2;  // what a layer keeps under recompute: selective++
-
   /// Takes the tensor over: its storage is freed once it is on disk, or a GPU's in RAM, if no one
   /// else holds it. May return before that, and waits while two tensors are being written. Without
-  /// a directory a tensor beyond the bound throws Error(kOutOfMemory).
+  /// a directory a tensor beyond the bound stays on its GPU; one of the CPU throws
+  /// Error(kOutOfMemory).
   Ticket put(at::Tensor tensor);
   /// Gives the tensor back, bit for bit and on its device, and forgets it. Starts to read the
   /// tensor put before it, as backward goes in reverse. A block that differs from what was written
@@ -67,11 +67,11 @@ class ActivationStore {
   double seconds_waited() const { return locked(seconds_waited_); }
 
  private:
-  // kWriting and kReading: in the queue or under way.
-  enum class Place { kRam, kWriting, kDisk, kReading, kReadAhead };
+  // kWriting and kReading: in the queue or under way. kDevice: on the GPU that it came from.
+  enum class Place { kRam, kWriting, kDisk, kReading, kReadAhead, kDevice };
   struct Entry {
     Place place = Place::kRam;
-    at::Tensor tensor;                                // on the CPU; undefined while on disk only
+    at::Tensor tensor;                                // undefined while on disk only
     at::Device device = at::kCPU;                     // where it came from
     std::optional<HostCopies::Fetched> fetched = {};  // on its way back there
     std::vector<int64_t> sizes;
@@ -89,6 +89,7 @@ class ActivationStore {
   void start_read(Ticket ticket);
   void read_ahead(Ticket taken);
   void abandon_write(Lock& lock, Ticket ticket);
+  at::Tensor in_ram(const at::Tensor& tensor, bool read);
   at::Tensor on_device(Entry& entry, Ticket ticket);
   void hold(int64_t bytes);
   void throw_write_failure();

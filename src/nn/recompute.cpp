@@ -253,7 +253,8 @@ at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& input,
   }
   blocks.erase(blocks.begin(), first);
   if (blocks.empty()) return x;
-  if (options.what == Recompute::kNone || layer >= options.num_layers) {
+  const Recompute what = layer < options.num_layers ? options.what : options.rest;
+  if (what == Recompute::kNone) {
     for (const auto& block : blocks) x = x + through(block, x, nullptr);
     return x;
   }
@@ -261,6 +262,7 @@ at::Tensor run_layer(std::vector<ResidualBlock> blocks, const at::Tensor& input,
   node->set_next_edges(torch::autograd::collect_next_edges(x));
   node->blocks = std::move(blocks);
   node->options = options;
+  node->options.what = what;
   node->layer = layer;
   at::Tensor y;
   {

@@ -40,8 +40,9 @@ enum class Recompute {
 
 struct RecomputeOptions {
   Recompute what = Recompute::kNone;
-  /// The first so many layers recompute. The others keep all: their backward comes first.
+  /// The first so many layers do that, the others what `rest` says: their backward comes first.
   size_t num_layers = std::numeric_limits<size_t>::max();
+  Recompute rest = Recompute::kNone;
   std::shared_ptr<ActivationStore> store =
       {};  // takes the kept tensors; null: they stay as they are
   std::shared_ptr<WeightResidency> residency =

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import sys
 import tempfile
 import unittest
@@ -80,6 +81,22 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(result["memory"]["recompute"], "none")
         lora = 8 * 30 * ((576 + 576) + 2 * (576 + 192) + (576 + 576))
         self.assertEqual(result["trainable_parameters"], lora)
+
+    def test_random_weights_need_no_file_of_weights(self):
+        shape = self.folder / "shape"
+        shape.mkdir()
+        for name in ("config.json", "tokenizer.json"):
+            (shape / name).write_bytes((self.base / name).read_bytes())
+        trace = self.folder / "trace.json"
+        for quantization in ("none", "nf4"):
+            result = self.step("--model", shape, "--random-weights", "--trace", trace, f"model.quantization={quantization}")
+            # Weights that know nothing are no better than chance, and worse where the head is the embedding.
+            self.assertGreater(result["losses"][0], math.log(49152) - 0.5)
+            self.assertLess(result["losses"][0], math.log(49152) + 3)
+            names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
+            self.assertIn("aten::mm", names)
+            trace.unlink()
+        self.assertIn("shape", refusal(bench(), "step", "--model", shape, "--text", self.text, "--length", LENGTH, code=5))
 
     def test_a_text_that_is_too_short_is_refused(self):
         options = ["--model", self.base, "--text", self.text, "--length", 100000]

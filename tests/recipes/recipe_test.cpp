@@ -188,12 +188,14 @@ TEST_F(RecipeFile, EveryChoiceOfMemoryIsAutoUntilItIsGiven) {
   EXPECT_FALSE(none.recompute || none.recompute_num_layers || none.offload || none.offload_ram ||
                none.chunk_tokens || none.weights || none.optimizer_state_bits);
   const MemoryOptions given =
-      load(kSmallest, {"memory={recompute: layer, recompute_num_layers: 12, offload: disk, "
-                       "offload_dir: /tmp/a, offload_ram: 4GB, chunk_tokens: 2048, weights: "
-                       "mapped, optimizer_state_bits: 8}"})
+      load(kSmallest, {"memory={recompute: layer, recompute_num_layers: 12, "
+                       "recompute_rest: selective++, offload: disk, "
+                       "offload_dir: /tmp/a, offload_ram: 4GB, "
+                       "chunk_tokens: 2048, weights: mapped, optimizer_state_bits: 8}"})
           .train.memory;
   EXPECT_EQ(given.recompute, Recompute::kLayer);
   EXPECT_EQ(given.recompute_num_layers, 12);
+  EXPECT_EQ(given.recompute_rest, Recompute::kSelectivePlusPlus);
   EXPECT_EQ(given.offload, Offload::kDisk);
   EXPECT_EQ(given.offload_dir, "/tmp/a");
   EXPECT_EQ(given.offload_ram, 4'000'000'000);
@@ -226,6 +228,8 @@ TEST_F(RecipeFile, WhatIsWrongWithMemoryIsSaidOnceEach) {
            {"memory={recompute: none, chunk_tokens: 512}", "works on all tokens at once"},
            {"memory={recompute: none, recompute_num_layers: 1}",
             "memory.recompute_num_layers: recompute: none recomputes no layer"},
+           {"memory={recompute: none, recompute_rest: layer}",
+            "memory.recompute_rest: recompute: none is for all layers"},
            {"attention={pattern: shifted_sparse, group_size: 4294967299}", "out of range"},
            {"train.recompute=true", "is now memory.recompute"},
            {"model.quantization=nf5", "expected one of none, nf4, int8"}}) {

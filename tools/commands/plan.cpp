@@ -120,14 +120,18 @@ void print(const Answer& found) {
   fmt::print("{}{}", text_table(memory_table(plan)), text_table(time_table(plan)));
   fmt::print("run      {}\n", human_duration(plan.run_seconds()));
   fmt::print("memory   {}\n", describe_memory(plan));
-  std::string on_disk;
+  std::string beside;
+  if (plan.available_ram_bytes > 0 && plan.memory.offload == Offload::kRam) {
+    beside = fmt::format(", and {} of {} of RAM", human_bytes(plan.ram_bytes()),
+                         human_bytes(plan.available_ram_bytes));
+  }
   if (plan.disk_bytes() > 0 && plan.available_disk_bytes) {
-    on_disk = fmt::format(", and {} of {} of disk", human_bytes(plan.disk_bytes()),
+    beside += fmt::format(", and {} of {} of disk", human_bytes(plan.disk_bytes()),
                           human_bytes(*plan.available_disk_bytes));
   }
   fmt::print("fits     {}: {} of {} available, a tenth of which is left free{}\n",
              plan.fits() ? "yes" : "no", human_bytes(plan.peak().total()),
-             human_bytes(plan.available_bytes), on_disk);
+             human_bytes(plan.available_bytes), beside);
   for (const Remedy& remedy : found.remedies) {
     fmt::print("         with {}: {}\n", remedy.change, human_bytes(remedy.bytes));
   }

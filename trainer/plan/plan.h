@@ -23,6 +23,7 @@ struct Plan {
   std::optional<int64_t> available_disk_bytes;  // free space of offload_dir, where it is known
 
   const MemoryPlan& peak() const;  // the stage that needs the most
+  int64_t ram_bytes() const;       // kept activations that a store holds in RAM, at the most
   int64_t disk_bytes() const;      // kept activations of the stage that writes the most
   double run_seconds() const;
   /// Whether what is kept in RAM stays within offload_ram, where that is a bound, and of a GPU's

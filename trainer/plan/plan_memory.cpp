@@ -8,7 +8,6 @@
 #include "src/attention/kernels/cuda_flash.h"
 #include "src/attention/kernels/flash_attention.h"
 #include "src/core/processor.h"
-#include "src/nn/activation_store.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "src/nn/float32_for_bf16.h"
 
@@ -282,46 +281,51 @@ int64_t validation_working(const RunShape& shape, const Tensors& t) {
 MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOptions& memory) {
   const Tensors t{shape.config, shape.element_bytes(), stage.batch_size * stage.seq_len,
                   *memory.chunk_tokens};
-  const int64_t layers = shape.config.num_hidden_layers;
-  const Recompute recompute = *memory.recompute;
+  const int64_t layers = shape.config.num_hidden_layers, first = first_layers(memory, layers);
+  const auto any_does = [&](Recompute what) {
+    return (first > 0 && memory.recompute == what) ||
+           (first < layers && recompute_of_rest(memory) == what);
+  };
   MemoryPlan plan;
   plan.program = shape.device.is_cpu() ? kProgramBytes : kCudaProgramBytes;
   plan.weights = weight_bytes(shape, memory);
   plan.trained = trained_bytes(shape, stage, memory);
 
-  const int64_t recomputed = recomputed_layers(memory, layers);
-  const Kept kept = kept_by_layer(shape, t, recompute);
-  const Kept whole = kept_by_layer(shape, t, Recompute::kNone);
-  int64_t stored = recomputed * kept.stored, under_way = 0;
+  const Kept kept = kept_by_layer(shape, t, *memory.recompute);
+  const Kept rest = kept_by_layer(shape, t, recompute_of_rest(memory));
+  int64_t stored = first * kept.stored + (layers - first) * rest.stored, under_way = 0;
+  int64_t beyond = 0;  // what finds no room in RAM and stays on the GPU
+  const bool elsewhere = !shape.device.is_cpu() && memory.offload != Offload::kNone;  // in RAM
   if (memory.offload == Offload::kDisk) {
     plan.disk = std::max<int64_t>(0, stored - *memory.offload_ram);
     stored -= plan.disk;
     // Those that the block at work has taken, and one read ahead where a layer comes after it.
-    if (plan.disk > 0) under_way = (recomputed > 1 ? 3 : 2) * std::max(t.hidden(), t.queries());
+    const bool is_one = recomputed_layers(memory, layers) == 1;
+    if (plan.disk > 0) under_way = (is_one ? 2 : 3) * std::max(t.hidden(), t.queries());
+  } else if (elsewhere && stored > *memory.offload_ram) {
+    // The last tensor that has no room there is not cut.
+    beyond = stored - *memory.offload_ram + std::max(t.hidden(), t.queries());
+    stored = *memory.offload_ram;
   }
   plan.stored = stored;
-  const bool elsewhere = !shape.device.is_cpu() && memory.offload != Offload::kNone;  // in RAM
-  // Those of the layer at work, and as many as ActivationStore fetches ahead.
-  if (elsewhere) {
-    const int64_t at_work = recompute == Recompute::kLayer ? 1 : 2;
-    under_way = (at_work + ActivationStore::kFetchedAhead) * std::max(t.hidden(), t.queries());
-  }
-  plan.kept = (elsewhere ? 0 : stored) + recomputed * kept.beside +
-              (layers - recomputed) * whole.beside +
-              layers_with_other_rows(shape, stage, recomputed) * other_rows(t).kept;
+  // Those of the layer at work, and as many as the store fetches ahead.
+  if (elsewhere) under_way = 2 * fetched_ahead(memory) * std::max(t.hidden(), t.queries());
+  plan.kept =
+      (elsewhere ? beyond : stored) + first * kept.beside + (layers - first) * rest.beside +
+      layers_with_other_rows(shape, stage, recomputed_layers(memory, layers)) * other_rows(t).kept;
 
   const int64_t head_gradient = shape.trains_head ? t.head() * t.element : 0;
   // The rotation's tables, ids and positions; attention's result that kLayer makes again.
   int64_t always = t.features(shape.config.head_dim) + t.tokens * 32 + under_way + head_gradient +
                    product_scratch(shape);
-  if (recompute == Recompute::kLayer) always += t.hidden() + t.queries() + t.of_each_query();
+  const bool makes_attention = any_does(Recompute::kLayer);
+  if (makes_attention) always += t.queries() + t.of_each_query();
   plan.attention = always + attention_backward(shape, stage, t);
   if (layers_with_other_rows(shape, stage, 0) > 0) plan.attention += other_rows(t).working;
   plan.mlp = always + mlp_backward(shape, t);
   // Its input is made again, and the graph of attention waits for the MLP's backward.
-  if (recompute == Recompute::kSelectivePlusPlus) plan.mlp += t.hidden();
-  if (recompute == Recompute::kSelectivePlusPlus || recompute == Recompute::kLayer) {
-    plan.mlp += recorded_for_attention(shape, t);
+  if (makes_attention || any_does(Recompute::kSelectivePlusPlus)) {
+    plan.mlp += recorded_for_attention(shape, t) + t.hidden();
   }
   plan.loss = t.features(shape.config.head_dim) + loss_working(shape, t);
   // A tied embedding's gradient comes in two.

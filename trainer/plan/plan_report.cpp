@@ -62,6 +62,9 @@ std::string describe_memory(const Plan& plan) {
   std::string text = "recompute " + memory["recompute"].get<std::string>();
   if (plan.memory.recompute_num_layers && plan.memory.recompute != Recompute::kNone) {
     text += fmt::format(" in {} layers", *plan.memory.recompute_num_layers);
+    if (recompute_of_rest(plan.memory) != Recompute::kNone) {
+      text += ", " + memory["recompute_rest"].get<std::string>() + " in the others";
+    }
   }
   if (*plan.memory.chunk_tokens > 0) {
     text += fmt::format(", MLP and q, k, v in chunks of {} tokens",
@@ -71,9 +74,7 @@ std::string describe_memory(const Plan& plan) {
     text += fmt::format(", activations beyond {} offloaded to disk ({})",
                         human_bytes(*plan.memory.offload_ram), human_bytes(plan.disk_bytes()));
   } else if (plan.memory.offload == Offload::kRam) {
-    int64_t stored = 0;
-    for (const auto& planned : plan.stages) stored = std::max(stored, planned.memory.stored);
-    text += fmt::format(", {} of activations in at most {} of RAM", human_bytes(stored),
+    text += fmt::format(", {} of activations in at most {} of RAM", human_bytes(plan.ram_bytes()),
                         human_bytes(*plan.memory.offload_ram));
   }
   if (plan.memory.weights == FrozenWeights::kMapped) text += ", weights mapped";

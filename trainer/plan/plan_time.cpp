@@ -81,12 +81,14 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
   time.head = 1e-9 * flops.head / rates.head_gflops + head_bytes(shape, stage) / bandwidth;
 
   const Traffic traffic = elementwise_features(shape, *memory.recompute);
+  const Traffic of_rest = elementwise_features(shape, recompute_of_rest(memory));
   const double tokens = real(stage.tokens_per_step()),
                layers = real(shape.config.num_hidden_layers);
-  const double times_recomputed =
-      real(recomputed_layers(memory, shape.config.num_hidden_layers)) / layers;
-  const double features =
-      traffic.forward + times_recomputed * traffic.recomputed + traffic.backward;
+  const int64_t all = shape.config.num_hidden_layers;
+  const double first = real(first_layers(memory, all)) / layers;
+  const double times_recomputed = real(recomputed_layers(memory, all)) / layers;
+  const double features = traffic.forward + traffic.backward + first * traffic.recomputed +
+                          (times_recomputed - first) * of_rest.recomputed;
   const double passes =
       real(stage.gradient_accumulation_steps) *
       (*memory.chunk_tokens > 0

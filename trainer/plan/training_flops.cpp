@@ -43,6 +43,20 @@ double attention_flops(const ModelConfig& config, const AttentionPattern& attent
   return 4.0 * real(config.head_dim) * trained_pairs(config, attention, rows, seq_len);
 }
 
+/// What `part` of the layers computes again, of the forward pass that `flops` has.
+void add_recomputed(StepFlops& flops, const ModelConfig& config, Recompute what, double part) {
+  if (what == Recompute::kNone) return;
+  const LayerWeights weights(config);
+  double again = weights.query_key_value + weights.gate_up;
+  if (config.decoder.sandwich_norms) {  // which come after them
+    again += weights.o_proj + weights.down_proj;
+  } else if (what != Recompute::kSelective) {  // the MLP's input is made again
+    again += weights.o_proj;
+  }
+  flops.linears_recomputed += part * flops.linears_forward * again / weights.total();
+  if (what == Recompute::kLayer) flops.attention_recomputed += part * flops.attention_forward;
+}
+
 }  // namespace
 
 double forward_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len,
@@ -55,25 +69,17 @@ double forward_flops(const ModelConfig& config, const AttentionPattern& attentio
 
 StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
                      bool trains_head) {
-  const LayerWeights weights(config);
-  const double a_weight = 2.0 * real(config.num_hidden_layers) * real(stage.tokens_per_step());
   StepFlops flops;
-  flops.linears_forward = flops.linears_backward = a_weight * weights.total();
+  flops.linears_forward = flops.linears_backward = 2.0 * real(config.num_hidden_layers) *
+                                                   real(stage.tokens_per_step()) *
+                                                   LayerWeights(config).total();
   flops.attention_forward =
       real(stage.gradient_accumulation_steps) *
       attention_flops(config, *stage.attention, stage.batch_size, stage.seq_len);
   flops.attention_backward = 2.5 * flops.attention_forward;
-  const double part =
-      real(recomputed_layers(memory, config.num_hidden_layers)) / real(config.num_hidden_layers);
-  flops.linears_recomputed = part * a_weight * (weights.query_key_value + weights.gate_up);
-  if (config.decoder.sandwich_norms) {  // which come after them
-    flops.linears_recomputed += part * a_weight * (weights.o_proj + weights.down_proj);
-  } else if (memory.recompute != Recompute::kSelective) {  // the MLP's input is made again
-    flops.linears_recomputed += part * a_weight * weights.o_proj;
-  }
-  if (memory.recompute == Recompute::kLayer) {
-    flops.attention_recomputed = part * flops.attention_forward;
-  }
+  const int64_t layers = config.num_hidden_layers, first = first_layers(memory, layers);
+  add_recomputed(flops, config, *memory.recompute, real(first) / real(layers));
+  add_recomputed(flops, config, recompute_of_rest(memory), real(layers - first) / real(layers));
   flops.head = 2.0 * (trains_head ? 3 : 2) * real(config.vocab_size) * real(config.hidden_size) *
                real(stage.tokens_per_step());
   return flops;

@@ -40,4 +40,13 @@ std::vector<AlikeHeads> alike_heads(const at::Tensor& begin);
 /// fewer: `keys` where it always sees all. Nothing where it sees something else.
 std::optional<int64_t> causal_window(const at::Tensor& begin, int64_t keys);
 
+/// Both of the same intervals.
+struct CausalShape {
+  std::optional<int64_t> window;
+  std::vector<AlikeHeads> heads;  // empty where queries are not as many as keys
+};
+/// The thread's last answer is kept: the layers of a model ask for the same one after another.
+/// Holds until the thread's next call.
+const CausalShape& causal_shape(const at::Tensor& begin, int64_t keys);
+
 }  // namespace longspan

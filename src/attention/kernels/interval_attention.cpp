@@ -105,12 +105,13 @@ void check_causal(const at::Tensor& begin, int64_t keys) {
   const int64_t queries = host.size(2);
   TORCH_CHECK(queries <= keys, "interval_attention: ", queries, " queries are more than ", keys,
               " keys, and their intervals have no end of their own");
-  for (int64_t i = 0; i < host.numel(); ++i) {
-    const int64_t row = i % queries;
-    const int32_t least = row == 0 ? 0 : start[i - 1];
-    TORCH_CHECK(start[i] >= least && start[i] <= keys - queries + row, "interval_attention: begin ",
-                start[i], " of query ", row, " is not between ", least, " and ",
-                keys - queries + row);
+  for (; start != host.const_data_ptr<int32_t>() + host.numel(); start += queries) {
+    int32_t least = 0;
+    for (int64_t row = 0; row < queries; least = start[row++]) {
+      TORCH_CHECK(start[row] >= least && start[row] <= keys - queries + row,
+                  "interval_attention: begin ", start[row], " of query ", row, " is not between ",
+                  least, " and ", keys - queries + row);
+    }
   }
 }
 

@@ -68,9 +68,9 @@ std::vector<std::pair<HeadRange, HeadRange>> head_sets(HeadRange heads, int64_t 
   return sets;
 }
 
-std::vector<AlikeHeads> heads_in_runs(const at::Tensor& key_start, const at::Tensor& k) {
-  std::vector<AlikeHeads> all = alike_heads(key_start);
-  TORCH_CHECK(!all.empty() && key_start.size(2) == k.size(2),
+const std::vector<AlikeHeads>& heads_in_runs(const at::Tensor& key_start, const at::Tensor& k) {
+  const std::vector<AlikeHeads>& all = causal_shape(key_start, k.size(2)).heads;
+  TORCH_CHECK(!all.empty(),
               "interval_attention: LibTorch's flash attention takes only intervals that begin at "
               "their own query");
   return all;
@@ -90,7 +90,7 @@ std::vector<Piece> pieces_of(const std::vector<AlikeHeads>& all, int64_t sharers
 
 /// What CUDA's kernels take whole: all that is causal, also behind a cache or in a band.
 std::optional<int64_t> window_on_cuda(const at::Tensor& key_start, const at::Tensor& k) {
-  return k.is_cuda() ? causal_window(key_start, k.size(2)) : std::nullopt;
+  return k.is_cuda() ? causal_shape(key_start, k.size(2)).window : std::nullopt;
 }
 
 /// Whether to call a GPU once: where its kernels are done before the next one is launched, and
@@ -143,8 +143,8 @@ bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const Visible
                                       : q.is_cpu() && bf16 && processor() == Processor::kAmx;
   if (!has_kernel || q.size(3) % 8 != 0 || q.size(3) > 256) return false;
   if (visible.end.defined() || visible.sinks.defined()) return false;
-  if (q.is_cuda() && causal_window(visible.begin, k.size(2))) return true;
-  return q.size(2) == k.size(2) && !alike_heads(visible.begin).empty();
+  const CausalShape& shape = causal_shape(visible.begin, k.size(2));
+  return (q.is_cuda() && shape.window) || !shape.heads.empty();
 }
 
 AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -152,7 +152,7 @@ AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, con
   if (const auto window = window_on_cuda(key_start, k)) {
     return cuda_flash_forward(q, k, v, *window);
   }
-  const std::vector<AlikeHeads> all = heads_in_runs(key_start, k);
+  const std::vector<AlikeHeads>& all = heads_in_runs(key_start, k);
   const std::vector<Piece> pieces = pieces_of(all, q.size(1) / k.size(1), k.is_cuda());
   if (is_packed(pieces, q)) return cuda_packed_forward(q, k, v, all);
   if (is_whole(pieces)) {
@@ -176,7 +176,7 @@ AttentionGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Ten
   if (const auto window = window_on_cuda(key_start, k)) {
     return cuda_flash_backward(grad_out, q, k, v, *window, forward);
   }
-  const std::vector<AlikeHeads> all = heads_in_runs(key_start, k);
+  const std::vector<AlikeHeads>& all = heads_in_runs(key_start, k);
   const std::vector<Piece> pieces = pieces_of(all, q.size(1) / k.size(1), k.is_cuda());
   if (is_packed(pieces, q)) return cuda_packed_backward(grad_out, q, k, v, all, forward);
   if (is_whole(pieces)) return backward_of(pieces.front(), grad_out, q, k, v, forward);

@@ -121,6 +121,18 @@ TEST(Recompute, MultipliesOnceMoreWhatItMakesAgain) {
   EXPECT_EQ(products(Recompute::kLayer) - selective, 2 * 3);
 }
 
+TEST(Recompute, LayersMayDiffer) {
+  Layer layer;
+  const Pass selective = run(layer, {.what = Recompute::kSelective}, true);
+  const RecomputeOptions first_alone{.what = Recompute::kLayer, .num_layers = 1};
+  EXPECT_EQ(run(layer, first_alone, true).bodies, 6);
+  RecomputeOptions both = first_alone;
+  both.rest = Recompute::kSelective;
+  const Pass mixed = run(layer, both, true);
+  EXPECT_EQ(mixed.bodies, 8);
+  expect_same(mixed, selective, 0);
+}
+
 TEST(Recompute, InChunksOfTokensGivesTheSame) {
   Layer layer;
   Pass whole = run(layer, {.what = Recompute::kSelective}, true);

@@ -78,7 +78,25 @@ TEST(GpuPlan, OnAGpuKeepsWhatAttentionComputed) {
   EXPECT_GT(layer.run_seconds() / 10, 15);
 }
 
-TEST(GpuPlan, EightBillionAt350KFitAnH100And100GBOfRam) {
+TEST(GpuPlan, KeepsWhatAttentionComputedInAsManyLayersAsHaveRoom) {
+  const LoraOptions lora{.r = 8, .modules_to_save = {"embed_tokens", "norm"}};
+  const RunShape dense = on_gpu(shape_of(Quantization::kNone, lora));
+  Machine machine = h100(/*ram=*/0);
+  machine.available_bytes = 64 * kGiB;
+  const Plan plan = plan_run(dense, stages_of(98304), {}, machine);
+  EXPECT_TRUE(plan.fits());
+  EXPECT_EQ(plan.memory.recompute, Recompute::kLayer);
+  EXPECT_EQ(plan.memory.recompute_rest, Recompute::kSelectivePlusPlus);
+  EXPECT_LT(*plan.memory.recompute_num_layers, 32);
+  MemoryOptions one_less = plan.memory;
+  --*one_less.recompute_num_layers;
+  EXPECT_FALSE(plan_run(dense, stages_of(98304), one_less, machine).fits());
+  const Plan layer = plan_run(dense, stages_of(98304), {.recompute = Recompute::kLayer}, machine);
+  EXPECT_LT(plan.run_seconds(), layer.run_seconds());
+}
+
+/// In NF4, with adapters of rank 32 on all its projections.
+RunShape llama3_8b() {
   ModelConfig config = llama2_7b();
   config.vocab_size = 128256;
   config.intermediate_size = 14336;
@@ -86,11 +104,14 @@ TEST(GpuPlan, EightBillionAt350KFitAnH100And100GBOfRam) {
   const LoraOptions lora{.r = 32,
                          .target_modules = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj",
                                             "up_proj", "down_proj"}};
-  RunShape shape = on_gpu(run_shape(config, lora, at::kBFloat16, Quantization::kNf4,
-                                    /*loss_chunk_tokens=*/512, /*threads=*/2));
+  return on_gpu(run_shape(config, lora, at::kBFloat16, Quantization::kNf4,
+                          /*loss_chunk_tokens=*/512, /*threads=*/2));
+}
+
+TEST(GpuPlan, EightBillionAt350KFitAnH100And100GBOfRam) {
   Machine machine = h100(100'000'000'000);
   machine.available_bytes = 80'000'000'000;
-  const Plan plan = plan_run(shape, stages_of(350208, "full"), {}, machine);
+  const Plan plan = plan_run(llama3_8b(), stages_of(350208, "full"), {}, machine);
   EXPECT_TRUE(plan.fits());
   EXPECT_EQ(plan.memory.recompute, Recompute::kLayer);
   EXPECT_EQ(plan.memory.offload, Offload::kRam);
@@ -98,7 +119,16 @@ TEST(GpuPlan, EightBillionAt350KFitAnH100And100GBOfRam) {
   EXPECT_EQ(plan.peak().stored, int64_t{32} * 350208 * 4096 * 2);
 }
 
+TEST(GpuPlan, EightBillionAt500KKeepOnTheGpuWhatHasNoRoomInRam) {
+  const Plan plan = plan_run(llama3_8b(), stages_of(512000, "full"), {}, h100(110 * kGiB));
+  EXPECT_TRUE(plan.fits());
+  const int64_t kept = int64_t{32} * 512000 * 4096 * 2;
+  EXPECT_LT(plan.peak().stored, kept);
+  EXPECT_GE(plan.peak().stored + plan.peak().kept, kept);
+}
+
 // What bench step --device cuda had at its peak on an H100, 26 November 2026 (docs/performance.md).
+// Since then q, k and v wait for the MLP's backward, 2.3 GiB more.
 TEST(GpuPlan, OnAGpuIsWithinATenthOfWhatWasMeasured) {
   const LoraOptions lora{.r = 8, .modules_to_save = {"embed_tokens", "norm"}};
   const MemoryOptions layer{.recompute = Recompute::kLayer, .chunk_tokens = 0};

@@ -109,6 +109,32 @@ TEST(PlanMemory, ALayerThatRecomputesNothingKeepsAll) {
                                                planned(1000, with(Recompute::kNone)).kept);
 }
 
+TEST(PlanMemory, TheOtherLayersKeepWhatTheirModeKeeps) {
+  MemoryOptions mixed = with(Recompute::kLayer);
+  mixed.recompute_num_layers = 1;
+  mixed.recompute_rest = Recompute::kSelectivePlusPlus;
+  EXPECT_EQ(2 * planned(1000, mixed).kept,
+            planned(1000, with(Recompute::kLayer)).kept +
+                planned(1000, with(Recompute::kSelectivePlusPlus)).kept);
+  EXPECT_EQ(planned(1000, mixed).mlp, planned(1000, with(Recompute::kLayer)).mlp);
+}
+
+TEST(PlanMemory, AGpuKeepsWhatHasNoRoomInRam) {
+  RunShape shape = tiny_shape();
+  shape.device = at::kCUDA;
+  MemoryOptions memory = with(Recompute::kLayer);
+  memory.offload = Offload::kRam;
+  memory.offload_ram = int64_t{1} << 40;
+  const MemoryPlan all = plan_memory(shape, stage_of(1000), memory);
+  const int64_t input = 1000 * 36 * 2, attended = 1000 * 9 * 8 * 2;
+  EXPECT_EQ(all.stored, 2 * input);
+  EXPECT_EQ(all.kept, 0);
+  memory.offload_ram = input + 100;
+  const MemoryPlan part = plan_memory(shape, stage_of(1000), memory);
+  EXPECT_EQ(part.stored, input + 100);
+  EXPECT_EQ(part.kept, input - 100 + attended);  // up to a whole tensor of either kind
+}
+
 TEST(PlanMemory, WhatIsKeptGrowsWithTheSequenceAndWeightsDoNot) {
   EXPECT_EQ(planned(8192).kept, 2 * planned(4096).kept);
   EXPECT_EQ(planned(8192).weights, planned(4096).weights);

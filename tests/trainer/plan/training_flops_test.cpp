@@ -89,6 +89,13 @@ TEST(TrainingFlops, SelectiveRecomputesNoAttentionAndNoLastLinear) {
   const StepFlops plus_plus =
       step_flops(smollm2_135m(), stage_of("full"), {.recompute = Recompute::kSelectivePlusPlus});
   EXPECT_EQ(plus_plus.attention_recomputed, 0);
+  const StepFlops mixed = step_flops(smollm2_135m(), stage_of("full"),
+                                     {.recompute = Recompute::kLayer,
+                                      .recompute_num_layers = 10,
+                                      .recompute_rest = Recompute::kSelective});
+  EXPECT_DOUBLE_EQ(mixed.attention_recomputed, layer.attention_forward / 3);
+  EXPECT_DOUBLE_EQ(mixed.linears_recomputed,
+                   (layer.linears_recomputed + 2 * selective.linears_recomputed) / 3);
   EXPECT_EQ(plus_plus.linears_recomputed, layer.linears_recomputed);
 }
 

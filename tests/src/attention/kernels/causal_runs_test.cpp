@@ -58,6 +58,22 @@ TEST(AlikeHeads, AreCutIntoRunsOfOneLength) {
   EXPECT_TRUE(alike_heads(begins_of({0, 0, 1})).empty());
 }
 
+TEST(CausalShape, IsThatOfTheIntervalsAskedFor) {
+  const at::Tensor full = begins_of({0, 0, 0}), documents = begins_of({0, 0, 2});
+  for (int i = 0; i < 2; ++i) {  // the second time the last answer is another's
+    EXPECT_EQ(causal_shape(full, 3).window, 3);
+    EXPECT_EQ(causal_shape(full, 3).heads.front().runs.size(), 1u);
+    EXPECT_EQ(causal_shape(full, 5).window, 5);
+    EXPECT_TRUE(causal_shape(full, 5).heads.empty());  // behind a cache
+    EXPECT_FALSE(causal_shape(documents, 3).window);
+    EXPECT_EQ(causal_shape(documents, 3).heads.front().runs.size(), 2u);
+  }
+  at::Tensor changed = begins_of({0, 0, 0});
+  EXPECT_TRUE(causal_shape(changed, 3).window);
+  changed[0][0][2] = 1;
+  EXPECT_FALSE(causal_shape(changed, 3).window);
+}
+
 /// Plain causal attention of each packed sequence by itself.
 at::Tensor attend_packed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                          const at::Tensor& begins) {
