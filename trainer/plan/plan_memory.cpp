@@ -321,11 +321,13 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   const bool makes_attention = any_does(Recompute::kLayer);
   if (makes_attention) always += t.queries() + t.of_each_query();
   plan.attention = always + attention_backward(shape, stage, t);
-  if (layers_with_other_rows(shape, stage, 0) > 0) plan.attention += other_rows(t).working;
+  const bool has_other_rows = layers_with_other_rows(shape, stage, 0) > 0;
+  if (has_other_rows) plan.attention += other_rows(t).working;
   plan.mlp = always + mlp_backward(shape, t);
   // Its input is made again, and the graph of attention waits for the MLP's backward.
   if (makes_attention || any_does(Recompute::kSelectivePlusPlus)) {
-    plan.mlp += recorded_for_attention(shape, t) + t.hidden();
+    plan.mlp +=
+        recorded_for_attention(shape, t) + t.hidden() + (has_other_rows ? other_rows(t).kept : 0);
   }
   plan.loss = t.features(shape.config.head_dim) + loss_working(shape, t);
   // A tied embedding's gradient comes in two.
