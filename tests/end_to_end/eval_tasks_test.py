@@ -1,4 +1,4 @@
-"""Holds the tasks of eval against transformers: perplexities by each protocol and greedy answers, on SmolLM2 in float32.
+"""Holds the tasks of eval against transformers, on SmolLM2 in float32: perplexities by each protocol, greedy answers.
 
     eval_tasks_test.py --longspan build/longspan [NAME_OF_TEST ...]
 """
@@ -48,7 +48,8 @@ class EvalTasksTest(unittest.TestCase):
         cls.temporary.cleanup()
 
     def evaluate(self, task, *arguments):
-        stdout = run(LONGSPAN, "eval", self.base, "--task", task, "--dtype", "float32", "--json", *arguments, timeout=1500)
+        command = [LONGSPAN, "eval", self.base, "--task", task, "--dtype", "float32", "--json"]
+        stdout = run(*command, *arguments, timeout=1500)
         (result,) = json.loads(stdout)["tasks"]
         return result["rows"]
 
@@ -74,7 +75,8 @@ class EvalTasksTest(unittest.TestCase):
 
     def windows_of(self, protocol):
         if protocol == "chunked":
-            return [self.losses(ids[begin : begin + LENGTH]) for ids in self.documents for begin in range(0, TOKENS, LENGTH)]
+            starts = range(0, TOKENS, LENGTH)
+            return [self.losses(ids[begin : begin + LENGTH]) for ids in self.documents for begin in starts]
         if protocol == "longlora":  # get_as_batch() of its eval.py
             ids = sum(self.documents, [])
             starts = list(range(0, len(ids) - LENGTH, STRIDE))
@@ -110,10 +112,11 @@ class EvalTasksTest(unittest.TestCase):
         checked("loss by position", "transformers")
 
     def test_long_perplexity_follows_its_formula(self):
-        short, block, alpha = 32, 16, 0.25
+        short, block, alpha = 32, 64, 0.25
         (row,) = self.evaluate(
             "longppl", "--lengths", TOKENS, *self.texts("longppl", *self.paths),
-            "--set", f"longppl.short={short}", "--set", f"longppl.block={block}", "--set", f"longppl.alpha={alpha}", "--set", "longppl.beta=-6")  # fmt: skip
+            "--set", f"longppl.short={short}", "--set", f"longppl.block={block}", "--set", f"longppl.alpha={alpha}",
+            "--set", "longppl.beta=-6")  # fmt: skip
         chosen = []
         for ids in self.documents:
             far = [None, *self.losses(ids)]
