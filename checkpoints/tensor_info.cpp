@@ -20,14 +20,14 @@ std::string shape_text(at::IntArrayRef shape) {
   return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
 }
 
-std::string fault_lines(std::vector<std::string> faults) {
+std::vector<std::string> fault_lines(std::vector<std::string> faults) {
   constexpr size_t kMost = 20;
   const size_t count = faults.size();
   if (count > kMost) {
     faults.resize(kMost);
     faults.push_back(fmt::format("and {} more", count - kMost));
   }
-  return "  " + join(faults, "\n  ");
+  return printable_values(faults);
 }
 
 }  // namespace longspan

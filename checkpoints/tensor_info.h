@@ -25,7 +25,8 @@ const TensorInfo* find_tensor(const std::vector<TensorInfo>& infos, std::string_
 /// "[32, 64]", for messages.
 std::string shape_text(at::IntArrayRef shape);
 
-/// What is wrong with tensors, a line each; of more than 20 the rest is counted.
-std::string fault_lines(std::vector<std::string> faults);
+/// What is wrong with tensors, a line each, fit for a terminal; of more than 20 the rest is
+/// counted.
+std::vector<std::string> fault_lines(std::vector<std::string> faults);
 
 }  // namespace longspan

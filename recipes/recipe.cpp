@@ -148,8 +148,8 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
     if (rope.context_length > longest.context_length) longest = rope;
   }
   if (longest.scaling && recipe.validation.seq_len > longest.context_length) {
-    log_warning(fmt::format("{}: validation.seq_len: {}", recipe.file,
-                            beyond_context(recipe.validation.seq_len, longest, base)));
+    log_warning("{}: validation.seq_len: {}", recipe.file,
+                beyond_context(recipe.validation.seq_len, longest, base));
   }
 }
 

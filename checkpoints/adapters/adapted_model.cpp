@@ -126,7 +126,8 @@ void load_lora(CausalLm& model, std::map<std::string, at::Tensor> parts) {
     wrong.push_back(fmt::format("'{}' has no place in the model", name));
   }
   if (!wrong.empty()) {
-    fail(ExitCode::kModel, "the adapter does not fit this base model:\n{}", fault_lines(wrong));
+    fail(ExitCode::kModel, "the adapter does not fit this base model:\n  {}",
+         fmt::join(fault_lines(wrong), "\n  "));
   }
 }
 

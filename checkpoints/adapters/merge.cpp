@@ -49,11 +49,11 @@ class MergedSource : public ModelSource {
       std::erase_if(files, [](const auto& file) { return file.first != "generation_config.json"; });
       for (auto& file : hf_tokenizer_files(adapter_.folder)) files.push_back(std::move(file));
     } else if (adds_tokens() && !std::exchange(warned_, true)) {
-      log_warning(fmt::format(
+      log_warning(
           "{}: adds the ids {} to {} and has neither tokenizer.json nor tokenizer.model; the "
           "base's tokenizer, which is kept, lacks them: put all files of the adapter's own there, "
           "tokenizer_config.json and chat_template.jinja too",
-          adapter_.folder.string(), base_vocab_size_, config_.vocab_size - 1));
+          adapter_.folder.string(), base_vocab_size_, config_.vocab_size - 1);
     }
     return files;
   }

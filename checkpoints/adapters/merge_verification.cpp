@@ -228,8 +228,8 @@ class MergeVerifier {
   }
 
   [[noreturn]] void refuse() {
-    fail(ExitCode::kModel, "{}: is not {} + adapter:\n{}", written_.path().string(),
-         base_.path().string(), fault_lines(wrong_));
+    fail(ExitCode::kModel, "{}: is not {} + adapter:\n  {}", written_.path().string(),
+         base_.path().string(), fmt::join(fault_lines(wrong_), "\n  "));
   }
 
   const ModelSource& base_;

@@ -220,10 +220,10 @@ void write_sliding_window(const ModelConfig& config, const GgufArchitecture& arc
     metadata.set(architecture.key("attention.sliding_window"), static_cast<uint32_t>(window));
   }
   if (window > 0 && window < context_length(config).usable && !gemma) {
-    log_warning(fmt::format(
+    log_warning(
         "llama.cpp gives a {} model full attention: beyond {} tokens, the sliding window, it "
         "computes something else than transformers",
-        architecture.name, window));
+        architecture.name, window);
   }
 }
 

@@ -36,9 +36,9 @@ class TokenListReader {
     }
     if (!beyond_.empty()) {
       log_warning(
-          fmt::format("{}: {} tokens, '{}' the first, have ids beyond the {} embeddings of "
-                      "the model and are left out",
-                      place_, beyond_.size(), beyond_.front(), vocab_size_));
+          "{}: {} tokens, '{}' the first, have ids beyond the {} embeddings of "
+          "the model and are left out",
+          place_, beyond_.size(), beyond_.front(), vocab_size_);
     }
     if (unknown_id_ >= 0 && unknown_id_ < vocab_size_) {
       list_.types[static_cast<size_t>(unknown_id_)] = GgufTokenType::kUnknown;

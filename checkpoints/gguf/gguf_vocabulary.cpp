@@ -233,8 +233,8 @@ void write_gguf_vocabulary(const ModelSource& source, const ModelConfig& config,
                            GgufMetadata& metadata) {
   Json tokenizer = source.tokenizer_json();
   if (!tokenizer.is_object()) {
-    log_warning(fmt::format("{}: has no tokenizer.json; the GGUF will have no vocabulary",
-                            source.path().string()));
+    log_warning("{}: has no tokenizer.json; the GGUF will have no vocabulary",
+                source.path().string());
     metadata.set("tokenizer.ggml.model", "none");
     return;
   }

@@ -66,8 +66,8 @@ std::map<std::string, std::string> match_tensors(CausalLm& model, const ModelSou
     wrong.push_back(fmt::format("'{}' has no place in the model", name));
   }
   if (!wrong.empty()) {
-    fail(ExitCode::kModel, "{}: {} tensors do not fit a {} model:\n{}", source.path().string(),
-         wrong.size(), model.config().model_type, fault_lines(wrong));
+    fail(ExitCode::kModel, "{}: {} tensors do not fit a {} model:\n  {}", source.path().string(),
+         wrong.size(), model.config().model_type, fmt::join(fault_lines(wrong), "\n  "));
   }
   return tensor_of;
 }

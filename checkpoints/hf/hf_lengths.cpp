@@ -29,10 +29,10 @@ void warn_of_short_lengths(const Json& config_json, const std::string& place) {
   const auto length = config_json.value(kMaxPositionEmbeddings, int64_t{0});
   for (const char* key : kLengthKeys) {
     if (!is_shorter(config_json, key, length)) continue;
-    log_warning_once(fmt::format(
+    log_warning_once(
         "{}: {} is {} and {} {}; vLLM, which takes the smallest for the context, cuts there; mend "
         "or remove the key",
-        place, key, config_json[key].dump(), kMaxPositionEmbeddings, length));
+        place, key, config_json[key].dump(), kMaxPositionEmbeddings, length);
   }
 }
 

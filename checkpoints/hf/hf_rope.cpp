@@ -32,8 +32,8 @@ void warn_of_unused(std::vector<std::string> keys, const RopeScaling& scaling,
                     const std::string& place, const std::string& file) {
   if (scaling.rope_type() == "linear") std::erase(keys, kOriginalMaxPositionEmbeddings);
   if (keys.empty()) return;
-  log_warning_once(fmt::format("{}: {}: RoPE {} has no {}; left out, as transformers does", file,
-                               place, scaling.rope_type(), join(keys, ", ")));
+  log_warning_once("{}: {}: RoPE {} has no {}; left out, as transformers does", file, place,
+                   scaling.rope_type(), join(keys, ", "));
 }
 
 /// One map of RoPE keys, or null. `theta` is what holds when the map has none.

@@ -75,9 +75,9 @@ Json meta_config_json(const std::filesystem::path& params_path, const MetaShape&
   if (params.max_seq_len > 0) {
     release.context = params.max_seq_len;
   } else {
-    log_warning(fmt::format(
+    log_warning(
         "{}: names no context length; read as {}, {} tokens (else put \"max_seq_len\" into it)",
-        params_path.string(), release.name, human_count(release.context)));
+        params_path.string(), release.name, human_count(release.context));
   }
   bool third = shape.vocab_size >= 128000;
   Json config = {{"architectures", Json::array({"LlamaForCausalLM"})},

@@ -120,7 +120,7 @@ void require_same_identity(const Json& saved, const Json& current, const std::st
   fail(ExitCode::kCheckpoint,
        "{}: the checkpoint belongs to another run:\n{}\nresume with what it was trained with, or "
        "start anew in another output.dir; docs/recipes.md says what may change",
-       place, join(differences, "\n"));
+       place, fmt::join(printable_values(differences), "\n"));
 }
 
 }  // namespace longspan

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <unordered_set>
 
-#include "checkpoints/sentencepiece/character_map.h"
 #include "checkpoints/sentencepiece/sentencepiece_model.h"
+#include "src/core/character_map.h"
 #include "src/core/error.h"
 #include "src/core/utf8.h"
 
@@ -47,7 +47,7 @@ void check_sentencepiece_model(const SentencePieceModel& model, const std::strin
     fail(ExitCode::kModel, "{}: falls back to bytes and has {} pieces for them, expected 256",
          place, of_type(GgufTokenType::kByte));
   }
-  if (!model.character_map.empty() && !is_sound_character_map(model.character_map)) {
+  if (!model.character_map.empty() && !CharacterMap::read(model.character_map)) {
     fail(ExitCode::kModel, "{}: its table of characters is damaged", place);
   }
 }

@@ -95,10 +95,12 @@ class CompressedStream : public ByteStream {
          file_.raw_bytes(), reason);
   }
   [[noreturn]] void refuse_window(int64_t max_bytes) const {
-    fail(ExitCode::kData,
-         "{}: looks back over more than {} of its text; allow as much memory as zstd took to write "
-         "it (prepare --max-window, at most 2GiB), or it is damaged compressed data",
-         file_.path(), human_bytes(max_bytes));
+    constexpr int64_t kMost = int64_t{2} << 30;  // see DocumentOptions
+    fail(ExitCode::kData, "{}: looks back over more than {} of its text; {}it is damaged",
+         file_.path(), human_bytes(max_bytes),
+         max_bytes < kMost ? "allow as much memory as zstd took to write it (prepare --max-window, "
+                             "at most 2GiB), or "
+                           : "");
   }
   bool between_parts_ = true;  // a member or frame has ended and no other has begun
 

@@ -14,39 +14,38 @@ void Notices::add(std::string place) {
   ++count_;
 }
 
-std::string Notices::to_string(const char* separator) const {
-  std::string text = fmt::format("{}", fmt::join(first_, separator));
+std::vector<std::string> Notices::lines() const {
+  std::vector<std::string> lines = printable_values(first_);
   const int64_t more = count_ - static_cast<int64_t>(first_.size());
-  return more > 0 ? text + fmt::format("{}and {} more", separator, human_count(more)) : text;
+  if (more > 0) lines.push_back(fmt::format("and {} more", human_count(more)));
+  return lines;
 }
 
 void log_warnings(const DocumentReport& report) {
   if (const auto& files = report.unclaimed_files; files.count() > 0) {
-    log_warning(
-        fmt::format("files passed over, as no format claims their ending: {}: {}; read are {}",
-                    human_count(files.count()), files.to_string(), document_endings()));
+    log_warning("files passed over, as no format claims their ending: {}: {}; read are {}",
+                human_count(files.count()), fmt::join(files.lines(), ", "), document_endings());
   }
   if (const auto& files = report.unreachable_files; files.count() > 0) {
-    log_warning(fmt::format("links and folders passed over: {}: {}", human_count(files.count()),
-                            files.to_string()));
+    log_warning("links and folders passed over: {}: {}", human_count(files.count()),
+                fmt::join(files.lines(), ", "));
   }
   if (const auto& files = report.bad_files; files.count() > 0) {
-    log_warning(fmt::format("bad files passed over: {}:\n  {}", human_count(files.count()),
-                            files.to_string("\n  ")));
+    log_warning("bad files passed over: {}:\n  {}", human_count(files.count()),
+                fmt::join(files.lines(), "\n  "));
   }
   if (const auto& records = report.bad_records; records.count() > 0) {
-    log_warning(fmt::format("bad records passed over: {}:\n  {}", human_count(records.count()),
-                            records.to_string("\n  ")));
+    log_warning("bad records passed over: {}:\n  {}", human_count(records.count()),
+                fmt::join(records.lines(), "\n  "));
   }
   if (report.empty_documents > 0) {
-    log_warning(
-        fmt::format("{} empty documents were left out", human_count(report.empty_documents)));
+    log_warning("{} empty documents were left out", human_count(report.empty_documents));
   }
   if (report.replaced_sequences > 0) {
     log_warning(
-        fmt::format("{} sequences were no UTF-8, or \\u0000 or half a surrogate pair in a record, "
-                    "and became U+FFFD: {}",
-                    human_count(report.replaced_sequences), report.repaired_files.to_string()));
+        "{} sequences were no UTF-8, or \\u0000 or half a surrogate pair in a record, "
+        "and became U+FFFD: {}",
+        human_count(report.replaced_sequences), fmt::join(report.repaired_files.lines(), ", "));
   }
 }
 

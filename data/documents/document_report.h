@@ -12,8 +12,8 @@ class Notices {
   void add(std::string place);
   int64_t count() const { return count_; }
   const std::vector<std::string>& first() const { return first_; }
-  /// "a.png, b.pdf, c.doc and 4 more".
-  std::string to_string(const char* separator = ", ") const;
+  /// "a.png", "b.pdf", "c.doc", "and 4 more", each fit for a terminal.
+  std::vector<std::string> lines() const;
 
  private:
   int64_t count_ = 0;

@@ -25,6 +25,7 @@ struct DocumentOptions {
   /// A document (a record of a .jsonl) is held whole. What is larger once decompressed is an error,
   /// before it takes more than twice that memory: it is a bomb or was never meant.
   int64_t max_document_bytes = int64_t{1} << 30;
+  const char* max_document_option = nullptr;  // of the command line, which raises it
   /// What a .zst may want to look back over, in memory; --long=31 wants 2 GiB, the most there is.
   int64_t max_window_bytes = int64_t{2} << 30;
   bool strict = false;  // a bad record, a bad file and what is no UTF-8 are errors

@@ -13,6 +13,7 @@ TextFile::TextFile(const fs::path& path, const DocumentOptions& options)
     : path_(path),
       stream_(open_byte_stream(path, options.max_window_bytes)),
       max_bytes_(options.max_document_bytes),
+      max_option_(options.max_document_option),
       block_(64 << 10, '\0') {}
 
 std::string TextFile::rest() {
@@ -46,10 +47,12 @@ bool TextFile::fill() {
 
 void TextFile::take(std::string& text, size_t size) {
   if (static_cast<int64_t>(text.size() + size) > max_bytes_) {
+    const std::string next_step =
+        max_option_ ? fmt::format("raise {} if memory holds it several times", max_option_)
+                    : std::string("one to be cut into several");
     fail(ExitCode::kData,
-         "{}: a document is larger than {} once decompressed: a compression bomb, or raise the "
-         "limit (prepare --max-document-size) if memory holds it several times",
-         path_.string(), human_bytes(max_bytes_));
+         "{}: a document is larger than {} once decompressed: a compression bomb, or {}",
+         path_.string(), human_bytes(max_bytes_), next_step);
   }
   text += buffer_.substr(0, size);
   buffer_.remove_prefix(size);

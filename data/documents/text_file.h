@@ -36,6 +36,7 @@ class TextFile {
   std::filesystem::path path_;
   std::unique_ptr<ByteStream> stream_;
   int64_t max_bytes_;
+  const char* max_option_;
   std::string block_;
   std::string_view buffer_;  // what is left of block_
 };

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/tokenizers/precompiled.h"
 #include "data/tokenizers/white_space.h"
+#include "src/core/base64.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -61,18 +63,45 @@ void Normalizer::add(const Json& json, const std::string& place) {
     steps_.emplace_back(Strip{json.value("strip_left", true), json.value("strip_right", true)});
   } else if (type == "Replace") {
     add_replace(json, place);
+  } else if (type == "Precompiled") {
+    add_precompiled(json, place);
   } else {
-    for (auto form :
-         {UnicodeForm::kNfc, UnicodeForm::kNfd, UnicodeForm::kNfkc, UnicodeForm::kNfkd}) {
-      if (type != name_of(form)) continue;
-      steps_.emplace_back(form);
-      return;
-    }
-    fail(ExitCode::kModel,
-         "{}: {} is not supported; expected null, NFC, NFD, NFKC, NFKD, Strip, Prepend, Replace, "
-         "or a Sequence of these",
-         place, json.dump());
+    add_named(type, json, place);
   }
+}
+
+/// What its name says all of.
+void Normalizer::add_named(const std::string& type, const Json& json, const std::string& place) {
+  if (const CharacterFilter* filter = find_character_filter(type)) {
+    steps_.emplace_back(filter);
+    return;
+  }
+  for (auto form : {UnicodeForm::kNfc, UnicodeForm::kNfd, UnicodeForm::kNfkc, UnicodeForm::kNfkd}) {
+    if (type != name_of(form)) continue;
+    steps_.emplace_back(form);
+    return;
+  }
+  fail(ExitCode::kModel,
+       "{}: {} is not supported; expected null, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, "
+       "Nmt, Precompiled, Strip, Prepend, Replace, or a Sequence of these",
+       place, json.dump());
+}
+
+void Normalizer::add_precompiled(const Json& json, const std::string& place) {
+  constexpr const char* kKey = "precompiled_charsmap";
+  auto base64 = json.at(kKey).get<std::string>();
+  const auto bytes = decode_base64(base64);
+  auto map = bytes ? CharacterMap::read(*bytes) : std::nullopt;
+  if (!map) fail(ExitCode::kModel, "{}: its {} is damaged", place, kKey);
+  add_growth(map->growth(), place);
+  steps_.emplace_back(Precompiled{std::move(*map), std::move(base64)});
+}
+
+void Normalizer::add_growth(size_t growth, const std::string& place) {
+  if (growth <= kMostNormalizedGrowth) growth_ *= growth;
+  if (growth <= kMostNormalizedGrowth && growth_ <= kMostNormalizedGrowth) return;
+  fail(ExitCode::kModel, "{}: makes a text more than {} times as long", place,
+       kMostNormalizedGrowth);
 }
 
 void Normalizer::add_replace(const Json& json, const std::string& place) {
@@ -82,12 +111,9 @@ void Normalizer::add_replace(const Json& json, const std::string& place) {
   auto to = json.at("content").get<std::string>();
   if (literal && from.empty()) fail(ExitCode::kModel, "{}: replaces an empty text", place);
   // A pattern may match the nothing before each byte.
-  growth_ *=
-      literal ? std::max<size_t>(1, (to.size() + from.size() - 1) / from.size()) : to.size() + 1;
-  if (to.size() > kMostNormalizedGrowth || growth_ > kMostNormalizedGrowth) {
-    fail(ExitCode::kModel, "{}: makes a text more than {} times as long", place,
-         kMostNormalizedGrowth);
-  }
+  add_growth(
+      literal ? std::max<size_t>(1, (to.size() + from.size() - 1) / from.size()) : to.size() + 1,
+      place);
   if (literal) {
     steps_.emplace_back(ReplaceText{std::move(from), std::move(to)});
   } else {
@@ -98,6 +124,12 @@ void Normalizer::add_replace(const Json& json, const std::string& place) {
 std::string_view Normalizer::run(const Step& step, std::string_view text, std::string& storage,
                                  RegexScratch& scratch) {
   if (const auto* form = std::get_if<UnicodeForm>(&step)) return in_form(*form, text, storage);
+  if (const auto* filter = std::get_if<const CharacterFilter*>(&step)) {
+    return filtered(**filter, text, storage);
+  }
+  if (const auto* precompiled = std::get_if<Precompiled>(&step)) {
+    return with_precompiled(precompiled->map, text, storage);
+  }
   if (const auto* strip = std::get_if<Strip>(&step)) {
     storage = without_white_space(text, strip->left, strip->right);
     return storage;
@@ -141,6 +173,12 @@ std::string Normalizer::description_of(const Step& step) {
     const std::string& pattern = replace->from.pattern();
     return fmt::format("replace pattern {}:{} {}:{}\n", pattern.size(), pattern, replace->to.size(),
                        replace->to);
+  }
+  if (const auto* precompiled = std::get_if<Precompiled>(&step)) {
+    return fmt::format("precompiled {}\n", precompiled->base64);
+  }
+  if (const auto* filter = std::get_if<const CharacterFilter*>(&step)) {
+    return fmt::format("{}\n", (*filter)->name);
   }
   return fmt::format("{}\n", name_of(std::get<UnicodeForm>(step)));
 }

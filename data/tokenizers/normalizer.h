@@ -5,14 +5,17 @@
 #include <variant>
 #include <vector>
 
+#include "data/tokenizers/character_filter.h"
 #include "data/tokenizers/regex.h"
 #include "data/tokenizers/unicode_normalizer.h"
+#include "src/core/character_map.h"
 #include "src/core/json.h"
 
 namespace longspan {
 
 /// What happens to a text before anything else: tokenizer.json's `normalizer`, one of null, NFC,
-/// NFD, NFKC, NFKD, Strip, Prepend, Replace, or a Sequence of these.
+/// NFD, NFKC, NFKD, Lowercase, StripAccents, Nmt, Precompiled, Strip, Prepend, Replace, or a
+/// Sequence of these.
 class Normalizer {
  public:
   /// Throws Error(kModel) naming the part it does not support.
@@ -38,13 +41,21 @@ class Normalizer {
     Regex from;
     std::string to;
   };
-  using Step = std::variant<UnicodeForm, Prepend, Strip, ReplaceText, ReplacePattern>;
+  struct Precompiled {
+    CharacterMap map;
+    std::string base64;  // as it is given
+  };
+  using Step = std::variant<UnicodeForm, const CharacterFilter*, Precompiled, Prepend, Strip,
+                            ReplaceText, ReplacePattern>;
 
   static std::string_view run(const Step& step, std::string_view text, std::string& storage,
                               RegexScratch& scratch);
   static std::string description_of(const Step& step);
   void add(const Json& json, const std::string& place);
+  void add_named(const std::string& type, const Json& json, const std::string& place);
+  void add_precompiled(const Json& json, const std::string& place);
   void add_replace(const Json& json, const std::string& place);
+  void add_growth(size_t growth, const std::string& place);
 
   std::vector<Step> steps_;
   size_t growth_ = 1;  // of the replacements together, at most

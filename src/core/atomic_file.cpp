@@ -15,17 +15,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path part_name(const fs::path& path) {
-  return path.parent_path() / fmt::format("{}.part-{}", path.filename().string(), getpid());
-}
-
-void make_parent(const fs::path& path) {
-  std::error_code status;
-  if (!path.parent_path().empty()) fs::create_directories(path.parent_path(), status);
-  if (status) {
-    fail(ExitCode::kFailure, "{}: cannot create the folder: {}", path.parent_path().string(),
-         status.message());
+fs::path require_replaceable(fs::path path) {
+  std::error_code unknown;
+  if (fs::exists(path, unknown) && !fs::is_regular_file(path)) {
+    fail(ExitCode::kFailure, "{}: is a folder or a device, and no file to replace", path.string());
   }
+  return path;
 }
 
 void sync_path(const fs::path& path) {
@@ -40,41 +35,20 @@ void sync_path(const fs::path& path) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), part_(part_name(path_)) {
-  make_parent(path_);
-  std::error_code unknown;
-  if (fs::exists(path_, unknown) && !fs::is_regular_file(path_)) {
-    fail(ExitCode::kFailure, "{}: is a folder or a device, and no file to replace", path_.string());
-  }
-  file_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file_ < 0) {
-    fail(ExitCode::kFailure, "{}: cannot write: {}", path_.string(), std::strerror(errno));
-  }
-}
-
-AtomicFile::~AtomicFile() {
-  if (file_ < 0) return;
-  close(file_);
-  unlink(part_.c_str());
-}
+AtomicFile::AtomicFile(fs::path path)
+    : path_(require_replaceable(std::move(path))), part_(path_, UnfinishedPart::Kind::kFile) {}
 
 void AtomicFile::write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
 
 void AtomicFile::write(const void* bytes, size_t size) {
-  write_all(file_, bytes, size, size_, path_, "free some disk space or write elsewhere");
+  write_all(part_.file(), bytes, size, size_, path_, "free some disk space or write elsewhere");
 }
 
 void AtomicFile::commit() {
-  bool synced = fsync(file_) == 0;
-  int reason = errno;
-  synced = close(file_) == 0 && synced;
-  file_ = -1;
-  if (!synced || rename(part_.c_str(), path_.c_str()) != 0) {
-    if (synced) reason = errno;
-    unlink(part_.c_str());
-    fail(ExitCode::kFailure, "{}: cannot finish writing: {}", path_.string(),
-         std::strerror(reason));
+  if (fsync(part_.file()) != 0 || rename(part_.path().c_str(), path_.c_str()) != 0) {
+    fail(ExitCode::kFailure, "{}: cannot finish writing: {}", path_.string(), std::strerror(errno));
   }
+  part_.release();
 }
 
 void write_file(const fs::path& path, std::string_view text) {
@@ -84,23 +58,12 @@ void write_file(const fs::path& path, std::string_view text) {
 }
 
 AtomicFolder::AtomicFolder(fs::path place)
-    : place_(without_trailing_slash(std::move(place))), part_(part_name(place_)) {
-  make_parent(place_);
-  std::error_code status;
-  fs::remove_all(part_, status);
-  if (!fs::create_directory(part_, status)) {
-    fail(ExitCode::kFailure, "{}: cannot create: {}", part_.string(), status.message());
-  }
-}
-
-AtomicFolder::~AtomicFolder() {
-  std::error_code ignored;
-  if (!committed_) fs::remove_all(part_, ignored);
-}
+    : place_(without_trailing_slash(std::move(place))),
+      part_(place_, UnfinishedPart::Kind::kFolder) {}
 
 void AtomicFolder::commit() {
-  move_into_place(part_, place_);
-  committed_ = true;
+  move_into_place(part_.path(), place_);
+  part_.release();
 }
 
 void move_into_place(const fs::path& part, const fs::path& place) {

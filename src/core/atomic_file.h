@@ -5,17 +5,16 @@
 #include <string_view>
 #include <vector>
 
+#include "src/core/unfinished_part.h"
+
 namespace longspan {
 
-/// A file that appears whole or not at all: written beside its place as `<name>.part-<pid>`,
-/// fsynced and renamed by commit(). Destroyed without commit(), the part is removed. A full disk or
-/// a write error throws Error(kFailure) that names the file and the reason.
+/// A file that appears whole or not at all: written beside its place (see UnfinishedPart), fsynced
+/// and renamed by commit(). Destroyed without commit(), the part is removed. A full disk or a write
+/// error throws Error(kFailure) that names the file and the reason.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
-  ~AtomicFile();
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view bytes);
   void write(const void* bytes, size_t size);
@@ -23,8 +22,8 @@ class AtomicFile {
   void commit();
 
  private:
-  std::filesystem::path path_, part_;
-  int file_ = -1;
+  std::filesystem::path path_;
+  UnfinishedPart part_;
   int64_t size_ = 0;
 };
 
@@ -37,16 +36,13 @@ void write_file(const std::filesystem::path& path, std::string_view text);
 class AtomicFolder {
  public:
   explicit AtomicFolder(std::filesystem::path place);
-  ~AtomicFolder();
-  AtomicFolder(const AtomicFolder&) = delete;
-  AtomicFolder& operator=(const AtomicFolder&) = delete;
 
-  const std::filesystem::path& path() const { return part_; }
+  const std::filesystem::path& path() const { return part_.path(); }
   void commit();
 
  private:
-  std::filesystem::path place_, part_;
-  bool committed_ = false;
+  std::filesystem::path place_;
+  UnfinishedPart part_;
 };
 
 /// fsyncs each file of the folder `part` and renames it to `place`, replacing an older folder of

@@ -23,8 +23,7 @@ void Diagnostics::error(const std::string& key_path, const std::string& message)
   }
   if (!place.empty()) place += ": ";
   if (!key_path.empty()) place += printable_value(key_path) + ": ";
-  constexpr size_t kLongestMessage = 800;
-  errors_.push_back(place + printable_value(message, kLongestMessage));  // one line each
+  errors_.push_back(place + printable_value(message, kLongestReason));  // one line each
 }
 
 void Diagnostics::throw_if_any(ExitCode code) const {

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 #include <string>
+
+#include "src/core/message.h"
 
 namespace longspan {
 
@@ -23,20 +23,22 @@ enum class ExitCode {
 };
 
 /// Something the user can mend. The message says the place, the value, what was expected and what
-/// to do next. Our own mistakes are c10::Error or std::logic_error instead.
+/// to do next; it is fit for a terminal (printable_message). Our own mistakes are c10::Error or
+/// std::logic_error instead.
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ExitCode code, const std::string& message)
+      : std::runtime_error(printable_message(message)), code_(code) {}
   ExitCode code() const { return code_; }
 
  private:
   ExitCode code_;
 };
 
-/// Throws an Error whose message is made as fmt::format makes it.
+/// Throws an Error whose message is made as format_message() makes it.
 template <class... Args>
-[[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+[[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, const Args&... args) {
+  throw Error(code, format_message(format, args...));
 }
 
 }  // namespace longspan

@@ -110,6 +110,8 @@ void FieldsIo::put_value(const FieldKey&, const Json&, const Json&) {}
 
 void FieldsIo::prose(Text) {}
 
+void FieldsIo::require_one_of(const std::vector<std::string>&) {}
+
 bool FieldsIo::given(Key key) {
   Fields* fields = reading();
   return fields && fields->has(key);

@@ -102,6 +102,8 @@ class FieldsIo {
   void ignored(Key key, Text meaning);
   /// A paragraph on the map as a whole.
   virtual void prose(Text text);
+  /// At least one of `keys` must be there, says the schema. Who reads the map checks it.
+  virtual void require_one_of(const std::vector<std::string>& keys);
 
   /// The map that is read, else null.
   virtual Fields* reading() { return nullptr; }

@@ -12,10 +12,9 @@ class FieldsSchema : public FieldsIo {
   FieldsSchema() : FieldsSchema(nullptr) {}
 
   const Json& schema() const { return schema_; }
-  /// At least one of `keys` must be there.
-  void require_one_of(const std::vector<std::string>& keys);
 
   void prose(Text text) override;
+  void require_one_of(const std::vector<std::string>& keys) override;
 
  protected:
   void put_value(const FieldKey& key, const Json& value, const Json& schema) override;

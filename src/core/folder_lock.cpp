@@ -1,13 +1,13 @@
 #include "src/core/folder_lock.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "src/core/error.h"
+#include "src/core/file_lock.h"
 
 namespace longspan {
 
@@ -16,7 +16,7 @@ FolderLock::FolderLock(const std::filesystem::path& folder)
   if (folder_ < 0) {
     fail(ExitCode::kFailure, "{}: cannot open: {}", folder.string(), std::strerror(errno));
   }
-  if (flock(folder_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (try_lock(folder_) == LockResult::kHeldByAnother) {
     close(folder_);
     fail(ExitCode::kFailure, "{}: another process is writing it; wait for its end",
          folder.string());

@@ -190,8 +190,8 @@ Json parse_json(std::string_view text, const std::string& place, ExitCode code) 
   if (Json::sax_parse(text.begin(), text.end(), &strict)) return strict.take();
   const std::string json = without_not_finite(text);
   if (Json::sax_parse(json.begin(), json.end(), &lenient)) return lenient.take();
-  constexpr size_t kLongestReason = 300;
-  fail(code, "{}: not valid JSON: {}", place, printable_value(strict.error(), kLongestReason));
+  constexpr size_t kLongest = 300;
+  fail(code, "{}: not valid JSON: {}", place, printable_value(strict.error(), kLongest));
 }
 
 Json read_json_file(const std::filesystem::path& path, ExitCode code) {

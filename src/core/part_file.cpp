@@ -1,8 +1,6 @@
 #include "src/core/part_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,20 +8,13 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/file_lock.h"
 
 namespace longspan {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Whether `file` is what stands at `path` now. Its last holder may have moved or removed it
-/// between our open() and our lock.
-bool is_at(int file, const fs::path& path) {
-  struct stat held = {}, there = {};
-  return fstat(file, &held) == 0 && stat(path.c_str(), &there) == 0 &&
-         held.st_dev == there.st_dev && held.st_ino == there.st_ino;
-}
 
 /// The part, opened and locked.
 int claim(const fs::path& part, const fs::path& path) {
@@ -32,7 +23,7 @@ int claim(const fs::path& part, const fs::path& path) {
     if (file < 0) {
       fail(ExitCode::kFailure, "{}: cannot write: {}", path.string(), std::strerror(errno));
     }
-    if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    if (try_lock(file) == LockResult::kHeldByAnother) {
       close(file);
       fail(ExitCode::kFailure,
            "{}: another process is writing it; wait for its end, or name another", path.string());

@@ -76,10 +76,10 @@ void ResumableFolder::begin(const Json& made_from) {
   auto found = entries_of(part_);
   auto finished = std::count_if(found.begin(), found.end(), is_finished);
   if (finished > 0 && same) {
-    log_info(fmt::format("{}: goes on where it was interrupted", part_.string()));
+    log_info("{}: goes on where it was interrupted", part_.string());
   } else if (finished > 0) {
-    log_info(fmt::format("{}: begun from other inputs or options ({}); begins anew", part_.string(),
-                         differing_keys(before, made_from)));
+    log_info("{}: begun from other inputs or options ({}); begins anew", part_.string(),
+             differing_keys(before, made_from));
   }
   for (const auto& entry : found) {
     if (!same || is_half_written(entry)) fs::remove_all(entry);
@@ -91,7 +91,7 @@ ResumableFolder::~ResumableFolder() {
   if (!lock_) return;
   auto left = entries_of(part_);
   if (std::any_of(left.begin(), left.end(), is_finished)) {
-    log_info(fmt::format("{}: keeps what is finished; the same command goes on", part_.string()));
+    log_info("{}: keeps what is finished; the same command goes on", part_.string());
   } else {
     discard();
   }

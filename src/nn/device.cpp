@@ -65,7 +65,7 @@ at::Device open_device(const std::string& name) {
   if (name == "cuda") {
     fail(ExitCode::kUsage, "--device: cuda cannot be used: {}; use cpu", missing);
   }
-  log_info(fmt::format("runs on the CPU: {}", missing));
+  log_info("runs on the CPU: {}", missing);
   return at::kCPU;
 }
 

@@ -33,9 +33,8 @@ int open_unnamed(const fs::path& directory) {
 void warn_if_ram(const fs::path& directory) {
   struct statfs system;
   if (statfs(directory.c_str(), &system) != 0 || system.f_type != TMPFS_MAGIC) return;
-  log_warning(
-      fmt::format("memory.offload_dir: {} is a tmpfs, which is RAM too; name a folder on a disk",
-                  directory.string()));
+  log_warning("memory.offload_dir: {} is a tmpfs, which is RAM too; name a folder on a disk",
+              directory.string());
 }
 
 }  // namespace

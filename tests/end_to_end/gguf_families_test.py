@@ -20,7 +20,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-from llama_cpp_model import PACKAGE, WHY_NOT, LlamaCppModel
+from llama_cpp_model import PACKAGE, WHY_NOT, LlamaCppModel, end_of_checks
 from program import checked, command_line, float32_bound, refusal, run
 
 YARN = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32}
@@ -124,12 +124,12 @@ def check_split(binary, work):
 
 def main():
     binary = command_line().parse_args().longspan
-    print(f"llama.cpp: not checked: {WHY_NOT}" if WHY_NOT else f"llama.cpp: that of {PACKAGE}")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         check_families(binary, work)
         check_refusals(binary, work)
         check_split(binary, work)
+    end_of_checks()
 
 
 if __name__ == "__main__":

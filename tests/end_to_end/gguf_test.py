@@ -28,7 +28,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-from llama_cpp_model import PACKAGE, WHY_NOT, LlamaCppModel, can_quantize, llama_cpp_quantize
+from llama_cpp_model import PACKAGE, WHY_NOT, LlamaCppModel, can_quantize, end_of_checks, llama_cpp_quantize
 from program import checked, command_line, finish, run
 from smollm2 import gguf_path
 
@@ -171,11 +171,11 @@ def check_killed(binary, work):
 
 def main():
     binary = command_line().parse_args().longspan
-    print(f"llama.cpp: not checked: {WHY_NOT}" if WHY_NOT else f"llama.cpp: that of {PACKAGE}")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         check_smollm2(binary, work)
         check_killed(binary, work)
+    end_of_checks()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-from llama_cpp_model import PACKAGE, WHY_NOT, LlamaCppModel
+from llama_cpp_model import PACKAGE, WHY_NOT, LlamaCppModel, end_of_checks
 from program import checked, command_line, run
 
 
@@ -200,13 +200,13 @@ def check_unigram(binary, work):
 
 def main():
     binary = command_line().parse_args().longspan
-    print(f"llama.cpp: not checked: {WHY_NOT}" if WHY_NOT else f"llama.cpp: that of {PACKAGE}")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         check_pre_tokenizers(binary, work)
         check_sentencepiece(binary, work)
         check_tied_scores(binary, work)
         check_unigram(binary, work)
+    end_of_checks()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ those of llama.h in the versions of requirements.txt, checked against the librar
 import ctypes
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,14 @@ def _open():
 
 
 llama, PACKAGE, WHY_NOT = _open()
+
+
+def end_of_checks():
+    """Ends a test whose other checks passed: as skipped where llama.cpp is missing."""
+    if WHY_NOT:
+        print(f"skipped: llama.cpp: {WHY_NOT}; the other checks passed")
+        sys.exit(77)
+    print(f"llama.cpp: that of {PACKAGE}")
 
 
 class LlamaCppModel:

@@ -93,6 +93,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair{"optimizer.lora_plus_ratio=0", false},
         std::pair{"optimizer.groups=[{pattern: norm, lr: 1e-5}]", true},
         std::pair{"optimizer.groups=[{lr: 1e-5}]", false},
+        std::pair{"optimizer.groups=[{pattern: norm}]", false},
         std::pair{"optimizer.groups=[{pattern: norm, lr: 0}]", false},
         std::pair{"model.path=''", false}, std::pair{"model={dtype: float32}", false},
         std::pair{"model.dtype=float16", false}, std::pair{"data.shuffle=1", false},

@@ -210,7 +210,7 @@ int attention_bench(int argc, char** argv) {
   for (const Shape& shape : shapes) {
     rows.push_back(measure(shape));
     table.rows.push_back(cells(rows.back()));
-    log_info(fmt::format("{}", fmt::join(table.rows.back(), "  ")));
+    log_info("{}", fmt::join(table.rows.back(), "  "));
   }
   fmt::print("{}", parsed->count("json") ? rows.dump(2) + "\n" : text_table(table));
   return 0;

@@ -81,7 +81,7 @@ void write_random_adapter(const RandomSource& source, const fs::path& folder, in
   }
   fs::create_directories(folder);
   write_peft_adapter(folder, adapter);
-  log_info(fmt::format("{}: r {}, {} tensors", folder.string(), r, adapter.tensors.size()));
+  log_info("{}: r {}, {} tensors", folder.string(), r, adapter.tensors.size());
 }
 
 }  // namespace
@@ -124,7 +124,7 @@ int random_model_bench(int argc, char** argv) {
   if (parsed.count("adapter")) {
     write_random_adapter(source, parsed["adapter"].as<std::string>(), parsed["r"].as<int64_t>());
   }
-  log_info(fmt::format("peak memory {}", human_bytes(peak_memory_bytes())));
+  log_info("peak memory {}", human_bytes(peak_memory_bytes()));
   return 0;
 }
 

@@ -75,7 +75,7 @@ int roofline_bench(int argc, char** argv) {
     fail(ExitCode::kData, "{}: expected what bench attention --json prints", result);
   }
   write_file((*parsed)["picture"].as<std::string>(), draw(rows));
-  log_info(fmt::format("wrote {}", (*parsed)["picture"].as<std::string>()));
+  log_info("wrote {}", (*parsed)["picture"].as<std::string>());
   return 0;
 }
 

@@ -63,8 +63,7 @@ class StepTimes : public Observer {
     times_.cpu_seconds.push_back(cpu_seconds_now() - cpu_seconds_);
     times_.losses.push_back(record.loss);
     times_.peak_memory_bytes = record.peak_memory_bytes;
-    log_info(fmt::format("step {}: {:.2f} s, loss {:.4f}", record.step, record.step_seconds,
-                         record.loss));
+    log_info("step {}: {:.2f} s, loss {:.4f}", record.step, record.step_seconds, record.loss);
     cpu_seconds_ = cpu_seconds_now();
   }
 

@@ -65,7 +65,7 @@ int run_card(const Arguments& arguments) {
   require_folder(folder);
   require_own_card(folder / "README.md", arguments.given("force"));
   write_model_card(folder, sources_of(folder, arguments));
-  log_info(fmt::format("card: {}", (folder / "README.md").string()));
+  log_info("card: {}", (folder / "README.md").string());
   return 0;
 }
 

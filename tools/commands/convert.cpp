@@ -48,8 +48,8 @@ void convert_to_folder(const ModelSource& source, const ModelConfig& config, con
   write.dtype = arguments.given("dtype") ? parse_torch_dtype(arguments["dtype"], "--dtype")
                                          : main_dtype(source);
   export_hf(source, config, out, write);
-  log_info(fmt::format("{} -> {} ({}, {})", source.path().string(), out.string(), config.model_type,
-                       torch_dtype(write.dtype)));
+  log_info("{} -> {} ({}, {})", source.path().string(), out.string(), config.model_type,
+           torch_dtype(write.dtype));
 }
 
 void convert_to_gguf(const ModelSource& source, const ModelConfig& config, const fs::path& out,
@@ -64,8 +64,8 @@ void convert_to_gguf(const ModelSource& source, const ModelConfig& config, const
          fs::is_directory(out) ? "is a folder; give a file" : "exists; --force replaces it");
   }
   export_gguf(source, config, out, type);
-  log_info(fmt::format("{} -> {} ({}, {}, {})", source.path().string(), out.string(),
-                       config.model_type, type.name, human_bytes(fs::file_size(out))));
+  log_info("{} -> {} ({}, {}, {})", source.path().string(), out.string(), config.model_type,
+           type.name, human_bytes(fs::file_size(out)));
 }
 
 int run_convert(const Arguments& arguments) {

@@ -105,10 +105,9 @@ void warn_beyond_limit(const EvalOptions& options, const CausalLm& model) {
   const int64_t usable = context_length(config).usable;
   if (model.attention().rope_length(longest) <= usable) return;
   if (auto other = other_context_length(config); other && longest <= other->usable) {
-    return log_warning(
-        fmt::format("length {}: {}", longest, ask_for_original_length(config, *other)));
+    return log_warning("length {}: {}", longest, ask_for_original_length(config, *other));
   }
-  log_warning(fmt::format("length {} is beyond the model's context of {}", longest, usable));
+  log_warning("length {} is beyond the model's context of {}", longest, usable);
 }
 
 /// Refuses an --out or --html that would replace what is read, or that no file can be, before hours
@@ -142,7 +141,7 @@ void run_tasks(const EvalChoice& choice, const EvalSubject& subject, const EvalO
     if (!arguments.given("out")) continue;
     const auto out = arguments["out"];
     write_json_file(out, result.write());
-    log_info(fmt::format("wrote {} to {}", task->name(), out));
+    log_info("wrote {} to {}", task->name(), out);
   }
 }
 
@@ -173,7 +172,7 @@ int run_eval(const Arguments& arguments) {
   if (arguments.given("html")) {
     const auto html = arguments["html"];
     write_file(html, report_page({result}, comparisons));
-    log_info(fmt::format("wrote {}", html));
+    log_info("wrote {}", html);
   }
   return 0;
 }

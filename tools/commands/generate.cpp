@@ -12,6 +12,7 @@
 #include "tools/support/memory_option.h"
 #include "tools/support/open_model.h"
 #include "tools/support/output_file.h"
+#include "tools/support/read_text.h"
 #include "tools/support/shared_options.h"
 
 namespace longspan {
@@ -35,8 +36,8 @@ std::string read_prompt(const Arguments& arguments) {
     fail(ExitCode::kUsage,
          "longspan generate: give either --prompt TEXT or --file FILE; see longspan generate -h");
   }
-  if (arguments.given("prompt")) return arguments["prompt"];
-  return read_file(arguments["file"], ExitCode::kData);
+  if (arguments.given("prompt")) return repaired_text(arguments["prompt"], "--prompt");
+  return read_text(arguments["file"]);
 }
 
 /// How many leading bytes of `text` are whole UTF-8 characters.
@@ -96,13 +97,13 @@ void warn_beyond_context(int64_t prompt, int64_t new_tokens, const CausalLm& mod
   const int64_t usable = context_length(config).usable;
   if (model.attention().rope_length(prompt + new_tokens) <= usable) return;
   if (auto other = other_context_length(config); other && new_tokens <= other->usable - prompt) {
-    return log_warning(fmt::format("{} tokens: {}", human_count(prompt + new_tokens),
-                                   ask_for_original_length(config, *other)));
+    return log_warning("{} tokens: {}", human_count(prompt + new_tokens),
+                       ask_for_original_length(config, *other));
   }
-  log_warning(fmt::format(
+  log_warning(
       "a prompt of {} tokens and {} new ones go beyond the model's context of {}; its text is not "
       "to be trusted there (--rope extends it, --max-new-tokens stops before)",
-      human_count(prompt), human_count(new_tokens), human_count(usable)));
+      human_count(prompt), human_count(new_tokens), human_count(usable));
 }
 
 int run_generate(const Arguments& arguments) {
@@ -147,9 +148,8 @@ int run_generate(const Arguments& arguments) {
   stream.finish();
   if (count == 0) prefill_seconds = stopwatch.restart();
   const double decode = stopwatch.seconds();
-  log_info(fmt::format("prompt {} tokens in {:.1f} s, {} new tokens{}", prompt.size(),
-                       prefill_seconds, count,
-                       count > 1 ? fmt::format(", {:.1f} tokens/s", (count - 1) / decode) : ""));
+  log_info("prompt {} tokens in {:.1f} s, {} new tokens{}", prompt.size(), prefill_seconds, count,
+           count > 1 ? fmt::format(", {:.1f} tokens/s", (count - 1) / decode) : "");
   return 0;
 }
 

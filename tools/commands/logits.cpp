@@ -53,7 +53,7 @@ int run_logits(const Arguments& arguments) {
   at::Tensor hidden = opened.model->hidden_states({input, {}, {}}).squeeze(0);   // [T, C]
   at::Tensor logits = at::linear(hidden, head).to(at::kCPU, at::kFloat);
   write_safetensors(out, {{"logits", logits.contiguous()}});
-  log_info(fmt::format("{}: logits [{}, {}]", out, logits.size(0), logits.size(1)));
+  log_info("{}: logits [{}, {}]", out, logits.size(0), logits.size(1));
   return 0;
 }
 

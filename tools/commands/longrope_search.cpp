@@ -179,8 +179,8 @@ double Subject::measure(const Json& rope) {
          "'longspan inspect'",
          rope["rope_type"].get<std::string>());
   }
-  log_info(fmt::format("{}: loss {:.4f}, {:.1f} s", rope["rope_type"].get<std::string>(), loss,
-                       stopwatch.seconds()));
+  log_info("{}: loss {:.4f}, {:.1f} s", rope["rope_type"].get<std::string>(), loss,
+           stopwatch.seconds());
   return loss;
 }
 
@@ -223,10 +223,9 @@ int run_longrope_search(const Arguments& arguments) {
   set_threads(arguments);
   Subject subject(arguments, options);
   auto starts = longrope_starts(subject.geometry(), options.factor);
-  log_info(fmt::format("{} documents of {} tokens, original length {}; {} losses are known already",
-                       subject.documents(), human_count(subject.length()),
-                       human_count(subject.geometry().max_position_embeddings),
-                       subject.measured()));
+  log_info("{} documents of {} tokens, original length {}; {} losses are known already",
+           subject.documents(), human_count(subject.length()),
+           human_count(subject.geometry().max_position_embeddings), subject.measured());
 
   std::vector<Row> rows = measure_starts(subject, starts, options.factor);
   auto best = search_longrope(
@@ -235,8 +234,8 @@ int run_longrope_search(const Arguments& arguments) {
         return subject.loss_of(subject.longrope(factors));
       },
       [&](int64_t iteration, const std::vector<LongRopeIndividual>& parents) {
-        log_info(fmt::format("iteration {}/{}: best loss {:.4f}, worst parent {:.4f}", iteration,
-                             options.iterations, parents.front().loss, parents.back().loss));
+        log_info("iteration {}/{}: best loss {:.4f}, worst parent {:.4f}", iteration,
+                 options.iterations, parents.front().loss, parents.back().loss);
       });
   rows.push_back({"longrope, found", best.loss});
   Json rope = subject.longrope(best.rescale_factors);

@@ -79,20 +79,19 @@ void warn_of_quantised_training(const fs::path& checkpoint, const ModelSource& b
     whole += weight.square().sum(at::kDouble).item<double>();
     ++count;
   }
-  log_warning(fmt::format(
+  log_warning(
       "{}: was trained on {} weights, which differ from the base's by {:.2g} % of their norm (in "
       "{} projections); the merged model has the base's own, so its logits are not quite those of "
       "the run{}; compare both by longspan eval",
       checkpoint.string(), kind, 100 * std::sqrt(error / std::max(whole, 1e-300)), count,
-      adapter.lora.use_dora ? ", and DoRA gives its rows the norms of the quantised ones" : ""));
+      adapter.lora.use_dora ? ", and DoRA gives its rows the norms of the quantised ones" : "");
 }
 
 /// Reads back what was written; see verify_merge.
 void verify(const ModelSource& base, const PeftAdapter& adapter, const fs::path& written) {
   MergeVerification found = verify_merge(base, adapter, *open_model_source(written));
-  log_info(
-      fmt::format("verified: {} tensors are base + adapter, {} the adapter's own, {} the base's",
-                  found.adapted, found.saved, found.copied));
+  log_info("verified: {} tensors are base + adapter, {} the adapter's own, {} the base's",
+           found.adapted, found.saved, found.copied);
   if (found.adapted_values == 0) return;
   double moved = double(found.moved_values) / double(found.adapted_values);
   std::string message = fmt::format("the adapter moved {:.1f}% of {} values by more than rounding",
@@ -125,7 +124,7 @@ int run_merge(const Arguments& arguments) {
                              .base = arguments["base"]});
   };
   export_hf(*merged_source(*base, adapter), adapted_config(*base, adapter), out, write);
-  log_info(fmt::format("{} + {} -> {}", base->path().string(), folder.string(), out.string()));
+  log_info("{} + {} -> {}", base->path().string(), folder.string(), out.string());
   warn_of_quantised_training(folder, *base, adapter);
   return 0;
 }

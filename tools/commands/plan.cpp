@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "recipes/idle_keys.h"
 #include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
 #include "src/core/disk_space.h"
@@ -63,7 +64,7 @@ Machine planned_machine(const Arguments& arguments, const Recipe& recipe, const 
 
 void write_result(const fs::path& path, const std::string& text) {
   write_file(path, text);
-  log_info(fmt::format("wrote {}", path.string()));
+  log_info("wrote {}", path.string());
 }
 
 /// What there is to say of one recipe on one machine.
@@ -157,6 +158,7 @@ int run_plan(const Arguments& arguments) {
   const ModelConfig config = read_planned_config(recipe);
   const auto model = open_planned_model(recipe);
   check_recipe_against_model(recipe, config, model.get());
+  warn_of_idle_keys(recipe, &config);
   set_seed_and_threads(recipe.train);
   const RunShape shape = run_shape(recipe, config, model.get(), device);
   const Machine machine = planned_machine(arguments, recipe, shape);

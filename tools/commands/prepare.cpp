@@ -246,6 +246,7 @@ int run_prepare(const Arguments& arguments) {
   PrepareProgress progress(total_bytes(files.paths));
   DocumentOptions document_options;
   document_options.text_key = arguments["text-key"];
+  document_options.max_document_option = "--max-document-size";
   document_options.max_document_bytes =
       parse_bytes(arguments["max-document-size"], "--max-document-size");
   document_options.max_window_bytes = parse_bytes(arguments["max-window"], "--max-window");

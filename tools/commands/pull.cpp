@@ -129,8 +129,7 @@ fs::path pull(const HubModel& model, const std::vector<std::string>& patterns) {
     const HubFile& file = files[i];
     fs::path blob = repository / "blobs" / file.digest;
     if (!fs::exists(blob)) {
-      log_info(
-          fmt::format("{} of {}: {} ({})", i + 1, files.size(), file.name, human_bytes(file.size)));
+      log_info("{} of {}: {} ({})", i + 1, files.size(), file.name, human_bytes(file.size));
       hub.download(model, revision.commit, file, blob);
     }
     if (!fs::exists(snapshot / file.name)) link(snapshot / file.name, blob);

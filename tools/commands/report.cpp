@@ -68,7 +68,7 @@ int run_report(const Arguments& arguments) {
   if (arguments.given("html")) {
     require_output(arguments["html"], files);
     write_file(arguments["html"], report_page(results, comparisons, reference));
-    log_info(fmt::format("page: {}", arguments["html"]));
+    log_info("page: {}", arguments["html"]);
   }
   if (arguments.given("figures")) {
     for (const auto& png : write_report_figures(arguments["figures"], results, comparisons)) {

@@ -4,13 +4,11 @@
 #include <iostream>
 #include <iterator>
 
-#include "data/documents/encoding.h"
 #include "src/core/json.h"
-#include "src/core/log.h"
 #include "src/core/text.h"
-#include "src/core/utf8.h"
 #include "tools/commands/commands.h"
 #include "tools/support/arguments.h"
+#include "tools/support/read_text.h"
 #include "tools/support/text_model.h"
 
 namespace longspan {
@@ -28,17 +26,6 @@ constexpr Option kTokenizeOptions[] = {
 std::string read_input(const std::string& name) {
   if (name != "-") return read_file(name, ExitCode::kData);
   return {std::istreambuf_iterator<char>(std::cin), {}};
-}
-
-std::string read_utf8(const std::string& name) {
-  std::string text = read_input(name);
-  const std::string place = name == "-" ? "standard input" : name;
-  require_utf8(text, place, name);
-  if (int64_t malformed = repair_utf8(text).replaced; malformed > 0) {
-    log_warning(fmt::format("{}: {} sequences are no UTF-8 and are taken as U+FFFD", place,
-                            human_count(malformed)));
-  }
-  return text;
 }
 
 std::vector<int32_t> read_ids(const std::string& text, const std::string& place) {
@@ -59,11 +46,13 @@ std::vector<int32_t> read_ids(const std::string& text, const std::string& place)
 int run_tokenize(const Arguments& arguments) {
   auto tokenizer = open_text_model(arguments["model"]).tokenizer;
   const auto file = arguments["file"];
+  const std::string place = file == "-" ? "standard input" : file;
   std::string output;
   if (arguments.given("decode")) {
-    output = tokenizer->decode_whole(read_ids(read_input(file), file));
+    output = tokenizer->decode_whole(read_ids(read_input(file), place));
   } else {
-    output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(read_utf8(file)), ", "));
+    const std::string text = repaired_text(read_input(file), place);
+    output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(text), ", "));
   }
   std::fwrite(output.data(), 1, output.size(), stdout);  // main() looks whether it came through
   return 0;

@@ -156,9 +156,9 @@ Plan plan_recipe(Recipe& recipe, const Inputs& inputs, at::Device device, bool r
   const CheckpointSpace checkpoints = checkpoint_space(recipe, shape, plan);
   if (!checkpoints.fits()) {
     log_warning(
-        fmt::format("{}: has no room for checkpoints of {}; lower checkpoint.keep_last or "
-                    "take another output.dir",
-                    recipe.output_dir, checkpoints.to_string()));
+        "{}: has no room for checkpoints of {}; lower checkpoint.keep_last or "
+        "take another output.dir",
+        recipe.output_dir, checkpoints.to_string());
   }
   plan.memory.offload_dir = offload_directory(recipe);
   recipe.train.memory = plan.memory;
@@ -172,30 +172,29 @@ double epochs(const Stage& stage, const PackingReport& packing) {
 
 void warn_of_repeated_rows(const Stage& stage, const PackingReport& packing) {
   if (stage.rows_per_step() <= packing.sequences) return;
-  log_warning(fmt::format(
+  log_warning(
       "a step takes {} rows of {} tokens, and the store has {}: each is repeated {:.1f} "
       "times in it; lower batch_size or gradient_accumulation_steps, or prepare more "
       "text",
       human_count(stage.rows_per_step()), human_count(stage.seq_len),
       human_count(packing.sequences),
-      static_cast<double>(stage.rows_per_step()) / static_cast<double>(packing.sequences)));
+      static_cast<double>(stage.rows_per_step()) / static_cast<double>(packing.sequences));
 }
 
 void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, const Plan& plan) {
   const ModelConfig& config = inputs.config;
   const TokenStoreInfo& info = inputs.store->info();
-  log_info(fmt::format("model    {} ({}, {} layers, hidden_size {}, {})", recipe.model.path,
-                       config.model_type, config.num_hidden_layers, config.hidden_size,
-                       recipe.model.dtype));
-  log_info(fmt::format("trained  {}", count_parameters(config, recipe.lora).to_string()));
-  log_info(fmt::format("RoPE     before: {}", describe_rope(extend_rope(config, nullptr))));
-  log_info(fmt::format("data     {}: {} documents, {} tokens", recipe.data.path,
-                       human_count(info.documents), human_count(info.tokens)));
+  log_info("model    {} ({}, {} layers, hidden_size {}, {})", recipe.model.path, config.model_type,
+           config.num_hidden_layers, config.hidden_size, recipe.model.dtype);
+  log_info("trained  {}", count_parameters(config, recipe.lora).to_string());
+  log_info("RoPE     before: {}", describe_rope(extend_rope(config, nullptr)));
+  log_info("data     {}: {} documents, {} tokens", recipe.data.path, human_count(info.documents),
+           human_count(info.tokens));
   int64_t first = 1;
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
     const PackingReport& packing = inputs.loaders[i]->report();
-    log_info(fmt::format(
+    log_info(
         "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step ({} x {} "
         "rows), {:.1f} TFLOP; {} sequences, {:.2f} epochs of them, {} of them one passage, {} "
         "tokens of padding; left out: {} documents, {} tokens in all",
@@ -205,13 +204,13 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, 
         step_flops(config, stage, plan.memory).total() / 1e12, human_count(packing.sequences),
         epochs(stage, packing), human_count(packing.full_passages),
         human_count(packing.padding_tokens), human_count(packing.dropped_documents),
-        human_count(packing.dropped_tokens)));
+        human_count(packing.dropped_tokens));
     warn_of_repeated_rows(stage, packing);
     first += stage.steps;
   }
-  log_info(fmt::format("device   {}", device.str()));
-  log_info(fmt::format("memory   about {}; {}", describe_peak(plan.peak()), describe_memory(plan)));
-  log_info(fmt::format("output   {}", recipe.output_dir));
+  log_info("device   {}", device.str());
+  log_info("memory   about {}; {}", describe_peak(plan.peak()), describe_memory(plan));
+  log_info("output   {}", recipe.output_dir);
 }
 
 struct Resumption {
@@ -277,7 +276,7 @@ int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Jso
   trainer.add(std::make_unique<StopOnSignal>());
   if (resumption) {
     trainer.resume(resumption->state);
-    log_info(fmt::format("resumed {} at step {}", resumption->checkpoint.string(), trainer.step()));
+    log_info("resumed {} at step {}", resumption->checkpoint.string(), trainer.step());
     resumption.reset();
   } else {
     trainer.begin_with([&](const std::string& name) {

@@ -15,8 +15,8 @@ namespace {
 void check_against_model(const Recipe& recipe) {
   if (!look_up_model(recipe.model.path)) {
     warn_of_idle_keys(recipe, nullptr);
-    log_info(fmt::format("{}: is not on this machine; whether the recipe suits it is not checked",
-                         recipe.model.path));
+    log_info("{}: is not on this machine; whether the recipe suits it is not checked",
+             recipe.model.path);
     return;
   }
   const ModelConfig base = read_planned_config(recipe);

@@ -7,6 +7,7 @@
 #include "tools/commands/commands.h"
 #include "tools/support/model_comparison.h"
 #include "tools/support/open_model.h"
+#include "tools/support/read_text.h"
 #include "tools/support/shared_options.h"
 #include "tools/support/text_model.h"
 #include "trainer/figures/table.h"
@@ -81,20 +82,20 @@ std::vector<int64_t> default_lengths(const ComparedModel& reference) {
   int64_t target = context_length(config).usable;
   if (target > kLongestByDefault) {
     double ratio = double(target) / double(kLongestByDefault);
-    log_warning(fmt::format(
+    log_warning(
         "the target length is {} tokens; compared at {} (--lengths {},{} takes "
         "the time of {:.1f} times as many pairs)",
-        human_count(target), human_count(kLongestByDefault), kShortLength, target, ratio * ratio));
+        human_count(target), human_count(kLongestByDefault), kShortLength, target, ratio * ratio);
     target = kLongestByDefault;
   }
   if (target <= kShortLength) return {target};
   return {kShortLength, target};
 }
 
-void read_text(const std::string& path, const ComparedModel& reference,
-               ComparisonOptions& options) {
+void read_compared_text(const std::string& path, const ComparedModel& reference,
+                        ComparisonOptions& options) {
   auto text_model = open_text_model(reference.model);
-  for (int32_t id : text_model.tokenizer->encode(read_file(path, ExitCode::kData))) {
+  for (int32_t id : text_model.tokenizer->encode(read_text(path))) {
     options.text_ids.push_back(id);
   }
   int64_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());
@@ -173,7 +174,7 @@ int run_verify(const Arguments& arguments) {
   }
   how.lengths = arguments.given("lengths") ? parse_lengths(arguments["lengths"], "--lengths")
                                            : default_lengths(first);
-  if (arguments.given("text")) read_text(arguments["text"], first, how);
+  if (arguments.given("text")) read_compared_text(arguments["text"], first, how);
 
   ReferenceModel reference(first, how);
   Json report = {{"reference", first.label()}, {"lengths", how.lengths}, {"last", how.last}};

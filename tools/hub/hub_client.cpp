@@ -46,7 +46,7 @@ HttpResponse patiently(const std::function<HttpResponse()>& get,
       fail(ExitCode::kFailure, "{} ({} attempts); try again later, it goes on where it stopped",
            why, kAttempts);
     }
-    log_warning(fmt::format("{}; trying again", why));
+    log_warning("{}; trying again", why);
     std::this_thread::sleep_for(std::chrono::seconds(1 << (attempt - 1)));
   }
 }
@@ -82,8 +82,8 @@ void HubClient::download(const HubModel& model, const std::string& commit, const
   std::string url =
       fmt::format("{}/{}/resolve/{}/{}", endpoint_, model.id, commit, escaped_path(file.name));
   if (part.size() > 0) {
-    log_info(fmt::format("{}: going on at {} of {}", file.name, human_bytes(part.size()),
-                         human_bytes(file.size)));
+    log_info("{}: going on at {} of {}", file.name, human_bytes(part.size()),
+             human_bytes(file.size));
   }
   while (part.size() < file.size) {
     int64_t before = part.size();

@@ -27,7 +27,8 @@ std::string most_frequent(const Counts& counts) {
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   std::vector<std::string> shown;
   for (size_t i = 0; i < std::min(kShown, sorted.size()); ++i) {
-    shown.push_back(fmt::format("'{}' ({})", sorted[i].first, human_count(sorted[i].second)));
+    shown.push_back(
+        fmt::format("'{}' ({})", printable_value(sorted[i].first), human_count(sorted[i].second)));
   }
   std::string text = join(shown, ", ");
   if (sorted.size() > kShown) text += fmt::format(" and {} more", sorted.size() - kShown);
@@ -45,9 +46,9 @@ Json counts_json(const Counts& counts) {
 void report_notes(const EncodeNotes& notes, bool strict) {
   if (!notes.special.empty()) {
     log_warning(
-        fmt::format("the text has special tokens {} times, which became those tokens: {}; "
-                    "--split-special-tokens takes them as text",
-                    human_count(sum_of(notes.special)), most_frequent(notes.special)));
+        "the text has special tokens {} times, which became those tokens: {}; "
+        "--split-special-tokens takes them as text",
+        human_count(sum_of(notes.special)), most_frequent(notes.special));
   }
   if (notes.lost.empty()) return;
   const std::string lost = fmt::format(

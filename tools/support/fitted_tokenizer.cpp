@@ -52,10 +52,10 @@ class FittedTokenizer : public Tokenizer {
 std::unique_ptr<Tokenizer> fit_to_embeddings(std::unique_ptr<Tokenizer> tokenizer,
                                              int64_t embeddings, const std::string& place) {
   if (tokenizer->vocab_size() <= embeddings) return tokenizer;
-  log_warning(fmt::format(
+  log_warning(
       "{}: the tokenizer has {} ids and the model {} embeddings; a text with one of those beyond "
       "is an error",
-      place, tokenizer->vocab_size(), embeddings));
+      place, tokenizer->vocab_size(), embeddings);
   return std::make_unique<FittedTokenizer>(std::move(tokenizer), embeddings);
 }
 

@@ -101,7 +101,7 @@ int inspect_rope(const Arguments& arguments) {
   if (arguments.given("svg")) {
     require_output(arguments["svg"], {path});
     write_file(arguments["svg"], rope_chart_svg(table, title));
-    log_info(fmt::format("wrote {}", arguments["svg"]));
+    log_info("wrote {}", arguments["svg"]);
   }
   if (arguments.given("json")) {
     fmt::print("{}\n", json_text(facts_of(path, rope.scaling->config_entry(geometry), table)));

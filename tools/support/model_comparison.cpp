@@ -86,8 +86,8 @@ std::vector<at::Tensor> logits_of(CausalLm& model, const ComparisonOptions& opti
     if (ids.empty()) ids = made_ids(length, model.config().vocab_size);
     ids.resize(static_cast<size_t>(length));
     logits.push_back(last_logits(model, ids, options.last));
-    log_info(fmt::format("{}: {} tokens in {}", label, human_count(length),
-                         human_duration(stopwatch.seconds())));
+    log_info("{}: {} tokens in {}", label, human_count(length),
+             human_duration(stopwatch.seconds()));
   }
   return logits;
 }

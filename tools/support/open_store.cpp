@@ -42,8 +42,8 @@ std::shared_ptr<const TokenStore> open_store(const std::string& path, const Mode
            "this model",
            path, store->info().vocab_size, model.path().string(), embeddings);
     }
-    log_warning(fmt::format("{}: has no tokenizer.json, so nothing tells whether {} belongs to it",
-                            model.path().string(), path));
+    log_warning("{}: has no tokenizer.json, so nothing tells whether {} belongs to it",
+                model.path().string(), path);
     return store;
   }
   auto made = make_tokenizer(tokenizer, model.path().string());

@@ -270,7 +270,7 @@ void add_model_card(const fs::path& folder, const ModelCardSources& sources) {
   try {
     write_model_card(folder, sources);
   } catch (const std::exception& e) {
-    log_warning(fmt::format("{}: no model card: {}", folder.string(), e.what()));
+    log_warning("{}: no model card: {}", folder.string(), e.what());
   }
 }
 

@@ -67,7 +67,8 @@ void require_same_protocol(const TaskComparison& comparison, const EvalResult& r
   fail(ExitCode::kData,
        "report: the {} results of '{}' and '{}' follow different protocols and do not compare; "
        "run eval again with equal texts and options. They differ in:\n{}",
-       comparison.task, comparison.models.front().result, result.label, join(lines, "\n"));
+       comparison.task, comparison.models.front().result, result.label,
+       fmt::join(printable_values(lines), "\n"));
 }
 
 }  // namespace

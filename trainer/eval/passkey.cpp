@@ -86,9 +86,9 @@ TaskResult Passkey::run(const EvalSubject& subject, const EvalOptions& options) 
   for (int64_t length : options.lengths) {
     for (double depth : depths_) {
       PasskeyRow row = run_cell(subject, length, depth);
-      log_info(fmt::format("passkey {} at depth {:.0f} %: {}/{}, answer loss {:.3f}, {:.1f} s",
-                           length_label(length), depth * 100, row.correct, row.trials,
-                           row.answer_nll, row.seconds));
+      log_info("passkey {} at depth {:.0f} %: {}/{}, answer loss {:.3f}, {:.1f} s",
+               length_label(length), depth * 100, row.correct, row.trials, row.answer_nll,
+               row.seconds);
       result.seconds += row.seconds;
       result.rows.push_back(row.write());
     }

@@ -82,8 +82,8 @@ std::vector<TargetDocument> read_documents(const EvalSubject& subject,
          too_short.empty() ? "there is none with text" : describe_short(std::move(too_short)));
   }
   if (!too_short.empty()) {
-    log_warning(fmt::format("perplexity: left out, shorter than {} tokens: {}",
-                            human_count(keep_tokens), describe_short(std::move(too_short))));
+    log_warning("perplexity: left out, shorter than {} tokens: {}", human_count(keep_tokens),
+                describe_short(std::move(too_short)));
   }
   return found;
 }
@@ -186,8 +186,8 @@ TaskResult Perplexity::run(const EvalSubject& subject, const EvalOptions& option
       double seconds = one.seconds();
       row.document_nll.push_back(nll);
       row.seconds += seconds;
-      log_info(fmt::format("perplexity {}/{} {}: {} of context, loss {:.4f}, {:.1f} s", i + 1,
-                           found.size(), found[i].name, length_label(row.length), nll, seconds));
+      log_info("perplexity {}/{} {}: {} of context, loss {:.4f}, {:.1f} s", i + 1, found.size(),
+               found[i].name, length_label(row.length), nll, seconds);
     }
   }
 

@@ -29,8 +29,8 @@ void Checkpointing::run_begins(Trainer& trainer) {
   saved_step_ = trainer.step();
   since_saved_.restart();
   for (const auto& path : store_.set_aside_after(saved_step_)) {
-    log_warning(fmt::format("{}: of a run that went further; this one goes on from step {}",
-                            path.string(), saved_step_));
+    log_warning("{}: of a run that went further; this one goes on from step {}", path.string(),
+                saved_step_);
   }
 }
 
@@ -62,7 +62,7 @@ void Checkpointing::save(Trainer& trainer) {
   store_.keep_last(options_.keep_last);
   saved_step_ = state.step;
   since_saved_.restart();
-  log_info(fmt::format("saved {}", store_.place(state.step).string()));
+  log_info("saved {}", store_.place(state.step).string());
 }
 
 }  // namespace longspan

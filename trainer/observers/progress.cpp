@@ -44,7 +44,7 @@ void Progress::step_ended(Trainer& trainer, StepRecord& record) {
       fmt::format("{} {}", human_count(record.seq_len), record.attention), human_duration(eta));
   if (record.weighted_loss) line += fmt::format("  weighted_loss {:.4f}", *record.weighted_loss);
   if (record.validation_loss) {
-    log_info(fmt::format("{}  validation_loss {:.4f}", line, *record.validation_loss));
+    log_info("{}  validation_loss {:.4f}", line, *record.validation_loss);
   } else if (stderr_is_terminal()) {
     show_progress(line);
   } else {
@@ -54,14 +54,13 @@ void Progress::step_ended(Trainer& trainer, StepRecord& record) {
 
 void Progress::run_ended(Trainer& trainer) {
   show_progress("");
-  log_info(fmt::format("trained {} steps in {}; step {} of {}", trainer.step() - first_step_,
-                       human_duration(seconds_), trainer.step(), total_steps(trainer.stages())));
+  log_info("trained {} steps in {}; step {} of {}", trainer.step() - first_step_,
+           human_duration(seconds_), trainer.step(), total_steps(trainer.stages()));
   const at::Device device = trainer.model().lm_head_weight().device();
   if (device.is_cpu()) return;
   // What lies between tensors of many sizes is lost to longer contexts.
-  log_info(fmt::format("the GPU's memory at the peak: {} of tensors, {} taken for them",
-                       human_bytes(peak_memory_bytes(device)),
-                       human_bytes(peak_reserved_bytes(device))));
+  log_info("the GPU's memory at the peak: {} of tensors, {} taken for them",
+           human_bytes(peak_memory_bytes(device)), human_bytes(peak_reserved_bytes(device)));
 }
 
 }  // namespace longspan

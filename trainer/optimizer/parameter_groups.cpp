@@ -30,6 +30,7 @@ void fields(FieldsIo& io, ParameterGroup& group) {
   io.number("weight_decay", group.weight_decay, {0, 1e6},
             "in place of `weight_decay`, of norms, biases and embeddings too",
             {.otherwise = "`weight_decay`", .written = group.weight_decay.has_value()});
+  io.require_one_of({"lr", "weight_decay"});
   if (!io.reading() || group.pattern.empty()) return;
   check_pattern(io, group.pattern);
   if (!io.given("lr") && !io.given("weight_decay")) {

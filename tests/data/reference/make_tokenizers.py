@@ -4,11 +4,14 @@ text below, and golden.json: what Hugging Face's tokenizers makes of odd texts w
 python make_tokenizers.py     (in the folder of this file; made with tokenizers 0.23.3, sentencepiece 0.2.3 and
                                transformers 5.23.0)
 """
+import base64
 import io
 import json
 import random
+import tempfile
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from transformers.convert_slow_tokenizer import generate_merges
 from tokenizers import AddedToken, Regex, Tokenizer, __version__, decoders, models, trainers
 from tokenizers import pre_tokenizers as pre
@@ -144,6 +147,22 @@ def split(pattern, behavior, invert=False, then=None):
 
 
 # The same tokenizers with other parts; ids of TEXTS alone. A key with "/" is the place of a part within.
+def character_map():
+    """A precompiled_charsmap of a few rules; three of them are of graphemes."""
+    rules = {"A": "a", "e\u0301": "\u00e9", "\ufb00": "ff", "\u00bd": "1/2", "\u200d": "", "\ufeff": "", "\u00a0": " ",
+             "I": "i", "I\u2019": "j", "\U0001f600": ":)", "\u2167": "VIII", "\r\n": "\n", "\u30c6": "te", "\u2460": "(1)"}
+    trained = io.BytesIO()
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
+        for sides in rules.items():
+            file.write("\t".join(" ".join(f"{ord(c):X}" for c in side) for side in sides) + "\n")
+        file.flush()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["a b c"] * 9), model_writer=trained, vocab_size=8, hard_vocab_limit=False,
+            normalization_rule_tsv=file.name, minloglevel=2)
+    spec = sentencepiece_model_pb2.ModelProto.FromString(trained.getvalue()).normalizer_spec
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(spec.precompiled_charsmap).decode()}
+
+
 VARIANTS = {
     "metaspace_first": ("llama2", {"normalizer": None, "pre_tokenizer": metaspace("first", False)}),
     "metaspace_always": ("llama2", {"normalizer": None, "pre_tokenizer": metaspace("always", False)}),
@@ -158,6 +177,11 @@ VARIANTS = {
          "special": True}]}),
     "nfkc": ("smollm", {"normalizer": {"type": "NFKC"}}),
     "nfd": ("smollm", {"normalizer": {"type": "NFD"}}),
+    "lowercase": ("smollm", {"normalizer": {"type": "Lowercase"}}),
+    "accents": ("llama3", {"normalizer": {"type": "Sequence", "normalizers": [
+        {"type": "NFD"}, {"type": "StripAccents"}, {"type": "Lowercase"}]}}),
+    "nmt": ("gpt2", {"normalizer": {"type": "Nmt"}}),
+    "precompiled": ("llama2", {"normalizer": {"type": "Sequence", "normalizers": [character_map(), REPLACE]}}),
     "strip": ("gpt2", {"normalizer": {"type": "Strip", "strip_left": True, "strip_right": False}}),
     "replace_pattern": ("llama2", {"normalizer": {"type": "Sequence", "normalizers": [
         REPLACE, {"type": "Replace", "pattern": {"Regex": "\\A" + BLANK + "|\\p{L}\\p{M}"}, "content": "~"}]}}),

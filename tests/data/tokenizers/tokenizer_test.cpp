@@ -286,9 +286,9 @@ TEST(MakeTokenizer, NamesWhatItDoesNotSupport) {
   EXPECT_THAT(with([](Json& j) { j["normalizer"] = "NFC"; }), HasSubstr("NFC"));
   EXPECT_THAT(with([](Json& j) { j["model"]["dropout"] = 0.1; }), HasSubstr("dropout"));
   EXPECT_THAT(with([](Json& j) {
-                j["normalizer"] = {{"type", "Lowercase"}};
+                j["normalizer"] = {{"type", "BertNormalizer"}};
               }),
-              HasSubstr("Lowercase"));
+              HasSubstr("BertNormalizer"));
   EXPECT_THAT(with([](Json& j) {
                 j["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
               }),
