@@ -149,11 +149,11 @@ std::vector<int64_t> other_ends(const ModelSource& source, const ModelConfig& co
   auto add = [&](int64_t id) {
     if (id != eos && std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
   };
-  for (int64_t id : config.eos_token_ids) add(id);
   for (int64_t id : eos_token_ids_of(source.side_json(kGeneration),
                                      source.path().string() + "/" + kGeneration)) {
     add(id);
   }
+  for (int64_t id : config.eos_token_ids) add(id);
   if (!ends.empty()) return ends;
   for (const char* name : {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"}) {
     auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), name);

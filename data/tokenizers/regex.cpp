@@ -17,6 +17,34 @@ std::string reason(int code) {
   return reinterpret_cast<const char*>(text);
 }
 
+/// `pattern` with Oniguruma's meaning of \w (marks and all that is alphabetic are of a word) and of
+/// \h (a hexadecimal digit), which PCRE2 10 does not share.
+std::string for_pcre2(std::string_view pattern) {
+  constexpr const char* kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+  constexpr const char* kHex = "0-9A-Fa-f";
+  std::string text;
+  bool in_class = false;
+  for (size_t at = 0; at < pattern.size(); ++at) {
+    const char c = pattern[at];
+    if (c != '\\' || at + 1 == pattern.size()) {
+      if (c == '[') in_class = true;
+      if (c == ']') in_class = false;
+      text += c;
+      continue;
+    }
+    const char escaped = pattern[++at];
+    const bool word = escaped == 'w' || escaped == 'W', hex = escaped == 'h' || escaped == 'H';
+    const bool negated = escaped == 'W' || escaped == 'H';
+    if ((!word && !hex) || (in_class && negated)) {
+      text.append({c, escaped});
+    } else {
+      const std::string members = word ? kWord : kHex;
+      text += in_class ? members : fmt::format("[{}{}]", negated ? "^" : "", members);
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 struct RegexScratch::Buffers {
@@ -49,10 +77,11 @@ Regex::Regex(std::string pattern, const std::string& place, Kind kind)
   const uint32_t options = kind == Kind::kLiteral
                                ? PCRE2_LITERAL
                                : PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;  // \C cuts within a character
-  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern_.data()), pattern_.size(),
+  const std::string compiled = kind == Kind::kLiteral ? pattern_ : for_pcre2(pattern_);
+  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(compiled.data()), compiled.size(),
                               PCRE2_UTF | options, &error, &at, nullptr);
   if (code_->code == nullptr) {
-    fail(ExitCode::kModel, "{}: the pattern '{}' cannot be used: {} at byte {}", place, pattern_,
+    fail(ExitCode::kModel, "{}: the pattern '{}' cannot be used: {} at byte {}", place, compiled,
          reason(error), at);
   }
   // Without JIT (a hardened kernel may forbid it) matching is slower and gives the same pieces.

@@ -24,7 +24,7 @@ class RegexScratch {
 };
 
 /// A PCRE2 pattern with Unicode properties, compiled by its JIT. The patterns of tokenizer.json
-/// (written for Oniguruma) run unchanged and match alike, Unicode 16 included.
+/// (written for Oniguruma) match alike, Unicode 16 included.
 class Regex {
  public:
   enum class Kind { kPattern, kLiteral };
