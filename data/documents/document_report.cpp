@@ -23,26 +23,27 @@ std::vector<std::string> Notices::lines() const {
 
 void log_warnings(const DocumentReport& report) {
   if (const auto& files = report.unclaimed_files; files.count() > 0) {
-    log_warning("files passed over, as no format claims their ending: {}: {}; read are {}",
-                human_count(files.count()), fmt::join(files.lines(), ", "), document_endings());
+    log_warning_once("files passed over, as no format claims their ending: {}: {}; read are {}",
+                     human_count(files.count()), fmt::join(files.lines(), ", "),
+                     document_endings());
   }
   if (const auto& files = report.unreachable_files; files.count() > 0) {
-    log_warning("links and folders passed over: {}: {}", human_count(files.count()),
-                fmt::join(files.lines(), ", "));
+    log_warning_once("links and folders passed over: {}: {}", human_count(files.count()),
+                     fmt::join(files.lines(), ", "));
   }
   if (const auto& files = report.bad_files; files.count() > 0) {
-    log_warning("bad files passed over: {}:\n  {}", human_count(files.count()),
-                fmt::join(files.lines(), "\n  "));
+    log_warning_once("bad files passed over: {}:\n  {}", human_count(files.count()),
+                     fmt::join(files.lines(), "\n  "));
   }
   if (const auto& records = report.bad_records; records.count() > 0) {
-    log_warning("bad records passed over: {}:\n  {}", human_count(records.count()),
-                fmt::join(records.lines(), "\n  "));
+    log_warning_once("bad records passed over: {}:\n  {}", human_count(records.count()),
+                     fmt::join(records.lines(), "\n  "));
   }
   if (report.empty_documents > 0) {
-    log_warning("{} empty documents were left out", human_count(report.empty_documents));
+    log_warning_once("{} empty documents were left out", human_count(report.empty_documents));
   }
   if (report.replaced_sequences > 0) {
-    log_warning(
+    log_warning_once(
         "{} sequences were no UTF-8, or \\u0000 or half a surrogate pair in a record, "
         "and became U+FFFD: {}",
         human_count(report.replaced_sequences), fmt::join(report.repaired_files.lines(), ", "));

@@ -43,6 +43,13 @@ std::optional<int64_t> left_in(const fs::path& group, bool v2) {
 }  // namespace
 
 int64_t peak_memory_bytes() { return 1024 * number_after("VmHWM:", "/proc/self/status"); }
+
+bool reset_peak_memory() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;
+  return file.good();
+}
+
 int64_t machine_available_bytes() { return 1024 * number_after("MemAvailable:", "/proc/meminfo"); }
 int64_t free_swap_bytes() { return 1024 * number_after("SwapFree:", "/proc/meminfo"); }
 

@@ -9,6 +9,9 @@ namespace longspan {
 
 /// The most resident memory this process has had so far (VmHWM), 0 where /proc does not say.
 int64_t peak_memory_bytes();
+/// Has peak_memory_bytes() begin anew, with what the process has now. False where /proc does not
+/// let it (proc(5), clear_refs).
+bool reset_peak_memory();
 /// What the machine can still give without swapping (MemAvailable), 0 where /proc does not say.
 int64_t machine_available_bytes();
 /// And what swap has left.

@@ -213,7 +213,7 @@ class EvalTest(unittest.TestCase):
         for code, says, *arguments in (
             (4, "4 tokens", "eval", self.base, "--lengths", "256", "--text", text, "--targets", "8"),
             (2, "--text", "eval", self.base, "--lengths", "256"),
-            (2, "perplexity, passkey", "eval", self.base, "--task", "perplexty"),
+            (2, "did you mean 'perplexity'?", "eval", self.base, "--task", "perplexty"),
             (2, "rope_type", "eval", self.base, "--rope", "{rope_type: yarm}", "--text", text),
             (2, "--prompt", "generate", self.base),
             (5, "no-such-model", "generate", "no-such-model", "--prompt", "x"),
@@ -252,7 +252,7 @@ class EvalTest(unittest.TestCase):
                 self.assertIn(says, result.stderr.decode())
         self.assertEqual(text.read_text(), "A short text.")
 
-    def test_a_task_that_fails_leaves_the_result_of_the_one_before(self):
+    def test_a_task_that_cannot_be_is_said_before_the_first_is_run(self):
         text, out = self.folder / "essay.txt", self.folder / "partial.json"
         text.write_text(essay(4))
         # 64 tokens are enough to score 16 of, and too few for the text around a key.
@@ -260,7 +260,8 @@ class EvalTest(unittest.TestCase):
             "eval", self.base, "--task", "perplexity,passkey", "--lengths", "64", "--targets", "16", "--text", text,
             "--out", out)  # fmt: skip
         self.assertEqual(result.returncode, 2, result.stderr.decode())
-        self.assertEqual([task["task"] for task in json.loads(out.read_text())["tasks"]], ["perplexity"])
+        self.assertIn("length 64 is too short", result.stderr.decode())
+        self.assertEqual(list(self.folder.glob("partial*")), [])
 
 
 if __name__ == "__main__":

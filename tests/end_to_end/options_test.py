@@ -37,10 +37,10 @@ def check_help(binary, commands):
 def check_short_forms(binary):
     """The plain options of a task and --set state the same defaults."""
     text = " ".join(run(binary, "eval", "-h").split())
-    keys = text.split("keys and defaults: ")[1].split(" perplexity:")[0]
+    keys = text.split("keys and defaults: ")[1].split(" Texts:")[0]
     shown = dict(re.findall(r"(--[a-z-]+) [A-Z.]+ [^-]*?\(default: ([^)]*)\)", text))
-    for key in re.findall(r"[a-z]+\.([a-z]+)=", keys):
-        value = re.search(rf"\.{key}=(\[[^]]*\]|[^,\s]*)", keys)[1]
+    for task, key in re.findall(r"\b(perplexity|passkey)\.([a-z]+)=", keys):
+        value = re.search(rf"\b{task}\.{key}=(\[[^]]*\]|[^,\s]*)", keys)[1]
         numbers = [float(number) for number in re.findall(r"[\d.]+", shown.get(f"--{key}", ""))]
         assert numbers == [float(number) for number in re.findall(r"[\d.]+", value)], (key, value, shown)
     print("the short forms of eval's --set have its defaults")

@@ -1,20 +1,23 @@
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
-#include "src/core/version.h"
 #include "src/model/context_length.h"
 #include "tools/commands/commands.h"
+#include "tools/support/eval_provenance.h"
+#include "tools/support/eval_suite.h"
 #include "tools/support/memory_option.h"
+#include "tools/support/models_of_arms.h"
 #include "tools/support/open_model.h"
 #include "tools/support/output_file.h"
 #include "tools/support/shared_options.h"
 #include "tools/support/task_options.h"
+#include "trainer/eval/eval_budget.h"
+#include "trainer/eval/eval_run.h"
 #include "trainer/eval/report_page.h"
 
 namespace longspan {
@@ -29,20 +32,28 @@ std::vector<std::string> keys_and_defaults() {
 
 constexpr Option kEvalArguments[] = {
     kModelArgument,
-    {"text", "[FILE...]", "", "documents of the task perplexity, as --text"},
+    {"text", "[FILE...]", "", "documents, as --text"},
 };
 constexpr Option kEvalOptions[] = {
     {"task", "TASK,...", "perplexity", "what to measure", "Tasks", eval_tasks},
     {"lengths", "LIST", "4096,8192", "context lengths in tokens", "Tasks"},
+    {"suite", "SUITE", "",
+     "tasks, lengths and keys under one name, where the other options do not say", "Tasks",
+     eval_suites},
+    {"budget", "TIME", "", "leave out what takes longer in all: 90s, 10m, 2h", "Tasks"},
     {"arm", "NAME,...", "full",
      "how the model reads; NAME=ARM is an arm under another name; every arm gets the same items",
      "Tasks", eval_arms},
+    {"model-of-arm", "ARM=MODEL...", "",
+     "another model for an arm, smaller or quantised, with the same tokenizer", "Tasks"},
     {"set", "NAME.KEY=VALUE...", "",
      "a key of a task or arm, as in --set passkey.trials=5; may be given again; keys and defaults",
      "Tasks", keys_and_defaults},
-    {"text", "FILE...", "", "documents: .txt .md .jsonl, each also .gz .zst; files, folders, globs",
-     "perplexity"},
-    {"documents", "N", "0", "use the first N that are long enough; 0: all", "perplexity"},
+    {"text", "FILE...", "",
+     "documents, for all tasks that read some: .txt .md .jsonl, each also .gz .zst; files, "
+     "folders, globs",
+     kTextOptions},
+    {"documents", "N", "0", "use the first N that are long enough; 0: all", kTextOptions},
     {"targets", "N", "512", "scored tokens a document, the same at every length", "perplexity"},
     {"depths", "LIST", "0,0.25,0.5,0.75,1", "where the key stands, 0 to 1", "passkey"},
     {"trials", "N", "3", "keys a length and depth", "passkey"},
@@ -50,12 +61,18 @@ constexpr Option kEvalOptions[] = {
     {"label", "NAME", "", "name in tables and pages (default: the model's file name)", "Results"},
     {"out", "FILE.json", "", "write the result here, for longspan report", "Results"},
     {"html", "FILE.html", "", "write a page with the curves here", "Results"},
+    {"items-out", "FILE.jsonl", "", "write the items that are asked: context, question, answers",
+     "Results"},
     {"json", "", "", "print the result as JSON instead of tables", "Results"},
 };
 
 EvalOptions read_eval_options(const Arguments& arguments) {
   EvalOptions options;
-  options.lengths = parse_lengths(arguments["lengths"], "--lengths");
+  std::string lengths = arguments["lengths"];
+  if (arguments.given("suite") && !arguments.given("lengths")) {
+    lengths = find_eval_suite(arguments["suite"]).lengths;
+  }
+  options.lengths = parse_lengths(lengths, "--lengths");
   std::sort(options.lengths.begin(), options.lengths.end());
   options.lengths.erase(std::unique(options.lengths.begin(), options.lengths.end()),
                         options.lengths.end());
@@ -65,38 +82,6 @@ EvalOptions read_eval_options(const Arguments& arguments) {
 std::string default_label(const std::string& model) {
   auto path = std::filesystem::path(model).lexically_normal();
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
-}
-
-Json provenance(const Arguments& arguments, const OpenedModel& opened, const Tokenizer& tokenizer) {
-  const ModelConfig& config = opened.model->config();
-  Json attention = {{"pattern", opened.model->attention().name()}};
-  attention.update(opened.model->attention().write());
-  Json adapter;
-  if (arguments.given("adapter")) adapter = arguments["adapter"];
-  return {{"longspan_version", version()},
-          {"date", utc_now()},
-          {"model", arguments["model"]},
-          {"adapter", adapter},
-          {"max_position_embeddings", config.max_position_embeddings},
-          {"rope_on_disk", opened.rope_before},
-          {"rope", opened.rope_after},
-          {"attention", attention},
-          {"dtype", arguments["dtype"]},
-          {"quantization", arguments["quantization"]},
-          {"tokenizer_fingerprint", tokenizer.fingerprint()},
-          {"device", opened.model->lm_head_weight().device().str()},
-          {"threads", at::get_num_threads()},
-          {"cpu", cpu_name()}};
-}
-
-/// {"far": {"arm": "retrieval", its keys}}
-Json arm_settings(const std::vector<NamedArm>& arms) {
-  Json settings = Json::object();
-  for (const auto& [label, arm] : arms) {
-    Json& keys = settings[label] = {{"arm", arm->name()}};
-    keys.update(arm->write());
-  }
-  return settings;
 }
 
 void warn_beyond_limit(const EvalOptions& options, const CausalLm& model) {
@@ -110,8 +95,8 @@ void warn_beyond_limit(const EvalOptions& options, const CausalLm& model) {
   log_warning("length {} is beyond the model's context of {}", longest, usable);
 }
 
-/// Refuses an --out or --html that would replace what is read, or that no file can be, before hours
-/// of work.
+/// Refuses a file to write that would replace what is read or another of them, or that no file can
+/// be, before hours of work.
 void check_outputs(const Arguments& arguments, const EvalTasks& tasks) {
   std::vector<std::filesystem::path> inputs;
   for (const char* option : {"model", "adapter", "rope"}) {
@@ -120,24 +105,78 @@ void check_outputs(const Arguments& arguments, const EvalTasks& tasks) {
   for (const auto& task : tasks) {
     for (const auto& file : task->inputs()) inputs.push_back(file);
   }
-  for (const char* option : {"out", "html"}) {
-    if (arguments.given(option)) require_output(arguments[option], inputs);
+  std::map<std::filesystem::path, std::string> written;
+  for (const char* option : {"out", "html", "items-out"}) {
+    if (!arguments.given(option)) continue;
+    const std::filesystem::path file = arguments[option];
+    require_output(file, inputs);
+    const auto [other, is_new] = written.try_emplace(file.lexically_normal(), option);
+    if (is_new) continue;
+    fail(ExitCode::kUsage, "--{} and --{}: both are {}, expected two files", other->second, option,
+         file.string());
   }
-  if (arguments.given("out") && arguments.given("html")) {
-    const std::filesystem::path out = arguments["out"];
-    const std::filesystem::path html = arguments["html"];
-    if (out.lexically_normal() == html.lexically_normal()) {
-      fail(ExitCode::kUsage, "--out and --html: both are {}, expected two files", out.string());
-    }
+}
+
+void check_choice(const Arguments& arguments, const EvalChoice& choice,
+                  const EvalOptions& options) {
+  for (const auto& task : choice.tasks) {
+    task->check(options);
+    if (task->needs_cache()) require_cache(arguments, task->name());
+    const auto does = [&](const NamedArm& arm) { return arm.does(*task); };
+    if (std::ranges::any_of(choice.arms, does)) continue;
+    fail(ExitCode::kUsage, "--arm: {} asks no question, which all these arms need; add full",
+         task->name());
   }
+  check_outputs(arguments, choice.tasks);
+}
+
+/// Draws all items, to know how much there is to do, and writes them where --items-out says.
+std::vector<EvalWork> draw(const Arguments& arguments, const EvalChoice& choice,
+                           const EvalSubject& subject, const EvalOptions& options) {
+  if (!arguments.given("items-out")) {
+    return draw_work(choice.tasks, subject, choice.arms, options, [](const AskedItem&) {});
+  }
+  const auto path = arguments["items-out"];
+  AtomicFile file(path);
+  const auto write = [&](const AskedItem& drawn) {
+    Json item = {{"task", drawn.task}, {"length", drawn.length}};
+    item.update(drawn.item);
+    file.write(item.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  };
+  auto work = draw_work(choice.tasks, subject, choice.arms, options, write);
+  file.commit();
+  log_info(fmt::format("wrote the items to {}", path));
+  return work;
+}
+
+/// Leaves out of tasks and lengths what --budget has no time for. A run that goes on keeps what it
+/// chose before.
+void apply_budget(const Arguments& arguments, const EvalChoice& choice, const EvalSubject& subject,
+                  AnswerJournal& journal, EvalOptions& options) {
+  const std::string question = "budget " + arguments["budget"];
+  if (!journal.find(question)) {
+    const double seconds = parse_duration(arguments["budget"], "--budget");
+    const auto work =
+        draw_work(choice.tasks, subject, choice.arms, options, [](const AskedItem&) {});
+    const BudgetedRun run =
+        fit_budget(work, options.lengths, measure_flops_per_second(subject.model), seconds);
+    const std::string dropped = run.dropped.empty() ? "nothing" : join(run.dropped, ", ");
+    log_info(fmt::format("--budget {}: left out: {}; takes about {}", arguments["budget"], dropped,
+                         human_duration(run.seconds)));
+    journal.add(question, {{"lengths", run.lengths}, {"share", run.share}});
+  }
+  const Json& kept = *journal.find(question);
+  options.lengths = kept.at("lengths").get<std::vector<int64_t>>();
+  for (const auto& task : choice.tasks) task->take_share(kept.at("share").get<double>());
 }
 
 /// Runs the tasks in turn. --out is written after each: what is done is not lost when a later one
 /// fails.
-void run_tasks(const EvalChoice& choice, const EvalSubject& subject, const EvalOptions& options,
-               const Arguments& arguments, EvalResult& result) {
+void run_tasks(const EvalChoice& choice, EvalRun& run, const Arguments& arguments,
+               EvalResult& result) {
   for (const auto& task : choice.tasks) {
-    result.tasks.push_back(run_task(*task, subject, choice.arms, options));
+    result.tasks.push_back(run.run(*task));
+    result.provenance["arms"] = run.costs();
     if (!arguments.given("out")) continue;
     const auto out = arguments["out"];
     write_json_file(out, result.write());
@@ -145,35 +184,50 @@ void run_tasks(const EvalChoice& choice, const EvalSubject& subject, const EvalO
   }
 }
 
-int run_eval(const Arguments& arguments) {
-  EvalOptions eval_options = read_eval_options(arguments);
-  const EvalChoice choice = read_eval_choice(arguments, kEvalOptions);
-  for (const auto& task : choice.tasks) {
-    task->check(eval_options);
-    if (task->needs_cache()) require_cache(arguments, task->name());
+/// Beside --out, so that a run that was killed goes on.
+AnswerJournal open_journal(const Arguments& arguments, const Json& provenance) {
+  if (!arguments.given("out")) return {};
+  AnswerJournal journal(arguments["out"] + ".journal", answer_identity(provenance));
+  if (journal.size() > 0) {
+    log_info(fmt::format("goes on: {} answers are in {}", journal.size(), journal.path().string()));
   }
-  check_outputs(arguments, choice.tasks);
+  return journal;
+}
+
+void show_result(const Arguments& arguments, const EvalResult& result) {
+  auto comparisons = compare({result});
+  fmt::print("{}",
+             arguments.given("json") ? json_text(result.write()) + "\n" : text_report(comparisons));
+  if (!arguments.given("html")) return;
+  const auto html = arguments["html"];
+  write_file(html, report_page({result}, comparisons));
+  log_info(fmt::format("wrote {}", html));
+}
+
+int run_eval(const Arguments& arguments) {
+  EvalOptions options = read_eval_options(arguments);
+  EvalChoice choice = read_eval_choice(arguments, kEvalOptions);
+  check_choice(arguments, choice, options);
+  if (arguments.given("budget")) parse_duration(arguments["budget"], "--budget");
 
   OpenedModel opened = open_model(arguments);
   auto tokenizer = open_tokenizer(opened);
   EvalSubject subject{*opened.model, *tokenizer,
                       bos_token_of(*opened.source, opened.model->config())};
-  warn_beyond_limit(eval_options, *opened.model);
-  announce_memory(*opened.model, eval_options.lengths.back());
+  const auto others = open_models_of_arms(arguments, *tokenizer, choice.arms);
+  check_arms(choice.arms, subject);
+  warn_beyond_limit(options, *opened.model);
+  announce_memory(*opened.model, options.lengths.back());
+
   EvalResult result;
   result.label = arguments.given("label") ? arguments["label"] : default_label(arguments["model"]);
-  result.provenance = provenance(arguments, opened, *tokenizer);
-  result.provenance["arm_settings"] = arm_settings(choice.arms);
-  run_tasks(choice, subject, eval_options, arguments, result);
-
-  auto comparisons = compare({result});
-  fmt::print("{}",
-             arguments.given("json") ? json_text(result.write()) + "\n" : text_report(comparisons));
-  if (arguments.given("html")) {
-    const auto html = arguments["html"];
-    write_file(html, report_page({result}, comparisons));
-    log_info("wrote {}", html);
-  }
+  result.provenance = eval_provenance(arguments, opened, *tokenizer, choice.arms);
+  AnswerJournal journal = open_journal(arguments, result.provenance);
+  if (arguments.given("budget")) apply_budget(arguments, choice, subject, journal, options);
+  EvalRun run(subject, choice.arms, options, draw(arguments, choice, subject, options), journal);
+  run_tasks(choice, run, arguments, result);
+  journal.remove();
+  show_result(arguments, result);
   return 0;
 }
 
@@ -182,8 +236,13 @@ int run_eval(const Arguments& arguments) {
 constinit const Command kEvalCommand{
     .name = "eval",
     .summary = "perplexity and passkey retrieval by context length",
-    .description = "Loss and passkey retrieval by context length.",
+    .description =
+        "Loss and retrieval by context length, by one or more arms: ways to read a text that is "
+        "longer than the model is at home with. With --out a run that was stopped goes on where "
+        "it was when the same command is given again.",
     .example =
+        "  longspan eval smollm2 --task passkey --arm full,yarn,retrieval --lengths 4K,16K \\\n"
+        "      --set retrieval.chunk_tokens=128 --out arms.json\n"
         "  longspan eval runs/quickstart/merged --task perplexity,passkey --lengths "
         "4096,8192,16384 "
         "\\\n"

@@ -33,6 +33,34 @@ std::filesystem::path base_of(const PeftAdapter& adapter, const std::filesystem:
        folder.string(), base);
 }
 
+/// The model with the adapter, or with the one that lies in its own folder.
+OpenedModel open_as_stored(const Arguments& arguments, std::filesystem::path model,
+                           std::optional<std::filesystem::path> adapter) {
+  const at::Device device = open_device(arguments["device"]);
+  const ImportOptions import{.dtype = parse_dtype(arguments["dtype"]),
+                             .quantization = parse_quantization(arguments["quantization"])};
+  OpenedModel opened;
+  const bool base_is_given = adapter.has_value();
+  if (!base_is_given) {
+    if (auto found = look_up_model(model)) adapter = find_adapter(*found);
+  }
+  if (adapter) opened.adapter = std::make_unique<PeftAdapter>(read_peft_adapter(*adapter));
+  if (adapter && !base_is_given) model = base_of(*opened.adapter, *adapter);
+  opened.base = open_model_source(model);
+  ModelConfig base = read_hf_config(*opened.base);
+  opened.rope_before = rope_entry(base);
+  if (opened.adapter) {
+    opened.model = import_adapted_model(*opened.base, *opened.adapter, import);
+    opened.source = merged_source(*opened.base, *opened.adapter);
+  } else {
+    opened.model = import_model(*opened.base, base, import);
+    opened.source = std::move(opened.base);
+  }
+  if (!device.is_cpu()) move_to(*opened.model, device);
+  opened.rope_after = opened.rope_before;
+  return opened;
+}
+
 }  // namespace
 
 at::ScalarType parse_dtype(const std::string& name) {
@@ -66,34 +94,17 @@ void require_cache(const Arguments& arguments, std::string_view what) {
        attention->name(), what);
 }
 
+OpenedModel open_plain_model(const Arguments& arguments, const std::filesystem::path& model) {
+  return open_as_stored(arguments, model, std::nullopt);
+}
+
 OpenedModel open_model(const Arguments& arguments) {
   set_threads(arguments);
-  const at::Device device = open_device(arguments["device"]);
-  ImportOptions import{.dtype = parse_dtype(arguments["dtype"]),
-                       .quantization = parse_quantization(arguments["quantization"])};
   auto attention = read_attention_option(arguments);
   check_rope_option(arguments);
-  OpenedModel opened;
-  std::filesystem::path model = arguments["model"];
-  std::optional<std::filesystem::path> folder;
-  if (arguments.given("adapter")) {
-    folder = arguments["adapter"];
-  } else if (auto found = look_up_model(model)) {
-    folder = find_adapter(*found);
-  }
-  if (folder) opened.adapter = std::make_unique<PeftAdapter>(read_peft_adapter(*folder));
-  if (folder && !arguments.given("adapter")) model = base_of(*opened.adapter, *folder);
-  opened.base = open_model_source(model);
-  ModelConfig base = read_hf_config(*opened.base);
-  opened.rope_before = rope_entry(base);
-  if (opened.adapter) {
-    opened.model = import_adapted_model(*opened.base, *opened.adapter, import);
-    opened.source = merged_source(*opened.base, *opened.adapter);
-  } else {
-    opened.model = import_model(*opened.base, base, import);
-    opened.source = std::move(opened.base);
-  }
-  if (!device.is_cpu()) move_to(*opened.model, device);
+  std::optional<std::filesystem::path> adapter;
+  if (arguments.given("adapter")) adapter = arguments["adapter"];
+  OpenedModel opened = open_as_stored(arguments, arguments["model"], adapter);
   if (arguments.given("rope")) {
     apply_rope(extend_rope_by_option(opened.model->config(), arguments), *opened.model);
   }

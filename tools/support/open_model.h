@@ -21,6 +21,9 @@ struct OpenedModel {
   Json rope_after;   // and of what runs
 };
 
+/// Another model, with --dtype, --quantization and --device and none of the other options.
+OpenedModel open_plain_model(const Arguments& arguments, const std::filesystem::path& model);
+
 /// Throws Error(kUsage) where --attention has no key/value cache, which `what` needs.
 void require_cache(const Arguments& arguments, std::string_view what);
 

@@ -4,7 +4,9 @@
 
 #include "recipes/override.h"
 #include "recipes/yaml.h"
+#include "src/core/log.h"
 #include "src/core/text.h"
+#include "tools/support/eval_suite.h"
 
 namespace longspan {
 
@@ -24,9 +26,23 @@ std::vector<std::string> names_of(const Arguments& arguments, std::string_view o
        meant.empty() ? "" : fmt::format(", did you mean '{}'?", meant), join(known, ", "));
 }
 
+std::vector<std::string> task_names(const Arguments& arguments) {
+  if (!arguments.given("suite") || arguments.given("task")) return names_of(arguments, "task");
+  const EvalSuite& suite = find_eval_suite(arguments["suite"]);
+  std::vector<std::string> names;
+  if (arguments.given("text")) {
+    names = split(suite.text_tasks, ',');
+  } else {
+    log_warning(fmt::format("--suite {}: without --text these are left out: {}", suite.name,
+                            suite.text_tasks));
+  }
+  for (auto& name : split(suite.tasks, ',')) names.push_back(std::move(name));
+  return names;
+}
+
 EvalTasks make_tasks(const Arguments& arguments) {
   EvalTasks tasks;
-  for (const auto& name : names_of(arguments, "task")) {
+  for (const auto& name : task_names(arguments)) {
     for (const auto& task : tasks) {
       if (task->name() == name) fail(ExitCode::kUsage, "--task: '{}' is there twice", name);
     }
@@ -51,7 +67,8 @@ std::vector<NamedArm> make_arms(const Arguments& arguments) {
       fail(ExitCode::kUsage, "--arm: '{}' is {}, expected another name before '='", text,
            label.empty() ? "an arm without a name" : "the name of a task");
     }
-    if (!arms.emplace_back(label, make_arm(name)).arm) refuse_name("arm", name, eval_arms());
+    arms.push_back({label, make_arm(name)});
+    if (!arms.back().arm) refuse_name("arm", name, eval_arms());
   }
   return arms;
 }
@@ -65,12 +82,27 @@ Json value_of(const Option& option, const Arguments& arguments, const std::strin
   return read_yaml_override(text, key_path, diagnostics);
 }
 
+/// What --suite says of the task and nothing else does.
+void add_suite(const std::string& task, const Arguments& arguments, Json& settings,
+               Diagnostics& diagnostics) {
+  if (!arguments.given("suite")) return;
+  const EvalSuite& suite = find_eval_suite(arguments["suite"]);
+  Json of_suite = Json::object();
+  apply_overrides({suite.settings.begin(), suite.settings.end()}, of_suite, diagnostics);
+  if (!of_suite.contains(task)) return;
+  Json& keys = settings[task];
+  for (const auto& [key, value] : of_suite[task].items()) {
+    if (!keys.contains(key)) keys[key] = value;
+  }
+}
+
 /// The options in the group of a task are short forms: --trials 5 of --set passkey.trials=5.
 void add_short_forms(const EvalTask& task, const Arguments& arguments,
                      std::span<const Option> options, Json& settings, Diagnostics& diagnostics) {
   for (const Option& option : options) {
-    if (option.group != task.name() || !arguments.given(option.name)) continue;
-    const std::string key_path = fmt::format("{}.{}", option.group, option.name);
+    const bool shared = option.group == kTextOptions && task.write().contains(option.name);
+    if ((option.group != task.name() && !shared) || !arguments.given(option.name)) continue;
+    const std::string key_path = fmt::format("{}.{}", task.name(), option.name);
     Json& value = settings[std::string(task.name())][std::string(option.name)];
     if (!value.is_null()) {
       diagnostics.error(key_path,
@@ -123,8 +155,9 @@ EvalChoice read_eval_choice(const Arguments& arguments, std::span<const Option> 
   Json settings = read_settings(arguments, diagnostics);
   refuse_others(settings, choice, diagnostics);
   for (const auto& task : choice.tasks) {
-    add_short_forms(*task, arguments, options, settings, diagnostics);
     const std::string name(task->name());
+    add_short_forms(*task, arguments, options, settings, diagnostics);
+    add_suite(name, arguments, settings, diagnostics);
     Fields fields(settings[name], diagnostics, name);
     task->read(fields);
     fields.finish();

@@ -10,7 +10,8 @@ namespace longspan {
 
 // What `longspan eval` writes and `longspan report` reads:
 //   {"format": "longspan eval", "format_version": 1, "label": ..., <provenance keys>,
-//    "tasks": [{"task", "protocol": {...}, "rows": [{...}], "seconds"}]}
+//    "arms": [{"arm", "length", "time_to_first_token_seconds", ...}], see CostMeters::write;
+//    "tasks": [{"task", "protocol": {...}, "rows": [{"arm", "length", ...}], "seconds"}]}
 constexpr std::string_view kEvalFormat = "longspan eval";
 constexpr int64_t kEvalFormatVersion = 1;
 

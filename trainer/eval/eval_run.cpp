@@ -4,27 +4,65 @@
 
 namespace longspan {
 
-TaskResult run_task(const EvalTask& task, const EvalSubject& subject,
-                    const std::vector<NamedArm>& arms, const EvalOptions& options) {
+namespace {
+
+constexpr double kSecondsBetweenLines = 30;  // where stderr is a file
+
+}  // namespace
+
+void check_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject) {
+  for (const NamedArm& arm : arms) {
+    if (arm.arm->needs_own_model() && !arm.model) {
+      fail(ExitCode::kUsage,
+           "arm {0}: reads with a model of its own; name it: --model-of-arm {0}=MODEL", arm.label);
+    }
+    arm.arm->check(arm.subject(subject));
+  }
+}
+
+EvalRun::EvalRun(const EvalSubject& subject, std::vector<NamedArm> arms, EvalOptions options,
+                 std::vector<EvalWork> work, AnswerJournal& journal)
+    : subject_(subject),
+      arms_(std::move(arms)),
+      options_(std::move(options)),
+      journal_(journal),
+      costs_(options_.lengths),
+      progress_(std::move(work)) {}
+
+TaskResult EvalRun::run(const EvalTask& task) {
   TaskResult whole{.task = std::string(task.name())};
-  for (const auto& [label, arm] : arms) {
-    if (task.scores_plain_text() && !arm->reads_plain_text()) {
-      log_warning(
-          fmt::format("{} asks no question, which the arm {} needs: left out", task.name(), label));
+  for (const NamedArm& arm : arms_) {
+    if (!arm.does(task)) {
+      log_warning(fmt::format("{} asks no question, which the arm {} needs: left out", task.name(),
+                              arm.label));
       continue;
     }
-    EvalSubject reader = subject;
-    reader.arm = arm;
-    TaskResult part = task.run(reader, options);
+    const auto on_item = [&](int64_t length, double seconds) {
+      show(whole.task, arm.label, length, seconds);
+    };
+    EvalSubject reader = arm.subject(subject_);
+    reader.arm = std::make_shared<RecordingArm>(arm.arm, arm.label, whole.task,
+                                                ArmRecord{journal_, costs_, on_item});
+    TaskResult part = task.run(reader, options_);
     whole.protocol = std::move(part.protocol);
     whole.seconds += part.seconds;
     for (const auto& row : part.rows) {
-      Json named = {{"arm", label}};
+      Json named = {{"arm", arm.label}};
       named.update(row);
       whole.rows.push_back(std::move(named));
     }
   }
+  show_progress("");
   return whole;
+}
+
+void EvalRun::show(const std::string& task, const std::string& arm, int64_t length,
+                   double seconds) {
+  progress_.done(task, arm, length, seconds);
+  if (stderr_is_terminal()) return show_progress(progress_.line());
+  if (since_line_.seconds() < kSecondsBetweenLines) return;
+  since_line_.restart();
+  log_info(progress_.line());
 }
 
 }  // namespace longspan

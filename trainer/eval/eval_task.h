@@ -55,6 +55,9 @@ class EvalTask {
   virtual void check(const EvalOptions& options) const { (void)options; }
   /// Whether the model is to read on from what it has read, with its keys and values kept.
   virtual bool needs_cache() const { return false; }
+  /// Asks this share of what it would, at least something at every length: less time, wider
+  /// intervals. A task that cannot is left as it is.
+  virtual void take_share(double share) { (void)share; }
   /// Whether it scores a text without asking anything: an arm may need a question (arms/arm.h).
   virtual bool scores_plain_text() const { return false; }
   /// Has the subject's arm read, with options that check() lets pass. Items are drawn by the seed

@@ -4,7 +4,6 @@
 #include <limits>
 #include <set>
 
-#include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "trainer/eval/passkey_prompt.h"
 #include "trainer/eval/statistics.h"
@@ -36,6 +35,10 @@ void Passkey::read(Fields& fields) {
 
 Json Passkey::write() const { return {{"depths", depths_}, {"trials", trials_}, {"seed", seed_}}; }
 
+void Passkey::take_share(double share) {
+  trials_ = std::max<int64_t>(1, std::llround(share * static_cast<double>(trials_)));
+}
+
 PasskeyRow Passkey::run_cell(const EvalSubject& subject, int64_t length, double depth) const {
   const Stopwatch stopwatch;
   PasskeyRow row{.length = length, .depth = depth, .trials = trials_};
@@ -56,6 +59,8 @@ PasskeyRow Passkey::run_cell(const EvalSubject& subject, int64_t length, double 
     row.correct += first_digits(answer.text) == key ? 1 : 0;
     row.answer_nll += answer.nll / trials;
     row.answer_token_accuracy += answer.token_accuracy / trials;
+    row.tokens_read += static_cast<double>(answer.tokens_read) / trials;
+    if (answer.recall) row.recall = row.recall.value_or(0) + *answer.recall / trials;
     row.prompt_tokens += static_cast<double>(prompt.tokens.prompt.size()) / trials;
   }
   row.seconds = stopwatch.seconds();
@@ -86,9 +91,6 @@ TaskResult Passkey::run(const EvalSubject& subject, const EvalOptions& options) 
   for (int64_t length : options.lengths) {
     for (double depth : depths_) {
       PasskeyRow row = run_cell(subject, length, depth);
-      log_info("passkey {} at depth {:.0f} %: {}/{}, answer loss {:.3f}, {:.1f} s",
-               length_label(length), depth * 100, row.correct, row.trials, row.answer_nll,
-               row.seconds);
       result.seconds += row.seconds;
       result.rows.push_back(row.write());
     }

@@ -16,6 +16,8 @@ struct PasskeyRow {
   double answer_nll = 0;             // nats a token, right answer fed; mean over trials
   double answer_token_accuracy = 0;  // of the same pass
   double prompt_tokens = 0;          // mean over trials
+  double tokens_read = 0;            // of them, by the arm's model
+  std::optional<double> recall{};    // mean over trials, of an arm that cuts
   double seconds = 0;
 
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(trials); }
@@ -34,6 +36,7 @@ class Passkey : public EvalTask {
   void read(Fields& fields) override;
   Json write() const override;
   bool needs_cache() const override { return true; }
+  void take_share(double share) override;
   TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
   void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
   std::vector<Table> tables(const std::vector<LabelledRows>& models,

@@ -49,6 +49,8 @@ Json PasskeyRow::write() const {
           {"answer_nll", answer_nll},
           {"answer_token_accuracy", answer_token_accuracy},
           {"prompt_tokens", prompt_tokens},
+          {"tokens_read", tokens_read},
+          {"recall", recall ? Json(*recall) : Json(nullptr)},
           {"seconds", seconds}};
 }
 
@@ -64,6 +66,8 @@ void PasskeyRow::read(Fields& fields) {
   fields.required("answer_nll", answer_nll);
   fields.required("answer_token_accuracy", answer_token_accuracy);
   fields.optional("prompt_tokens", prompt_tokens);
+  fields.optional("tokens_read", tokens_read);
+  if (fields.has("recall")) fields.required("recall", recall.emplace());
   fields.optional("seconds", seconds);
 }
 

@@ -82,8 +82,8 @@ std::vector<TargetDocument> read_documents(const EvalSubject& subject,
          too_short.empty() ? "there is none with text" : describe_short(std::move(too_short)));
   }
   if (!too_short.empty()) {
-    log_warning("perplexity: left out, shorter than {} tokens: {}", human_count(keep_tokens),
-                describe_short(std::move(too_short)));
+    log_warning_once("perplexity: left out, shorter than {} tokens: {}", human_count(keep_tokens),
+                     describe_short(std::move(too_short)));
   }
   return found;
 }
@@ -176,18 +176,16 @@ TaskResult Perplexity::run(const EvalSubject& subject, const EvalOptions& option
   const Stopwatch whole;
   const int64_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());
   std::vector<TargetDocument> found = read_documents(subject, text_, longest, documents_, targets_);
+  const double asked = std::round(share_ * static_cast<double>(found.size()));
+  found.resize(static_cast<size_t>(std::max(1.0, asked)));
   std::vector<PerplexityRow> rows;
   for (int64_t length : options.lengths) rows.push_back({.length = length});
 
-  for (size_t i = 0; i < found.size(); ++i) {
+  for (const auto& document : found) {
     for (auto& row : rows) {
       const Stopwatch one;
-      double nll = score(subject, found[i], row.length, targets_);
-      double seconds = one.seconds();
-      row.document_nll.push_back(nll);
-      row.seconds += seconds;
-      log_info("perplexity {}/{} {}: {} of context, loss {:.4f}, {:.1f} s", i + 1, found.size(),
-               found[i].name, length_label(row.length), nll, seconds);
+      row.document_nll.push_back(score(subject, document, row.length, targets_));
+      row.seconds += one.seconds();
     }
   }
 

@@ -26,6 +26,7 @@ class Perplexity : public EvalTask {
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
   bool scores_plain_text() const override { return true; }
+  void take_share(double share) override { share_ = share; }
   /// Documents shorter than L_max are left out with a warning; when none is long enough,
   /// Error(kData) names the longest.
   TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
@@ -38,6 +39,7 @@ class Perplexity : public EvalTask {
   std::vector<std::string> text_;
   int64_t documents_ = 0;
   int64_t targets_ = 512;
+  double share_ = 1;  // of the documents
 };
 
 /// One context length of one model.

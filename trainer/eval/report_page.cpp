@@ -170,7 +170,9 @@ std::string task_html(const TaskComparison& comparison, const std::vector<TaskSt
 std::string provenance_html(const std::vector<EvalResult>& results) {
   Json keys = Json::object();
   for (const auto& result : results) {
-    for (const auto& [key, value] : result.provenance.items()) keys[key] = nullptr;
+    for (const auto& [key, value] : result.provenance.items()) {
+      if (key != "arms") keys[key] = nullptr;  // what they cost is shown above
+    }
   }
   std::string html =
       "<h2>Provenance</h2>\n<figure class=\"table\"><table class=\"facts\">\n<thead><tr><th></th>";

@@ -2,10 +2,22 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "tests/support/temporary_folder.h"
 
 namespace longspan {
 namespace {
+
+TEST(PeakMemory, BeginsAnewWhenItIsReset) {
+  constexpr size_t kSize = size_t{64} << 20;
+  std::vector<char>(kSize, 1).back() = 2;
+  const int64_t peak = peak_memory_bytes();
+  if (!reset_peak_memory()) GTEST_SKIP() << "/proc/self/clear_refs cannot be written here";
+  EXPECT_LT(peak_memory_bytes(), peak - int64_t{kSize} / 2);
+  std::vector<char>(kSize, 1).back() = 2;
+  EXPECT_GT(peak_memory_bytes(), peak - int64_t{kSize} / 2);
+}
 
 class CgroupMemory : public testing::Test {
  protected:

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "tests/support/errors.h"
+#include "tools/support/eval_suite.h"
 
 namespace longspan {
 namespace {
@@ -11,9 +12,10 @@ using testing::HasSubstr;
 
 constexpr Option kEvaluating[] = {
     {"task", "TASK,...", "perplexity", ""},
+    {"suite", "SUITE", "", ""},
     {"arm", "NAME,...", "full", ""},
     {"set", "NAME.KEY=VALUE...", "", ""},
-    {"text", "FILE...", "", "", "perplexity"},
+    {"text", "FILE...", "", "", kTextOptions},
     {"depths", "LIST", "0,0.25,0.5,0.75,1", "", "passkey"},
     {"trials", "N", "3", "", "passkey"},
 };
@@ -43,7 +45,7 @@ TEST(TaskOptions, AreThoseOfTheTasksThatAreNamed) {
   EXPECT_EQ(tasks_of({"--task", "passkey", "--task", "perplexity"}).size(), 2u);
   EXPECT_THAT(tasks_refused({"--task", "passkey,passkey"}), HasSubstr("there twice"));
   EXPECT_THAT(tasks_refused({"--task", "perplexty"}),
-              HasSubstr("did you mean 'perplexity'?; expected one of perplexity, passkey"));
+              HasSubstr("did you mean 'perplexity'?; expected one of perplexity, "));
 }
 
 TEST(TaskOptions, ArmsAreThoseThatAreNamed) {
@@ -68,6 +70,34 @@ TEST(TaskOptions, AShortFormIsTheKeyOfItsName) {
   EXPECT_EQ(texts, Json::array({"1", "a, b.txt"}));
 }
 
+TEST(TaskOptions, TextsAreForAllTasksThatReadSome) {
+  const EvalTasks tasks =
+      tasks_of({"--task", "perplexity,position_loss,passkey", "--text", "a.txt"});
+  EXPECT_EQ(tasks[0]->write()["text"], Json::array({"a.txt"}));
+  EXPECT_EQ(tasks[1]->write()["text"], Json::array({"a.txt"}));
+  EXPECT_FALSE(tasks[2]->write().contains("text"));
+}
+
+/// Every suite is one that can be read: its tasks and keys are known.
+TEST(TaskOptions, ASuiteSaysWhatNothingElseDoes) {
+  for (const auto& name : eval_suites()) {
+    EXPECT_GE(tasks_of({"--suite", name, "--text", "a.txt"}).size(), 3u) << name;
+    parse_lengths(find_eval_suite(name).lengths, name);
+  }
+  std::vector<std::string> names;
+  for (const auto& task : tasks_of({"--suite", "quick"})) names.emplace_back(task->name());
+  EXPECT_THAT(names, testing::ElementsAre("passkey", "needle"));
+  const EvalTasks by_suite = tasks_of({"--suite", "quick", "--text", "a.txt"});
+  EXPECT_EQ(by_suite[0]->write()["targets"], 256);
+  EXPECT_EQ(by_suite[1]->write()["trials"], 1);
+  const EvalTasks given = tasks_of({"--suite", "quick", "--task", "passkey,perplexity", "--text",
+                                    "a.txt", "--trials", "5", "--set", "perplexity.targets=8"});
+  EXPECT_EQ(given[0]->write()["trials"], 5);
+  EXPECT_EQ(given[1]->write()["targets"], 8);
+  EXPECT_EQ(given[1]->write()["documents"], 4);
+  EXPECT_THAT(tasks_refused({"--suite", "quik"}), HasSubstr("did you mean 'quick'?"));
+}
+
 TEST(TaskOptions, WithoutOneTheTaskKeepsItsDefault) {
   EXPECT_EQ(keys_of({"--task=passkey"}), make_eval_task("passkey")->write());
 }
@@ -78,7 +108,7 @@ TEST(TaskOptions, WhatIsUnknownIsNamedWithTheNearest) {
   EXPECT_THAT(tasks_refused({"--set", "paskey.trials=5"}),
               HasSubstr("paskey: is no task or arm; did you mean 'passkey'?"));
   EXPECT_THAT(tasks_refused({"--set", "zzz.trials=5"}),
-              HasSubstr("zzz: is no task or arm; expected one of perplexity, passkey"));
+              HasSubstr("zzz: is no task or arm; expected one of perplexity, "));
   EXPECT_THAT(tasks_refused({"--set", "passkey.trials=5"}),
               HasSubstr("passkey: is not among the tasks of --task"));
   EXPECT_THAT(tasks_refused({"--arm", "far=full", "--set", "full.x=5"}),

@@ -4,8 +4,19 @@
 
 #include "src/core/fields_reader.h"
 #include "src/core/fields_writer.h"
+#include "trainer/eval/arms/block_memory.h"
+#include "trainer/eval/arms/downsample.h"
 #include "trainer/eval/arms/focused_memory_arm.h"
 #include "trainer/eval/arms/full.h"
+#include "trainer/eval/arms/kv_cache.h"
+#include "trainer/eval/arms/no_context.h"
+#include "trainer/eval/arms/oracle.h"
+#include "trainer/eval/arms/pattern_arm.h"
+#include "trainer/eval/arms/position_arms.h"
+#include "trainer/eval/arms/retrieval.h"
+#include "trainer/eval/arms/rope_arm.h"
+#include "trainer/eval/arms/smaller_model.h"
+#include "trainer/eval/arms/truncate.h"
 
 namespace longspan {
 
@@ -16,14 +27,34 @@ struct ArmEntry {
   std::unique_ptr<Arm> (*make)();
 };
 
-template <class Kind>
-std::unique_ptr<Arm> make_kind() {
-  return std::make_unique<Kind>();
+template <class Kind, class... Arguments>
+std::unique_ptr<Arm> make_kind(Arguments... arguments) {
+  return std::make_unique<Kind>(arguments...);
+}
+
+std::unique_ptr<Arm> make_pattern(std::string_view name) {
+  return std::make_unique<PatternArm>(make_attention_pattern(name));
 }
 
 constexpr ArmEntry kArms[] = {
     {"full", make_kind<FullArm>},
+    {"rope", make_kind<RopeArm>},
+    {"linear", [] { return make_kind<FactorArm>("linear"); }},
+    {"ntk", [] { return make_kind<FactorArm>("ntk"); }},
+    {"yarn", [] { return make_kind<FactorArm>("yarn"); }},
+    {"shifted_sparse", [] { return make_pattern("shifted_sparse"); }},
+    {"sliding_window", [] { return make_pattern("sliding_window"); }},
+    {"dual_chunk", make_kind<DualChunkArm>},
+    {"string", make_kind<StringArm>},
+    {"block_memory", make_kind<BlockMemoryArm>},
     {"focused_memory", make_kind<FocusedMemoryArm>},
+    {"kv_cache", make_kind<KvCacheArm>},
+    {"smaller_model", make_kind<SmallerModelArm>},
+    {"retrieval", make_kind<RetrievalArm>},
+    {"downsample", make_kind<DownsampleArm>},
+    {"truncate", make_kind<TruncateArm>},
+    {"no_context", make_kind<NoContextArm>},
+    {"oracle", make_kind<OracleArm>},
 };
 
 }  // namespace

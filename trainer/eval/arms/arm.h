@@ -54,7 +54,7 @@ struct Answer {
   double token_accuracy = 0;  // of the same pass: the tokens that are the model's first choice
   std::optional<int64_t> rank = {};  // of answers[0] among it and the distractors by nll a token, 1
                                      // is the first; none without distractors
-  int64_t tokens_read = 0;            // by the model, of instruction, context and question
+  int64_t tokens_read = 0;           // by the model, of instruction, context and question
   std::optional<double> recall = {};  // the share of evidence that an arm that cuts has kept
   AnswerTime time = {};
 };
@@ -79,9 +79,15 @@ class Arm {
   void read(Fields& map);
   /// The keys that read() reads, with values.
   Json write() const;
-  /// Whether there is a text to score without a question; tasks that have none of their own leave
-  /// out an arm that needs one.
+  /// Whether it can read a text that no question follows.
   virtual bool reads_plain_text() const { return true; }
+  /// False for one that reads nothing and only hears what a task asks: nothing follows from its
+  /// answers.
+  virtual bool reads() const { return true; }
+  /// Whether it is about another model than that of all arms.
+  virtual bool needs_own_model() const { return false; }
+  /// Throws Error(kUsage) for a model that it cannot make anything of.
+  virtual void check(const EvalSubject& subject) const { (void)subject; }
 
   /// The loss in nats of each of the last `targets` of `ids`, read with what the arm keeps of the
   /// tokens before them. 1 <= targets < size.
@@ -91,6 +97,19 @@ class Arm {
   /// `length` tokens.
   virtual std::unique_ptr<Reading> read_passage(const EvalSubject& subject, const Passage& passage,
                                                 int64_t length) = 0;
+
+  /// About how many tokens of an item of `length` the model reads.
+  virtual int64_t tokens_to_read(const CausalLm& model, int64_t length) const {
+    (void)model;
+    return length;
+  }
+  /// Multiplications and additions, by formula, to read so many tokens of an item of `length` and
+  /// choose the first token of the answer.
+  virtual double flops(CausalLm& model, int64_t length, int64_t tokens_read) const = 0;
+  /// Bytes of the keys and values that are then kept, by formula; 0 where none are.
+  virtual int64_t kv_bytes(CausalLm& model, int64_t tokens_read) const = 0;
+  /// Whether the questions to a passage share the reading of it.
+  virtual bool shares_passages() const { return true; }
 };
 
 std::vector<std::string> eval_arms();

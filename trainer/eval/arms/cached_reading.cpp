@@ -67,50 +67,47 @@ void generate_answer(const EvalSubject& subject, const ItemTokens& item, int64_t
 
 }  // namespace
 
-CachedReading::CachedReading(const EvalSubject& subject, Passage passage, const ReadingArm& arm,
-                             int64_t length)
-    : subject_(subject), passage_(std::move(passage)), arm_(arm), length_(length) {}
-
 /// Where a question changes what was read, it is read again.
-void CachedReading::read_shared(const ItemTokens& item) {
+void PromptReader::read_shared(CausalLm& model, const ItemTokens& item) {
   const auto same = std::mismatch(read_.begin(), read_.end(), item.prompt.begin(),
                                   item.prompt.end() - 1);  // the last one gives the first logits
   if (!read_.empty() && same.first == read_.end()) return;
   const int64_t shared = std::min(item.context_end, std::ssize(item.prompt) - 1) - kTokensHeldBack;
   read_.assign(item.prompt.begin(), item.prompt.begin() + std::max<int64_t>(0, shared));
   state_ = {};
-  if (!read_.empty()) prefill(subject_.model, read_, state_, kReadChunkTokens);
+  if (!read_.empty()) prefill(model, read_, state_, kReadChunkTokens);
 }
+
+Answer PromptReader::ask(const EvalSubject& subject, const ItemTokens& item,
+                         int64_t max_new_tokens) {
+  const at::NoGradGuard no_gradients;
+  Answer answer{.tokens_read = std::ssize(item.prompt)};
+  const Stopwatch whole;
+  read_shared(subject.model, item);
+  answer.time.passage_seconds = whole.seconds();
+
+  const Stopwatch own;
+  ModelState state = state_.fork();
+  const std::vector<int64_t> unread(item.prompt.begin() + state.length(), item.prompt.end() - 1);
+  if (!unread.empty()) prefill(subject.model, unread, state, kReadChunkTokens);
+  answer.time.first_token_seconds = own.seconds();
+  feed(subject.model, item.prompt, item.answer, state.fork(), answer.nll, answer.token_accuracy);
+  if (!std::isfinite(answer.nll)) return answer;
+  if (!item.distractors.empty()) answer.rank = rank_of(subject.model, item, state, answer.nll);
+  generate_answer(subject, item, max_new_tokens, state, answer);
+  return answer;
+}
+
+CachedReading::CachedReading(const EvalSubject& subject, Passage passage, const ReadingArm& arm,
+                             int64_t length)
+    : subject_(subject), passage_(std::move(passage)), arm_(arm), length_(length) {}
 
 Answer CachedReading::ask(const Question& question) {
   const ModelChange restored(subject_.model);
   arm_.change(subject_.model, length_);
   const ItemTokens item =
       tokenize_item(subject_.tokenizer, subject_.bos_token_id, passage_, question);
-  const Stopwatch stopwatch;
-  read_shared(item);
-  const double seconds = stopwatch.seconds();
-  Answer answer = ask_state(subject_, item, question, state_.fork());
-  answer.tokens_read = std::ssize(item.prompt);
-  answer.time.passage_seconds = seconds;
-  return answer;
-}
-
-Answer ask_state(const EvalSubject& subject, const ItemTokens& item, const Question& question,
-                 ModelState state) {
-  const at::NoGradGuard no_gradients;
-  Answer answer;
-  const Stopwatch stopwatch;
-  const std::vector<int64_t> unread(item.prompt.begin() + state.length(), item.prompt.end() - 1);
-  if (!unread.empty()) prefill(subject.model, unread, state, kReadChunkTokens);
-  answer.time.first_token_seconds = stopwatch.seconds();
-  feed(subject.model, item.prompt, item.answer, state.fork(), answer.nll, answer.token_accuracy);
-  if (!std::isfinite(answer.nll)) return answer;
-  if (!item.distractors.empty()) {
-    answer.rank = rank_of(subject.model, item, state, answer.nll);
-  }
-  generate_answer(subject, item, question.max_new_tokens, state, answer);
-  return answer;
+  return reader_.ask(subject_, item, question.max_new_tokens);
 }
 
 }  // namespace longspan

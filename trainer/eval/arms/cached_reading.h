@@ -5,7 +5,22 @@
 
 namespace longspan {
 
-/// Reads a passage into a ModelState and asks forks of it.
+/// A model that has read what many prompts begin with; each question goes on from a fork of its
+/// state.
+class PromptReader {
+ public:
+  /// Reads anew where the prompt does not go on from what was read.
+  Answer ask(const EvalSubject& subject, const ItemTokens& item, int64_t max_new_tokens);
+  const ModelState& state() const { return state_; }
+
+ private:
+  void read_shared(CausalLm& model, const ItemTokens& item);
+
+  ModelState state_;
+  std::vector<int64_t> read_;  // the ids that state_ holds
+};
+
+/// A passage that the arm's model reads whole.
 class CachedReading : public Reading {
  public:
   /// `arm` must outlive it.
@@ -13,19 +28,11 @@ class CachedReading : public Reading {
   Answer ask(const Question& question) override;
 
  private:
-  void read_shared(const ItemTokens& item);
-
   EvalSubject subject_;
   Passage passage_;
   const ReadingArm& arm_;
   int64_t length_;
-  ModelState state_;
-  std::vector<int64_t> read_;  // the ids that state_ holds
+  PromptReader reader_;
 };
-
-/// Asks a model that has read the prompt's ids in `state`: all of them, or fewer, at least one too
-/// few. Fills in all of an answer but tokens_read, recall and passage_seconds.
-Answer ask_state(const EvalSubject& subject, const ItemTokens& item, const Question& question,
-                 ModelState state);
 
 }  // namespace longspan

@@ -15,8 +15,15 @@ class ReadingArm : public Arm {
   std::unique_ptr<Reading> read_passage(const EvalSubject& subject, const Passage& passage,
                                         int64_t length) override;
 
+  double flops(CausalLm& model, int64_t length, int64_t tokens_read) const override;
+  int64_t kv_bytes(CausalLm& model, int64_t tokens_read) const override;
+
   /// Makes of the model what reads by this arm, for a sequence of `length` tokens.
   virtual void change(CausalLm& model, int64_t length) const { (void)model, (void)length; }
+
+ protected:
+  /// Bits in which a number of a key or value is kept.
+  virtual double bits_of_key(const CausalLm& model) const;
 };
 
 }  // namespace longspan

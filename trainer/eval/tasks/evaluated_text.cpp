@@ -37,8 +37,8 @@ std::vector<EvaluatedText> read_texts(const EvalSubject& subject,
          task, human_count(fewest_tokens), human_count(longest));
   }
   if (too_short > 0) {
-    log_warning(fmt::format("{}: {} documents have fewer than {} tokens and are left out", task,
-                            too_short, human_count(fewest_tokens)));
+    log_warning_once(fmt::format("{}: {} documents have fewer than {} tokens and are left out",
+                                 task, too_short, human_count(fewest_tokens)));
   }
   return texts;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "src/core/log.h"
 #include "src/core/stopwatch.h"
 
 namespace longspan {
@@ -20,16 +19,9 @@ RetrievalRow& row_for(std::vector<RetrievalRow>& rows, int64_t length,
       RetrievalRow{.subset = question.subset, .length = length, .depth = question.depth});
 }
 
-/// What one item added, for the progress.
-struct Asked {
-  int64_t questions = 0;
-  double score = 0, nll = 0;
-};
-
-Asked ask_all(const EvalSubject& subject, std::string_view task, int64_t length,
-              const DrawnItem& item, std::vector<RetrievalRow>& rows) {
+void ask_all(const EvalSubject& subject, std::string_view task, int64_t length,
+             const DrawnItem& item, std::vector<RetrievalRow>& rows) {
   const auto reading = subject.arm->read_passage(subject, item.passage, length);
-  Asked asked;
   for (const auto& question : item.questions) {
     const Stopwatch stopwatch;
     const Answer answer = reading->ask(question.question);
@@ -40,14 +32,9 @@ Asked ask_all(const EvalSubject& subject, std::string_view task, int64_t length,
            task, length);
     }
     RetrievalRow& row = row_for(rows, length, question);
-    const double score = score_answer(question, answer);
-    row.add(answer, score);
+    row.add(answer, score_answer(question, answer));
     row.seconds += stopwatch.seconds();
-    ++asked.questions;
-    asked.score += score;
-    asked.nll += answer.nll;
   }
-  return asked;
 }
 
 }  // namespace
@@ -65,12 +52,7 @@ TaskResult ItemTask::run(const EvalSubject& subject, const EvalOptions& options)
 
   std::vector<RetrievalRow> rows;
   draw(subject, options.lengths, [&](int64_t length, const DrawnItem& item) {
-    const Stopwatch one;
-    const Asked asked = ask_all(subject, name(), length, item, rows);
-    const auto count = static_cast<double>(asked.questions);
-    log_info(fmt::format("{} {}: score {:.2f} of {}, answer loss {:.3f}, {:.1f} s", name(),
-                         length_label(length), asked.score / count, asked.questions,
-                         asked.nll / count, one.seconds()));
+    ask_all(subject, name(), length, item, rows);
   });
   for (const auto& row : rows) result.rows.push_back(row.write());
   result.seconds = whole.seconds();

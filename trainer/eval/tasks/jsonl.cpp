@@ -92,8 +92,9 @@ void JsonlTask::draw(const EvalSubject& subject, const std::vector<int64_t>& len
          human_count(rising.back()), advice);
   }
   if (left_out > 0) {
-    log_warning(fmt::format("jsonl: {} of {} items have more than {} tokens and are left out; {}",
-                            left_out, items.size(), human_count(rising.back()), advice));
+    log_warning_once(
+        fmt::format("jsonl: {} of {} items have more than {} tokens and are left out; {}", left_out,
+                    items.size(), human_count(rising.back()), advice));
   }
 }
 

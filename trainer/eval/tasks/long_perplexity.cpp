@@ -127,18 +127,19 @@ TaskResult LongPerplexity::run(const EvalSubject& subject, const EvalOptions& op
     const Stopwatch one;
     KeyTokenLoss loss;
     for (const auto& text : texts) add_text(subject, beginning(subject, text, length), file, loss);
+    if (!subject.arm->reads()) continue;
     all_places.insert(all_places.end(), loss.places.begin(), loss.places.end());
     if (loss.places.empty()) {
-      log_warning(fmt::format("{}: no token of {} gains from far context; the length is left out",
-                              name(), length_label(length)));
+      log_warning_once(
+          fmt::format("{}: no token of {} gains from far context; the length is left out", name(),
+                      length_label(length)));
       continue;
     }
     PerplexityRow row = loss.row(length);
     row.seconds = one.seconds();
-    log_info(fmt::format("{} {}: {} key tokens, loss {:.4f}, {:.1f} s", name(),
-                         length_label(length), row.tokens_scored, row.nll, row.seconds));
     result.rows.push_back(row.write());
   }
+  if (!subject.arm->reads()) return result;
   file.save();
   if (result.rows.empty()) {
     fail(ExitCode::kData,

@@ -76,14 +76,12 @@ TaskResult PositionLoss::run(const EvalSubject& subject, const EvalOptions& opti
   std::vector<PerplexityRow> rows(buckets.size());
   std::vector<int64_t> bytes(buckets.size(), 0);
   for (const auto& text : texts) {
-    const Stopwatch one;
     const std::vector<double> nll = losses_by_position(subject, text);
     for (size_t i = 0; i < buckets.size(); ++i) {
       const auto [begin, end] = buckets[i];
       rows[i].document_nll.push_back(mean({nll.begin() + begin - 1, nll.begin() + end - 1}));
       bytes[i] += bytes_of(subject.tokenizer, text.ids, begin - bos, end - bos);
     }
-    log_info(fmt::format("{} {}: {:.1f} s", name(), text.name, one.seconds()));
   }
 
   TaskResult result{

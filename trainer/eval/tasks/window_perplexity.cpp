@@ -156,8 +156,6 @@ TaskResult WindowPerplexity::run(const EvalSubject& subject, const EvalOptions& 
     }
     PerplexityRow row = row_of(losses, protocol, length);
     row.seconds = one.seconds();
-    log_info(fmt::format("{} {}: loss {:.4f}, {:.1f} s", name(), length_label(length), row.nll,
-                         row.seconds));
     result.rows.push_back(row.write());
   }
   result.seconds = whole.seconds();

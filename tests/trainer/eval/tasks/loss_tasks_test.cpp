@@ -31,6 +31,8 @@ class CountingArm : public Arm {
   std::unique_ptr<Reading> read_passage(const EvalSubject&, const Passage&, int64_t) override {
     return nullptr;
   }
+  double flops(CausalLm&, int64_t, int64_t) const override { return 0; }
+  int64_t kv_bytes(CausalLm&, int64_t) const override { return 0; }
 };
 
 class LossTasks : public ::testing::Test {

@@ -37,6 +37,8 @@ class ToldArm : public Arm {
     };
     return std::make_unique<ToldReading>(passage, reply_);
   }
+  double flops(CausalLm&, int64_t, int64_t) const override { return 0; }
+  int64_t kv_bytes(CausalLm&, int64_t) const override { return 0; }
 
  private:
   Reply reply_;

@@ -1,0 +1,197 @@
+"""Holds the arms of eval against the arm full, and that one against transformers, on SmolLM2 in float32.
+
+    arms_test.py --longspan build/longspan [NAME_OF_TEST ...]
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+try:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+except ImportError as missing:
+    print(f"skipped: {missing}; tools/test.sh installs it")
+    sys.exit(77)
+
+from program import checked, command_line
+from smollm2 import gguf_path
+
+LONGSPAN = None
+COSTS = ("time_to_first_token_seconds", "tokens_per_second", "flops", "peak_memory_bytes", "kv_bytes")
+
+
+def longspan(*arguments):
+    return subprocess.run([LONGSPAN, *map(str, arguments)], capture_output=True, timeout=900)
+
+
+def without_seconds(rows):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+class ArmsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix="longspan-arms-test-")
+        cls.folder = Path(cls.temporary.name)
+        cls.base = cls.folder / "base"
+        converted = longspan("convert", gguf_path(), cls.base, "--dtype", "float32")
+        assert converted.returncode == 0, converted.stderr.decode()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def eval(self, *arguments):
+        result = longspan("eval", self.base, "--dtype", "float32", "--json", *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        return json.loads(result.stdout)
+
+    def passkey(self, *arguments, lengths="600"):
+        return self.eval("--task", "passkey", "--lengths", lengths, "--depths", "0.5", "--trials", "2", *arguments)
+
+    def rows_of(self, result, arm):
+        return [row for task in result["tasks"] for row in task["rows"] if row["arm"] == arm]
+
+    def test_full_answers_as_transformers_does(self):
+        items = self.folder / "items.jsonl"
+        result = self.eval("--task", "passkey", "--lengths", "400,600", "--depths", "0,0.5", "--trials", "2",
+                           "--items-out", items)  # fmt: skip
+        tokenizer = AutoTokenizer.from_pretrained(self.base)
+        model = AutoModelForCausalLM.from_pretrained(self.base, dtype=torch.float32).eval()
+        drawn = [json.loads(line) for line in items.read_text().splitlines()]
+        self.assertEqual(len(drawn), 8)
+        rows = result["tasks"][0]["rows"]
+        for i, row in enumerate(rows):
+            losses, correct = [], 0
+            for item in drawn[2 * i : 2 * i + 2]:
+                self.assertEqual((item["task"], item["length"]), ("passkey", row["length"]))
+                text, answer = item["context"] + item["question"], item["answer_prefix"] + item["answers"][0]
+                prompt = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
+                whole = tokenizer(text + answer, add_special_tokens=False, return_tensors="pt").input_ids
+                labels = whole.clone()
+                labels[:, : prompt.shape[1]] = -100
+                with torch.no_grad():
+                    losses.append(model(input_ids=whole, labels=labels).loss.item())
+                    told = model.generate(prompt, max_new_tokens=item["max_new_tokens"], do_sample=False)
+                said = tokenizer.decode(told[0, prompt.shape[1] :], skip_special_tokens=True)
+                correct += item["answers"][0] in said
+            self.assertAlmostEqual(row["answer_nll"], sum(losses) / 2, delta=1e-3)
+            self.assertEqual(row["correct"], correct)
+        checked("answers of eval", "transformers", detail="SmolLM2-135M")
+
+    def test_result_has_what_scripts_rely_on(self):
+        text = self.folder / "text.txt"
+        text.write_text("".join(f"In {year} the harbour had {year % 97} ships and {year % 13} boats. " for year in range(1500, 1560)))
+        arms = "full,yarn,sliding_window,shifted_sparse,block_memory,kv_cache,retrieval,downsample,truncate,no_context,oracle"
+        result = self.eval(
+            "--task", "perplexity,passkey", "--arm", arms, "--lengths", "400,500", "--trials", "1", "--depths", "0.5",
+            "--targets", "32", "--text", text, "--set", "retrieval.budget_tokens=256",
+            "--set", "downsample.budget_tokens=256", "--set", "truncate.budget_tokens=256")  # fmt: skip
+        self.assertEqual([task["task"] for task in result["tasks"]], ["perplexity", "passkey"])
+        for task in result["tasks"]:
+            measure = "nll" if task["task"] == "perplexity" else "score"
+            known = [arm for arm in arms.split(",") if (task["task"], arm) != ("perplexity", "oracle")]
+            self.assertEqual([(row["arm"], row["length"]) for row in task["rows"]],
+                             [(arm, length) for arm in known for length in (400, 500)])  # fmt: skip
+            for row in task["rows"]:
+                self.assertLessEqual({"n", measure, "low", "high"}, set(row))
+        self.assertEqual({(cost["arm"], cost["length"]) for cost in result["arms"]},
+                         {(arm, length) for arm in arms.split(",") for length in (400, 500)})  # fmt: skip
+        for cost in result["arms"]:
+            self.assertLessEqual(set(COSTS), set(cost))
+            self.assertGreater(cost["time_to_first_token_seconds"], 0)
+            self.assertGreater(cost["peak_memory_bytes"], 500e6)  # the weights in float32
+        full, quantized = ([c for c in result["arms"] if c["arm"] == arm][0] for arm in ("full", "kv_cache"))
+        # Of the tokens that were read, in float32; with one scale of 16 bits for 32 numbers.
+        self.assertAlmostEqual(full["kv_bytes"] / (30 * 2 * 3 * 64 * 4), 400, delta=10)
+        self.assertAlmostEqual(quantized["kv_bytes"] / full["kv_bytes"], 8.5 / 32, places=4)
+
+    def test_arms_that_leave_nothing_out_equal_full(self):
+        result = self.passkey(
+            "--arm", "full,block_memory,retrieval,own=retrieval,sliding_window,string,dual_chunk,twin=smaller_model",
+            "--set", "block_memory.top_k=1000", "--set", "block_memory.initial_tokens=32",
+            "--set", "block_memory.block_tokens=32", "--set", "block_memory.window_tokens=64",
+            "--set", "block_memory.query_tokens=64", "--set", "retrieval.top_k=1000", "--set", "own.method=embedding",
+            "--set", "own.top_k=1000", "--set", "sliding_window.window=600", "--model-of-arm", f"twin={self.base}")  # fmt: skip
+        rows = result["tasks"][0]["rows"]
+        self.assertEqual(len(rows), 8)
+        for row in rows:
+            self.assertAlmostEqual(row["answer_nll"], rows[0]["answer_nll"], delta=1e-4, msg=row["arm"])
+            self.assertEqual(row["correct"], rows[0]["correct"], row["arm"])
+
+    def test_oracle_beats_no_context_and_retrieval_finds_what_truncation_cuts(self):
+        result = self.passkey("--arm", "full,oracle,no_context,retrieval,truncate", "--set", "retrieval.budget_tokens=300",
+                              "--set", "retrieval.chunk_tokens=64", "--set", "truncate.budget_tokens=300")  # fmt: skip
+        score = {row["arm"]: (row["score"], row["recall"]) for row in result["tasks"][0]["rows"]}
+        self.assertEqual(score["full"], (1, None))
+        self.assertEqual(score["oracle"], (1, 1))
+        self.assertEqual(score["retrieval"], (1, 1))
+        self.assertEqual(score["truncate"], (0, 0))
+        self.assertEqual(score["no_context"], (0, 0))
+
+    def test_yarn_is_the_model_opened_with_yarn(self):
+        by_arm = self.passkey("--arm", "yarn", "--set", "yarn.factor=4")
+        by_option = self.passkey("--rope", "{rope_type: yarn, factor: 4.0}")
+        by_map = self.passkey("--arm", "rope", "--set", "rope.scaling={rope_type: yarn, factor: 4.0}")
+        losses = [result["tasks"][0]["rows"][0]["answer_nll"] for result in (by_arm, by_option, by_map)]
+        self.assertEqual(losses, [losses[0]] * 3)
+
+    def test_a_run_that_is_killed_goes_on_with_the_same_result(self):
+        arguments = ["eval", self.base, "--dtype", "float32", "--json", "--task", "passkey", "--lengths", "400,600",
+                     "--depths", "0.5", "--trials", "2", "--arm", "full,retrieval", "--set", "retrieval.budget_tokens=256"]  # fmt: skip
+        expected = json.loads(longspan(*arguments).stdout)["tasks"]
+        out, journal = self.folder / "killed.json", self.folder / "killed.json.journal"
+        process = subprocess.Popen([LONGSPAN, *map(str, arguments), "--out", out],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") >= 4):
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        self.assertFalse(out.exists())
+        again = longspan(*arguments, "--out", out)
+        self.assertEqual(again.returncode, 0, again.stderr.decode())
+        self.assertIn("answers are in", again.stderr.decode())
+        for result in (json.loads(again.stdout), json.loads(out.read_text())):
+            self.assertEqual(result["tasks"][0]["protocol"], expected[0]["protocol"])
+            self.assertEqual(without_seconds(result["tasks"][0]["rows"]), without_seconds(expected[0]["rows"]))
+        self.assertFalse(journal.exists())
+
+    def test_budget_says_what_it_leaves_out(self):
+        result = longspan("eval", self.base, "--task", "passkey", "--lengths", "400,4000", "--depths", "0.5", "--trials", "4",
+                          "--budget", "0.01s", "--json")  # fmt: skip
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        rows = json.loads(result.stdout)["tasks"][0]["rows"]
+        self.assertEqual([(row["length"], row["n"]) for row in rows], [(400, 1)])
+        self.assertIn("left out: length 4000, 75 % of the items", result.stderr.decode())
+
+    def test_errors_say_what_to_do(self):
+        passkey = ("eval", self.base, "--task", "passkey", "--lengths", "400")
+        for code, says, *arguments in (
+            (2, "did you mean 'retrieval'?", *passkey, "--arm", "retreival"),
+            (2, "did you mean 'chunk_tokens'?", *passkey, "--arm", "retrieval", "--set", "retrieval.chunk_token=5"),
+            (2, "expected one of bm25, embedding", *passkey, "--arm", "retrieval", "--set", "retrieval.method=bm52"),
+            (2, "has no scaling", *passkey, "--arm", "rope"),
+            (2, "--model-of-arm smaller_model=MODEL", *passkey, "--arm", "smaller_model"),
+            (2, "is not among the arms", *passkey, "--model-of-arm", "smaller_model=x"),
+            (2, "expected ARM=MODEL", *passkey, "--model-of-arm", "full"),
+            (2, "is no time", *passkey, "--budget", "ten"),
+            (2, "asks no question", "eval", self.base, "--text", self.base / "config.json", "--arm", "oracle"),
+            (2, "expected two files", *passkey, "--out", "x.json", "--items-out", "./x.json"),
+        ):
+            with self.subTest(arguments):
+                result = longspan(*arguments)
+                self.assertEqual(result.returncode, code, result.stderr.decode())
+                self.assertIn(says, result.stderr.decode())
+
+
+if __name__ == "__main__":
+    known, rest = command_line().parse_known_args()
+    LONGSPAN = known.longspan
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -1,0 +1,78 @@
+#include "trainer/eval/answer_journal.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "src/core/text.h"
+#include "tests/support/errors.h"
+#include "tests/support/temporary_folder.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Journal : public ::testing::Test {
+ protected:
+  std::string error_of(const Json& identity) {
+    return longspan::error_of([&] { AnswerJournal(path_, identity); }, ExitCode::kCheckpoint);
+  }
+
+  TemporaryFolder folder_;
+  std::filesystem::path path_ = folder_.path("out.json.journal");
+  Json identity_ = {{"weights", "abc"}, {"dtype", "float32"}};
+};
+
+TEST_F(Journal, GoesOnWithWhatWasFound) {
+  {
+    AnswerJournal journal(path_, identity_);
+    EXPECT_FALSE(std::filesystem::exists(path_));
+    EXPECT_EQ(journal.find("one"), nullptr);
+    journal.add("one", {{"nll", 1.0 / 3}});
+    journal.add("two", {{"text", "caf\xc3\xa9"}});
+  }
+  AnswerJournal journal(path_, identity_);
+  EXPECT_EQ(journal.size(), 2u);
+  EXPECT_EQ(journal.find("one")->at("nll"), 1.0 / 3);
+  EXPECT_EQ(journal.find("two")->at("text"), "caf\xc3\xa9");
+  journal.remove();
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(Journal, ALineThatWasCutOffIsAskedAgain) {
+  AnswerJournal(path_, identity_).add("one", 1);
+  for (const char* torn : {"{\"question\": \"two\", \"fou", ""}) {
+    std::ofstream(path_, std::ios::app) << torn;
+    AnswerJournal journal(path_, identity_);
+    EXPECT_EQ(journal.find("two"), nullptr);
+  }
+  AnswerJournal(path_, identity_).add("two", 2);
+  EXPECT_EQ(*AnswerJournal(path_, identity_).find("two"), 2);
+  // Of the first line too.
+  std::ofstream(path_) << "{\"identi";
+  AnswerJournal(path_, identity_).add("three", 3);
+  EXPECT_EQ(AnswerJournal(path_, identity_).size(), 1u);
+}
+
+TEST_F(Journal, OfAnotherRunOrDamagedIsRefused) {
+  AnswerJournal(path_, identity_).add("one", 1);
+  Json other = identity_;
+  other["dtype"] = "bfloat16";
+  EXPECT_THAT(error_of(other), HasSubstr("its dtype is \"float32\", here it is \"bfloat16\""));
+  EXPECT_EQ(error_of(identity_), "no error");
+  const std::string whole = read_file(path_, ExitCode::kData);
+  for (const char* line : {"{]\n", "3\n", "{\"question\": \"x\"}\n"}) {
+    folder_.write("out.json.journal", whole + line);
+    EXPECT_THAT(error_of(identity_), HasSubstr("line 3")) << line;
+  }
+}
+
+TEST(AnswerJournal, WithoutAFileRemembersAllTheSame) {
+  AnswerJournal journal;
+  journal.add("one", 1);
+  EXPECT_EQ(*journal.find("one"), 1);
+}
+
+}  // namespace
+}  // namespace longspan

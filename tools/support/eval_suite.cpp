@@ -1,0 +1,57 @@
+#include "tools/support/eval_suite.h"
+
+#include "src/core/text.h"
+
+namespace longspan {
+
+namespace {
+
+/// Every setting is of a task of its suite.
+const std::vector<EvalSuite>& suites() {
+  static const std::vector<EvalSuite> all{
+      {.name = "quick",
+       .tasks = "passkey,needle",
+       .text_tasks = "perplexity",
+       .lengths = "512,1K,2K",
+       .settings = {"passkey.trials=1", "needle.trials=1", "perplexity.documents=4",
+                    "perplexity.targets=256"}},
+      {.name = "standard",
+       .tasks = "passkey,needle,kv",
+       .text_tasks = "perplexity,position_loss,cloze",
+       .lengths = "1K,2K,4K,8K",
+       .settings = {"passkey.trials=2", "needle.trials=2", "kv.trials=2", "perplexity.documents=16",
+                    "position_loss.documents=8"}},
+      {.name = "extended",
+       .tasks = "passkey,needle,kv,threading",
+       .text_tasks = "perplexity,position_loss,cloze",
+       .lengths = "1K,2K,4K,8K,16K,32K",
+       .settings = {"passkey.trials=2", "needle.trials=3", "kv.trials=3", "threading.trials=3",
+                    "perplexity.documents=16", "position_loss.documents=8"}},
+      {.name = "full",
+       .tasks = "passkey,needle,kv,threading,ruler",
+       .text_tasks = "perplexity,window_perplexity,position_loss,longppl,cloze",
+       .lengths = "1K,2K,4K,8K,16K,32K",
+       .settings = {"passkey.trials=10", "needle.trials=10", "kv.trials=10", "threading.trials=10",
+                    "ruler.samples=50"}}};
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::string> eval_suites() {
+  std::vector<std::string> names;
+  for (const EvalSuite& suite : suites()) names.emplace_back(suite.name);
+  return names;
+}
+
+const EvalSuite& find_eval_suite(const std::string& name) {
+  for (const EvalSuite& suite : suites()) {
+    if (suite.name == name) return suite;
+  }
+  const auto known = eval_suites();
+  const std::string meant = nearest(name, known);
+  fail(ExitCode::kUsage, "--suite: '{}' is not known{}; expected one of {}", name,
+       meant.empty() ? "" : fmt::format(", did you mean '{}'?", meant), join(known, ", "));
+}
+
+}  // namespace longspan

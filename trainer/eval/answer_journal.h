@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// What an evaluation has found so far, question by question, in a file of JSON lines to which each
+/// answer is added as it comes: after a kill the run goes on behind the last one, with the same
+/// result as without. There is no file before the first.
+class AnswerJournal {
+ public:
+  /// Keeps nothing beyond the process.
+  AnswerJournal() = default;
+  /// Reads `path` if it is there. `identity` is all that decides an answer besides its question; a
+  /// file of another identity, or a damaged one, is Error(kCheckpoint) that names what differs. The
+  /// last line may be cut off: its question is asked again.
+  AnswerJournal(std::filesystem::path path, Json identity);
+
+  /// What was found for `question`, or null.
+  const Json* find(const std::string& question) const;
+  void add(const std::string& question, Json found);
+  size_t size() const { return found_.size(); }
+  const std::filesystem::path& path() const { return path_; }
+  /// The run is over and its result is written.
+  void remove();
+
+ private:
+  void read();
+  void append(const std::string& line);
+
+  std::filesystem::path path_;  // empty: none
+  Json identity_;
+  bool exists_ = false;
+  std::map<std::string, Json> found_;
+};
+
+}  // namespace longspan

@@ -1,0 +1,54 @@
+#include "trainer/eval/arms/answer_json.h"
+
+namespace longspan {
+
+namespace {
+
+constexpr const char* kTimes[] = {"passage_seconds", "first_token_seconds", "decode_seconds"};
+
+double AnswerTime::*const kTimeMembers[] = {
+    &AnswerTime::passage_seconds, &AnswerTime::first_token_seconds, &AnswerTime::decode_seconds};
+
+}  // namespace
+
+Json write_answer(const Answer& answer) {
+  Json json = {{"text", answer.text},
+               {"nll", answer.nll},
+               {"token_accuracy", answer.token_accuracy},
+               {"rank", answer.rank ? Json(*answer.rank) : Json()},
+               {"tokens_read", answer.tokens_read},
+               {"recall", answer.recall ? Json(*answer.recall) : Json()},
+               {"generated_tokens", answer.time.generated_tokens}};
+  for (size_t i = 0; i < std::size(kTimes); ++i) json[kTimes[i]] = answer.time.*kTimeMembers[i];
+  return json;
+}
+
+Answer read_answer(const Json& json, const std::string& place) {
+  Diagnostics diagnostics(place);
+  Fields fields(json, diagnostics);
+  Answer answer;
+  fields.required("text", answer.text);
+  fields.required("nll", answer.nll);
+  fields.required("token_accuracy", answer.token_accuracy);
+  if (fields.has("rank")) fields.required("rank", answer.rank.emplace());
+  fields.required("tokens_read", answer.tokens_read);
+  if (fields.has("recall")) fields.required("recall", answer.recall.emplace());
+  fields.required("generated_tokens", answer.time.generated_tokens);
+  for (size_t i = 0; i < std::size(kTimes); ++i) {
+    fields.required(kTimes[i], answer.time.*kTimeMembers[i]);
+  }
+  diagnostics.throw_if_any(ExitCode::kCheckpoint);
+  return answer;
+}
+
+Json write_item(const Item& item) {
+  Json json = {{"context", item.passage.instruction + item.passage.context},
+               {"question", item.question.text},
+               {"answers", item.question.answers},
+               {"answer_prefix", item.question.answer_prefix},
+               {"max_new_tokens", item.question.max_new_tokens}};
+  if (!item.question.distractors.empty()) json["distractors"] = item.question.distractors;
+  return json;
+}
+
+}  // namespace longspan

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+
+#include "trainer/eval/arms/arm.h"
+
+namespace longspan {
+
+/// An item that a task asks, in the order of asking.
+struct AskedItem {
+  std::string task;
+  int64_t length = 0;
+  bool begins_passage = true;  // false: a further question to the passage before
+  int64_t new_tokens = 0;      // that may be generated
+  Json item;                   // {context, question, answers, ...}
+};
+
+/// Reads nothing: hears what a task asks and answers it rightly. So it is known before anything is
+/// read how much there is to do.
+class DrawingArm : public Arm {
+ public:
+  DrawingArm(std::string task, std::function<void(AskedItem)> on_item)
+      : task_(std::move(task)), on_item_(std::move(on_item)) {}
+
+  std::string_view name() const override { return "drawing"; }
+  bool reads() const override { return false; }
+  std::vector<double> target_nll(const EvalSubject& subject, const std::vector<int64_t>& ids,
+                                 int64_t targets) override;
+  std::unique_ptr<Reading> read_passage(const EvalSubject& subject, const Passage& passage,
+                                        int64_t length) override;
+  double flops(CausalLm&, int64_t, int64_t) const override { return 0; }
+  int64_t kv_bytes(CausalLm&, int64_t) const override { return 0; }
+
+ private:
+  std::string task_;
+  std::function<void(AskedItem)> on_item_;
+};
+
+}  // namespace longspan

@@ -1,0 +1,28 @@
+#include "trainer/eval/arms/oracle.h"
+
+#include <algorithm>
+
+namespace longspan {
+
+std::vector<TokenRange> OracleArm::keep(const EvalSubject&, const LongContext& context) {
+  if (context.evidence.empty()) {
+    fail(ExitCode::kData,
+         "oracle: nothing says where the answer to '{}' stands, and no answer stands in the "
+         "context; leave the arm out",
+         context.question);
+  }
+  std::vector<TokenRange> ranges;
+  for (const Span& span : context.evidence) ranges.push_back(context.tokens_of(span));
+  std::ranges::sort(ranges, {}, &TokenRange::begin);
+  std::vector<TokenRange> apart;
+  for (const TokenRange& range : ranges) {
+    if (!apart.empty() && range.begin <= apart.back().end) {
+      apart.back().end = std::max(apart.back().end, range.end);
+    } else {
+      apart.push_back(range);
+    }
+  }
+  return within_budget(apart, context.budget);
+}
+
+}  // namespace longspan

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "trainer/eval/arms/reading_arm.h"
+
+namespace longspan {
+
+/// The model reads by an attention pattern that it was not opened with, whose keys and name are the
+/// arm's: shifted_sparse is the attention that LongLoRA trains with, and gives the perplexity that
+/// it prints; sliding_window has StreamingLLM's sinks.
+class PatternArm : public ReadingArm {
+ public:
+  explicit PatternArm(std::shared_ptr<AttentionPattern> pattern) : pattern_(std::move(pattern)) {}
+
+  std::string_view name() const override { return pattern_->name(); }
+  void fields(FieldsIo& io) override { pattern_->fields(io); }
+  void change(CausalLm& model, int64_t length) const override {
+    (void)length;
+    model.set_attention(pattern_);
+  }
+
+ protected:
+  std::shared_ptr<AttentionPattern> pattern_;
+};
+
+}  // namespace longspan

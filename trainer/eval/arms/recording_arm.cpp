@@ -1,0 +1,122 @@
+#include "trainer/eval/arms/recording_arm.h"
+
+#include <cmath>
+
+#include "src/core/digest.h"
+#include "src/core/process_memory.h"
+#include "src/core/stopwatch.h"
+#include "trainer/eval/arms/answer_json.h"
+
+namespace longspan {
+
+namespace {
+
+/// As it is when a journal has it back: bytes that are not UTF-8 are U+FFFD.
+Json as_read_back(const Json& json) {
+  return Json::parse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+}  // namespace
+
+class RecordingArm::RecordingReading : public Reading {
+ public:
+  RecordingReading(RecordingArm& arm, const EvalSubject& subject, Passage passage, int64_t length)
+      : arm_(arm), subject_(subject), passage_(std::move(passage)), length_(length) {}
+
+  Answer ask(const Question& question) override {
+    const std::string key =
+        arm_.question_of({{"length", length_}, {"item", write_item({passage_, question})}});
+    const Json found = arm_.found_or(key, length_, [&] {
+      if (!reading_) reading_ = arm_.arm_->read_passage(subject_, passage_, length_);
+      const Answer answer = reading_->ask(question);
+      return std::isfinite(answer.nll) ? write_answer(answer) : Json();
+    });
+    if (found.is_null()) return {.nll = std::nan("")};
+    const Answer answer = read_answer(found, arm_.record_.journal.path().string());
+    const AnswerTime& time = answer.time;
+    // Questions share a passage; for each its first token comes after all of it.
+    if (passage_seconds_ == 0 || time.passage_seconds > passage_seconds_ / 2) {
+      passage_seconds_ = time.passage_seconds;
+      arm_.count_pass(subject_.model, length_, answer.tokens_read,
+                      time.passage_seconds + time.first_token_seconds);
+    }
+    arm_.record_.costs.of(arm_.label_, length_)
+        .add_answer(passage_seconds_ + time.first_token_seconds, time.decode_seconds,
+                    time.generated_tokens);
+    return answer;
+  }
+
+ private:
+  RecordingArm& arm_;
+  EvalSubject subject_;
+  Passage passage_;
+  int64_t length_;
+  std::unique_ptr<Reading> reading_;  // made for the first question that the journal does not have
+  double passage_seconds_ = 0;
+};
+
+RecordingArm::RecordingArm(std::shared_ptr<Arm> arm, std::string label, std::string task,
+                           ArmRecord record)
+    : arm_(std::move(arm)),
+      label_(std::move(label)),
+      task_(std::move(task)),
+      record_(std::move(record)) {}
+
+void RecordingArm::count_pass(CausalLm& model, int64_t length, int64_t tokens_read,
+                              double seconds) {
+  CostMeter& cost = record_.costs.of(label_, length);
+  cost.add_pass(seconds, tokens_read);
+  cost.flops = arm_->flops(model, length, cost.tokens_of_a_pass());
+  cost.kv_bytes = arm_->kv_bytes(model, cost.tokens_of_a_pass());
+}
+
+/// A digest: a passage of 100,000 tokens is a long key.
+std::string RecordingArm::question_of(const Json& item) const {
+  const Json key = {
+      {"task", task_}, {"arm", arm_->name()}, {"keys", arm_->write()}, {"asked", item}};
+  Digest digest;
+  digest.update(key.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return label_ + " " + digest.hex().substr(0, 32);
+}
+
+Json RecordingArm::found_or(const std::string& question, int64_t length,
+                            const std::function<Json()>& measure) {
+  Json found;
+  double seconds = 0;
+  if (const Json* known = record_.journal.find(question)) {
+    found = *known;
+  } else {
+    reset_peak_memory();
+    const Stopwatch stopwatch;
+    found = as_read_back(measure());
+    seconds = stopwatch.seconds();
+    if (found.is_null()) return found;
+    found["seconds"] = seconds;
+    found["peak_bytes"] = peak_memory_bytes();
+    record_.journal.add(question, found);
+  }
+  record_.costs.of(label_, length).add_peak(found.value("peak_bytes", int64_t{0}));
+  record_.on_item(length, seconds);
+  return found;
+}
+
+std::vector<double> RecordingArm::target_nll(const EvalSubject& subject,
+                                             const std::vector<int64_t>& ids, int64_t targets) {
+  const int64_t length = std::ssize(ids);
+  const Json found = found_or(question_of({{"ids", ids}, {"targets", targets}}), length, [&] {
+    const auto losses = arm_->target_nll(subject, ids, targets);
+    const bool finite = std::ranges::all_of(losses, [](double x) { return std::isfinite(x); });
+    return finite ? Json{{"nll", losses}} : Json();
+  });
+  if (found.is_null()) return std::vector<double>(static_cast<size_t>(targets), std::nan(""));
+  count_pass(subject.model, length, arm_->tokens_to_read(subject.model, length),
+             found.value("seconds", 0.0));
+  return found.at("nll").get<std::vector<double>>();
+}
+
+std::unique_ptr<Reading> RecordingArm::read_passage(const EvalSubject& subject,
+                                                    const Passage& passage, int64_t length) {
+  return std::make_unique<RecordingReading>(*this, subject, passage, length);
+}
+
+}  // namespace longspan

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+
+#include "trainer/eval/answer_journal.h"
+#include "trainer/eval/arms/arm.h"
+#include "trainer/eval/cost_meter.h"
+
+namespace longspan {
+
+/// Where a RecordingArm writes.
+struct ArmRecord {
+  AnswerJournal& journal;
+  CostMeters& costs;
+  /// Called after each item with the length and the seconds it took; 0 for one that the journal
+  /// had.
+  std::function<void(int64_t length, double seconds)> on_item;
+};
+
+/// Another arm, whose answers come from the journal where it has them, and go there where it has
+/// not; what they took is counted.
+class RecordingArm : public Arm {
+ public:
+  /// `label`: of the arm, `task`: whose items it reads.
+  RecordingArm(std::shared_ptr<Arm> arm, std::string label, std::string task, ArmRecord record);
+
+  std::string_view name() const override { return arm_->name(); }
+  bool reads_plain_text() const override { return arm_->reads_plain_text(); }
+  std::vector<double> target_nll(const EvalSubject& subject, const std::vector<int64_t>& ids,
+                                 int64_t targets) override;
+  std::unique_ptr<Reading> read_passage(const EvalSubject& subject, const Passage& passage,
+                                        int64_t length) override;
+  int64_t tokens_to_read(const CausalLm& model, int64_t length) const override {
+    return arm_->tokens_to_read(model, length);
+  }
+  double flops(CausalLm& model, int64_t length, int64_t tokens_read) const override {
+    return arm_->flops(model, length, tokens_read);
+  }
+  int64_t kv_bytes(CausalLm& model, int64_t tokens_read) const override {
+    return arm_->kv_bytes(model, tokens_read);
+  }
+
+ private:
+  class RecordingReading;
+
+  /// Counts a pass over an item of `length`, of which so many tokens were read.
+  void count_pass(CausalLm& model, int64_t length, int64_t tokens_read, double seconds);
+  /// What the journal has, or else what `measure` finds, with "seconds" and "peak_bytes" added.
+  Json found_or(const std::string& question, int64_t length, const std::function<Json()>& measure);
+  std::string question_of(const Json& item) const;
+
+  std::shared_ptr<Arm> arm_;
+  std::string label_, task_;
+  ArmRecord record_;
+};
+
+}  // namespace longspan

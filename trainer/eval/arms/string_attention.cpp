@@ -1,0 +1,36 @@
+#include "trainer/eval/arms/string_attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "src/attention/full.h"
+#include "src/attention/kernels/merge_attention.h"
+
+namespace longspan {
+
+at::Tensor StringAttention::attend(const Heads& heads, const AttentionContext& context) const {
+  const int64_t tokens = heads.q.size(2), end = context.first_position + tokens;
+  if (context.sliding_window > 0 || end <= shift_) return FullAttention().attend(heads, context);
+  const auto [k, v] = context.with_past(context.rotary.rotate(heads.k), heads.v);
+  const at::Tensor positions =
+      at::arange(context.first_position, end, heads.q.options().dtype(at::kLong)).unsqueeze(0);
+  // The first key that is nearer than shift.
+  const at::Tensor near = (positions + (1 - shift_))
+                              .clamp_min(0)
+                              .to(at::kCPU, at::kInt)
+                              .unsqueeze(1)
+                              .expand({heads.q.size(0), heads.q.size(1), tokens})
+                              .contiguous();
+  const at::Tensor moved = (positions + (local_ - shift_)).clamp_min(0);
+  return merge(partial_attention(context.rotary.rotate(heads.q), k, v, {near}),
+               partial_attention(context.rotary.at(moved).rotate(heads.q), k, v,
+                                 {.begin = at::zeros_like(near), .end = near}))
+      .out;
+}
+
+int64_t StringAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
+  return FullAttention().scored_pairs(seq_len, num_heads);
+}
+
+}  // namespace longspan

@@ -1,0 +1,69 @@
+#include "trainer/eval/eval_progress.h"
+
+#include "src/core/text.h"
+#include "trainer/figures/table.h"
+
+namespace longspan {
+
+EvalProgress::EvalProgress(std::vector<EvalWork> work) {
+  for (auto& entry : work) kinds_.push_back({.work = std::move(entry)});
+}
+
+EvalProgress::Kind* EvalProgress::kind_of(const std::string& task, const std::string& arm,
+                                          int64_t length) {
+  for (Kind& kind : kinds_) {
+    if (kind.work.task == task && kind.work.arm == arm && kind.work.length == length) return &kind;
+  }
+  return nullptr;
+}
+
+void EvalProgress::done(const std::string& task, const std::string& arm, int64_t length,
+                        double seconds) {
+  Kind* kind = kind_of(task, arm, length);
+  if (!kind) return;
+  ++kind->done;
+  latest_ = static_cast<size_t>(kind - kinds_.data());
+  if (seconds == 0) return;
+  ++kind->measured;
+  kind->seconds += seconds;
+}
+
+int64_t EvalProgress::items() const {
+  int64_t items = 0;
+  for (const Kind& kind : kinds_) items += kind.work.items;
+  return items;
+}
+
+int64_t EvalProgress::items_done() const {
+  int64_t done = 0;
+  for (const Kind& kind : kinds_) done += kind.done;
+  return done;
+}
+
+double EvalProgress::seconds_left() const {
+  double flops = 0, seconds = 0;
+  for (const Kind& kind : kinds_) {
+    const double part = static_cast<double>(kind.measured) / static_cast<double>(kind.work.items);
+    flops += part * kind.work.flops;
+    seconds += kind.seconds;
+  }
+  double left = 0;
+  for (const Kind& kind : kinds_) {
+    const auto items = static_cast<double>(kind.work.items - kind.done);
+    if (kind.measured > 0) {
+      left += items * kind.seconds / static_cast<double>(kind.measured);
+    } else if (flops > 0) {
+      left += items / static_cast<double>(kind.work.items) * kind.work.flops * seconds / flops;
+    }
+  }
+  return left;
+}
+
+std::string EvalProgress::line() const {
+  const EvalWork& work = kinds_.at(latest_).work;
+  return fmt::format("{} of {} questions, {} by {} at {}; {}, about {} to go", items_done(),
+                     items(), work.task, work.arm, length_label(work.length),
+                     human_duration(stopwatch_.seconds()), human_duration(seconds_left()));
+}
+
+}  // namespace longspan

@@ -1,0 +1,59 @@
+#include "trainer/eval/eval_work.h"
+
+#include <algorithm>
+
+namespace longspan {
+
+namespace {
+
+/// A generated token takes about as long as reading so many: it reads all weights for itself alone.
+constexpr double kTokensReadInTheTimeOfOne = 30;
+
+double flops_of(const Arm& arm, CausalLm& model, const AskedItem& item) {
+  const int64_t tokens = arm.tokens_to_read(model, item.length);
+  const double reading = arm.flops(model, item.length, tokens);
+  const bool reads = item.begins_passage || !arm.shares_passages();
+  const double token = reading / static_cast<double>(tokens);
+  return (reads ? reading : 0) +
+         kTokensReadInTheTimeOfOne * token * static_cast<double>(item.new_tokens);
+}
+
+EvalWork& work_of(std::vector<EvalWork>& work, const AskedItem& item, const std::string& arm) {
+  const auto known = std::ranges::find_if(work, [&](const EvalWork& entry) {
+    return entry.task == item.task && entry.arm == arm && entry.length == item.length;
+  });
+  if (known != work.end()) return *known;
+  return work.emplace_back(EvalWork{.task = item.task, .arm = arm, .length = item.length});
+}
+
+}  // namespace
+
+std::vector<EvalWork> draw_work(const std::vector<std::unique_ptr<EvalTask>>& tasks,
+                                const EvalSubject& subject, const std::vector<NamedArm>& arms,
+                                const EvalOptions& options,
+                                const std::function<void(const AskedItem&)>& on_item) {
+  std::vector<EvalWork> work;
+  for (const auto& task : tasks) {
+    const auto on_drawn = [&](const AskedItem& item) {
+      on_item(item);
+      for (const NamedArm& arm : arms) {
+        if (!arm.does(*task)) continue;
+        EvalWork& entry = work_of(work, item, arm.label);
+        ++entry.items;
+        entry.flops += flops_of(*arm.arm, arm.model ? *arm.model : subject.model, item);
+      }
+    };
+    EvalSubject drawing = subject;
+    drawing.arm = std::make_shared<DrawingArm>(std::string(task->name()), on_drawn);
+    task->run(drawing, options);
+  }
+  return work;
+}
+
+double total_flops(const std::vector<EvalWork>& work) {
+  double flops = 0;
+  for (const EvalWork& entry : work) flops += entry.flops;
+  return flops;
+}
+
+}  // namespace longspan

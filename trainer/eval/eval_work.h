@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "trainer/eval/arms/drawing_arm.h"
+#include "trainer/eval/eval_task.h"
+
+namespace longspan {
+
+/// An arm under the name that results give it, so that one arm may take part twice with other keys.
+struct NamedArm {
+  std::string label;
+  std::shared_ptr<Arm> arm;
+  CausalLm* model = nullptr;  // where it reads with another one, which has the same tokenizer
+
+  /// The subject as this arm meets it.
+  EvalSubject subject(const EvalSubject& of_all) const {
+    return {model ? *model : of_all.model, of_all.tokenizer, of_all.bos_token_id, arm};
+  }
+  /// Whether it can do the task; one that needs a question cannot score a plain text.
+  bool does(const EvalTask& task) const {
+    return !task.scores_plain_text() || arm->reads_plain_text();
+  }
+};
+
+/// What one arm has to do of a task at one length.
+struct EvalWork {
+  std::string task, arm;
+  int64_t length = 0;
+  int64_t items = 0;
+  double flops = 0;  // of all items, by formula
+};
+
+/// The work of all tasks by all arms, in the order in which it is done. The items are drawn for it,
+/// as they will be asked, and handed to `on_item` one after the other.
+std::vector<EvalWork> draw_work(const std::vector<std::unique_ptr<EvalTask>>& tasks,
+                                const EvalSubject& subject, const std::vector<NamedArm>& arms,
+                                const EvalOptions& options,
+                                const std::function<void(const AskedItem&)>& on_item);
+
+double total_flops(const std::vector<EvalWork>& work);
+
+}  // namespace longspan
