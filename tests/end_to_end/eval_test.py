@@ -237,8 +237,8 @@ class EvalTest(unittest.TestCase):
             (2, "there is no --rope", "generate", self.base, "--prompt", "x", "--on-scaled", "replace"),
             (2, "expected a map such as", "generate", "no-such-model", "--prompt", "x", "--rope", "yarn"),
             (2, "--group-size: is for", "generate", self.base, "--prompt", "x", "--group-size", "64"),
-            (2, "full or sliding_window", "generate", self.base, "--prompt", "x", "--attention", "shifted_sparse"),
-            (2, "full or sliding_window", "eval", self.base, "--task", "passkey", "--attention", "shifted_sparse"),
+            (2, "full, sliding_window or focused_memory", "generate", self.base, "--prompt", "x", "--attention", "shifted_sparse"),
+            (2, "full, sliding_window or focused_memory", "eval", self.base, "--task", "passkey", "--attention", "shifted_sparse"),
             # What a second task cannot do is said before the first is run.
             (2, "--text", "eval", "no-such-model", "--task", "passkey,perplexity"),
             (2, "there twice", "eval", "no-such-model", "--task", "passkey,passkey"),

@@ -37,7 +37,7 @@ def check_help(binary, commands):
 def check_short_forms(binary):
     """The plain options of a task and --set state the same defaults."""
     text = " ".join(run(binary, "eval", "-h").split())
-    keys = text.split("keys and defaults: ")[1].split(" Texts:")[0]
+    keys = text.split("keys and defaults: ")[1].split(" Texts and items:")[0]
     shown = dict(re.findall(r"(--[a-z-]+) [A-Z.]+ [^-]*?\(default: ([^)]*)\)", text))
     for task, key in re.findall(r"\b(perplexity|passkey)\.([a-z]+)=", keys):
         value = re.search(rf"\b{task}\.{key}=(\[[^]]*\]|[^,\s]*)", keys)[1]

@@ -52,12 +52,13 @@ constexpr Option kEvalOptions[] = {
     {"text", "FILE...", "",
      "documents, for all tasks that read some: .txt .md .jsonl, each also .gz .zst; files, "
      "folders, globs",
-     kTextOptions},
-    {"documents", "N", "0", "use the first N that are long enough; 0: all", kTextOptions},
+     kItemOptions},
+    {"documents", "N", "0", "use the first N that are long enough; 0: all", kItemOptions},
+    {"items", "FILE...", "", "questions of the task jsonl, a JSON object a line", kItemOptions},
+    {"seed", "N", "0", "of all that is drawn", kItemOptions},
     {"targets", "N", "512", "scored tokens a document, the same at every length", "perplexity"},
     {"depths", "LIST", "0,0.25,0.5,0.75,1", "where the key stands, 0 to 1", "passkey"},
     {"trials", "N", "3", "keys a length and depth", "passkey"},
-    {"seed", "N", "0", "of the keys", "passkey"},
     {"label", "NAME", "", "name in tables and pages (default: the model's file name)", "Results"},
     {"out", "FILE.json", "", "write the result here, for longspan report", "Results"},
     {"html", "FILE.html", "", "write a page with the curves here", "Results"},
@@ -145,7 +146,7 @@ std::vector<EvalWork> draw(const Arguments& arguments, const EvalChoice& choice,
   };
   auto work = draw_work(choice.tasks, subject, choice.arms, options, write);
   file.commit();
-  log_info(fmt::format("wrote the items to {}", path));
+  log_info("wrote the items to {}", path);
   return work;
 }
 
@@ -189,7 +190,7 @@ AnswerJournal open_journal(const Arguments& arguments, const Json& provenance) {
   if (!arguments.given("out")) return {};
   AnswerJournal journal(arguments["out"] + ".journal", answer_identity(provenance));
   if (journal.size() > 0) {
-    log_info(fmt::format("goes on: {} answers are in {}", journal.size(), journal.path().string()));
+    log_info("goes on: {} answers are in {}", journal.size(), journal.path().string());
   }
   return journal;
 }
@@ -201,7 +202,7 @@ void show_result(const Arguments& arguments, const EvalResult& result) {
   if (!arguments.given("html")) return;
   const auto html = arguments["html"];
   write_file(html, report_page({result}, comparisons));
-  log_info(fmt::format("wrote {}", html));
+  log_info("wrote {}", html);
 }
 
 int run_eval(const Arguments& arguments) {

@@ -100,7 +100,7 @@ void add_suite(const std::string& task, const Arguments& arguments, Json& settin
 void add_short_forms(const EvalTask& task, const Arguments& arguments,
                      std::span<const Option> options, Json& settings, Diagnostics& diagnostics) {
   for (const Option& option : options) {
-    const bool shared = option.group == kTextOptions && task.write().contains(option.name);
+    const bool shared = option.group == kItemOptions && task.write().contains(option.name);
     if ((option.group != task.name() && !shared) || !arguments.given(option.name)) continue;
     const std::string key_path = fmt::format("{}.{}", task.name(), option.name);
     Json& value = settings[std::string(task.name())][std::string(option.name)];

@@ -11,8 +11,8 @@ namespace longspan {
 
 using EvalTasks = std::vector<std::unique_ptr<EvalTask>>;
 
-/// The group of --text and --documents.
-constexpr std::string_view kTextOptions = "Texts";
+/// The group of --text, --documents, --items and --seed: of what all tasks draw from.
+constexpr std::string_view kItemOptions = "Texts and items";
 
 struct EvalChoice {
   EvalTasks tasks;
@@ -23,7 +23,7 @@ struct EvalChoice {
 /// them; --suite names tasks where --task does not, and keys where nothing else does.
 /// "far=retrieval" is the arm retrieval under the name "far". Those of `options` whose group is a
 /// task are short forms: --trials 5 stands for --set passkey.trials=5; those of the group
-/// kTextOptions stand for that key of every task that has it. Throws Error(kUsage) with all that is
+/// kItemOptions stand for that key of every task that has it. Throws Error(kUsage) with all that is
 /// wrong, unknown names and keys with the nearest known.
 EvalChoice read_eval_choice(const Arguments& arguments, std::span<const Option> options);
 

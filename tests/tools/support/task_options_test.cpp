@@ -15,7 +15,7 @@ constexpr Option kEvaluating[] = {
     {"suite", "SUITE", "", ""},
     {"arm", "NAME,...", "full", ""},
     {"set", "NAME.KEY=VALUE...", "", ""},
-    {"text", "FILE...", "", "", kTextOptions},
+    {"text", "FILE...", "", "", kItemOptions},
     {"depths", "LIST", "0,0.25,0.5,0.75,1", "", "passkey"},
     {"trials", "N", "3", "", "passkey"},
 };

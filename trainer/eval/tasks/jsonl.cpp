@@ -51,7 +51,7 @@ void JsonlTask::check(const EvalOptions& options) const {
   if (items_.empty()) {
     fail(ExitCode::kUsage,
          "jsonl: no items given; name files of {{\"context\", \"question\", \"answers\"}} with "
-         "--set jsonl.items=[FILE]");
+         "--items FILE");
   }
 }
 
