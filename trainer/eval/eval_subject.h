@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string_view>
 
 #include "data/tokenizers/tokenizer.h"
 #include "src/model/causal_lm.h"
@@ -11,14 +10,14 @@
 namespace longspan {
 
 class Arm;
-std::unique_ptr<Arm> make_arm(std::string_view name);
+std::shared_ptr<Arm> full_arm();  // arms/arm.h
 
 /// A loaded model and the arm by which it reads, as a task meets them.
 struct EvalSubject {
   CausalLm& model;
   const Tokenizer& tokenizer;
   std::optional<int64_t> bos_token_id;  // set when the model's tokenizer puts one before a text
-  std::shared_ptr<Arm> arm = make_arm("full");
+  std::shared_ptr<Arm> arm = full_arm();
 };
 
 }  // namespace longspan

@@ -83,6 +83,8 @@ std::unique_ptr<Arm> make_arm(std::string_view name) {
   return nullptr;
 }
 
+std::shared_ptr<Arm> full_arm() { return make_arm("full"); }
+
 void Arm::read(Fields& map) {
   FieldsReader reader(map);
   fields(reader);

@@ -117,5 +117,6 @@ std::vector<std::string> eval_arms();
 std::vector<std::string> eval_arm_keys();
 /// nullptr when there is no arm of that name.
 std::unique_ptr<Arm> make_arm(std::string_view name);
+std::shared_ptr<Arm> full_arm();
 
 }  // namespace longspan
