@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "src/core/text.h"
 #include "tests/support/errors.h"
 #include "tests/trainer/eval/arms/arm_fixtures.h"
 #include "trainer/eval/eval_budget.h"
