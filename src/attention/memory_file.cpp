@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include "src/core/error.h"
+#include "src/core/unnamed_file.h"
 
 namespace longspan {
 
@@ -20,22 +20,12 @@ int64_t in_whole_pages(int64_t bytes) {
   return (bytes + page - 1) / page * page;
 }
 
-/// An unlinked file for reading and writing, or -1 and errno.
-int open_memory_file(const std::filesystem::path& directory) {
-  int file = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) return file;
-  std::string name = (directory / "longspan-memory-XXXXXX").string();  // not all systems have it
-  file = mkostemp(name.data(), O_CLOEXEC);
-  if (file >= 0) unlink(name.c_str());
-  return file;
-}
-
 }  // namespace
 
 MemoryFile::MemoryFile(const std::filesystem::path& directory) : directory_(directory) {
   std::error_code ignored;  // opening says it better
   std::filesystem::create_directories(directory_, ignored);
-  file_ = open_memory_file(directory_);
+  file_ = open_unnamed_file(directory_);
   if (file_ >= 0) return;
   fail(ExitCode::kFailure, "mem_dir: {}: cannot make a file there: {}; name a folder on a disk",
        directory_.string(), std::strerror(errno));

@@ -6,29 +6,19 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include "src/core/crc32c.h"
 #include "src/core/disk_space.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/core/unnamed_file.h"
 
 namespace longspan {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-/// An unlinked file for reading and writing, or -1 and errno.
-int open_unnamed(const fs::path& directory) {
-  int file = ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) return file;
-  std::string name = (directory / "longspan-offload-XXXXXX").string();  // not all systems have it
-  file = mkostemp(name.data(), O_CLOEXEC);
-  if (file >= 0) unlink(name.c_str());
-  return file;
-}
 
 void warn_if_ram(const fs::path& directory) {
   struct statfs system;
@@ -88,7 +78,7 @@ void SpillFile::open() {
   fs::create_directories(directory_, status);
   require_disk_space(directory_, expected_bytes_);
   warn_if_ram(directory_);
-  file_ = open_unnamed(directory_);
+  file_ = open_unnamed_file(directory_);
   if (file_ < 0) {
     fail(ExitCode::kFailure,
          "memory.offload_dir: {}: cannot make a file there: {}; name a folder that can be written",

@@ -12,6 +12,7 @@
 #include "src/core/text.h"
 #include "trainer/eval/arms/arm.h"
 #include "trainer/eval/statistics.h"
+#include "trainer/eval/tasks/evaluated_text.h"
 
 namespace longspan {
 
@@ -34,17 +35,6 @@ std::string describe_short(std::vector<TargetDocument> documents) {
                         human_count(static_cast<int64_t>(documents.size() - kNamed)));
   }
   return text;
-}
-
-/// 64-bit FNV-1a over the ids: two results with equal digests scored equal tokens.
-std::string digest(const std::vector<int64_t>& ids) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (int64_t id : ids) {
-    for (int byte = 0; byte < 8; ++byte) {
-      hash = (hash ^ (static_cast<uint64_t>(id) >> (8 * byte) & 0xff)) * 0x100000001b3;
-    }
-  }
-  return fmt::format("{:016x}", hash);
 }
 
 TargetDocument target_document(const Tokenizer& tokenizer, const Document& document,
@@ -106,7 +96,7 @@ Json protocol(const EvalSubject& subject, int64_t longest, int64_t targets,
               const std::vector<TargetDocument>& found) {
   Json documents = Json::array();
   for (const auto& document : found) {
-    documents.push_back({{"name", document.name}, {"ids_digest", digest(document.ids)}});
+    documents.push_back({{"name", document.name}, {"ids_digest", ids_digest(document.ids)}});
   }
   return {
       {"rule",
