@@ -187,7 +187,7 @@ class EvalTasksTest(unittest.TestCase):
         said = refusal(LONGSPAN, "eval", self.base, "--task", "jsonl", *self.texts("jsonl", file, key="items"), code=4)
         self.assertIn("bad.jsonl: record 1.answers: has no text", said)
         said = refusal(LONGSPAN, "eval", self.base, "--task", "jsonl", code=2)
-        self.assertIn("jsonl.items", said)
+        self.assertIn("jsonl: no items given", said)
 
 
 if __name__ == "__main__":
