@@ -3,6 +3,7 @@
 #include <string>
 
 #include "src/attention/focused_memory.h"
+#include "src/core/log.h"
 #include "src/model/family.h"
 
 namespace longspan {
@@ -14,6 +15,15 @@ constexpr const char* kLongLlama = "longllama";
 std::string torch_name_of(MemDtype dtype) {
   const bool is_ours = dtype == MemDtype::kInt8 || dtype == MemDtype::kInt4;
   return name_of(is_ours ? MemDtype::kBFloat16 : dtype);
+}
+
+void warn_of_what_longllama_lacks(const ModelConfig& config) {
+  if (config.num_key_value_heads == config.num_attention_heads) return;
+  log_warning_once(
+      "LongLLaMA's own code has no grouped-query attention ({} key and value heads for {} heads) "
+      "and "
+      "cannot read this model; longspan can",
+      config.num_key_value_heads, config.num_attention_heads);
 }
 
 }  // namespace
@@ -30,6 +40,7 @@ void write_focused_memory(Json& json, const ModelConfig& config) {
   const auto* pattern = dynamic_cast<const FocusedMemoryAttention*>(config.attention.get());
   if (!pattern) return;
   require_statable_attention(config.model_type, *pattern);
+  warn_of_what_longllama_lacks(config);
   const FocusedMemoryOptions& options = pattern->options();
   json["model_type"] = kLongLlama;
   json["architectures"] = Json::array({family_of(kLongLlama).architecture});

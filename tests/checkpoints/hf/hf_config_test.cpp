@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "checkpoints/model_source.h"
+#include "src/attention/focused_memory.h"
 #include "src/model/family.h"
 #include "tests/checkpoints/temporary_folder.h"
 #include "tests/support/places.h"
@@ -335,6 +336,29 @@ TEST(HfConfig, WarnsOfKeysThatTheScalingDoesNotKnow) {
   // transformers' logits are those without the keys.
   ModelConfig plain = read_hf_config(with(small_config(), {{"rope_scaling", kYarn}}), "");
   EXPECT_EQ(config.rope_scaling->write(), plain.rope_scaling->write());
+}
+
+TEST(HfConfig, WritesFocusedMemoryAsLongLlamaDoesAndSaysWhatItsCodeLacks) {
+  FocusedMemoryOptions options;
+  options.mem_layers = {1};
+  options.lengths = {.window = 64, .last_context = 32};
+  options.mem_dtype = MemDtype::kInt4;
+  auto written = [&](int64_t key_value_heads) {
+    ModelConfig config =
+        read_hf_config(with(small_config(), {{"num_key_value_heads", key_value_heads}}), "");
+    config.attention = std::make_shared<FocusedMemoryAttention>(options);
+    testing::internal::CaptureStderr();
+    const Json json = write_hf_config(config, at::kFloat);
+    return std::pair{json, testing::internal::GetCapturedStderr()};
+  };
+  const auto [json, said] = written(1);
+  EXPECT_EQ(json["model_type"], "longllama");
+  EXPECT_EQ(json["max_position_embeddings"], 64);
+  EXPECT_EQ(json["last_context_length"], 32);
+  EXPECT_EQ(json["mem_layers"], Json({1}));
+  EXPECT_EQ(json["mem_dtype"], "bfloat16");
+  EXPECT_THAT(said, HasSubstr("no grouped-query attention (1 key and value heads for 3 heads)"));
+  EXPECT_EQ(written(3).second, "");
 }
 
 }  // namespace
