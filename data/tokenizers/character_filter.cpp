@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "data/tokenizers/byte_level_alphabet.h"
+#include "data/tokenizers/unicode_categories.h"
 #include "src/core/utf8.h"
 
 namespace longspan {
@@ -41,14 +43,8 @@ void append_lower(std::string& text, char32_t c) {
   append_utf8(text, lower == c ? lower_of_younger(c) : lower);
 }
 
-/// By the tables of Unicode 9.
 void append_unless_mark(std::string& text, char32_t c) {
-  constexpr uint8_t kUnicode9 = 9;
-  const auto point = static_cast<UChar32>(c);
-  UVersionInfo age;
-  u_charAge(point, age);
-  const bool is_mark = (U_GET_GC_MASK(point) & U_GC_M_MASK) != 0 && age[0] <= kUnicode9;
-  if (!is_mark) append_utf8(text, c);
+  if (!is_mark(c)) append_utf8(text, c);
 }
 
 /// The rules of SentencePiece's nmt_nfkc for controls and white space.
@@ -62,8 +58,16 @@ void append_nmt(std::string& text, char32_t c) {
   append_utf8(text, space ? U' ' : c);
 }
 
-constexpr CharacterFilter kFilters[] = {
-    {"Lowercase", append_lower}, {"StripAccents", append_unless_mark}, {"Nmt", append_nmt}};
+void append_byte_names(std::string& text, char32_t c) {
+  std::string bytes;
+  append_utf8(bytes, c);
+  for (char byte : bytes) text += byte_level_name(static_cast<uint8_t>(byte));
+}
+
+constexpr CharacterFilter kFilters[] = {{"Lowercase", append_lower},
+                                        {"StripAccents", append_unless_mark},
+                                        {"Nmt", append_nmt},
+                                        {"ByteLevel", append_byte_names, 2}};
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -10,10 +11,11 @@ struct CharacterFilter {
   std::string_view name;
   /// What the character becomes is appended to `text`.
   void (*append)(std::string& text, char32_t c);
+  size_t growth = 1;  // how many times as long it may make a text, again and again
 };
 
-/// Lowercase, StripAccents (drops marks) or Nmt (drops controls, makes spaces of other white
-/// space); null for other names.
+/// Lowercase, StripAccents (drops marks), Nmt (drops controls, makes spaces of other white space)
+/// or ByteLevel (the name of each byte); null for other names.
 const CharacterFilter* find_character_filter(std::string_view name);
 
 /// `text` itself where nothing changes, else what it becomes, in `storage`. `text` must be valid

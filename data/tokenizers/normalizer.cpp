@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/tokenizers/bert_normalizer.h"
 #include "data/tokenizers/precompiled.h"
 #include "data/tokenizers/white_space.h"
 #include "src/core/base64.h"
@@ -65,6 +66,8 @@ void Normalizer::add(const Json& json, const std::string& place) {
     add_replace(json, place);
   } else if (type == "Precompiled") {
     add_precompiled(json, place);
+  } else if (type == "BertNormalizer") {
+    add_bert(json, place);
   } else {
     add_named(type, json, place);
   }
@@ -73,8 +76,7 @@ void Normalizer::add(const Json& json, const std::string& place) {
 /// What its name says all of.
 void Normalizer::add_named(const std::string& type, const Json& json, const std::string& place) {
   if (const CharacterFilter* filter = find_character_filter(type)) {
-    steps_.emplace_back(filter);
-    return;
+    return add_filter(*filter, place);
   }
   for (auto form : {UnicodeForm::kNfc, UnicodeForm::kNfd, UnicodeForm::kNfkc, UnicodeForm::kNfkd}) {
     if (type != name_of(form)) continue;
@@ -83,8 +85,27 @@ void Normalizer::add_named(const std::string& type, const Json& json, const std:
   }
   fail(ExitCode::kModel,
        "{}: {} is not supported; expected null, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, "
-       "Nmt, Precompiled, Strip, Prepend, Replace, or a Sequence of these",
+       "Nmt, ByteLevel, BertNormalizer, Precompiled, Strip, Prepend, Replace, or a Sequence of "
+       "these",
        place, json.dump());
+}
+
+void Normalizer::add_filter(const CharacterFilter& filter, const std::string& place) {
+  add_growth(filter.growth, place);
+  steps_.emplace_back(&filter);
+}
+
+/// Its steps in their order; accents fall with the capitals unless it says otherwise.
+void Normalizer::add_bert(const Json& json, const std::string& place) {
+  const bool lowercase = json.value("lowercase", true);
+  const Json strips = json.value("strip_accents", Json());
+  if (json.value("clean_text", true)) add_filter(kBertCleanText, place);
+  if (json.value("handle_chinese_chars", true)) add_filter(kBertChineseCharacters, place);
+  if (strips.is_null() ? lowercase : strips.get<bool>()) {
+    steps_.emplace_back(UnicodeForm::kNfd);
+    add_filter(kBertStripAccents, place);
+  }
+  if (lowercase) add_filter(*find_character_filter("Lowercase"), place);
 }
 
 void Normalizer::add_precompiled(const Json& json, const std::string& place) {

@@ -14,8 +14,8 @@
 namespace longspan {
 
 /// What happens to a text before anything else: tokenizer.json's `normalizer`, one of null, NFC,
-/// NFD, NFKC, NFKD, Lowercase, StripAccents, Nmt, Precompiled, Strip, Prepend, Replace, or a
-/// Sequence of these.
+/// NFD, NFKC, NFKD, Lowercase, StripAccents, Nmt, ByteLevel, BertNormalizer, Precompiled, Strip,
+/// Prepend, Replace, or a Sequence of these.
 class Normalizer {
  public:
   /// Throws Error(kModel) naming the part it does not support.
@@ -53,6 +53,8 @@ class Normalizer {
   static std::string description_of(const Step& step);
   void add(const Json& json, const std::string& place);
   void add_named(const std::string& type, const Json& json, const std::string& place);
+  void add_filter(const CharacterFilter& filter, const std::string& place);
+  void add_bert(const Json& json, const std::string& place);
   void add_precompiled(const Json& json, const std::string& place);
   void add_replace(const Json& json, const std::string& place);
   void add_growth(size_t growth, const std::string& place);

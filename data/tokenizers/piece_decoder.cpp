@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "data/tokenizers/byte_level_alphabet.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -51,6 +52,8 @@ void PieceDecoder::add(const Json& step, const std::string& place) {
     }
   } else if (type == "ByteFallback" && !fused_) {
     bytes_ = true;
+  } else if (type == "ByteLevel" && !bytes_ && !fused_) {
+    byte_names_ = fused_ = true;
   } else if (type == "Fuse") {
     fused_ = true;
   } else if (type == "Strip" && fused_ && strip_.empty()) {
@@ -58,11 +61,10 @@ void PieceDecoder::add(const Json& step, const std::string& place) {
     strip_left_ = step.at("start").get<size_t>();
     strip_right_ = step.at("stop").get<size_t>();
   } else {
-    fail(
-        ExitCode::kModel,
-        "{}: {} is not supported here; expected Metaspace, or a Sequence of Replace with a String, "
-        "ByteFallback, Fuse and Strip",
-        place, step.dump());
+    fail(ExitCode::kModel,
+         "{}: {} is not supported here; expected Metaspace, ByteLevel, or a Sequence of Replace "
+         "with a String, ByteFallback, Fuse and Strip",
+         place, step.dump());
   }
 }
 
@@ -73,6 +75,7 @@ std::string PieceDecoder::bytes_of(std::string_view token) const {
       text.replace(at, from.size(), to);
     }
   }
+  if (byte_names_) return byte_level_bytes(text).value_or(text);
   int byte = bytes_ ? byte_of(text) : -1;
   return byte < 0 ? text : std::string(1, static_cast<char>(byte));
 }

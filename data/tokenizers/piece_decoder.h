@@ -9,8 +9,9 @@
 
 namespace longspan {
 
-/// From tokens that are not written in bytes back to text: tokenizer.json's `decoder`, Metaspace or
-/// a Sequence of Replace (of a String), ByteFallback, Fuse and Strip.
+/// From tokens back to text where no pre-tokenizer ByteLevel has named their bytes:
+/// tokenizer.json's `decoder`, Metaspace, ByteLevel (of a normalizer's) or a Sequence of Replace
+/// (of a String), ByteFallback, Fuse and Strip.
 class PieceDecoder {
  public:
   /// Throws Error(kModel) naming the part it does not support.
@@ -27,7 +28,7 @@ class PieceDecoder {
 
   std::vector<std::pair<std::string, std::string>> replacements_;
   size_t growth_ = 1;
-  bool bytes_ = false, fused_ = false;
+  bool bytes_ = false, fused_ = false, byte_names_ = false;
   std::string strip_;  // the text that Strip takes away, at most so often
   size_t strip_left_ = 0, strip_right_ = 0;
 };

@@ -1,5 +1,7 @@
 #include "data/tokenizers/pre_tokenizer.h"
 
+#include "data/tokenizers/unicode_categories.h"
+#include "data/tokenizers/unicode_scripts.h"
 #include "src/core/error.h"
 #include "src/core/utf8.h"
 
@@ -13,11 +15,10 @@ constexpr const char* kGpt2Pattern =
 // Digits is Rust's char::is_numeric, which knows the numbers of Unicode 17.
 constexpr const char* kNumeric = "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]";
 
-// White_Space of Unicode; ASCII's punctuation, or general category P.
+// White_Space of Unicode.
 constexpr const char* kWhiteSpace =
     "[\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}"
     "\\x{205F}\\x{3000}]";
-constexpr const char* kPunctuation = "[\\p{P}$+<=>^`|~]";
 
 // \w and \s of Rust's regex crate (Unicode UTS 18).
 constexpr const char* kWordsAndSigns =
@@ -31,9 +32,30 @@ constexpr size_t kMostSteps = 32;  // each takes a part of the stack
 [[noreturn]] void unsupported_step(const std::string& place, const std::string& what) {
   fail(ExitCode::kModel,
        "{}: {} is not supported; expected null, Split, Digits, Punctuation, Whitespace, "
-       "WhitespaceSplit, CharDelimiterSplit, FixedLength, Metaspace, or a Sequence of these, and "
-       "ByteLevel only as the last",
+       "WhitespaceSplit, CharDelimiterSplit, FixedLength, UnicodeScripts, BertPreTokenizer, "
+       "Metaspace, or a Sequence of these, and ByteLevel only as the last",
        place, what);
+}
+
+SplitBehavior read_behavior(const Json& behavior, const std::string& place) {
+  auto known = split_behavior_named(behavior.is_string() ? behavior.get<std::string>() : "");
+  if (!known) unsupported_step(place, "the behavior " + behavior.dump());
+  return *known;
+}
+
+/// Each sign, and what lies between two.
+std::vector<SplitSpan> punctuation_spans(std::string_view text) {
+  std::vector<SplitSpan> spans;
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = at;
+    const bool match = is_punctuation(next_code_point(text, at));
+    if (!match && !spans.empty() && !spans.back().match) {
+      spans.back().end = at;
+    } else {
+      spans.push_back({begin, at, match});
+    }
+  }
+  return spans;
 }
 
 }  // namespace
@@ -56,7 +78,7 @@ void PreTokenizer::add(const Json& json, const std::string& place) {
     bool individual = json.value("individual_digits", false);
     add_pattern(kNumeric + std::string(individual ? "" : "+"), "Isolated", false, place);
   } else if (type == "Punctuation") {
-    add_pattern(kPunctuation, json.value("behavior", Json("Isolated")), false, place);
+    add_punctuation(json.value("behavior", Json("Isolated")), place);
   } else if (type == "Whitespace") {
     add_pattern(kWordsAndSigns, "Removed", true, place);
   } else if (type == "WhitespaceSplit") {
@@ -67,6 +89,11 @@ void PreTokenizer::add(const Json& json, const std::string& place) {
   } else if (type == "FixedLength") {
     add_pattern(fmt::format("(?s:.{{1,{}}})", json.value("length", size_t{5})), "Isolated", false,
                 place);
+  } else if (type == "UnicodeScripts") {
+    steps_.emplace_back(UnicodeScripts{});
+  } else if (type == "BertPreTokenizer") {
+    add_pattern(kWhiteSpace, "Removed", false, place);
+    add_punctuation("Isolated", place);
   } else if (type == "ByteLevel") {
     if (json.value("add_prefix_space", true)) steps_.emplace_back(PrefixSpace{});
     if (json.value("use_regex", true)) add_pattern(kGpt2Pattern, "Isolated", false, place);
@@ -92,9 +119,21 @@ void PreTokenizer::add_split(const Json& json, const std::string& place) {
 
 void PreTokenizer::add_pattern(const std::string& pattern, const Json& behavior, bool invert,
                                const std::string& place, Regex::Kind kind) {
-  auto known = split_behavior_named(behavior.is_string() ? behavior.get<std::string>() : "");
-  if (!known) unsupported_step(place, "the behavior " + behavior.dump());
-  steps_.emplace_back(Split{Regex(pattern, place, kind), kind, *known, invert});
+  const SplitBehavior known = read_behavior(behavior, place);
+  steps_.emplace_back(Split{Regex(pattern, place, kind), kind, known, invert});
+}
+
+void PreTokenizer::add_punctuation(const Json& behavior, const std::string& place) {
+  steps_.emplace_back(Punctuation{read_behavior(behavior, place)});
+}
+
+std::vector<SplitSpan> PreTokenizer::pieces(const Step& step, std::string_view text,
+                                            RegexScratch& scratch) {
+  if (const auto* split = std::get_if<Split>(&step)) return split->pieces(text, scratch);
+  if (const auto* punctuation = std::get_if<Punctuation>(&step)) {
+    return apply_split_behavior(punctuation->behavior, punctuation_spans(text));
+  }
+  return script_spans(text);
 }
 
 std::vector<SplitSpan> PreTokenizer::Split::pieces(std::string_view text,
@@ -159,18 +198,21 @@ std::string PreTokenizer::Metaspace::apply(std::string_view text, bool first) co
   return made;
 }
 
+std::string PreTokenizer::description_of(const Step& step) {
+  if (const auto* split = std::get_if<Split>(&step)) return split->description();
+  if (const auto* punctuation = std::get_if<Punctuation>(&step)) {
+    return fmt::format("punctuation {}\n", name_of(punctuation->behavior));
+  }
+  if (const auto* metaspace = std::get_if<Metaspace>(&step)) {
+    return fmt::format("metaspace {} {} {:d}\n", metaspace->replacement,
+                       static_cast<int>(metaspace->prepend), metaspace->split);
+  }
+  return std::holds_alternative<UnicodeScripts>(step) ? "scripts\n" : "prefix space\n";
+}
+
 std::string PreTokenizer::description() const {
   std::string text;
-  for (const auto& step : steps_) {
-    if (const auto* split = std::get_if<Split>(&step)) {
-      text += split->description();
-    } else if (const auto* metaspace = std::get_if<Metaspace>(&step)) {
-      text += fmt::format("metaspace {} {} {:d}\n", metaspace->replacement,
-                          static_cast<int>(metaspace->prepend), metaspace->split);
-    } else {
-      text += "prefix space\n";
-    }
-  }
+  for (const auto& step : steps_) text += description_of(step);
   return text;
 }
 

@@ -14,8 +14,8 @@ namespace longspan {
 
 /// Cuts a text into the pieces that tokens never cross: tokenizer.json's `pre_tokenizer`. null, one
 /// step or a Sequence of Split, Digits, Punctuation, Whitespace, WhitespaceSplit,
-/// CharDelimiterSplit, FixedLength, Metaspace, and ByteLevel as the last. Each step cuts the pieces
-/// of the one before it, blind to what lies around them.
+/// CharDelimiterSplit, FixedLength, UnicodeScripts, BertPreTokenizer, Metaspace, and ByteLevel as
+/// the last. Each step cuts the pieces of the one before it, blind to what lies around them.
 class PreTokenizer {
  public:
   /// Throws Error(kModel) naming the part it does not support.
@@ -45,6 +45,10 @@ class PreTokenizer {
     std::vector<SplitSpan> pieces(std::string_view text, RegexScratch& scratch) const;
     std::string description() const;
   };
+  struct Punctuation {  // each sign is a match
+    SplitBehavior behavior;
+  };
+  struct UnicodeScripts {};
   struct Metaspace {  // "▁" for each space, and before a piece that does not start with it
     enum class Prepend { kNever, kFirst, kAlways };
     std::string replacement;
@@ -53,7 +57,7 @@ class PreTokenizer {
 
     std::string apply(std::string_view text, bool first) const;
   };
-  using Step = std::variant<Split, PrefixSpace, Metaspace>;
+  using Step = std::variant<Split, Punctuation, UnicodeScripts, PrefixSpace, Metaspace>;
 
   template <class Piece>
   void run(size_t index, std::string_view text, bool first, RegexScratch& scratch,
@@ -67,14 +71,9 @@ class PreTokenizer {
       first = false;
     };
     const Step& step = steps_[index];
-    if (const auto* split = std::get_if<Split>(&step)) {
-      if (split->behavior == SplitBehavior::kIsolated) {
-        split->pattern.isolate(text, scratch, next);
-        return;
-      }
-      for (const auto& span : split->pieces(text, scratch)) {
-        if (span.end > span.begin) next(text.substr(span.begin, span.end - span.begin));
-      }
+    const auto* split = std::get_if<Split>(&step);
+    if (split != nullptr && split->behavior == SplitBehavior::kIsolated) {
+      split->pattern.isolate(text, scratch, next);
     } else if (const auto* metaspace = std::get_if<Metaspace>(&step)) {
       std::string made = metaspace->apply(text, first);
       for (std::string_view rest = made; !rest.empty();) {
@@ -83,6 +82,10 @@ class PreTokenizer {
         next(rest.substr(0, end));
         rest.remove_prefix(end);
       }
+    } else if (!std::holds_alternative<PrefixSpace>(step)) {
+      for (const auto& span : pieces(step, text, scratch)) {
+        if (span.end > span.begin) next(text.substr(span.begin, span.end - span.begin));
+      }
     } else if (text.starts_with(' ')) {
       next(text);
     } else {
@@ -90,9 +93,14 @@ class PreTokenizer {
     }
   }
 
+  /// Of Split, Punctuation or UnicodeScripts; empty ones too.
+  static std::vector<SplitSpan> pieces(const Step& step, std::string_view text,
+                                       RegexScratch& scratch);
+  static std::string description_of(const Step& step);
   void add(const Json& json, const std::string& place);
   void add_split(const Json& json, const std::string& place);
   void add_metaspace(const Json& json, const std::string& place);
+  void add_punctuation(const Json& behavior, const std::string& place);
   void add_pattern(const std::string& pattern, const Json& behavior, bool invert,
                    const std::string& place, Regex::Kind kind = Regex::Kind::kPattern);
 

@@ -17,10 +17,11 @@ std::string reason(int code) {
   return reinterpret_cast<const char*>(text);
 }
 
-/// `pattern` with Oniguruma's meaning of \w (marks and all that is alphabetic are of a word) and of
-/// \h (a hexadecimal digit), which PCRE2 10 does not share.
+/// `pattern` with Oniguruma's meaning of \w (marks, all that is alphabetic and Latin-1's numbers
+/// are of a word) and of \h (a hexadecimal digit), which PCRE2 10 does not share.
 std::string for_pcre2(std::string_view pattern) {
-  constexpr const char* kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+  constexpr const char* kWord =
+      "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
   constexpr const char* kHex = "0-9A-Fa-f";
   std::string text;
   bool in_class = false;

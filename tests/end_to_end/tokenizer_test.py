@@ -153,6 +153,32 @@ def json_against_tokenizers(longspan, folder, name, state, separator):
     print(f"{name}: {tokens:,} tokens")
 
 
+def every_character(longspan, folder):
+    """Parts of tokenizer.json that look at characters, on all that Unicode has; a space before each piece shows the cuts."""
+    from tokenizers import Tokenizer
+    state = json.loads((folder / "smollm2" / "tokenizer.json").read_text())
+    points = [c for c in [*range(1, 0x33480), *range(0xE0000, 0xE0200), *range(0x10FFF0, 0x110000)] if not 0xD800 <= c < 0xE000]
+    text = "".join(f"A{chr(c)}" for c in points)
+    bert = {"type": "BertNormalizer", "clean_text": False, "handle_chinese_chars": False, "strip_accents": False, "lowercase": False}
+    pre_tokenizers = [{"type": "Punctuation", "behavior": "Isolated"}, {"type": "UnicodeScripts"}, {"type": "BertPreTokenizer"},
+                      {"type": "Digits", "individual_digits": True}, {"type": "Whitespace"}, {"type": "WhitespaceSplit"}]
+    pre_tokenizers += [{"type": "Split", "pattern": {"Regex": "\\w+"}, "behavior": "Removed", "invert": True}]
+    normalizers = [bert | {key: True} for key in bert if key != "type"]
+    normalizers += [{"type": kind} for kind in ("Lowercase", "StripAccents", "Nmt", "NFC", "NFKD", "ByteLevel")]
+    for number, (part, step) in enumerate([*((s, "pre_tokenizer") for s in pre_tokenizers), *((s, "normalizer") for s in normalizers)]):
+        then = [part] if step == "pre_tokenizer" else []
+        changed = state | {"normalizer": part if step == "normalizer" else None, "pre_tokenizer": {
+            "type": "Sequence", "pretokenizers": [
+                *then, {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": False}]}}
+        model = folder / f"characters-{number}"
+        model.mkdir()
+        (model / "tokenizer.json").write_text(json.dumps(changed))
+        tokenizer = Tokenizer.from_str(json.dumps(changed))
+        tokens = compare(f"every character: {part}", Ours(longspan, model), lambda t: tokenizer.encode(t, add_special_tokens=False).ids,
+                         text.encode())
+        print(f"every character, {part['type']}: {tokens:,} tokens")
+
+
 def vocabulary_of(path):
     """The library's processor, and vocabulary and merges as transformers makes them of its scores. (Its own way from
     tokenizer.model orders merges by id, which is not how SentencePiece cuts runs of spaces.)"""
@@ -358,6 +384,7 @@ def main():
         skip(f"{error}; tools/test.sh installs what is missing")
     with tempfile.TemporaryDirectory() as folder:
         smollm2(longspan, Path(folder))
+        every_character(longspan, Path(folder))
         mistral(longspan, Path(folder))
         sentencepiece_models(longspan, Path(folder))
         extended_sentencepiece(longspan, Path(folder))

@@ -122,6 +122,8 @@ TEST(HfVocabAndMerges, AreByteLevelBpe) {
   EXPECT_TRUE(has_hf_tokenizer(folder.path()));
   folder.write("config.json", R"({"model_type": "qwen2"})");
   EXPECT_EQ(hf_tokenizer_json(folder.path())["normalizer"]["type"], "NFC");
+  folder.write("merges.txt", "\r\na b\r\n\n");
+  EXPECT_EQ(hf_tokenizer_json(folder.path())["model"]["merges"], json["model"]["merges"]);
   folder.write("merges.txt", "a b c\n");
   EXPECT_THAT(error_of([&] { hf_tokenizer_json(folder.path()); }), HasSubstr("line 1: 'a b c'"));
 }

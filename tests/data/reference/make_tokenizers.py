@@ -56,6 +56,7 @@ TEXTS = [
     "<|endoftext", "<|endoftext|><|endoftext|> \n<|end|>",
     " x", "   x y    z", "\n\n    pass", "\u2581x \u2581\u2581 y\u2581", "<0x0A> \u2581<0xZZ>", "<s>a</s> b</s>  c <unk>", "the<word> x",
     "\u212b \u1e9b\u0323 a\u0316\u0301 a\u0301\u0316 \uac00\u11a8 \u0958 \ufb1d \U0001d15e", "a\u07fd\u0327 a\u0897\u0327",
+    "x\u166dy \u2e43z\u1b7dq \U000111c9a\u1734\u1885 サーバー漢字かな한글 \u05d0A\u20bfB\u00adC\ufeff\u0085D衣\U0002b820E",
 ]
 BYTES = [b"\xff", b"a\xc3", b"\xc3\x28", b"\xe2\x82", b"\xe2\x82z", b"\xf0\x9f\x98", b"\xf0\x9f\x98\x80\x80", b"\xed\xa0\x80",
          b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80", b"ok \xe9t\xe9 ok", b"\xe0\x80\xaf", b"\xef\xbb\xbfx"]
@@ -146,6 +147,15 @@ def split(pattern, behavior, invert=False, then=None):
         "type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}]}}
 
 
+BERT = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+
+
+def then_bytes(step):
+    """A space before each piece shows where it is cut."""
+    return {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+        step, {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": False}]}}
+
+
 # The same tokenizers with other parts; ids of TEXTS alone. A key with "/" is the place of a part within.
 def character_map():
     """A precompiled_charsmap of a few rules; three of them are of graphemes."""
@@ -190,6 +200,13 @@ VARIANTS = {
     "split_text": ("llama3", split({"String": "a."}, "MergedWithNext")),
     "split_nothing": ("llama3", split({"Regex": "(?=[A-Z])"}, "Isolated")),
     "split_empty_text": ("llama3", split({"String": ""}, "Contiguous")),
+    "scripts": ("gpt2", then_bytes({"type": "UnicodeScripts"})),
+    "bert": ("gpt2", then_bytes({"type": "BertPreTokenizer"}) | {"normalizer": BERT}),
+    "bert_cased": ("gpt2", then_bytes({"type": "BertPreTokenizer"}) | {
+        "normalizer": BERT | {"clean_text": False, "handle_chinese_chars": False, "strip_accents": True, "lowercase": False}}),
+    "punctuation_bytes": ("gpt2", then_bytes({"type": "Punctuation", "behavior": "MergedWithNext"})),
+    "byte_names": ("gpt2", {"normalizer": {"type": "ByteLevel"}, "pre_tokenizer": {
+        "type": "Split", "pattern": {"Regex": "\u0120?\\w+"}, "behavior": "Isolated", "invert": False}}),  # gpt2's decoder is ByteLevel
     "whitespace": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "Whitespace"}}),
     "whitespace_split": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"}}),
     "punctuation": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "Punctuation", "behavior": "Contiguous"}}),

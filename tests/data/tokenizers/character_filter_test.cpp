@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "data/tokenizers/bert_normalizer.h"
+
 namespace longspan {
 namespace {
 
@@ -25,6 +27,21 @@ TEST(CharacterFilter, StripAccentsDropsTheMarksOfUnicode9) {
 
 TEST(CharacterFilter, NmtMakesSpacesAndDropsControls) {
   EXPECT_EQ(made("Nmt", "a\tb\r\nc\x01\x1b\x7f\u008f\u2581\u200bd\u00a0"), "a b  c  d\u00a0");
+}
+
+TEST(CharacterFilter, ByteLevelNamesEachByte) {
+  EXPECT_EQ(made("ByteLevel", "a \u00e9\u65e5"), "a\u0120\u00c3\u00a9\u00e6\u0139\u00a5");
+}
+
+TEST(CharacterFilter, BertCleansSpacesAndStrips) {
+  const auto by = [](const CharacterFilter& filter, std::string_view text) {
+    std::string storage;
+    return std::string(filtered(filter, text, storage));
+  };
+  EXPECT_EQ(by(kBertCleanText, "a\tb\x01\u0085\u00a0c\ufffd\u00ad\u2028d\u08e2"), "a b c d\u08e2");
+  EXPECT_EQ(by(kBertChineseCharacters, "a\u65e5\u672cb\u3042\U0002b820\U0002b920"),
+            "a \u65e5  \u672c b\u3042\U0002b820 \U0002b920 ");
+  EXPECT_EQ(by(kBertStripAccents, "e\u0301\u0903\u1885"), "e\u0903\u1885");
 }
 
 TEST(CharacterFilter, GivesTheTextItselfWhereNothingChanges) {

@@ -30,6 +30,7 @@ TEST(Regex, FindsEmptyMatchesToo) {
 // tokenizers 0.23.3: Split(Regex("\\w+"), "isolated") and so on.
 TEST(Regex, AWordIsOnigurumas) {
   EXPECT_EQ(matches("\\w+", "a\u0300b_ \u2460\u24d0"), (Places{{0, 5}, {9, 12}}));
+  EXPECT_EQ(matches("\\w+", "x\u00b2\u00bd \u2462"), (Places{{0, 5}}));
   EXPECT_EQ(matches("\\W", "a\u0300 "), (Places{{3, 4}}));
   EXPECT_EQ(matches("[^\\w\\s]+", "e\u0301 -+"), (Places{{4, 6}}));
   EXPECT_EQ(matches("\\h+", "xfF9 g"), (Places{{1, 4}}));

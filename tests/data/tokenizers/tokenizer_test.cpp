@@ -272,6 +272,8 @@ TEST(MakeTokenizer, RefusesReplacementsThatGrowWithoutBound) {
   Json doubling = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
   json["normalizer"] = {{"type", "Sequence"}, {"normalizers", Json(40, doubling)}};
   EXPECT_THAT(refusal(json), HasSubstr("times as long"));
+  json["normalizer"]["normalizers"] = Json(40, Json{{"type", "ByteLevel"}});
+  EXPECT_THAT(refusal(json), HasSubstr("times as long"));
 }
 
 TEST(MakeTokenizer, NamesWhatItDoesNotSupport) {
@@ -285,15 +287,16 @@ TEST(MakeTokenizer, NamesWhatItDoesNotSupport) {
               HasSubstr("byte_fallback"));
   EXPECT_THAT(with([](Json& j) { j["normalizer"] = "NFC"; }), HasSubstr("NFC"));
   EXPECT_THAT(with([](Json& j) { j["model"]["dropout"] = 0.1; }), HasSubstr("dropout"));
+  EXPECT_THAT(with([](Json& j) { j["normalizer"] = {{"type", "Shuffle"}}; }), HasSubstr("Shuffle"));
   EXPECT_THAT(with([](Json& j) {
-                j["normalizer"] = {{"type", "BertNormalizer"}};
+                j["pre_tokenizer"] = {{"type", "Shuffle"}};
               }),
-              HasSubstr("BertNormalizer"));
+              HasSubstr("Shuffle"));
   EXPECT_THAT(with([](Json& j) {
-                j["pre_tokenizer"] = {{"type", "BertPreTokenizer"}};
+                j["pre_tokenizer"] = nullptr;
+                j["decoder"] = {{"type", "CTC"}};
               }),
-              HasSubstr("BertPreTokenizer"));
-  EXPECT_THAT(with([](Json& j) { j["pre_tokenizer"] = nullptr; }), HasSubstr("ByteLevel"));
+              HasSubstr("CTC"));
 }
 
 TEST(MakeTokenizer, NamesWhatIsDamaged) {
