@@ -50,16 +50,21 @@ at::Tensor with_lora(const PeftAdapter& adapter, const std::string& module,
   return lora_weight(weight, a, b, magnitude, scale_of(adapter, module, a.size(0), place));
 }
 
-/// A [r, vocab_size] and B [hidden_size, r]: W + scale (B A)^T.
+/// A [r, vocab_size] and B [hidden_size, r]: W + scale (B A)^T, and with DoRA the norm of each of
+/// its columns becomes `magnitude` [hidden_size].
 at::Tensor with_embedding_lora(const PeftAdapter& adapter, const std::string& module,
                                const at::Tensor& weight, const std::string& place) {
   at::Tensor a = part_of(adapter, module, kEmbeddingA), b = part_of(adapter, module, kEmbeddingB);
+  at::Tensor magnitude = part_of(adapter, module, kMagnitude);
   if (weight.dim() != 2 || a.dim() != 2 || b.dim() != 2 || a.size(1) != weight.size(0) ||
-      b.size(0) != weight.size(1) || a.size(0) != b.size(1)) {
+      b.size(0) != weight.size(1) || a.size(0) != b.size(1) ||
+      (magnitude.defined() && (magnitude.dim() != 1 || magnitude.size(0) != weight.size(1)))) {
     fail(ExitCode::kModel, "{}: '{}' is {}, the adapter's A is {} and B {}", place, module,
          shape_text(weight.sizes()), shape_text(a.sizes()), shape_text(b.sizes()));
   }
-  return lora_weight(weight, b.t(), a.t(), {}, scale_of(adapter, module, a.size(0), place));
+  const double scale = scale_of(adapter, module, a.size(0), place);
+  if (!magnitude.defined()) return lora_weight(weight, b.t(), a.t(), {}, scale);
+  return lora_weight(weight.t(), a, b, magnitude, scale).t().contiguous();
 }
 
 at::Tensor with_rows(const at::Tensor& weight, int64_t rows) {
@@ -134,17 +139,18 @@ void check_all_used(const PeftAdapter& adapter, const std::set<std::string>& kno
       continue;
     }
     auto has = [&](const char* other) { return part_of(adapter, part->module, other).defined(); };
-    bool embedding = part->part == kEmbeddingA || part->part == kEmbeddingB;
-    bool of_bias = part->part == kBiasOfB;
-    bool linear = part->part == kA || part->part == kB || part->part == kMagnitude;
-    if (!embedding && !linear && !of_bias) refuse(name, "is no part of LoRA or DoRA");
+    const bool embedding = has(kEmbeddingA) || has(kEmbeddingB);
+    const bool of_bias = part->part == kBiasOfB;
+    const bool known_part = part->part == kMagnitude ||
+                            part->part == (embedding ? kEmbeddingA : kA) ||
+                            part->part == (embedding ? kEmbeddingB : kB);
+    if (!known_part && !of_bias) refuse(name, "is no part of LoRA or DoRA");
     if (!known.contains(part->module + std::string(of_bias ? kBias : kWeight))) {
       refuse(name, "fits no tensor of the base model");
     }
     bool whole = embedding ? has(kEmbeddingA) && has(kEmbeddingB) : has(kA) && has(kB);
     if (!of_bias && !whole) refuse(name, "lacks its partner");
-    if (embedding && adapter.lora.use_dora) refuse(name, "is DoRA of an embedding, not supported");
-    if (linear && adapter.lora.use_dora != has(kMagnitude)) {
+    if (!of_bias && adapter.lora.use_dora != has(kMagnitude)) {
       refuse(name, adapter.lora.use_dora ? "lacks its lora_magnitude_vector"
                                          : "has a lora_magnitude_vector without use_dora");
     }

@@ -52,13 +52,19 @@ void refuse_unsupported(const Json& json, Fields& fields) {
   }
 }
 
-/// The last part of each adapted module's name.
+/// The names of the adapted modules.
+std::set<std::string> adapted_names(const std::map<std::string, at::Tensor>& tensors) {
+  std::set<std::string> names;
+  for (const auto& [name, tensor] : tensors) {
+    if (auto part = lora_part(name)) names.insert(part->module);
+  }
+  return names;
+}
+
+/// The last part of each.
 std::vector<std::string> adapted_modules(const std::map<std::string, at::Tensor>& tensors) {
   std::set<std::string> modules;
-  for (const auto& [name, tensor] : tensors) {
-    auto part = lora_part(name);
-    if (part) modules.insert(part->module.substr(part->module.rfind('.') + 1));
-  }
+  for (const auto& name : adapted_names(tensors)) modules.insert(name.substr(name.rfind('.') + 1));
   return {modules.begin(), modules.end()};
 }
 
@@ -73,6 +79,39 @@ bool names_module(const Json& names, const std::string& module, const std::strin
 
 bool is_number(const std::string& text) {
   return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+}
+
+/// The modules of transformers' model that hold `adapted` ones or lie beside them, and are no
+/// projections.
+std::set<std::string> modules_around(const std::set<std::string>& adapted) {
+  std::set<std::string> around{"model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"};
+  for (const auto& name : adapted) {
+    for (size_t dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1)) {
+      const std::string holder = name.substr(0, dot);
+      if (!around.insert(holder).second || !is_number(holder.substr(holder.rfind('.') + 1))) {
+        continue;
+      }
+      for (const char* part :
+           {"self_attn", "self_attn.q_norm", "self_attn.k_norm", "mlp", "mlp.act_fn",
+            "mlp.activation_fn", "input_layernorm", "post_attention_layernorm",
+            "pre_feedforward_layernorm", "post_feedforward_layernorm"}) {
+        around.insert(fmt::format("{}.{}", holder, part));
+      }
+    }
+  }
+  return around;
+}
+
+/// A regular expression as PEFT may have it: it would adapt, or refuse, whatever else the
+/// expression is the whole name of, and then gets the adapted modules by name.
+nlohmann::json targets_for_peft(const std::string& pattern,
+                                const std::map<std::string, at::Tensor>& tensors) {
+  const auto adapted = adapted_names(tensors);
+  const auto around = modules_around(adapted);
+  const bool reaches_others = std::any_of(around.begin(), around.end(), [&](const auto& module) {
+    return full_match(pattern, module, "target_modules");
+  });
+  return reaches_others ? nlohmann::json(adapted) : nlohmann::json(pattern);
 }
 
 /// layers_to_transform, one number or a list, against the last "NAME.N." in the module's name; NAME
@@ -202,7 +241,7 @@ Json write_adapter_config(const PeftAdapter& adapter, bool saves_tied_head) {
   if (lora.target_pattern == kAllLinear) {
     targets = adapted_modules(adapter.tensors);  // as PEFT saves it
   } else if (!lora.target_pattern.empty()) {
-    targets = lora.target_pattern;
+    targets = targets_for_peft(lora.target_pattern, adapter.tensors);
   }
   nlohmann::json sorted = {{"alpha_pattern", alphas},
                            {"auto_mapping", nullptr},

@@ -29,6 +29,7 @@ struct LowRank {
   at::Tensor a, b;       // [r, in] and [out, r]
   at::Tensor magnitude;  // [out]; undefined without DoRA
   double scale = 0;
+  bool of_columns = false;  // of the weight's transpose: an embedding with DoRA
 
   LowRank rows(int64_t begin, int64_t count) const {
     at::Tensor part = magnitude.defined() ? magnitude.narrow(0, begin, count) : magnitude;
@@ -54,8 +55,11 @@ Comparison compare_rows(const at::Tensor& weight, const LowRank& low_rank,
   if (low_rank.magnitude.defined()) {
     at::Tensor factor = (low_rank.magnitude / at::linalg_vector_norm(exact, 2, {1})).unsqueeze(1);
     exact = exact * factor;
-    // The float32 norm of a row: measured below 8 roundings for 8,192 columns.
-    arithmetic = arithmetic * factor.abs() + exact.abs() * (64 * kRounding);
+    // The float32 norm of a row: measured below 8 roundings for 8,192 columns; a sum's error grows
+    // with its length.
+    const double columns = static_cast<double>(base.size(1));
+    const double roundings = 64 * std::max(1.0, columns / 8192);
+    arithmetic = arithmetic * factor.abs() + exact.abs() * (roundings * kRounding);
   }
   at::Tensor rounding = (exact.to(written.scalar_type()).to(at::kDouble) - exact).abs();
   at::Tensor error = (actual - exact).abs();
@@ -200,14 +204,20 @@ class MergeVerifier {
       return LowRank{a, b, take(module, "lora_magnitude_vector"), scale(a.size(0))};
     }
     a = take(module, "lora_embedding_A"), b = take(module, "lora_embedding_B");
-    if (a.defined() && b.defined()) return LowRank{b.t(), a.t(), {}, scale(a.size(0))};
-    return std::nullopt;
+    if (!a.defined() || !b.defined()) return std::nullopt;
+    at::Tensor magnitude = take(module, "lora_magnitude_vector");
+    if (magnitude.defined()) return LowRank{a, b, magnitude, scale(a.size(0)), true};
+    return LowRank{b.t(), a.t(), {}, scale(a.size(0))};
   }
 
   void check_adapted(const std::string& name, const at::Tensor& stored, const LowRank& low_rank,
                      const at::Tensor& written) {
     at::Tensor weight = stored.dim() == 1 ? stored.unsqueeze(1) : stored;
     at::Tensor actual = written.view(weight.sizes());
+    if (low_rank.of_columns) {
+      weight = weight.t();
+      actual = actual.t();
+    }
     Comparison sum;
     int64_t step = std::max<int64_t>(1, kVerifiedElements / std::max<int64_t>(1, weight.size(1)));
     for (int64_t row = 0; row < weight.size(0); row += step) {

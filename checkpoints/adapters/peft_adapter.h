@@ -14,8 +14,8 @@ namespace longspan {
 /// A PEFT adapter folder (adapter_config.json, and adapter_model.safetensors or .bin), and beside
 /// them the config.json of the extended model, which PEFT ignores and merge needs for the RoPE
 /// keys; of a quantised base's config.json no more is taken. LoRA, rsLoRA and DoRA on projections,
-/// embed_tokens and lm_head (no DoRA on embed_tokens), biases, modules_to_save, and rows of the
-/// embeddings (trainable_token_indices, also alone as peft_type TRAINABLE_TOKENS).
+/// embed_tokens and lm_head, biases, modules_to_save, and rows of the embeddings
+/// (trainable_token_indices, also alone as peft_type TRAINABLE_TOKENS).
 ///
 /// A base whose vocabulary was resized before training: PEFT saves all embeddings then, and the
 /// vocabulary is as large as they are, more or fewer than the base's.

@@ -169,6 +169,8 @@ def check_kinds(binary, work):
         "a whole MLP saved": {"target_modules": ATTENTION, "modules_to_save": ["mlp"]},
         "lora on embeddings and lm_head": {
             "target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+        "dora on embeddings and lm_head": {
+            "target_modules": ["q_proj", "embed_tokens", "lm_head"], "use_dora": True, "use_rslora": True},
     }
     for i, (name, options) in enumerate(kinds.items()):
         make_adapter(base, work / f"kind-{i}", **options)
@@ -180,6 +182,9 @@ def check_kinds(binary, work):
     make_adapter(work / "tied", tied, target_modules=["q_proj", "embed_tokens"])
     # PEFT's merge adds the LoRA of embed_tokens to the tensor that lm_head shares.
     check(binary, work / "tied", tied, work, "lora on tied embeddings", peft_merges=False)
+    tied = work / "tied-dora-of-embeddings"
+    make_adapter(work / "tied", tied, target_modules=["q_proj", "embed_tokens"], use_dora=True)
+    check(binary, work / "tied", tied, work, "dora on tied embeddings", peft_merges=False)
 
 
 def check_resized(binary, work, tied, rows, name, **options):

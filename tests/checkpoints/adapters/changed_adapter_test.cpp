@@ -1,11 +1,14 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/matmul.h>
 #include <gmock/gmock.h>
 
 #include "checkpoints/adapters/adapted_model.h"
 #include "checkpoints/adapters/merge.h"
+#include "checkpoints/adapters/merge_verification.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "tests/checkpoints/adapters/adapter_folder.h"
+#include "tests/support/largest.h"
 
 // What PEFT saves of a vocabulary that changed, of chosen tokens and of tied modules.
 
@@ -121,6 +124,45 @@ TEST_F(ChangedAdapterFolder, TakesLoraOfTheTiedModuleToo) {
               }),
               HasSubstr("leaves out the module of tensor 'lm_head.lora_A.weight'"));
   read_with(tensors, {{"target_modules", targets}, {"ensure_weight_tying", true}});
+}
+
+// V = W + scale (B A)^T; PEFT 0.21's DoraEmbeddingLayer takes the norm of each column of V.
+TEST_F(ChangedAdapterFolder, TakesDoraOfTheEmbeddings) {
+  const int64_t rows = embed_tokens_.size(0), columns = embed_tokens_.size(1);
+  at::Tensor a = at::randn({2, rows}), b = at::randn({columns, 2});
+  at::Tensor magnitude = at::randn({columns}).abs() + 0.5;
+  const std::string prefix = "base_model.model.model.embed_tokens.lora_";
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {{prefix + "embedding_A", a},
+                                                             {prefix + "embedding_B", b}};
+  const auto read = [&] {
+    fs::create_directories(adapter_);
+    write_safetensors(adapter_ / "adapter_model.safetensors", tensors);
+    write_json_file(adapter_ / "adapter_config.json", {{"peft_type", "LORA"},
+                                                       {"r", 2},
+                                                       {"lora_alpha", 3},
+                                                       {"use_dora", true},
+                                                       {"target_modules", {"embed_tokens"}}});
+    return read_peft_adapter(adapter_);
+  };
+  EXPECT_THAT(error_of([&] { merged(read(), "model.embed_tokens.weight"); }),
+              HasSubstr("lacks its lora_magnitude_vector"));
+
+  tensors.emplace_back(prefix + "magnitude_vector", magnitude);
+  PeftAdapter adapter = read();
+  at::Tensor v = embed_tokens_.to(at::kDouble) + at::matmul(b, a).t().to(at::kDouble) * 1.5;
+  at::Tensor expected = v * (magnitude.to(at::kDouble) / v.norm(2, 0));
+  EXPECT_LT(largest_difference(merged(adapter, "model.embed_tokens.weight"), expected),
+            float32_bound(expected, rows));
+  EXPECT_TRUE(at::equal(merged(adapter, "lm_head.weight"), embed_tokens_));
+  merge(*source_, adapter, 1 << 30);
+  EXPECT_EQ(verify_merge(*source_, adapter, *open_model_source(out_)).adapted, 1);
+  auto model = import_adapted_model(*source_, adapter, {.dtype = at::kFloat});
+  auto exported = import_model(*open_model_source(out_), {.dtype = at::kFloat});
+  EXPECT_TRUE(at::equal(logits_of(*model), logits_of(*exported)));
+
+  tensors.back().second = at::randn({rows});
+  EXPECT_THAT(error_of([&] { merged(read(), "model.embed_tokens.weight"); }),
+              HasSubstr("'model.embed_tokens' is"));
 }
 
 TEST_F(ChangedAdapterFolder, TakesContextAndRopeAloneOfAQuantisedBasesConfig) {

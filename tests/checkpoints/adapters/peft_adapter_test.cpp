@@ -52,6 +52,13 @@ TEST_F(PeftAdapterFolder, WritesATextOfTargetsAsPeftSavesIt) {
   EXPECT_EQ(written("all-linear")["target_modules"], Json::array({"o_proj", "q_proj"}));
   EXPECT_EQ(written(".*[qo]_proj")["target_modules"], ".*[qo]_proj");
   EXPECT_EQ(written(".*[qo]_proj")["lora_dropout"], 0.25);
+  // PEFT refuses an adapter on self_attn itself, or on a norm.
+  for (const char* pattern : {".*self_attn.*", ".*layers.*([qo]_proj|norm)"}) {
+    EXPECT_EQ(written(pattern)["target_modules"],
+              Json::array({"model.layers.0.self_attn.o_proj", "model.layers.0.self_attn.q_proj",
+                           "model.layers.1.self_attn.o_proj", "model.layers.1.self_attn.q_proj"}))
+        << pattern;
+  }
 }
 
 TEST_F(PeftAdapterFolder, SavesATiedHeadForPeftToo) {
