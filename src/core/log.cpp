@@ -76,7 +76,7 @@ void show_progress(const std::string& line) {
   if (!stderr_is_terminal()) return;
   erase_progress();
   if (line.empty()) return;
-  std::fputs(line.c_str(), stderr);
+  std::fputs(printable_value(line).c_str(), stderr);
   std::fflush(stderr);
   progress_shown = true;
 }

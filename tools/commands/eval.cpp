@@ -162,8 +162,8 @@ void apply_budget(const Arguments& arguments, const EvalChoice& choice, const Ev
     const BudgetedRun run =
         fit_budget(work, options.lengths, measure_flops_per_second(subject.model), seconds);
     const std::string dropped = run.dropped.empty() ? "nothing" : join(run.dropped, ", ");
-    log_info(fmt::format("--budget {}: left out: {}; takes about {}", arguments["budget"], dropped,
-                         human_duration(run.seconds)));
+    log_info("--budget {}: left out: {}; takes about {}", arguments["budget"], dropped,
+             human_duration(run.seconds));
     journal.add(question, {{"lengths", run.lengths}, {"share", run.share}});
   }
   const Json& kept = *journal.find(question);

@@ -72,7 +72,7 @@ int run_report(const Arguments& arguments) {
   }
   if (arguments.given("figures")) {
     for (const auto& png : write_report_figures(arguments["figures"], results, comparisons)) {
-      log_info(fmt::format("figure: {}", png.string()));
+      log_info("figure: {}", png.string());
     }
   }
   if (arguments.given("json")) {

@@ -28,10 +28,9 @@ void announce_memory(const CausalLm& model, int64_t tokens) {
   const auto bytes =
       static_cast<int64_t>(token * static_cast<double>(tokens * std::ssize(options.mem_layers)));
   const bool on_disk = !options.mem_dir.empty();
-  log_info(fmt::format("memory   {} of {} layers remember {} tokens as {}: {} {}",
-                       options.mem_layers.size(), config.num_hidden_layers, human_count(tokens),
-                       name_of(options.mem_dtype), human_bytes(bytes),
-                       on_disk ? "in " + options.mem_dir : "of RAM"));
+  log_info("memory   {} of {} layers remember {} tokens as {}: {} {}", options.mem_layers.size(),
+           config.num_hidden_layers, human_count(tokens), name_of(options.mem_dtype),
+           human_bytes(bytes), on_disk ? "in " + options.mem_dir : "of RAM");
   if (on_disk) return require_disk_space(options.mem_dir, bytes);
   const int64_t available = available_memory_bytes();
   if (available == 0 || bytes <= available) return;
@@ -52,14 +51,14 @@ ModelState open_memory(const Arguments& arguments, const OpenedModel& opened) {
   if (!arguments.given("memory")) return {};
   ModelState state = load_memory(arguments["memory"], *opened.model,
                                  memory_identity(*opened.source, *opened.model));
-  log_info(fmt::format("{}: {} tokens", arguments["memory"], human_count(state.length())));
+  log_info("{}: {} tokens", arguments["memory"], human_count(state.length()));
   return state;
 }
 
 void write_memory(const Arguments& arguments, const OpenedModel& opened, const ModelState& state) {
   const std::string path = arguments["save-memory"];
   save_memory(path, state, memory_identity(*opened.source, *opened.model));
-  log_info(fmt::format("{}: {} tokens", path, human_count(state.length())));
+  log_info("{}: {} tokens", path, human_count(state.length()));
 }
 
 }  // namespace longspan

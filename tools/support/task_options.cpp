@@ -33,8 +33,7 @@ std::vector<std::string> task_names(const Arguments& arguments) {
   if (arguments.given("text")) {
     names = split(suite.text_tasks, ',');
   } else {
-    log_warning(fmt::format("--suite {}: without --text these are left out: {}", suite.name,
-                            suite.text_tasks));
+    log_warning("--suite {}: without --text these are left out: {}", suite.name, suite.text_tasks);
   }
   for (auto& name : split(suite.tasks, ',')) names.push_back(std::move(name));
   return names;

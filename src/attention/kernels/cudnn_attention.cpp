@@ -70,8 +70,8 @@ bool measure_choice(const at::Tensor& like_q, const at::Tensor& like_k) {
     log_info(describe_attention_choice(q, k, tflop, flash2, cudnn));
     return cudnn.total() < flash2.total();
   } catch (const c10::Error& e) {
-    log_info(fmt::format("attention: FlashAttention-2's kernel, as cuDNN's does not run: {}",
-                         e.what_without_backtrace()));
+    log_info("attention: FlashAttention-2's kernel, as cuDNN's does not run: {}",
+             std::string(e.what_without_backtrace()));
     return false;
   }
 }
