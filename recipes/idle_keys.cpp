@@ -1,6 +1,7 @@
 #include "recipes/idle_keys.h"
 
 #include <algorithm>
+#include <bit>
 #include <set>
 
 #include "src/core/error.h"
@@ -12,12 +13,40 @@ namespace longspan {
 
 namespace {
 
+bool is_given(const Recipe& recipe, const char* map, const char* key) {
+  const Json keys = recipe.given.value(map, Json());
+  return keys.is_object() && !keys.value(key, Json()).is_null();
+}
+
 void find_idle_schedule(const Recipe& recipe, Diagnostics& found) {
-  const Json schedule = recipe.given.value("lr_schedule", Json());
-  const bool given = schedule.is_object() && !schedule.value("min_lr_ratio", Json()).is_null();
-  if (!given || recipe.train.lr_schedule.type != "constant") return;
-  found.error("lr_schedule.min_lr_ratio",
-              "does nothing with type: constant; leave it out, or take cosine or linear");
+  const LearningRateOptions& schedule = recipe.train.lr_schedule;
+  if (!is_given(recipe, "lr_schedule", "min_lr_ratio")) return;
+  if (schedule.type == "constant") {
+    found.error("lr_schedule.min_lr_ratio",
+                "does nothing with type: constant; leave it out, or take cosine or linear");
+  } else if (schedule.warmup_steps == total_steps(recipe.stages)) {
+    found.error("lr_schedule.min_lr_ratio",
+                "does nothing, since the run ends with its warm-up; lower warmup_steps");
+  }
+}
+
+void find_idle_loss(const Recipe& recipe, Diagnostics& found) {
+  const LossOptions& loss = recipe.train.loss;
+  for (const char* key : {"alpha", "gamma", "tail"}) {
+    if (!loss.uniform() || !is_given(recipe, "loss", key)) continue;
+    found.error(fmt::format("loss.{}", key),
+                "does nothing with weights: uniform; leave it out, or take effective_context");
+  }
+  if (loss.uniform()) return;
+  const auto begin = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(loss.tail)));
+  if (std::any_of(recipe.stages.begin(), recipe.stages.end(),
+                  [&](const Stage& stage) { return begin <= stage.seq_len; })) {
+    return;
+  }
+  found.error("loss.tail", fmt::format("the tail begins at {} tokens (the next power of two), and "
+                                       "no stage has rows of so many, so that all tokens count "
+                                       "alike; lower it",
+                                       begin));
 }
 
 void find_idle_attention(const Recipe& recipe, Diagnostics& found) {
@@ -41,15 +70,19 @@ template <class T>
 void find_idle_patterns(const std::string& key,
                         const std::vector<std::pair<std::string, T>>& patterns,
                         const std::vector<std::string>& modules, Diagnostics& found) {
+  std::vector<std::string> left = modules;  // that no pattern before takes
   for (const auto& [pattern, value] : patterns) {
-    if (std::any_of(modules.begin(), modules.end(),
-                    [&](const auto& module) { return matches_pattern(pattern, module); })) {
-      continue;
+    const auto matches = [&](const auto& module) { return matches_pattern(pattern, module); };
+    const std::string place = fmt::format("{}.{}", key, pattern);
+    if (std::none_of(modules.begin(), modules.end(), matches)) {
+      found.error(place, fmt::format("matches no module that gets LoRA, so that it does nothing; "
+                                     "these are {} and the like",
+                                     modules.empty() ? "none" : modules.front()));
+    } else if (std::erase_if(left, matches) == 0) {
+      found.error(place,
+                  "does nothing: patterns before it in alphabetical order match all its modules, "
+                  "and the first that matches counts");
     }
-    found.error(fmt::format("{}.{}", key, pattern),
-                fmt::format("matches no module that gets LoRA, so that it does nothing; these are "
-                            "{} and the like",
-                            modules.empty() ? "none" : modules.front()));
   }
 }
 
@@ -68,6 +101,7 @@ void find_idle_groups(const Recipe& recipe, const std::vector<std::string>& weig
 std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base) {
   Diagnostics found = recipe.places;
   find_idle_schedule(recipe, found);
+  find_idle_loss(recipe, found);
   find_idle_attention(recipe, found);
   if (recipe.lora.target_pattern.empty() && recipe.lora.target_modules.empty()) {
     found.error(

@@ -8,8 +8,9 @@
 namespace longspan {
 
 /// What a recipe says that changes nothing, each with its place: attention that sees all as full
-/// attention does, min_lr_ratio of a constant schedule; with `base` (else null) also patterns that
-/// match no module and groups that hold no weight.
+/// attention does, min_lr_ratio of a schedule that never falls, keys of a loss that weighs all
+/// tokens alike; with `base` (else null) also patterns that no module goes by and groups that hold
+/// no weight.
 std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base);
 
 /// Warns of each.

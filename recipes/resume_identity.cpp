@@ -13,10 +13,21 @@ void erase(Json& map, const char* key, std::initializer_list<const char*> free) 
   if (map[key].empty()) map.erase(key);
 }
 
+/// A list of names in which order and repetition say nothing.
+void sort_names(Json& map, const char* key) {
+  if (!map.is_object() || !map.contains(key) || !map[key].is_array()) return;
+  Json& names = map[key];
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+}
+
 void erase_what_may_change(Json& identity) {
   for (const char* key : {"memory", "optimizer", "lr_schedule", "loss"}) identity.erase(key);
   erase(identity, "model", {"dtype", "quantization"});
   erase(identity, "lora", {"lora_dropout"});
+  for (const char* key : {"target_modules", "modules_to_save"}) {
+    if (identity.contains("lora")) sort_names(identity["lora"], key);
+  }
   erase(identity, "train", {"max_grad_norm", "loss_chunk_tokens", "threads"});
 }
 
@@ -52,6 +63,7 @@ Json identity_at(const Json& identity, int64_t step) {
         count_in(stage, "batch_size") * count_in(stage, "gradient_accumulation_steps");
     stage.erase("batch_size");
     stage.erase("gradient_accumulation_steps");
+    erase(stage, "attention", {"mem_dir"});
     begun.push_back(std::move(stage));
     step -= steps;
   }

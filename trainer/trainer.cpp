@@ -22,8 +22,9 @@ void require_finite(const StepRecord& record, const StagePosition& position, con
   fail(
       ExitCode::kNonFinite,
       "step {}: loss {}, gradient norm {} on rows {} to {} of the shuffled sequences of {} tokens; "
-      "the weights are those of step {}; go on by --resume with a lower optimizer.lr, a longer "
-      "lr_schedule.warmup_steps or model.dtype=float32",
+      "the weights are those of step {}; go on by --resume, or from an older checkpoint by "
+      "--resume=PATH, with a lower optimizer.lr, a longer lr_schedule.warmup_steps or "
+      "model.dtype=float32",
       record.step, record.loss, record.grad_norm, position.first_row,
       position.first_row + stage.rows_per_step() - 1, stage.seq_len, record.step - 1);
 }
@@ -84,7 +85,7 @@ void Trainer::run() {
       for (auto& observer : observers_) observer->step_ended(*this, record);
     }
   } catch (const Error& e) {
-    if (e.code() != ExitCode::kNonFinite) throw;
+    if (e.code() != ExitCode::kNonFinite && e.code() != ExitCode::kData) throw;
     // The weights before it are worth keeping, with the RoPE that they were trained with.
     if (step_ > 0) enter(stages_[stage_position(stages_, step_ - 1).stage]);
     end();

@@ -35,7 +35,8 @@ class Trainer {
   /// for bit. A state that does not fit throws Error(kCheckpoint).
   void resume(const TrainState& state);
   /// Trains to the last step or until stop(). A loss or gradient norm that is not finite throws
-  /// Error(kNonFinite) before it reaches the weights.
+  /// Error(kNonFinite) before it reaches the weights, rows without a label Error(kData); the
+  /// observers save what was trained until then.
   void run();
   /// Ends run() after the current step.
   void stop() { stopped_ = true; }

@@ -130,8 +130,9 @@ void Loader::append(const PackedSequence& sequence, int64_t row, Batch& batch) c
 void Loader::require_labels(int64_t labelled_tokens, int64_t first_row, int64_t rows) const {
   if (labelled_tokens > 0) return;
   fail(ExitCode::kData,
-       "{}: rows {} to {} ({} an epoch) have no token that is a label, so there is no loss; take "
-       "more rows a step, or prepare documents in which more is learned",
+       "{}: rows {} to {} ({} an epoch) have no token that is a label, so there is no loss; begin "
+       "anew in another output.dir with more rows a step, or with documents in which more is "
+       "learned",
        store_->path(), first_row, first_row + rows - 1, sequences());
 }
 

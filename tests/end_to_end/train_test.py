@@ -106,6 +106,24 @@ class TrainTest(training_case.TrainingCase):
         self.fails(8, "train", recipe, "--resume", f"model.path={base}", says="model.weights_sha256: ")
         self.succeeds("train", recipe, "--resume", f"model.path={same}")
 
+    def test_a_config_saved_again_is_the_same_run_and_another_theta_is_not(self):
+        recipe = self.recipe("config", shifted_steps=1, full_steps=1)
+        self.succeeds("train", recipe)
+        config = json.loads((self.folder / "base" / "config.json").read_text())
+        again, other = (self.changed_base(name, lambda path: None) for name in ("again", "other-theta"))
+        saved = dict(sorted(config.items())) | {"transformers_version": "4.30.0", "use_cache": not config.get("use_cache")}
+        (again / "config.json").write_text(json.dumps(saved))
+        theta = {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}, "rope_theta": 5e5}
+        (other / "config.json").write_text(json.dumps(config | theta))
+        self.succeeds("train", recipe, "--resume", f"model.path={again}")
+        self.fails(8, "train", recipe, "--resume", f"model.path={other}", says="model.config.rope_theta: 10000.0 in the checkpoint, 500000.0 now")
+
+    def test_a_finished_run_says_how_it_goes_on(self):
+        recipe = self.recipe("finished", shifted_steps=1, full_steps=1)
+        self.succeeds("train", recipe)
+        said = self.succeeds("train", recipe, "--resume").stderr
+        self.assertIn("its steps are all done; a larger stages.1.steps goes on from here", said)
+
     def test_an_untrained_run_merges_to_its_base_and_says_what_nf4_costs(self):
         half = self.changed_base("half", lambda path: save_file(
             {name: w.half() for name, w in load_file(path).items()}, path, metadata={"format": "pt"}))  # fmt: skip
@@ -166,6 +184,8 @@ class TrainTest(training_case.TrainingCase):
         forms = {
             "all-linear": attention | {"gate_proj", "up_proj", "down_proj"},
             "'.*[.]1[.].*[qo]_proj'": {"q_proj", "o_proj"},
+            "'.*self_attn.*'": attention,
+            "'.*(v_proj|norm|embed_tokens)'": {"v_proj"},
         }
         ids = torch.randint(0, 300, (96,), generator=torch.Generator().manual_seed(6)).tolist()
         for number, (form, adapted) in enumerate(forms.items()):

@@ -39,6 +39,18 @@ TEST_F(IdleKeys, MinLrRatioOfAConstantSchedule) {
                                     "type: constant")));
   EXPECT_THAT(of({"lr_schedule={type: linear, min_lr_ratio: 0.1}"}), IsEmpty());
   EXPECT_THAT(of({"lr_schedule={type: constant}"}), IsEmpty());
+  EXPECT_THAT(of({"lr_schedule={min_lr_ratio: 0.1, warmup_steps: 9}"}),
+              ElementsAre(HasSubstr("lr_schedule.min_lr_ratio: does nothing, since the run ends")));
+  EXPECT_THAT(of({"lr_schedule={min_lr_ratio: 0.1, warmup_steps: 8}"}), IsEmpty());
+}
+
+TEST_F(IdleKeys, KeysOfALossThatWeighsAllAlike) {
+  EXPECT_THAT(of({"loss={alpha: 0.5, tail: 8}"}),
+              ElementsAre(HasSubstr("loss.alpha: does nothing with weights: uniform"),
+                          HasSubstr("loss.tail: does nothing")));
+  EXPECT_THAT(of({"loss={weights: effective_context, alpha: 0.5, tail: 32}"}), IsEmpty());
+  EXPECT_THAT(of({"loss={weights: effective_context, tail: 33}"}),
+              ElementsAre(HasSubstr("loss.tail: the tail begins at 64 tokens")));
 }
 
 TEST_F(IdleKeys, GroupsAndWindowsThatSeeAll) {
@@ -64,6 +76,10 @@ TEST_F(IdleKeys, PatternsThatMatchNoAdaptedModule) {
   EXPECT_THAT(of({"lora.alpha_pattern={down_proj: 64}", "lora.target_modules=all-linear"}),
               IsEmpty());
   EXPECT_THAT(of({"lora.rank_pattern={qproj: 64}"}, false), IsEmpty());
+  EXPECT_THAT(of({"lora.rank_pattern={'.*': 4, q_proj: 2}"}),
+              ElementsAre(HasSubstr("lora.rank_pattern.q_proj: does nothing: patterns before it")));
+  EXPECT_THAT(of({"lora.rank_pattern={'.*[kv]_proj': 4, v_proj: 2, q_proj: 2}"}),
+              ElementsAre(HasSubstr("lora.rank_pattern.v_proj: does nothing")));
 }
 
 TEST_F(IdleKeys, GroupsThatHoldNoWeight) {

@@ -30,13 +30,27 @@ class ResumeIdentity : public testing::Test {
 
 TEST_F(ResumeIdentity, WhatComesAfterTheCheckpointMayBeOtherwise) {
   const Json saved = identity_at(identity(), 7);
-  for (const char* change :
-       {"output.dir=x", "checkpoint.every_steps=1", "validation={path: v.h5}", "data.path=moved.h5",
-        "model.path=moved", "model.dtype=float32", "model.quantization=nf4",
-        "model.on_scaled=replace", "optimizer.lr=1e-5", "optimizer.weight_decay=0.1",
-        "lr_schedule.type=constant", "lr_schedule.warmup_steps=9", "train.max_grad_norm=0.3",
-        "train.threads=1", "train.loss_chunk_tokens=64", "memory.recompute=layer",
-        "memory.optimizer_state_bits=8", "train.steps=7", "train.steps=1000"}) {
+  for (const char* change : {"output.dir=x",
+                             "checkpoint.every_steps=1",
+                             "validation={path: v.h5}",
+                             "data.path=moved.h5",
+                             "model.path=moved",
+                             "model.dtype=float32",
+                             "model.quantization=nf4",
+                             "model.on_scaled=replace",
+                             "optimizer.lr=1e-5",
+                             "optimizer.weight_decay=0.1",
+                             "lr_schedule.type=constant",
+                             "lr_schedule.warmup_steps=9",
+                             "train.max_grad_norm=0.3",
+                             "train.threads=1",
+                             "train.loss_chunk_tokens=64",
+                             "memory.recompute=layer",
+                             "memory.optimizer_state_bits=8",
+                             "train.steps=7",
+                             "train.steps=1000",
+                             "lora.target_modules=[v_proj, q_proj, o_proj, k_proj, q_proj]",
+                             "lora.modules_to_save=[norm, embed_tokens]"}) {
     EXPECT_EQ(identity_at(identity({change}), 7), saved) << change;
   }
   EXPECT_EQ(identity_at(identity({"train.batch_size=1", "train.gradient_accumulation_steps=6"}), 7),
@@ -53,6 +67,17 @@ TEST_F(ResumeIdentity, WhatIsTrainedAndTheRowsTakenMayNot) {
         "rope={rope_type: linear, factor: 2}", "train.steps=6"}) {
     EXPECT_NE(identity_at(identity({change}), 7), saved) << change;
   }
+}
+
+TEST_F(ResumeIdentity, MemoryMayLieInAnotherFolder) {
+  const char* kMemory = "attention={pattern: focused_memory, mem_layers: [1], mem_dir: a}";
+  const char* kMoved = "attention={pattern: focused_memory, mem_layers: [1], mem_dir: b}";
+  const char* kOther = "attention={pattern: focused_memory, mem_layers: [0], mem_dir: a}";
+  const std::string train =
+      "train: {steps: 10, seq_len: 2048, batch_size: 4, gradient_accumulation_steps: 1}\n";
+  const Json saved = identity_at(identity({kMemory}, train.c_str()), 3);
+  EXPECT_EQ(identity_at(identity({kMoved}, train.c_str()), 3), saved);
+  EXPECT_NE(identity_at(identity({kOther}, train.c_str()), 3), saved);
 }
 
 TEST_F(ResumeIdentity, StagesThatHaveNotBegunMayChange) {

@@ -2,6 +2,7 @@
 #include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include "src/core/error.h"
 #include "src/core/stop_signal.h"
 #include "src/core/text.h"
+#include "tests/support/errors.h"
 #include "tests/trainer/trainer_run.h"
 #include "trainer/observers/metrics.h"
 #include "trainer/observers/stop_on_signal.h"
@@ -119,6 +121,42 @@ TEST_F(TrainerRun, AStageThatFailsAtOnceLeavesTheStateOfTheOneBefore) {
   const Json config = read_peft_adapter(newest).config_json;
   EXPECT_EQ(config["max_position_embeddings"], 64);
   EXPECT_EQ(config["rope_parameters"]["rope_type"], "default");
+}
+
+TEST_F(TrainerRun, ANonFiniteLaterStepOfAStageLeavesTheStateOfThatStage) {
+  class Spoil : public Observer {
+    void step_ended(Trainer& trainer, StepRecord& record) override {
+      if (record.step < 4) return;
+      at::NoGradGuard no_gradients;
+      trainer.model().visit_linears(
+          [](const std::string&, std::unique_ptr<Linear>& linear) { linear->weight.fill_(NAN); });
+    }
+  };
+  auto tiny = model();
+  auto run = trainer(*tiny, two_stages());
+  run->add(checkpointing({})).add(std::make_unique<Spoil>());
+  EXPECT_THROW(run->run(), Error);
+  const auto newest = *CheckpointStore(folder_ / "checkpoints").newest();
+  EXPECT_EQ(newest.filename(), "step-000004");
+  const Json config = read_peft_adapter(newest).config_json;
+  EXPECT_EQ(config["max_position_embeddings"], 128);
+  EXPECT_EQ(config["rope_parameters"]["rope_type"], "yarn");
+}
+
+// In a document of 97 tokens the first 65 are learned: two rows of 32 tokens, and a third of none.
+TEST_F(TrainerRun, RowsWithoutALabelLoseNothingOfTheStepsBefore) {
+  TokenStoreWriter writer(folder_ / "labels.h5", "tiny", 61);
+  std::vector<uint8_t> is_label(97);
+  std::fill_n(is_label.begin(), 65, 1);
+  writer.append("half learned", std::vector<int32_t>(97, 7), is_label);
+  writer.commit();
+  store_ = std::make_shared<const TokenStore>(folder_ / "labels.h5");
+  auto tiny = model();
+  Trainer run(*tiny, one_stage(3), {loader(32, /*shuffle=*/false)}, options_);
+  run.add(checkpointing({}));
+  EXPECT_THAT(error_of([&] { run.run(); }, ExitCode::kData),
+              testing::HasSubstr("rows 2 to 2 (3 an epoch) have no token that is a label"));
+  EXPECT_THAT(CheckpointStore(folder_ / "checkpoints").steps(), testing::ElementsAre(2));
 }
 
 TEST_F(TrainerRun, MetricsHaveOneLineAStepAlsoAfterAKill) {

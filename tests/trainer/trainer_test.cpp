@@ -13,6 +13,7 @@
 #include "src/core/error.h"
 #include "src/core/fields_writer.h"
 #include "tests/support/devices.h"
+#include "tests/support/errors.h"
 #include "tests/support/float32_bound.h"
 #include "tests/support/products.h"
 #include "tests/trainer/trainer_run.h"
@@ -227,6 +228,16 @@ TEST_F(TrainerRun, ValidatesEverySoManyStepsAndAtTheEndWithoutDisturbing) {
   }
   EXPECT_NEAR(*with_validation.back().validation_loss, loss / static_cast<double>(labelled_tokens),
               1e-6);
+}
+
+TEST_F(TrainerRun, ValidationWithoutALabelIsRefusedBeforeTheFirstStep) {
+  TokenStoreWriter writer(folder_ / "unlearned.h5", "tiny", 61);
+  writer.append("read alone", std::vector<int32_t>(97, 7), std::vector<uint8_t>(97));
+  writer.commit();
+  store_ = std::make_shared<const TokenStore>(folder_ / "unlearned.h5");
+  const ValidationOptions options{.path = "v.h5", .sequences = 2};
+  EXPECT_THAT(error_of([&] { Validation(options, loader(32, false)); }, ExitCode::kData),
+              testing::HasSubstr("v.h5: none of the 2 rows of validation has a token"));
 }
 
 TEST_F(TrainerRun, MultipliesNoMoreThanIsTrained) {

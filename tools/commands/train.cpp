@@ -2,6 +2,7 @@
 #include <map>
 
 #include "checkpoints/exact_start.h"
+#include "checkpoints/hf/config_identity.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/model_source.h"
 #include "checkpoints/weights_fingerprint.h"
@@ -101,7 +102,8 @@ Json run_identity(const Recipe& recipe, const Inputs& inputs) {
   config.update(inputs.model->config_json().dump());
   const TokenStoreInfo& info = inputs.store->info();
   Json identity = resume_identity(recipe);
-  identity["model"]["config_sha256"] = config.hex();
+  identity["model"]["config"] = config_identity(inputs.config);
+  identity["model"]["config_sha256"] = config.hex();  // for checkpoints without `config`
   identity["model"]["weights_sha256"] = weights_fingerprint(*inputs.model);
   identity["data"]["tokens"] = info.tokens;
   identity["data"]["tokens_sha256"] = tokens_fingerprint(*inputs.store);
@@ -109,13 +111,21 @@ Json run_identity(const Recipe& recipe, const Inputs& inputs) {
   return identity;
 }
 
-/// Both for the step of the checkpoint. An earlier version took no hashes of weights and tokens,
-/// but one of the documents' names and lengths.
+/// Both for the step of the checkpoint. An earlier version hashed config.json as it was written;
+/// one before it took no hashes of weights and tokens, but one of the documents' names and lengths.
 void require_same_run(const Json& saved, const Json& current, int64_t step,
                       const std::string& place) {
   Json then = identity_at(saved, step), now = identity_at(current, step);
-  const bool has_hashes = then.contains("model") && then["model"].contains("weights_sha256");
-  if (!has_hashes && then.contains("data")) {
+  const auto has = [&](const char* key) {
+    return then.contains("model") && then["model"].contains(key);
+  };
+  if (has("config")) {
+    then["model"].erase("config_sha256");
+    now["model"].erase("config_sha256");
+  } else {
+    now["model"].erase("config");
+  }
+  if (!has("weights_sha256") && then.contains("data")) {
     then["data"].erase("documents_sha256");
     now["data"].erase("tokens_sha256");
     now["model"].erase("weights_sha256");
@@ -277,6 +287,12 @@ int run(const Recipe& recipe, const Inputs& inputs, at::Device device, const Jso
   if (resumption) {
     trainer.resume(resumption->state);
     log_info("resumed {} at step {}", resumption->checkpoint.string(), trainer.step());
+    if (trainer.step() == total_steps(recipe.stages)) {
+      log_info("its steps are all done; a larger {} goes on from here",
+               recipe.given.contains("stages")
+                   ? fmt::format("stages.{}.steps", recipe.stages.size() - 1)
+                   : "train.steps");
+    }
     resumption.reset();
   } else {
     trainer.begin_with([&](const std::string& name) {

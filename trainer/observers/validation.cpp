@@ -2,6 +2,9 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+
+#include "src/core/error.h"
 #include "trainer/loss.h"
 #include "trainer/trainer.h"
 
@@ -34,7 +37,16 @@ void fields(FieldsIo& io, ValidationOptions& options) {
 Validation::Validation(const ValidationOptions& options, std::shared_ptr<const Loader> loader)
     : options_(options),
       loader_(std::move(loader)),
-      rows_(loader_->rows_over_documents(options.sequences, kSeed)) {}
+      rows_(loader_->rows_over_documents(options.sequences, kSeed)) {
+  if (std::any_of(rows_.begin(), rows_.end(),
+                  [&](int64_t row) { return loader_->batch(row).labelled_tokens > 0; })) {
+    return;
+  }
+  fail(ExitCode::kData,
+       "{}: none of the {} rows of validation has a token that is a label, so there is no loss; "
+       "raise validation.sequences, or prepare documents in which more is learned",
+       options_.path, rows_.size());
+}
 
 void Validation::step_ended(Trainer& trainer, StepRecord& record) {
   if (record.step % options_.every_steps != 0 && record.step != record.total_steps) return;
@@ -50,7 +62,6 @@ void Validation::step_ended(Trainer& trainer, StepRecord& record) {
     loss += loss_sum(trainer.model(), batch, trainer.options().loss_chunk_tokens).item<double>();
     labelled_tokens += batch.labelled_tokens;
   }
-  loader_->require_labels(labelled_tokens, 0, static_cast<int64_t>(rows_.size()));
   record.validation_loss = loss / static_cast<double>(labelled_tokens);
 }
 

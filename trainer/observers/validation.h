@@ -27,7 +27,7 @@ void fields(FieldsIo& io, ValidationOptions& options);
 /// StepRecord::validation_loss, so it is added before the observers that show it.
 class Validation : public Observer {
  public:
-  /// `loader` gives rows one at a time, not shuffled.
+  /// `loader` gives rows one at a time, not shuffled. No label in any of them throws Error(kData).
   Validation(const ValidationOptions& options, std::shared_ptr<const Loader> loader);
 
   void step_ended(Trainer& trainer, StepRecord& record) override;
