@@ -1,9 +1,6 @@
 #include "src/attention/shifted_sparse.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/maximum.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -15,16 +12,35 @@ namespace longspan {
 
 namespace {
 
-/// The first token of the group of each token, [T] int32, when groups begin at `shift` (and one
-/// more, of the tokens before it, at 0).
-at::Tensor group_starts(int64_t seq_len, int64_t group, int64_t shift) {
-  at::Tensor position = at::arange(seq_len, at::kInt);
-  at::Tensor starts = (position - shift).div(group, "floor").mul_(group).add_(shift);
-  return starts.clamp_min_(0);
+/// The first key that each of seq_len tokens sees: of its own group, of which the first has `first`
+/// tokens, and none before those of `visible`.
+void write_group_starts(const int32_t* visible, int64_t seq_len, int64_t group, int64_t first,
+                        int32_t* starts) {
+  for (int64_t begin = 0, end = first; begin < seq_len; begin = end, end += group) {
+    for (int64_t token = begin; token < std::min(end, seq_len); ++token) {
+      starts[token] = std::max(static_cast<int32_t>(begin), visible[token]);
+    }
+  }
 }
 
 /// The first ones; of an odd number one more is shifted.
 int64_t unshifted_heads(int64_t num_heads) { return num_heads / 2; }
+
+/// [B, H, T] from the starts of documents and windows [B, T].
+at::Tensor starts_of_heads(const at::Tensor& visible, int64_t num_heads, int64_t group) {
+  const int64_t rows = visible.size(0), seq_len = visible.size(1);
+  const at::Tensor contiguous = visible.contiguous();
+  at::Tensor starts = at::empty({rows, num_heads, seq_len}, visible.options());
+  for (int64_t row = 0; row < rows; ++row) {
+    const int32_t* from = contiguous.const_data_ptr<int32_t>() + row * seq_len;
+    for (int64_t head = 0; head < num_heads; ++head) {
+      const bool shifted = head >= unshifted_heads(num_heads);
+      write_group_starts(from, seq_len, group, shifted ? group / 2 : group,
+                         starts.mutable_data_ptr<int32_t>() + (row * num_heads + head) * seq_len);
+    }
+  }
+  return starts;
+}
 
 int64_t pairs_within_groups(int64_t seq_len, int64_t group, int64_t first) {
   int64_t pairs = 0;
@@ -59,17 +75,10 @@ at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
     throw std::logic_error("shifted_sparse attention keeps no state between passes");
   }
   int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), seq_len = heads.q.size(2);
-  int64_t group = group_size(seq_len), unshifted = unshifted_heads(num_heads);
-  at::Tensor visible = key_starts(context, rows, seq_len);  // [B, T]
-  auto starts_of = [&](int64_t shift, int64_t count) {
-    return at::maximum(group_starts(seq_len, group, shift), visible)
-        .unsqueeze(1)
-        .expand({rows, count, seq_len});
-  };
-  at::Tensor key_start =
-      at::cat({starts_of(0, unshifted), starts_of(group / 2, num_heads - unshifted)}, 1);
+  at::Tensor starts =
+      starts_of_heads(key_starts(context, rows, seq_len), num_heads, group_size(seq_len));
   return interval_attention(context.rotary.rotate(heads.q), context.rotary.rotate(heads.k), heads.v,
-                            {key_start.contiguous()}, context.kept);
+                            {starts}, context.kept);
 }
 
 int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {

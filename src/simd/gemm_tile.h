@@ -37,10 +37,31 @@ struct LeftOperand {
   }
 };
 
-/// C[6, lanes * kVectors] = A[6, pairs] * B[pairs, lanes * kVectors], added to C when kAdd. B is
-/// the first vectors of a panel of kPanelVectors. float32 adds C last, as many short sums round
-/// less than one long sum; bf16 begins with C: the backward is 2 to 5 % faster. Inlined without
-/// kAdd: a call for each short sum over head_dim costs it 4 %.
+/// sum[6, lanes * kVectors] += A[6, pairs] * B[pairs, lanes * kVectors]; B is the first vectors of
+/// a panel of kPanelVectors.
+template <class K, int kVectors, int kPanelVectors = kVectors>
+[[gnu::always_inline]] inline void add_products(LeftOperand a, const uint32_t* b, int64_t pairs,
+                                                typename K::Vector (&sum)[kTileRows][kVectors]) {
+  for (int64_t pair = 0; pair < pairs; ++pair) {
+    typename K::Vector right[kVectors];
+#pragma GCC unroll 4
+    for (int n = 0; n < kVectors; ++n) {
+      right[n] = K::load(reinterpret_cast<const float*>(b + K::kLanes * n));
+    }
+#pragma GCC unroll 6
+    for (int m = 0; m < kTileRows; ++m) {
+      const typename K::Vector left = K::broadcast(a.data + m * a.row_stride);
+#pragma GCC unroll 4
+      for (int n = 0; n < kVectors; ++n) sum[m][n] = K::add_product(sum[m][n], left, right[n]);
+    }
+    a.data += a.pair_stride;
+    b += K::kLanes * kPanelVectors;
+  }
+}
+
+/// C[6, lanes * kVectors] = A * B, added to C when kAdd. float32 adds C last, as many short sums
+/// round less than one long sum; bf16 begins with C: the backward is 2 to 5 % faster. Inlined
+/// without kAdd: a call for each short sum over head_dim costs it 4 %.
 template <class K, int kVectors, bool kAdd, int kPanelVectors = kVectors>
 [[gnu::always_inline]] inline void multiply_tile(LeftOperand a, const uint32_t* b, int64_t pairs,
                                                  float* c, int64_t c_stride) {
@@ -54,21 +75,7 @@ template <class K, int kVectors, bool kAdd, int kPanelVectors = kVectors>
       sum[m][n] = kBeginsWithC ? K::load(c + m * c_stride + lanes * n) : K::zero();
     }
   }
-  for (int64_t pair = 0; pair < pairs; ++pair) {
-    typename K::Vector right[kVectors];
-#pragma GCC unroll 4
-    for (int n = 0; n < kVectors; ++n) {
-      right[n] = K::load(reinterpret_cast<const float*>(b + lanes * n));
-    }
-#pragma GCC unroll 6
-    for (int m = 0; m < kTileRows; ++m) {
-      const typename K::Vector left = K::broadcast(a.data + m * a.row_stride);
-#pragma GCC unroll 4
-      for (int n = 0; n < kVectors; ++n) sum[m][n] = K::add_product(sum[m][n], left, right[n]);
-    }
-    a.data += a.pair_stride;
-    b += lanes * kPanelVectors;
-  }
+  add_products<K, kVectors, kPanelVectors>(a, b, pairs, sum);
 #pragma GCC unroll 6
   for (int m = 0; m < kTileRows; ++m) {
 #pragma GCC unroll 4
@@ -85,7 +92,7 @@ template <class K>
 [[gnu::always_inline]] inline void multiply_panel(LeftOperand a, const uint32_t* b, int64_t pairs,
                                                   int64_t columns, float* c, int64_t c_stride) {
   if constexpr (K::kTileVectors == 4) {
-    // Not one vector: its six sums would wait for each other as long as twelve take.
+    if (columns <= K::kLanes) return multiply_tile<K, 1, false, 4>(a, b, pairs, c, c_stride);
     if (columns <= 2 * K::kLanes) return multiply_tile<K, 2, false, 4>(a, b, pairs, c, c_stride);
     if (columns <= 3 * K::kLanes) return multiply_tile<K, 3, false, 4>(a, b, pairs, c, c_stride);
   }

@@ -61,9 +61,9 @@ struct Avx512 {
 
   /// The lanes l with begin <= l < end; both may lie outside the vector.
   static Mask lanes(int64_t begin, int64_t end) {
-    const int64_t first = begin < 0 ? 0 : begin > 16 ? 16 : begin;
-    const int64_t last = end < 0 ? 0 : end > 16 ? 16 : end;
-    return first >= last ? 0 : static_cast<Mask>((1u << last) - (1u << first));
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const Mask from = _mm512_cmpge_epi32_mask(lane, _mm512_set1_epi32(static_cast<int>(begin)));
+    return _mm512_mask_cmplt_epi32_mask(from, lane, _mm512_set1_epi32(static_cast<int>(end)));
   }
   /// The lanes outside the mask are those of `other`, and not read.
   static Vector load(Mask mask, const float* from, Vector other) {

@@ -15,10 +15,12 @@ constexpr int64_t kBackwardTiles = K::kBackwardRows / kTileRows;
 template <class K>
 constexpr int64_t kMaxKeyTiles = (K::backward_keys(16) + kTileRows - 1) / kTileRows;
 
-/// The scratch memory of one task. In float32, P takes the place of S and dS that of dP.
+/// The scratch memory of one task. In float32, P takes the place of S and dS that of dP. In bf16 S
+/// and dP are those of the tile in work, which the L1 cache holds.
 template <class K>
 struct BackwardScratch {
   static constexpr int64_t kRows = K::kBackwardRows;
+  static constexpr int64_t kScoreRows = K::kPair == 1 ? kRows : kTileRows;
   static_assert(kRows % kTileRows == 0);
 
   int64_t score_stride;        // floats, of scores and grad_weights
@@ -26,8 +28,8 @@ struct BackwardScratch {
   int64_t row_stride;          // dwords, of grad_scores
   float* grad_k;               // [key_block, head_dim], without the scale
   float* grad_v;               // [key_block, head_dim]
-  float* scores;               // [kRows, score_stride]
-  float* grad_weights;         // [kRows, score_stride], dP
+  float* scores;               // [kScoreRows, score_stride]
+  float* grad_weights;         // [kScoreRows, score_stride], dP
   uint32_t* weight_pairs;      // [kRows / kPair, pair_stride], P in pairs of rows
   uint32_t* grad_score_pairs;  // [kRows / kPair, pair_stride], dS in pairs of rows
   uint32_t* grad_scores;       // [kRows, row_stride], dS
@@ -42,8 +44,8 @@ struct BackwardScratch {
     grad_k = static_cast<float*>(memory);
     grad_v = grad_k + key_block * head_dim;
     scores = grad_v + key_block * head_dim;
-    grad_weights = scores + kRows * score_stride;
-    auto* rest = reinterpret_cast<uint32_t*>(grad_weights + kRows * score_stride);
+    grad_weights = scores + kScoreRows * score_stride;
+    auto* rest = reinterpret_cast<uint32_t*>(grad_weights + kScoreRows * score_stride);
     if constexpr (K::kPair == 1) {
       row_stride = score_stride;
       weight_pairs = reinterpret_cast<uint32_t*>(scores);
@@ -65,12 +67,15 @@ struct BackwardScratch {
   static size_t bytes(int64_t head_dim) {
     const int64_t key_block = K::backward_keys(head_dim);
     const int64_t stride = key_block + 16;
-    int64_t dwords = 2 * key_block * head_dim + 2 * kRows * stride;
+    int64_t dwords = 2 * key_block * head_dim + 2 * kScoreRows * stride;
     if (K::kPair > 1) {
       dwords += 2 * kRows / K::kPair * stride + kRows * (key_block / K::kPair + 16);
     }
     return 4 * (dwords + 4 * kRows * head_dim / K::kPair + K::kLanes);
   }
+
+  /// Where S and dP of a row of the block begin.
+  int64_t score_offset(int64_t row) const { return row % kScoreRows * score_stride; }
 };
 
 /// One block of query rows of one head against one block of keys.

@@ -22,25 +22,21 @@ void load_rows(const BackwardBlock<K>& block, Rows from, uint32_t* operand, uint
                     K::kBackwardRows / K::kPair, pairs);
 }
 
-/// S = Q K^T and dP = dO V^T, of the tiles that hold a visible key.
+/// S = Q K^T and dP = dO V^T of one tile of rows, in the panels that hold a visible key.
 template <class K>
-void compute_scores(const BackwardBlock<K>& block) {
+void compute_scores(const BackwardBlock<K>& block, int64_t tile) {
   constexpr int64_t width = kPanelColumns<K>;
   const BackwardScratch<K>& scratch = block.scratch;
-  const int64_t pairs = block.geometry.head_dim / K::kPair;
-  for (int64_t key = block.keys.begin; key < block.keys.end; key += width) {
-    for (int64_t tile = 0; tile < block.tiles(); ++tile) {
-      const Range seen = block.seen[tile];
-      if (is_empty(seen) || seen.begin >= key + width || seen.end <= key) continue;
-      const int64_t row = tile * kTileRows;
-      const int64_t to = row * scratch.score_stride + key - block.keys.begin;
-      const int64_t columns = seen.end - key;
-      multiply_panel<K>({scratch.q + row * pairs, pairs, 1}, block.task.k_panels + key * pairs,
-                        pairs, columns, scratch.scores + to, scratch.score_stride);
-      multiply_panel<K>({scratch.grad_out + row * pairs, pairs, 1},
-                        block.task.v_panels + key * pairs, pairs, columns,
-                        scratch.grad_weights + to, scratch.score_stride);
-    }
+  const int64_t pairs = block.geometry.head_dim / K::kPair, row = tile * kTileRows;
+  const Range seen = block.seen[tile];
+  if (is_empty(seen)) return;
+  for (int64_t key = round_down(seen.begin, width); key < seen.end; key += width) {
+    const int64_t to = scratch.score_offset(row) + key - block.keys.begin;
+    const int64_t columns = seen.end - key;
+    multiply_panel<K>({scratch.q + row * pairs, pairs, 1}, block.task.k_panels + key * pairs, pairs,
+                      columns, scratch.scores + to, scratch.score_stride);
+    multiply_panel<K>({scratch.grad_out + row * pairs, pairs, 1}, block.task.v_panels + key * pairs,
+                      pairs, columns, scratch.grad_weights + to, scratch.score_stride);
   }
 }
 
@@ -114,9 +110,11 @@ void add_block(BackwardBlock<K>& block, const GradQuery& grad_q) {
     block.seen[tile] = block.keys_of(first, min_of(first + kTileRows, block.rows.end) - 1);
   }
   find_rows_seeing(block);
-  compute_scores(block);
-  // A tile that sees none of these keys is zeroed where its neighbours' products reach it.
-  for (int64_t tile = 0; tile < block.tiles(); ++tile) soften_tile(block, tile);
+  for (int64_t tile = 0; tile < block.tiles(); ++tile) {
+    compute_scores(block, tile);
+    // A tile that sees none of these keys is zeroed where its neighbours' products reach it.
+    soften_tile(block, tile);
+  }
   add_grad_keys(block, scratch.weight_pairs, scratch.grad_out_pairs, scratch.grad_v);
   add_grad_keys(block, scratch.grad_score_pairs, scratch.q_pairs, scratch.grad_k);
   add_grad_queries(block, grad_q.data + (block.rows.begin - grad_q.row_begin) * head_dim);
@@ -168,8 +166,8 @@ void backward_task(const Geometry& geometry, const BackwardTask& task, void* mem
 template <class K>
 void row_dot_products(Rows a, Rows b, int64_t head_dim, int64_t begin, int64_t end, float* delta) {
   for (int64_t row = begin; row < end; ++row) {
-    prefetch_row<K>(a, row, head_dim);
-    prefetch_row<K>(b, row, head_dim);
+    prefetch_row<K>(a, row + kRowsAhead, head_dim);
+    prefetch_row<K>(b, row + kRowsAhead, head_dim);
     typename K::Vector sum = K::zero();
     for (int64_t d = 0; d < head_dim; d += K::kLanes) {
       sum = K::multiply_add(K::load(row_of<K>(a, row) + d), K::load(row_of<K>(b, row) + d), sum);

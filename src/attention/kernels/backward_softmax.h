@@ -1,6 +1,8 @@
 #pragma once
 
 #include "src/attention/kernels/backward_block.h"
+#include "src/attention/kernels/visible_lanes.h"
+#include "src/simd/vector_span.h"
 
 // P = exp(S - log-sum-exp) and dS = P * (dP - delta) of one block, from S and dP.
 
@@ -29,22 +31,19 @@ RowPair row_pair(const BackwardBlock<K>& block, int64_t row) {
 }
 
 /// P and dS of one vector of columns of two rows, stored as the operands of the three products.
-template <class K, bool kMasked>
+template <class K, class Lanes>
 inline void soften_columns(const BackwardBlock<K>& block, const RowPair& pair, int64_t row,
-                           int64_t column) {
+                           int64_t column, const Lanes (&seen)[2]) {
   const BackwardScratch<K>& scratch = block.scratch;
   typename K::Vector weight[2], grad_score[2];
 #pragma GCC unroll 2
   for (int64_t i = 0; i < 2; ++i) {
-    const int64_t from = (row + i) * scratch.score_stride + column;
-    const typename K::Mask visible =
-        kMasked ? K::lanes(pair.columns[i].begin - column, pair.columns[i].end - column)
-                : K::lanes(0, K::kLanes);
-    const auto score = K::load(visible, scratch.scores + from, K::zero());
-    const auto grad_weight = K::load(visible, scratch.grad_weights + from, K::zero());
+    const int64_t from = scratch.score_offset(row + i) + column;
+    const auto score = seen[i].load(scratch.scores + from);
+    const auto grad_weight = seen[i].load(scratch.grad_weights + from);
     const auto exponent = K::multiply_subtract(score, K::all(block.geometry.scale * kLog2E),
                                                K::all(pair.log_sum_exp[i]));
-    weight[i] = K::keep(visible, K::exp2(exponent));
+    weight[i] = seen[i].keep(K::exp2(exponent));
     grad_score[i] = K::multiply(weight[i], K::subtract(grad_weight, K::all(pair.delta[i])));
   }
   const int64_t to = row / K::kPair * scratch.pair_stride + column;
@@ -70,12 +69,18 @@ void soften_tile(const BackwardBlock<K>& block, int64_t tile) {
     const RowPair pair = row_pair(block, block.rows.begin + row);
     const Range inner{round_up(max_of(pair.columns[0].begin, pair.columns[1].begin), lanes),
                       round_down(min_of(pair.columns[0].end, pair.columns[1].end), lanes)};
+    const auto soften_masked = [&](int64_t c) {
+      VisibleLanes<K> visible[2];
+      for (int i = 0; i < 2; ++i) {
+        visible[i].mask = K::lanes(pair.columns[i].begin - c, pair.columns[i].end - c);
+      }
+      soften_columns(block, pair, row, c, visible);
+    };
+    const AllLanes<K> all[2];
     int64_t column = round_down(begin, lanes);
-    for (; column < min_of(inner.begin, end); column += lanes) {
-      soften_columns<K, true>(block, pair, row, column);
-    }
-    for (; column < inner.end; column += lanes) soften_columns<K, false>(block, pair, row, column);
-    for (; column < end; column += lanes) soften_columns<K, true>(block, pair, row, column);
+    for (; column < min_of(inner.begin, end); column += lanes) soften_masked(column);
+    for (; column < inner.end; column += lanes) soften_columns(block, pair, row, column, all);
+    for (; column < end; column += lanes) soften_masked(column);
   }
 }
 

@@ -28,7 +28,6 @@ struct QueryBlock {
   int64_t head;       // in b * H + h
   int64_t wave_slot;  // of its packed keys and values
   int64_t first_row;
-  int64_t cost;  // keys between the first visible and the last
 };
 
 /// Whether `keys` holds any between the first and the last key that a query head of key/value head
@@ -66,24 +65,20 @@ void pack_keys_and_values(const ForwardPass& f, int64_t first_head, int64_t head
   });
 }
 
-/// The query blocks of a wave, longest first, so that no long one is left for the end.
+/// The query blocks of a wave, the last rows first: where attention is causal they see the most
+/// keys, and no long block is left for the end. Blocks of the same rows follow each other: their
+/// rows of q and of the result lie side by side in memory, and they see about the same keys.
 std::vector<QueryBlock> query_blocks(const ForwardPass& f, int64_t first_head, int64_t heads) {
   const int64_t groups = f.q.size(1) / f.k.size(1);
   std::vector<QueryBlock> blocks;
-  for (int64_t slot = 0; slot < heads; ++slot) {
-    for (int64_t g = 0; g < groups; ++g) {
+  for (int64_t row = (f.geometry.queries - 1) / flash::kForwardRows * flash::kForwardRows; row >= 0;
+       row -= flash::kForwardRows) {
+    for (int64_t slot = 0; slot < heads; ++slot) {
       // b * H + h, because H is groups * Hkv.
-      const int64_t head = (first_head + slot) * groups + g;
-      const flash::Visible visible = flash::visible_of(f.visible, head);
-      for (int64_t row = 0; row < f.geometry.queries; row += flash::kForwardRows) {
-        const int64_t last = std::min(row + flash::kForwardRows, f.geometry.queries) - 1;
-        const flash::Range seen = flash::keys_seen(f.geometry, visible, /*sinks=*/false, row, last);
-        blocks.push_back({head, slot, row, seen.end - seen.begin});
-      }
+      const int64_t head = (first_head + slot) * groups;
+      for (int64_t g = 0; g < groups; ++g) blocks.push_back({head + g, slot, row});
     }
   }
-  std::stable_sort(blocks.begin(), blocks.end(),
-                   [](const QueryBlock& a, const QueryBlock& b) { return a.cost > b.cost; });
   return blocks;
 }
 

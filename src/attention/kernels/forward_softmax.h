@@ -1,56 +1,69 @@
 #pragma once
 
+#include "src/attention/kernels/flash_kernels.h"
+#include "src/attention/kernels/visible_lanes.h"
 #include "src/simd/gemm_tile.h"
+#include "src/simd/vector_span.h"
 
-// The softmax of one row of scores in one block of keys.
+// The softmax of a tile of scores in one block of keys.
 
 namespace longspan::flash {
 namespace {
 
 using namespace simd;
 
-/// Below every score of a model; 2^(scale * kHidden - max) is 0.
-constexpr float kHidden = -1e30f;
+/// The columns of S that the rows of a tile see.
+struct TileColumns {
+  Range rows[kTileRows];
+  Range all;    // whole vectors from a pair's first on, of what some row sees
+  Range inner;  // pairs of vectors that all rows see
+};
 
-/// Makes kHidden of the scores of `all` (multiples of two vectors) outside `visible`.
-template <class K>
-void hide_others(float* scores, Range all, Range visible) {
+/// Calls work(column, its lanes, those of the next vector) for each pair of vectors of `all`.
+template <class K, class Work>
+[[gnu::always_inline]] inline void each_pair(const TileColumns& columns, int64_t row,
+                                             const Work& work) {
   constexpr int64_t lanes = K::kLanes;
-  const auto hide = [&](int64_t c) {
-    const auto kept = K::lanes(visible.begin - c, visible.end - c);
-    K::store(scores + c, K::load(kept, scores + c, K::all(kHidden)));
+  const Range seen = columns.rows[row];
+  const auto masked = [&](int64_t c) {
+    return VisibleLanes<K>{K::lanes(seen.begin - c, seen.end - c)};
   };
-  for (int64_t c = all.begin; c < visible.begin; c += lanes) hide(c);
-  for (int64_t c = round_down(visible.end, lanes); c < all.end; c += lanes) hide(c);
+  int64_t c = columns.all.begin;
+  for (; c < columns.inner.begin; c += 2 * lanes) work(c, masked(c), masked(c + lanes));
+  for (; c < columns.inner.end; c += 2 * lanes) work(c, AllLanes<K>(), AllLanes<K>());
+  for (; c + lanes < columns.all.end; c += 2 * lanes) work(c, masked(c), masked(c + lanes));
+  if (c < columns.all.end) work(c, masked(c), HiddenLanes<K>());
 }
 
-/// Of the columns `all` (multiples of two vectors).
+/// The largest score of a row; kHidden where it sees nothing.
 template <class K>
-float maximum(const float* scores, Range all) {
-  constexpr int64_t lanes = K::kLanes;
-  typename K::Vector low = K::load(scores + all.begin);
-  typename K::Vector high = K::load(scores + all.begin + lanes);
-  for (int64_t c = all.begin + 2 * lanes; c < all.end; c += 2 * lanes) {
-    low = K::maximum(low, K::load(scores + c));
-    high = K::maximum(high, K::load(scores + c + lanes));
-  }
+[[gnu::always_inline]] inline float maximum(const TileColumns& columns, int64_t row,
+                                            const float* scores) {
+  typename K::Vector low = K::all(kHidden), high = low;
+  each_pair<K>(columns, row, [&](int64_t c, auto first, auto second) {
+    low = K::maximum(low, first.load(scores + c));
+    high = K::maximum(high, second.load(scores + c + K::kLanes));
+  });
   return K::maximum(K::maximum(low, high));
 }
 
-/// weights[c] = 2^(scale * scores[c] - max) for the columns `all` (multiples of two vectors);
+/// weights[c] = 2^(scale * scores[c] - max) for the columns that a row sees, and 0 for the others;
 /// returns the sum.
 template <class K>
-float exponentiate(const float* scores, uint32_t* weights, Range all, float scale, float max) {
-  constexpr int64_t lanes = K::kLanes;
+[[gnu::always_inline]] inline float exponentiate(const TileColumns& columns, int64_t row,
+                                                 const float* scores, float scale, float max,
+                                                 uint32_t* weights) {
   const typename K::Vector factor = K::all(scale), shift = K::all(max);
   typename K::Vector sum[2] = {K::zero(), K::zero()};
-  for (int64_t c = all.begin; c < all.end; c += 2 * lanes) {
-    const auto low = K::exp2(K::multiply_subtract(K::load(scores + c), factor, shift));
-    const auto high = K::exp2(K::multiply_subtract(K::load(scores + c + lanes), factor, shift));
+  const auto power = [&](auto lanes, const float* from) {
+    return lanes.keep(K::exp2(K::multiply_subtract(lanes.load(from), factor, shift)));
+  };
+  each_pair<K>(columns, row, [&](int64_t c, auto first, auto second) {
+    const auto low = power(first, scores + c), high = power(second, scores + c + K::kLanes);
     sum[0] = K::add(sum[0], low);
     sum[1] = K::add(sum[1], high);
     K::store_operand(weights + c / K::kPair, low, high);
-  }
+  });
   return K::sum(K::add(sum[0], sum[1]));
 }
 

@@ -26,7 +26,7 @@ constexpr int64_t kRowsAhead = 12;
 template <class K>
 inline void prefetch_row(Rows rows, int64_t row, int64_t head_dim) {
   constexpr int64_t per_line = 64 / sizeof(typename K::Element);
-  const auto* from = row_of<K>(rows, row + kRowsAhead);
+  const auto* from = row_of<K>(rows, row);
   for (int64_t d = 0; d < head_dim; d += per_line) __builtin_prefetch(from + d);
 }
 
@@ -37,7 +37,7 @@ void pack_panels(Rows from, int64_t rows, int64_t head_dim, int64_t begin, int64
   const int64_t pairs = head_dim / K::kPair;
   for (int64_t first = begin; first < end; first += lanes) {
     uint32_t* to = panels + first / width * pairs * width + first % width;
-    for (int64_t i = 0; i < lanes; ++i) prefetch_row<K>(from, first + i, head_dim);
+    for (int64_t i = 0; i < lanes; ++i) prefetch_row<K>(from, first + i + kRowsAhead, head_dim);
     for (int64_t pair = 0; pair < pairs; pair += lanes) {
       const int64_t count = min_of(lanes, pairs - pair);
       typename K::Vector block[lanes];
@@ -58,7 +58,7 @@ void pack_row_pairs(Rows from, int64_t rows, int64_t head_dim, int64_t begin, in
                     int64_t total_pairs, uint32_t* pairs) {
   alignas(64) static const typename K::Element zeros[kMaxHeadDim] = {};
   for (int64_t row = begin; row < end; row += K::kPair) {
-    for (int64_t i = 0; i < K::kPair; ++i) prefetch_row<K>(from, row + i, head_dim);
+    for (int64_t i = 0; i < K::kPair; ++i) prefetch_row<K>(from, row + i + kRowsAhead, head_dim);
     const auto* low = row < rows ? row_of<K>(from, row) : zeros;
     const auto* high = row + 1 < rows ? row_of<K>(from, row + 1) : zeros;
     for (int64_t column = 0; column < head_dim; column += kPanelColumns<K>) {
@@ -83,7 +83,7 @@ void copy_rows(Rows from, int64_t first, int64_t rows, int64_t head_dim, uint32_
   constexpr int64_t lanes = K::kLanes;
   const int64_t pairs = head_dim / K::kPair;
   for (int64_t row = 0; row < tiles_of(rows) * kTileRows; ++row) {
-    prefetch_row<K>(from, first + row, head_dim);
+    prefetch_row<K>(from, first + row + kRowsAhead, head_dim);
     for (int64_t pair = 0; pair < pairs; pair += lanes) {
       const int64_t count = min_of(lanes, pairs - pair);
       const typename K::Vector operand =

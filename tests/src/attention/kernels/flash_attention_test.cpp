@@ -3,6 +3,7 @@
 #include <ATen/ops/linalg_vector_norm.h>
 
 #include "tests/src/attention/kernels/attention_cases.h"
+#include "tests/support/largest.h"
 
 namespace longspan {
 namespace {
@@ -57,6 +58,23 @@ TEST_P(FlashAttentionOn, IsAsAccurateAsSdpaInFloat32) {
     EXPECT_LE(flash, 1.5 * sdpa + 0x1p-23);
     EXPECT_LE(flash, 1e-6);
   });
+}
+
+TEST_P(FlashAttentionOn, GivesTheLogSumExpOfFloat32) {
+  at::manual_seed(31);
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(::testing::PrintToString(c));
+    const Operands operands = operands_of(c), exact = operands.to(at::kDouble);
+    const at::Tensor expected =
+        partial_attention(exact.q, exact.k, exact.v, exact.visible).log_sum_exp;
+    const ForcedProcessor forced(GetParam().c_str());
+    for (const at::ScalarType dtype : {at::kBFloat16, at::kFloat}) {
+      const Operands o = operands.to(dtype);
+      const at::Tensor found = flash_forward(o.q, o.k, o.v, o.visible).log_sum_exp;
+      // The exponentials beside products of bfloat16 are right to 3e-6.
+      EXPECT_LE(largest_difference(found, expected), 1e-5) << dtype;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Processors, FlashAttentionOn,
