@@ -19,6 +19,8 @@ uint32_t category_mask(char32_t c, uint8_t version) {
     case 0x1885:
     case 0x1886:
       return version < 9 ? U_GC_LO_MASK : U_GC_MN_MASK;
+    case 0x1CF2:
+    case 0x1CF3:
     case 0xA9BD:
       return U_GC_MC_MASK;
     default:

@@ -2,7 +2,8 @@
 SmolLM2's tokenizer.json and GGUF against transformers; Mistral's SentencePiece tokenizer.model against the SentencePiece
 library and transformers' LlamaTokenizer; tokenizer.json files made of it (LLaMA 2's, Gemma's form) against tokenizers;
 SentencePiece models of all types against the library, Unigram also as tokenizer.json and through a GGUF; added tokens of
-the files beside a tokenizer.json, and vocab.json with merges.txt, against transformers.
+the files beside a tokenizer.json, and vocab.json with merges.txt, against transformers; normalizers and pre-tokenizers on every
+character against tokenizers.
 
 python tokenizer_test.py --longspan build/longspan      exit code 77: skipped, with the reason
 """
