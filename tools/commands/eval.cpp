@@ -125,8 +125,8 @@ void check_choice(const Arguments& arguments, const EvalChoice& choice,
     if (task->needs_cache()) require_cache(arguments, task->name());
     const auto does = [&](const NamedArm& arm) { return arm.does(*task); };
     if (std::ranges::any_of(choice.arms, does)) continue;
-    fail(ExitCode::kUsage, "--arm: {} asks no question, which all these arms need; add full",
-         task->name());
+    fail(ExitCode::kUsage, "--arm: none of these takes part in {}: it {}; add full", task->name(),
+         choice.arms.front().obstacle(*task));
   }
   check_outputs(arguments, choice.tasks);
 }

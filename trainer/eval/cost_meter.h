@@ -35,7 +35,8 @@ struct CostMeter {
 /// The costs of a run by arm and length.
 class CostMeters {
  public:
-  /// A text that has none of these lengths counts as one of the next longer.
+  /// A text that is shorter than one of these lengths, by less than half, counts as one of it; any
+  /// other has its own length.
   explicit CostMeters(std::vector<int64_t> lengths) : lengths_(std::move(lengths)) {}
 
   CostMeter& of(const std::string& arm, int64_t length);

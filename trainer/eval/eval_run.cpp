@@ -33,7 +33,7 @@ TaskResult EvalRun::run(const EvalTask& task) {
   TaskResult whole{.task = std::string(task.name())};
   for (const NamedArm& arm : arms_) {
     if (!arm.does(task)) {
-      log_warning("{} asks no question, which the arm {} needs: left out", task.name(), arm.label);
+      log_warning("arm {}: takes no part in {}: it {}", arm.label, task.name(), arm.obstacle(task));
       continue;
     }
     const auto on_item = [&](int64_t length, double seconds) {

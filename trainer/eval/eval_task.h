@@ -60,6 +60,8 @@ class EvalTask {
   virtual void take_share(double share) { (void)share; }
   /// Whether it scores a text without asking anything: an arm may need a question (arms/arm.h).
   virtual bool scores_plain_text() const { return false; }
+  /// Whether what it scores is the whole of a text, so that no arm can leave out a part of it.
+  virtual bool scores_every_token() const { return false; }
   /// Has the subject's arm read, with options that check() lets pass. Items are drawn by the seed
   /// alone, so that every arm gets the same. Lengths that do
   /// not suit the tokenizer throw Error(kUsage), unsuitable texts Error(kData), a loss that is not

@@ -19,10 +19,18 @@ struct NamedArm {
   EvalSubject subject(const EvalSubject& of_all) const {
     return {model ? *model : of_all.model, of_all.tokenizer, of_all.bos_token_id, arm};
   }
-  /// Whether it can do the task; one that needs a question cannot score a plain text.
-  bool does(const EvalTask& task) const {
-    return !task.scores_plain_text() || arm->reads_plain_text();
+  /// What keeps it from the task, "asks no question, which the arm needs"; empty where it can do
+  /// it.
+  std::string obstacle(const EvalTask& task) const {
+    if (task.scores_plain_text() && !arm->reads_plain_text()) {
+      return "asks no question, which the arm needs";
+    }
+    if (task.scores_every_token() && arm->leaves_out()) {
+      return "scores all of a text, of which the arm leaves out parts";
+    }
+    return "";
   }
+  bool does(const EvalTask& task) const { return obstacle(task).empty(); }
 };
 
 /// What one arm has to do of a task at one length.

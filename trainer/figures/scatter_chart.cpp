@@ -78,26 +78,42 @@ std::string mark(const ScatterChart::Point& point, const ScatterFrame& frame) {
       escape_html(point.label), point.y, point.low, point.high, point.x);
 }
 
-/// Beside the points, each moved down until it covers no other.
+struct LabelBox {
+  double left, right, y;
+
+  bool covers(const LabelBox& other) const {
+    return other.left < right && left < other.right && std::abs(other.y - y) < kLabelHeight;
+  }
+};
+
+/// The place next to `box`, above or below it and inside the frame, where it covers none of the
+/// others.
+LabelBox free_place(LabelBox box, const std::vector<LabelBox>& others) {
+  const double wanted = box.y;
+  for (int distance = 0; distance < kScatterBottom - kScatterTop; ++distance) {
+    for (const int side : {-1, 1}) {
+      box.y = wanted + side * distance;
+      if (box.y < kScatterTop || box.y > kScatterBottom - 3) continue;
+      const auto is_covered = [&](const LabelBox& other) { return box.covers(other); };
+      if (std::ranges::none_of(others, is_covered)) return box;
+    }
+  }
+  box.y = wanted;
+  return box;
+}
+
+/// Beside the points, the highest first.
 std::string labels(const ScatterChart& chart, const ScatterFrame& frame) {
-  struct Box {
-    double left, right, y;
-  };
   std::vector<const ScatterChart::Point*> from_above;
   for (const auto& point : chart.points) from_above.push_back(&point);
   std::ranges::stable_sort(from_above, [](const auto* a, const auto* b) { return a->y > b->y; });
-  std::vector<Box> placed;
+  std::vector<LabelBox> placed;
   std::string svg;
   for (const auto* point : from_above) {
-    Box box{frame.x(point->x) + 9, 0, frame.y(point->y) - 5};
-    box.right = box.left + kLetterWidth * static_cast<double>(point->label.size());
-    const auto covers = [&](const Box& other) {
-      return other.left < box.right && box.left < other.right &&
-             std::abs(other.y - box.y) < kLabelHeight;
-    };
-    while (std::ranges::any_of(placed, covers)) box.y += 1;
-    placed.push_back(box);
-    svg += svg_text(box.left, box.y, "legend", "start", point->label);
+    const double left = frame.x(point->x) + 9;
+    const double width = kLetterWidth * static_cast<double>(point->label.size());
+    placed.push_back(free_place({left, left + width, frame.y(point->y) - 5}, placed));
+    svg += svg_text(left, placed.back().y, "legend", "start", point->label);
   }
   return svg;
 }

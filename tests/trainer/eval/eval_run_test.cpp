@@ -75,6 +75,13 @@ TEST_F(Run, DrawsTheItemsThatAreAsked) {
                          "passkey oracle 400 4", "perplexity full 340 1", "perplexity full 400 1"));
 }
 
+TEST_F(Run, AnArmThatLeavesOutPartsOfATextDoesNotScoreAllOfIt) {
+  const auto arms = named({"full", "retrieval"});
+  EXPECT_TRUE(arms[0].does(*make_eval_task("position_loss")));
+  EXPECT_FALSE(arms[1].does(*make_eval_task("position_loss")));
+  EXPECT_TRUE(arms[1].does(*make_eval_task("perplexity")));
+}
+
 TEST_F(Run, GivesEveryArmTheSameItems) {
   AnswerJournal none;
   const Json both = rows({"full", "truncate"}, none);

@@ -81,6 +81,8 @@ class Arm {
   Json write() const;
   /// Whether it can read a text that no question follows.
   virtual bool reads_plain_text() const { return true; }
+  /// Whether it may give the model a part of a text only.
+  virtual bool leaves_out() const { return false; }
   /// False for one that reads nothing and only hears what a task asks: nothing follows from its
   /// answers.
   virtual bool reads() const { return true; }

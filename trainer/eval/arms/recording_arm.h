@@ -26,6 +26,7 @@ class RecordingArm : public Arm {
 
   std::string_view name() const override { return arm_->name(); }
   bool reads_plain_text() const override { return arm_->reads_plain_text(); }
+  bool leaves_out() const override { return arm_->leaves_out(); }
   std::vector<double> target_nll(const EvalSubject& subject, const std::vector<int64_t>& ids,
                                  int64_t targets) override;
   std::unique_ptr<Reading> read_passage(const EvalSubject& subject, const Passage& passage,

@@ -48,6 +48,7 @@ class ReducingArm : public Arm {
   double flops(CausalLm& model, int64_t length, int64_t tokens_read) const override;
   int64_t kv_bytes(CausalLm& model, int64_t tokens_read) const override;
 
+  bool leaves_out() const override { return true; }
   bool shares_passages() const override { return false; }
 
   /// The ranges to keep, in order, without overlap and within the budget.

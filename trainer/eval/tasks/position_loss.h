@@ -20,6 +20,7 @@ class PositionLoss : public EvalTask {
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
   bool scores_plain_text() const override { return true; }
+  bool scores_every_token() const override { return true; }
   TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
   void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
   std::vector<Table> tables(const std::vector<LabelledRows>& models,

@@ -99,6 +99,10 @@ TEST_F(Reducing, APlainTextCutByItsEndIsItsWindow) {
   EXPECT_EQ(make_arm("no_context")->target_nll(subject_, byte_ids("\1" + text), 8),
             full->target_nll(subject_, byte_ids("\1" + text.substr(192)), 8));
   EXPECT_FALSE(make_arm("oracle")->reads_plain_text());
+  for (const char* name : {"retrieval", "downsample", "truncate", "no_context", "oracle"}) {
+    EXPECT_TRUE(make_arm(name)->leaves_out()) << name;
+  }
+  EXPECT_FALSE(full->leaves_out());
 }
 
 TEST_F(Reducing, TruncateKeepsThePartItIsTold) {
