@@ -39,6 +39,29 @@ TEST(ScatterChartSvg, JoinsTheFrontFromLeftToRight) {
   EXPECT_GT(y1, y2);  // 0.5 is lower on the page than 0.9
 }
 
+/// Three points in one place at the bottom of the frame.
+TEST(ScatterChartSvg, LabelsKeepApartAndOffTheAxis) {
+  ScatterChart chart = three_points();
+  chart.points.push_back({"first", 40, 0, 0, 0.2, 2, false});
+  chart.points.push_back({"second", 40, 0, 0, 0.2, 3, false});
+  chart.points.push_back({"third", 40, 0, 0, 0.2, 4, false});
+  const std::string svg = scatter_chart_svg(chart);
+  std::vector<double> heights;
+  for (const std::string label : {"first", "second", "third"}) {
+    const size_t text = svg.find(">" + label + "</text>");
+    ASSERT_NE(text, svg.npos);
+    double x = 0, y = 0;
+    ASSERT_EQ(
+        std::sscanf(svg.c_str() + svg.rfind("<text", text), "<text x=\"%lf\" y=\"%lf\"", &x, &y),
+        2);
+    heights.push_back(y);
+  }
+  std::ranges::sort(heights);
+  EXPECT_GE(heights[1] - heights[0], 14);
+  EXPECT_GE(heights[2] - heights[1], 14);
+  EXPECT_LT(heights[2], 250);  // the axis
+}
+
 TEST(ScatterChartSvg, DrawsOnePoint) {
   ScatterChart chart = three_points();
   chart.points.resize(1);
