@@ -3,7 +3,6 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <stdexcept>
 
 #include "src/attention/kernels/interval_attention.h"
 #include "src/attention/key_starts.h"
@@ -12,13 +11,14 @@ namespace longspan {
 
 namespace {
 
-/// The first key that each of seq_len tokens sees: of its own group, of which the first has `first`
-/// tokens, and none before those of `visible`.
-void write_group_starts(const int32_t* visible, int64_t seq_len, int64_t group, int64_t first,
-                        int32_t* starts) {
-  for (int64_t begin = 0, end = first; begin < seq_len; begin = end, end += group) {
-    for (int64_t token = begin; token < std::min(end, seq_len); ++token) {
-      starts[token] = std::max(static_cast<int32_t>(begin), visible[token]);
+/// The first key that each of seq_len tokens behind `past` others sees: of its own group, of which
+/// the first has `first` tokens, and none before those of `visible`.
+void write_group_starts(const int32_t* visible, int64_t past, int64_t seq_len, int64_t group,
+                        int64_t first, int32_t* starts) {
+  const int64_t last = past + seq_len;
+  for (int64_t begin = 0, end = first; begin < last; begin = end, end += group) {
+    for (int64_t token = std::max(begin, past); token < std::min(end, last); ++token) {
+      starts[token - past] = std::max(static_cast<int32_t>(begin), visible[token - past]);
     }
   }
 }
@@ -26,8 +26,9 @@ void write_group_starts(const int32_t* visible, int64_t seq_len, int64_t group, 
 /// The first ones; of an odd number one more is shifted.
 int64_t unshifted_heads(int64_t num_heads) { return num_heads / 2; }
 
-/// [B, H, T] from the starts of documents and windows [B, T].
-at::Tensor starts_of_heads(const at::Tensor& visible, int64_t num_heads, int64_t group) {
+/// [B, H, T] from the starts of documents and windows [B, T], of tokens behind `past` others.
+at::Tensor starts_of_heads(const at::Tensor& visible, int64_t past, int64_t num_heads,
+                           int64_t group) {
   const int64_t rows = visible.size(0), seq_len = visible.size(1);
   const at::Tensor contiguous = visible.contiguous();
   at::Tensor starts = at::empty({rows, num_heads, seq_len}, visible.options());
@@ -35,7 +36,7 @@ at::Tensor starts_of_heads(const at::Tensor& visible, int64_t num_heads, int64_t
     const int32_t* from = contiguous.const_data_ptr<int32_t>() + row * seq_len;
     for (int64_t head = 0; head < num_heads; ++head) {
       const bool shifted = head >= unshifted_heads(num_heads);
-      write_group_starts(from, seq_len, group, shifted ? group / 2 : group,
+      write_group_starts(from, past, seq_len, group, shifted ? group / 2 : group,
                          starts.mutable_data_ptr<int32_t>() + (row * num_heads + head) * seq_len);
     }
   }
@@ -71,14 +72,12 @@ int64_t ShiftedSparseAttention::group_size(int64_t seq_len) const {
 
 at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
                                           const AttentionContext& context) const {
-  if (context.state) {
-    throw std::logic_error("shifted_sparse attention keeps no state between passes");
-  }
-  int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), seq_len = heads.q.size(2);
-  at::Tensor starts =
-      starts_of_heads(key_starts(context, rows, seq_len), num_heads, group_size(seq_len));
-  return interval_attention(context.rotary.rotate(heads.q), context.rotary.rotate(heads.k), heads.v,
-                            {starts}, context.kept);
+  int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), tokens = heads.q.size(2);
+  int64_t past = context.first_position;
+  int64_t group = group_size(std::max(past + tokens, context.sequence_length));
+  at::Tensor starts = starts_of_heads(key_starts(context, rows, tokens), past, num_heads, group);
+  const auto [k, v] = context.with_past(context.rotary.rotate(heads.k), heads.v);
+  return interval_attention(context.rotary.rotate(heads.q), k, v, {starts}, context.kept);
 }
 
 int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {

@@ -11,7 +11,8 @@ namespace longspan {
 class ShiftedSparseAttention : public AttentionPattern {
  public:
   std::string_view name() const override { return "shifted_sparse"; }
-  /// It trains and scores whole sequences.
+  /// It trains and scores whole sequences: the groups follow from their length. Who reads one of a
+  /// known length in several passes (AttentionContext::sequence_length) may bring states.
   std::shared_ptr<LayerState> make_state(int64_t) const override { return nullptr; }
   void fields(FieldsIo& io) override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;

@@ -1,17 +1,14 @@
 #include "trainer/eval/arms/cached_reading.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/argmax.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "src/core/stopwatch.h"
 #include "src/model/generate.h"
-#include "src/nn/chunked_cross_entropy.h"
 #include "trainer/eval/arms/model_change.h"
+#include "trainer/eval/arms/teacher_forcing.h"
 
 namespace longspan {
 
@@ -20,31 +17,6 @@ namespace {
 constexpr int64_t kReadChunkTokens = 4096;
 /// Of the passage's last ones, which a question may merge with: they are read with each question.
 constexpr int64_t kTokensHeldBack = 8;
-
-/// `ids` behind what the state holds, of which the first was the last of the prompt.
-void feed(CausalLm& model, const std::vector<int64_t>& prompt, const std::vector<int64_t>& ids,
-          ModelState state, double& nll, double& token_accuracy) {
-  const at::Tensor& head = model.lm_head_weight();
-  std::vector<int64_t> fed{prompt.back()};
-  fed.insert(fed.end(), ids.begin(), ids.end() - 1);
-  const at::Tensor input = at::tensor(fed, at::kLong).unsqueeze(0).to(head.device());
-  const at::Tensor labels = at::tensor(ids, at::kLong).to(head.device());
-  const at::Tensor hidden = model.hidden_states({input, {}, {}}, &state).squeeze(0);
-  nll = token_cross_entropy(hidden, head, labels).mean(at::kDouble).item<double>();
-  const at::Tensor guesses = at::linear(hidden, head).argmax(-1);
-  token_accuracy = guesses.eq(labels).to(at::kDouble).mean().item<double>();
-}
-
-/// Among the distractors; ties count for the right answer.
-int64_t rank_of(CausalLm& model, const ItemTokens& item, const ModelState& state, double nll) {
-  int64_t rank = 1;
-  for (const auto& distractor : item.distractors) {
-    double other = 0, accuracy = 0;
-    feed(model, item.prompt, distractor, state.fork(), other, accuracy);
-    rank += other < nll ? 1 : 0;
-  }
-  return rank;
-}
 
 void generate_answer(const EvalSubject& subject, const ItemTokens& item, int64_t max_new_tokens,
                      ModelState& state, Answer& answer) {
@@ -91,9 +63,12 @@ Answer PromptReader::ask(const EvalSubject& subject, const ItemTokens& item,
   const std::vector<int64_t> unread(item.prompt.begin() + state.length(), item.prompt.end() - 1);
   if (!unread.empty()) prefill(subject.model, unread, state, kReadChunkTokens);
   answer.time.first_token_seconds = own.seconds();
-  feed(subject.model, item.prompt, item.answer, state.fork(), answer.nll, answer.token_accuracy);
+  const auto prompt_read = [&](int64_t) -> const ModelState& { return state; };
+  const FedAnswer fed = feed_answer(subject.model, item, prompt_read);
+  answer.nll = fed.nll;
+  answer.token_accuracy = fed.token_accuracy;
+  answer.rank = fed.rank;
   if (!std::isfinite(answer.nll)) return answer;
-  if (!item.distractors.empty()) answer.rank = rank_of(subject.model, item, state, answer.nll);
   generate_answer(subject, item, max_new_tokens, state, answer);
   return answer;
 }

@@ -5,7 +5,6 @@
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros_like.h>
 
-#include "src/attention/full.h"
 #include "src/attention/kernels/merge_attention.h"
 
 namespace longspan {
@@ -13,7 +12,7 @@ namespace longspan {
 at::Tensor DualChunkAttention::attend(const Heads& heads, const AttentionContext& context) const {
   const int64_t tokens = heads.q.size(2), end = context.first_position + tokens;
   // A layer whose own window is no longer than a chunk needs none.
-  if (context.sliding_window > 0) return FullAttention().attend(heads, context);
+  if (context.sliding_window > 0) return FullAttention::attend(heads, context);
   const at::Tensor positions =
       at::arange(context.first_position, end, heads.q.options().dtype(at::kLong)).unsqueeze(0);
   const at::Tensor places = positions.remainder(chunk_);
@@ -39,10 +38,6 @@ at::Tensor DualChunkAttention::attend(const Heads& heads, const AttentionContext
   return merge(result, attend_from(at::full_like(places, farthest_),
                                    {.begin = at::zeros_like(before), .end = before}))
       .out;
-}
-
-int64_t DualChunkAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
-  return FullAttention().scored_pairs(seq_len, num_heads);
 }
 
 }  // namespace longspan

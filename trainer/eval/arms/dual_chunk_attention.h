@@ -1,6 +1,6 @@
 #pragma once
 
-#include "src/attention/attention.h"
+#include "src/attention/full.h"
 
 namespace longspan {
 
@@ -9,14 +9,12 @@ namespace longspan {
 ///   its own chunk       at its place there;
 ///   the chunk before    at that place plus `chunk`, at most at `farthest`;
 ///   all others          at `farthest`.
-class DualChunkAttention : public AttentionPattern {
+class DualChunkAttention : public FullAttention {
  public:
   DualChunkAttention(int64_t chunk, int64_t farthest) : chunk_(chunk), farthest_(farthest) {}
 
   std::string_view name() const override { return "dual_chunk"; }
-  void fields(FieldsIo&) override {}
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
-  int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
 
  private:
   int64_t chunk_, farthest_;

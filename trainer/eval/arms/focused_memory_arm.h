@@ -15,10 +15,18 @@ class FocusedMemoryArm : public ReadingArm {
   void change(CausalLm& model, int64_t) const override {
     const auto& own = model.config().attention;
     if (attention_.options().mem_layers.empty() && own) return model.set_attention(own);
-    model.set_attention(std::make_shared<FocusedMemoryAttention>(attention_));
+    model.set_attention(std::make_shared<ToReadBy>(attention_));
   }
 
  private:
+  /// Not the model's own, which its config would keep when the arm is done.
+  class ToReadBy : public FocusedMemoryAttention {
+   public:
+    explicit ToReadBy(const FocusedMemoryAttention& attention)
+        : FocusedMemoryAttention(attention) {}
+    bool belongs_to_model() const override { return false; }
+  };
+
   FocusedMemoryAttention attention_;
 };
 

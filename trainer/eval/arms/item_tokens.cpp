@@ -52,6 +52,9 @@ ItemTokens tokenize_item(const Tokenizer& tokenizer, std::optional<int64_t> bos_
   item.answer = tokens_from(tokenizer, continued(question.answers[0]), cut);
   for (const auto& distractor : question.distractors) {
     item.distractors.push_back(tokens_from(tokenizer, continued(distractor), cut));
+    if (!item.distractors.back().empty()) continue;
+    fail(ExitCode::kData, "the wrong answer '{}' to '{}' has no token, expected some text",
+         distractor, question.text);
   }
   return item;
 }

@@ -17,8 +17,7 @@ struct ItemTokens {
 
 /// A token that the question would share with answers[0] belongs to the answer, and one that the
 /// context would share with the question to the question; distractors begin where the answer does.
-/// Throws Error(kData) for a question
-/// without an answer.
+/// Throws Error(kData) for a question without an answer, and for a distractor without a token.
 ItemTokens tokenize_item(const Tokenizer& tokenizer, std::optional<int64_t> bos_token_id,
                          const Passage& passage, const Question& question);
 

@@ -5,7 +5,7 @@
 #include "trainer/eval/arms/arm_flops.h"
 #include "trainer/eval/arms/cached_reading.h"
 #include "trainer/eval/arms/model_change.h"
-#include "trainer/eval/arms/one_pass_reading.h"
+#include "trainer/eval/arms/whole_length_reading.h"
 #include "trainer/eval/window_loss.h"
 
 namespace longspan {
@@ -23,7 +23,7 @@ std::unique_ptr<Reading> ReadingArm::read_passage(const EvalSubject& subject,
   change(subject.model, length);
   const bool keeps_state = subject.model.attention().make_state(/*layer=*/0) != nullptr;
   if (keeps_state) return std::make_unique<CachedReading>(subject, passage, *this, length);
-  return std::make_unique<OnePassReading>(subject, passage, *this, length);
+  return std::make_unique<WholeLengthReading>(subject, passage, *this, length);
 }
 
 double ReadingArm::flops(CausalLm& model, int64_t length, int64_t tokens_read) const {

@@ -5,9 +5,9 @@
 namespace longspan {
 
 /// Base of the arms by which the model reads the whole text. A passage is read once, its keys and
-/// values are kept, and every question goes on from a fork of them. An attention that keeps none
-/// (shifted_sparse) reads passage, question and answer in one pass, and what it generates is known
-/// up to the first token that differs from the answer.
+/// values are kept, and every question goes on from a fork of them. Where the attention follows
+/// from the length of the whole (shifted_sparse) every question is read with its passage, and what
+/// it generates is known up to the first token that differs from the answer.
 class ReadingArm : public Arm {
  public:
   std::vector<double> target_nll(const EvalSubject& subject, const std::vector<int64_t>& ids,

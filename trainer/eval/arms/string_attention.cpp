@@ -4,14 +4,13 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/zeros_like.h>
 
-#include "src/attention/full.h"
 #include "src/attention/kernels/merge_attention.h"
 
 namespace longspan {
 
 at::Tensor StringAttention::attend(const Heads& heads, const AttentionContext& context) const {
   const int64_t tokens = heads.q.size(2), end = context.first_position + tokens;
-  if (context.sliding_window > 0 || end <= shift_) return FullAttention().attend(heads, context);
+  if (context.sliding_window > 0 || end <= shift_) return FullAttention::attend(heads, context);
   const auto [k, v] = context.with_past(context.rotary.rotate(heads.k), heads.v);
   const at::Tensor positions =
       at::arange(context.first_position, end, heads.q.options().dtype(at::kLong)).unsqueeze(0);
@@ -27,10 +26,6 @@ at::Tensor StringAttention::attend(const Heads& heads, const AttentionContext& c
                partial_attention(context.rotary.at(moved).rotate(heads.q), k, v,
                                  {.begin = at::zeros_like(near), .end = near}))
       .out;
-}
-
-int64_t StringAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
-  return FullAttention().scored_pairs(seq_len, num_heads);
 }
 
 }  // namespace longspan

@@ -45,9 +45,45 @@ TEST(Arm, LeavesTheModelAlone) {
   for (const auto& name : arms_without_keys()) {
     answer_by(*make_arm(name), subject, item);
     EXPECT_EQ(model->attention().name(), "full") << name;
+    EXPECT_EQ(model->config().attention, nullptr) << name;
     EXPECT_EQ(model->config().max_position_embeddings, 64) << name;
     EXPECT_EQ(answer_by(*make_arm("full"), subject, item).nll, nll) << name;
   }
+}
+
+/// An item that throws, when the arm has changed the model already.
+TEST(Arm, LeavesTheModelAloneWhereAnItemThrows) {
+  auto model = byte_model();
+  const ByteTokenizer tokenizer;
+  const EvalSubject subject{*model, tokenizer, {}};
+  const auto attention = model->shared_attention();
+  const auto rope = model->config().rope_scaling;
+  Item item = byte_item(120);
+  item.question.answers.clear();
+  for (const auto& name : arms_without_keys()) {
+    EXPECT_THAT(error_of([&] { answer_by(*make_arm(name), subject, item); }, ExitCode::kData),
+                ::testing::HasSubstr("has no answer"))
+        << name;
+    EXPECT_EQ(model->shared_attention(), attention) << name;
+    EXPECT_EQ(model->config().attention, nullptr) << name;
+    EXPECT_EQ(model->config().rope_scaling, rope) << name;
+    EXPECT_EQ(model->config().max_position_embeddings, 64) << name;
+  }
+}
+
+/// A model whose own attention is focused memory has it back, in its config too.
+TEST(Arm, GivesTheModelItsOwnAttentionBack) {
+  auto model = byte_model();
+  const ByteTokenizer tokenizer;
+  const EvalSubject subject{*model, tokenizer, {}};
+  model->set_attention(make_attention_pattern("focused_memory"));
+  const auto own = model->config().attention;
+  ASSERT_NE(own, nullptr);
+  const Json other = {
+      {"mem_layers", Json::array({1})}, {"window", 64}, {"last_context_length", 32}};
+  answer_by(*arm_with("focused_memory", other), subject, byte_item(120));
+  EXPECT_EQ(model->shared_attention(), own);
+  EXPECT_EQ(model->config().attention, own);
 }
 
 /// Questions to one passage are those to a passage of their own, in any order.

@@ -5,7 +5,9 @@
 #include "src/model/context_length.h"
 #include "tests/support/errors.h"
 #include "tests/trainer/eval/arms/arm_fixtures.h"
+#include "trainer/eval/arms/item_tokens.h"
 #include "trainer/eval/eval_run.h"
+#include "trainer/eval/statistics.h"
 #include "trainer/plan/training_flops.h"
 #include "trainer/stage.h"
 
@@ -62,6 +64,27 @@ TEST_F(ReadingArms, WithoutACacheTheTextEndsWhereItIsWrong) {
   EXPECT_EQ(whole.text, told.substr(0, 3));
   EXPECT_EQ(whole.token_accuracy, 1);
   EXPECT_EQ(whole.rank, full.rank);
+}
+
+/// Groups are a quarter of passage, question and answer, whichever answer it is.
+TEST_F(ReadingArms, ShiftedSparseScoresAnAnswerAsOnePassOverAllDoes) {
+  const auto arm = make_arm("shifted_sparse");
+  const auto in_one_pass = [&](const std::string& answer) {
+    Item item = item_;
+    item.question.answers = {answer};
+    const ItemTokens tokens = tokenize_item(tokenizer_, {}, item.passage, item.question);
+    std::vector<int64_t> ids = tokens.prompt;
+    ids.insert(ids.end(), tokens.answer.begin(), tokens.answer.end());
+    return mean(arm->target_nll(subject_, ids, std::ssize(tokens.answer)));
+  };
+  const double right = in_one_pass("answer");
+  item_.question.distractors = {"others", "x", "zebras", "longer than it", "number"};
+  int64_t rank = 1;
+  for (const auto& wrong : item_.question.distractors) rank += in_one_pass(wrong) < right ? 1 : 0;
+  const Answer by_arm = answer("shifted_sparse");
+  EXPECT_NEAR(by_arm.nll, right, loss_bound(*model_, right));
+  EXPECT_EQ(by_arm.rank, rank);
+  EXPECT_GT(std::abs(right - answer("full").nll), 1e-3);
 }
 
 TEST_F(ReadingArms, ACacheOfEightBitsIsNearAndOneOfFourFurther) {

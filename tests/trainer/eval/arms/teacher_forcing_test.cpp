@@ -1,0 +1,88 @@
+#include "trainer/eval/arms/teacher_forcing.h"
+
+#include <ATen/ops/empty.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+
+#include "src/model/decoder.h"
+#include "src/model/generate.h"
+#include "tests/trainer/eval/arms/arm_fixtures.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::ElementsAre;
+
+/// Notes the rows of each pass.
+class NotingModel : public Decoder {
+ public:
+  NotingModel() : Decoder(byte_model()->config()) {
+    at::manual_seed(1);
+    visit_parameters("", [](const std::string&, at::Tensor& parameter) {
+      parameter = at::empty(parameter.sizes(), at::kFloat).normal_(0, 0.2);
+    });
+  }
+  at::Tensor hidden_states(const ModelInput& input, ModelState* state) override {
+    rows.push_back(input.input_ids.size(0));
+    return Decoder::hidden_states(input, state);
+  }
+
+  std::vector<int64_t> rows;
+};
+
+class TeacherForcing : public ::testing::Test {
+ protected:
+  ItemTokens tokens_of(const std::string& answer, const std::vector<std::string>& distractors) {
+    Item item = byte_item(100, answer);
+    item.question.distractors = distractors;
+    return tokenize_item(tokenizer_, {}, item.passage, item.question);
+  }
+  FedAnswer feed(const ItemTokens& item) {
+    ModelState state;
+    prefill(model_, {item.prompt.begin(), item.prompt.end() - 1}, state, 4096);
+    model_.rows.clear();
+    return feed_answer(model_, item, [&](int64_t) -> const ModelState& { return state; });
+  }
+
+  NotingModel model_;
+  ByteTokenizer tokenizer_;
+};
+
+/// In one pass for each length, with the ranks and losses of one pass for each answer.
+TEST_F(TeacherForcing, RanksAsPassesOneByOneDo) {
+  const std::vector<std::string> wrong{"zebras", "x", "number", "ab", "others", "anchor", "yz"};
+  int64_t ranks = 0;
+  for (const char* answer : {"answer", "qq", "longest answer"}) {
+    const FedAnswer fed = feed(tokens_of(answer, wrong));
+    const double own = feed(tokens_of(answer, {})).nll;
+    EXPECT_NEAR(fed.nll, own, loss_bound(model_, own));
+    int64_t rank = 1;
+    for (const auto& distractor : wrong) rank += feed(tokens_of(distractor, {})).nll < own ? 1 : 0;
+    EXPECT_EQ(fed.rank, rank) << answer;
+    ranks += rank;
+  }
+  EXPECT_GT(ranks, 3);  // not the first each time: the test could not fail
+}
+
+TEST_F(TeacherForcing, ReadsAnswersOfOneLengthInOnePass) {
+  feed(tokens_of("answer", {"zebras", "x", "number", "yz", "ab"}));
+  EXPECT_THAT(model_.rows, ElementsAre(3, 1, 2));  // of 7, 2 and 3 bytes with the space
+  EXPECT_EQ(feed(tokens_of("answer", {})).rank, std::nullopt);
+  EXPECT_THAT(model_.rows, ElementsAre(1));
+  feed(tokens_of("b", std::vector<std::string>(20, "a")));
+  EXPECT_THAT(model_.rows, ElementsAre(16, 5));  // no more at once
+}
+
+TEST_F(TeacherForcing, RanksNothingWhereTheLossIsNotFinite) {
+  model_.visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
+    if (name == "model.norm.weight") parameter.fill_(std::numeric_limits<double>::quiet_NaN());
+  });
+  const FedAnswer fed = feed(tokens_of("answer", {"other"}));
+  EXPECT_TRUE(std::isnan(fed.nll));
+  EXPECT_EQ(fed.rank, std::nullopt);
+}
+
+}  // namespace
+}  // namespace longspan

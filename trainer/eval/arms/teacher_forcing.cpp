@@ -1,0 +1,97 @@
+#include "trainer/eval/arms/teacher_forcing.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "src/nn/chunked_cross_entropy.h"
+#include "trainer/eval/arms/branch_attention.h"
+
+namespace longspan {
+
+namespace {
+
+using Ids = std::vector<int64_t>;
+
+constexpr size_t kAnswersOfAPass = 16;
+
+/// Answers of one length behind a prompt.
+struct FedRows {
+  at::Tensor hidden;  // [B, T, C] that predict the labels
+  at::Tensor labels;  // [B, T]
+
+  /// Mean nats a token of each.
+  std::vector<double> losses(const at::Tensor& head) const {
+    const at::Tensor nll =
+        token_cross_entropy(hidden.flatten(0, 1), head, labels.flatten()).to(at::kCPU, at::kDouble);
+    const at::Tensor means = nll.view(labels.sizes()).mean(-1);
+    const auto* first = means.const_data_ptr<double>();
+    return {first, first + means.numel()};
+  }
+};
+
+/// `answers` behind the prompt's last token, which is still to be read.
+FedRows feed_rows(CausalLm& model, int64_t last_of_prompt, const std::vector<const Ids*>& answers,
+                  const PromptRead& prompt_read) {
+  std::vector<at::Tensor> inputs, labels;
+  for (const Ids* answer : answers) {
+    Ids fed{last_of_prompt};
+    fed.insert(fed.end(), answer->begin(), answer->end() - 1);
+    inputs.push_back(at::tensor(fed, at::kLong));
+    labels.push_back(at::tensor(*answer, at::kLong));
+  }
+  const at::Device device = model.lm_head_weight().device();
+  const ModelState& state = prompt_read(std::ssize(*answers.front()));
+  return {branch_hidden_states(model, at::stack(inputs).to(device), state),
+          at::stack(labels).to(device)};
+}
+
+/// The distractors by length, those of the answer's length behind the answer and first; no group
+/// has more rows than a pass.
+std::vector<std::vector<const Ids*>> rows_of_passes(const ItemTokens& item) {
+  std::vector<std::vector<const Ids*>> groups{{&item.answer}};
+  for (const Ids& distractor : item.distractors) {
+    const auto open = std::ranges::find_if(groups, [&](const auto& group) {
+      return group.size() < kAnswersOfAPass && group.front()->size() == distractor.size();
+    });
+    if (open != groups.end()) {
+      open->push_back(&distractor);
+    } else {
+      groups.push_back({&distractor});
+    }
+  }
+  return groups;
+}
+
+}  // namespace
+
+FedAnswer feed_answer(CausalLm& model, const ItemTokens& item, const PromptRead& prompt_read) {
+  const at::NoGradGuard no_gradients;
+  const at::Tensor& head = model.lm_head_weight();
+  FedAnswer fed;
+  int64_t before = 0;  // distractors with less loss
+  for (const auto& group : rows_of_passes(item)) {
+    const FedRows rows = feed_rows(model, item.prompt.back(), group, prompt_read);
+    const std::vector<double> losses = rows.losses(head);
+    if (group.front() == &item.answer) {
+      const at::Tensor guesses = at::linear(rows.hidden[0], head).argmax(-1);
+      fed.token_accuracy = guesses.eq(rows.labels[0]).to(at::kDouble).mean().item<double>();
+      const at::Tensor choices = guesses.cpu();
+      const auto* first = choices.const_data_ptr<int64_t>();
+      fed.choices.assign(first, first + choices.numel());
+      fed.nll = losses.front();
+      if (!std::isfinite(fed.nll)) return fed;
+    }
+    before += std::ranges::count_if(losses, [&](double loss) { return loss < fed.nll; });
+  }
+  if (!item.distractors.empty()) fed.rank = before + 1;
+  return fed;
+}
+
+}  // namespace longspan
