@@ -169,7 +169,7 @@ class ArmsTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         rows = json.loads(result.stdout)["tasks"][0]["rows"]
         self.assertEqual([(row["length"], row["n"]) for row in rows], [(400, 1)])
-        self.assertIn("left out: length 4000, 75 % of the items", result.stderr.decode())
+        self.assertIn("left out: length 4000, 3 of 4 items of passkey", result.stderr.decode())
 
     def test_errors_say_what_to_do(self):
         passkey = ("eval", self.base, "--task", "passkey", "--lengths", "400")

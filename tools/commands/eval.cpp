@@ -131,57 +131,55 @@ void check_choice(const Arguments& arguments, const EvalChoice& choice,
   check_outputs(arguments, choice.tasks);
 }
 
-/// Draws all items, to know how much there is to do, and writes them where --items-out says.
-std::vector<EvalWork> draw(const Arguments& arguments, const EvalChoice& choice,
-                           const EvalSubject& subject, const EvalOptions& options) {
-  if (!arguments.given("items-out")) {
-    return draw_work(choice.tasks, subject, choice.arms, options, [](const AskedItem&) {});
-  }
+/// Counts what there is to do, and writes what is asked where --items-out says.
+std::vector<EvalWork> count_work(const Arguments& arguments, const DrawnTasks& drawn,
+                                 const EvalSubject& subject, const std::vector<NamedArm>& arms) {
+  if (!arguments.given("items-out")) return work_of(drawn, subject, arms);
   const auto path = arguments["items-out"];
   AtomicFile file(path);
-  const auto write = [&](const AskedItem& drawn) {
-    Json item = {{"task", drawn.task}, {"length", drawn.length}};
-    item.update(drawn.item);
+  const auto write = [&](const AskedItem& asked) {
+    Json item = {{"task", asked.task}, {"length", asked.length}};
+    item.update(asked.item);
     file.write(item.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   };
-  auto work = draw_work(choice.tasks, subject, choice.arms, options, write);
+  auto work = work_of(drawn, subject, arms, write);
   file.commit();
   log_info("wrote the items to {}", path);
   return work;
 }
 
-/// Leaves out of tasks and lengths what --budget has no time for. A run that goes on keeps what it
-/// chose before.
-void apply_budget(const Arguments& arguments, const EvalChoice& choice, const EvalSubject& subject,
-                  AnswerJournal& journal, EvalOptions& options) {
+/// Leaves out what --budget has no time for. A run that goes on keeps what it chose before.
+void apply_budget(const Arguments& arguments, const std::vector<NamedArm>& arms,
+                  const EvalSubject& subject, AnswerJournal& journal, DrawnTasks& drawn,
+                  EvalOptions& options) {
   const std::string question = "budget " + arguments["budget"];
-  if (!journal.find(question)) {
-    const double seconds = parse_duration(arguments["budget"], "--budget");
-    const auto work =
-        draw_work(choice.tasks, subject, choice.arms, options, [](const AskedItem&) {});
-    const BudgetedRun run =
-        fit_budget(work, options.lengths, measure_flops_per_second(subject.model), seconds);
-    const std::string dropped = run.dropped.empty() ? "nothing" : join(run.dropped, ", ");
-    log_info("--budget {}: left out: {}; takes about {}", arguments["budget"], dropped,
-             human_duration(run.seconds));
-    journal.add(question, {{"lengths", run.lengths}, {"share", run.share}});
+  if (const Json* chosen = journal.find(question)) {
+    options.lengths = chosen->at("lengths").get<std::vector<int64_t>>();
+    for (const auto& task : drawn) {
+      task->keep(options.lengths.back(), chosen->at("share").get<double>());
+    }
+    return;
   }
-  const Json& kept = *journal.find(question);
-  options.lengths = kept.at("lengths").get<std::vector<int64_t>>();
-  for (const auto& task : choice.tasks) task->take_share(kept.at("share").get<double>());
+  const double seconds = parse_duration(arguments["budget"], "--budget");
+  const BudgetedRun run = keep_budget(drawn, subject, arms, options.lengths, journal, seconds);
+  const std::string dropped = run.dropped.empty() ? "nothing" : join(run.dropped, ", ");
+  log_info("--budget {}: left out: {}; takes about {}", arguments["budget"], dropped,
+           human_duration(run.seconds));
+  journal.add(question, {{"lengths", run.lengths}, {"share", run.share}});
+  options.lengths = run.lengths;
 }
 
 /// Runs the tasks in turn. --out is written after each: what is done is not lost when a later one
 /// fails.
-void run_tasks(const EvalChoice& choice, EvalRun& run, const Arguments& arguments,
+void run_tasks(const DrawnTasks& drawn, EvalRun& run, const Arguments& arguments,
                EvalResult& result) {
-  for (const auto& task : choice.tasks) {
+  for (const auto& task : drawn) {
     result.tasks.push_back(run.run(*task));
     result.provenance["arms"] = run.costs();
     if (!arguments.given("out")) continue;
     const auto out = arguments["out"];
     write_json_file(out, result.write());
-    log_info("wrote {} to {}", task->name(), out);
+    log_info("wrote {} to {}", task->task().name(), out);
   }
 }
 
@@ -224,9 +222,13 @@ int run_eval(const Arguments& arguments) {
   result.label = arguments.given("label") ? arguments["label"] : default_label(arguments["model"]);
   result.provenance = eval_provenance(arguments, opened, *tokenizer, choice.arms);
   AnswerJournal journal = open_journal(arguments, result.provenance);
-  if (arguments.given("budget")) apply_budget(arguments, choice, subject, journal, options);
-  EvalRun run(subject, choice.arms, options, draw(arguments, choice, subject, options), journal);
-  run_tasks(choice, run, arguments, result);
+  DrawnTasks drawn = draw_tasks(choice.tasks, subject, options);
+  if (arguments.given("budget")) {
+    apply_budget(arguments, choice.arms, subject, journal, drawn, options);
+  }
+  EvalRun run(subject, choice.arms, options.lengths,
+              count_work(arguments, drawn, subject, choice.arms), journal);
+  run_tasks(drawn, run, arguments, result);
   journal.remove();
   show_result(arguments, result);
   return 0;
@@ -236,7 +238,7 @@ int run_eval(const Arguments& arguments) {
 
 constinit const Command kEvalCommand{
     .name = "eval",
-    .summary = "perplexity and passkey retrieval by context length",
+    .summary = "loss and retrieval by context length, for one or many ways of reading",
     .description =
         "Loss and retrieval by context length, by one or more arms: ways to read a text that is "
         "longer than the model is at home with. With --out a run that was stopped goes on where "

@@ -16,7 +16,8 @@ constexpr Option kReportArguments[] = {
     {"results", "RESULT.json...", "", "files written by longspan eval --out"},
 };
 constexpr Option kReportOptions[] = {
-    {"reference", "LABEL", "", "label that differences are to (default: the first)"},
+    {"reference", "LABEL", "",
+     "what differences are to: a label, or one of the files (default: the first)"},
     {"html", "FILE", "", "page to write"},
     {"figures", "FOLDER", "", "write the page's charts here, each as SVG and PNG"},
     {"json", "", "", "print JSON instead of tables"},
@@ -42,29 +43,18 @@ Json json_report(const std::vector<EvalResult>& results,
   return {{"models", std::move(models)}, {"tasks", std::move(tasks)}};
 }
 
-void check_reference(const std::string& reference, const std::vector<EvalResult>& results) {
-  if (reference.empty()) return;
-  std::string labels;
-  for (const auto& result : results) {
-    if (result.label == reference) return;
-    labels += (labels.empty() ? "" : ", ") + result.label;
-  }
-  fail(ExitCode::kUsage, "--reference: no result is labelled '{}'; there are {}", reference,
-       labels);
-}
-
 int run_report(const Arguments& arguments) {
-  std::string reference;
-  if (arguments.given("reference")) reference = arguments["reference"];
-
   std::vector<EvalResult> results;
   std::vector<std::filesystem::path> files;
   for (const auto& file : arguments.all("results")) {
     results.push_back(read_eval_result(file));
     files.emplace_back(file);
   }
-  check_reference(reference, results);
   auto comparisons = compare(results);
+  std::string reference;
+  if (arguments.given("reference")) {
+    reference = find_reference(arguments["reference"], results, comparisons, files);
+  }
   if (arguments.given("html")) {
     require_output(arguments["html"], files);
     write_file(arguments["html"], report_page(results, comparisons, reference));

@@ -9,8 +9,6 @@
 
 namespace longspan {
 
-using EvalTasks = std::vector<std::unique_ptr<EvalTask>>;
-
 /// The group of --text, --documents, --items and --seed: of what all tasks draw from.
 constexpr std::string_view kItemOptions = "Texts and items";
 

@@ -117,6 +117,26 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
   return comparisons;
 }
 
+std::string find_reference(const std::string& reference, const std::vector<EvalResult>& results,
+                           const std::vector<TaskComparison>& comparisons,
+                           const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> labels;
+  for (const auto& result : results) labels.push_back(result.label);
+  for (const auto& comparison : comparisons) {
+    for (const auto& model : comparison.models) {
+      if (std::ranges::find(labels, model.label) == labels.end()) labels.push_back(model.label);
+    }
+  }
+  if (std::ranges::find(labels, reference) != labels.end()) return reference;
+  for (size_t i = 0; i < files.size(); ++i) {
+    std::error_code unknown;
+    if (std::filesystem::equivalent(files[i], reference, unknown)) return results[i].label;
+  }
+  fail(ExitCode::kUsage,
+       "--reference: '{}' is neither a label nor a file of these results; expected one of {}",
+       reference, join(labels, ", "));
+}
+
 size_t reference_index(const TaskComparison& comparison, const std::string& reference) {
   for (size_t i = 0; i < comparison.models.size(); ++i) {
     const LabelledRows& model = comparison.models[i];

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,13 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results);
 /// to the first one.
 std::string text_report(const std::vector<TaskComparison>& comparisons,
                         const std::string& reference = "");
+
+/// The label that `reference` means, which is that of a result, that of one of its arms ("trained:
+/// retrieval"), or the file of a result: `files` are those of `results`. Throws Error(kUsage) that
+/// names the labels for anything else.
+std::string find_reference(const std::string& reference, const std::vector<EvalResult>& results,
+                           const std::vector<TaskComparison>& comparisons,
+                           const std::vector<std::filesystem::path>& files);
 
 /// Where `reference` stands among the models: 0 when it is empty or took no part in the task.
 size_t reference_index(const TaskComparison& comparison, const std::string& reference);

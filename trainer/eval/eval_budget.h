@@ -1,10 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "trainer/eval/eval_work.h"
+#include "trainer/eval/eval_run.h"
 
 namespace longspan {
 
@@ -20,12 +21,20 @@ struct BudgetedRun {
   std::vector<std::string> dropped = {};  // what is left out, in words
 };
 
+/// What there is to do up to a length with a share of the items, and how long it takes.
+using WorkOf = std::function<std::vector<EvalWork>(int64_t longest, double share)>;
+using SecondsOf = std::function<double(const EvalWork& work)>;
+
 /// The most that takes no more than `budget_seconds`: fewer items, down to a quarter, before the
 /// longest length goes, and always something. `lengths` ascend.
-BudgetedRun fit_budget(const std::vector<EvalWork>& work, const std::vector<int64_t>& lengths,
-                       double flops_per_second, double budget_seconds);
+BudgetedRun fit_budget(const std::vector<int64_t>& lengths, const WorkOf& count_work,
+                       const SecondsOf& seconds_of, double budget_seconds);
 
-/// Of reading with full attention a few hundred tokens, after a warm-up.
-double measure_flops_per_second(CausalLm& model);
+/// The same for these tasks, of which it keeps what is left. What each arm takes is measured by the
+/// first items at the shortest length, whose answers the journal keeps; an arm whose kernel grows
+/// faster with the length than its FLOPs takes longer than that.
+BudgetedRun keep_budget(DrawnTasks& tasks, const EvalSubject& subject,
+                        const std::vector<NamedArm>& arms, const std::vector<int64_t>& lengths,
+                        AnswerJournal& journal, double budget_seconds);
 
 }  // namespace longspan

@@ -23,7 +23,6 @@ void EvalProgress::done(const std::string& task, const std::string& arm, int64_t
   if (!kind) return;
   ++kind->done;
   latest_ = static_cast<size_t>(kind - kinds_.data());
-  if (seconds == 0) return;
   ++kind->measured;
   kind->seconds += seconds;
 }
@@ -40,21 +39,41 @@ int64_t EvalProgress::items_done() const {
   return done;
 }
 
-double EvalProgress::seconds_left() const {
+double EvalProgress::seconds_per_flop(const std::function<bool(const EvalWork&)>& is_alike) const {
   double flops = 0, seconds = 0;
   for (const Kind& kind : kinds_) {
+    if (!is_alike(kind.work)) continue;
     const double part = static_cast<double>(kind.measured) / static_cast<double>(kind.work.items);
     flops += part * kind.work.flops;
     seconds += kind.seconds;
   }
+  return flops > 0 ? seconds / flops : 0;
+}
+
+double EvalProgress::seconds_of(const EvalWork& work) const {
+  for (const Kind& kind : kinds_) {
+    const bool is_same =
+        kind.work.task == work.task && kind.work.arm == work.arm && kind.work.length == work.length;
+    if (!is_same || kind.measured == 0) continue;
+    return static_cast<double>(work.items) * kind.seconds / static_cast<double>(kind.measured);
+  }
+  const std::function<bool(const EvalWork&)> alike[] = {
+      [&](const EvalWork& other) { return other.task == work.task && other.arm == work.arm; },
+      [&](const EvalWork& other) { return other.arm == work.arm; },
+      [](const EvalWork&) { return true; }};
+  for (const auto& is_alike : alike) {
+    if (const double rate = seconds_per_flop(is_alike); rate > 0) return rate * work.flops;
+  }
+  return 0;
+}
+
+double EvalProgress::seconds_left() const {
   double left = 0;
   for (const Kind& kind : kinds_) {
-    const auto items = static_cast<double>(kind.work.items - kind.done);
-    if (kind.measured > 0) {
-      left += items * kind.seconds / static_cast<double>(kind.measured);
-    } else if (flops > 0) {
-      left += items / static_cast<double>(kind.work.items) * kind.work.flops * seconds / flops;
-    }
+    EvalWork rest = kind.work;
+    rest.items -= kind.done;
+    rest.flops *= static_cast<double>(rest.items) / static_cast<double>(kind.work.items);
+    left += seconds_of(rest);
   }
   return left;
 }

@@ -20,29 +20,30 @@ void check_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject) {
   }
 }
 
-EvalRun::EvalRun(const EvalSubject& subject, std::vector<NamedArm> arms, EvalOptions options,
-                 std::vector<EvalWork> work, AnswerJournal& journal)
+EvalRun::EvalRun(const EvalSubject& subject, std::vector<NamedArm> arms,
+                 std::vector<int64_t> lengths, std::vector<EvalWork> work, AnswerJournal& journal)
     : subject_(subject),
       arms_(std::move(arms)),
-      options_(std::move(options)),
       journal_(journal),
-      costs_(options_.lengths),
+      costs_(std::move(lengths)),
       progress_(std::move(work)) {}
 
-TaskResult EvalRun::run(const EvalTask& task) {
-  TaskResult whole{.task = std::string(task.name())};
+TaskResult EvalRun::run(DrawnTask& task) {
+  TaskResult whole{.task = std::string(task.task().name())};
   for (const NamedArm& arm : arms_) {
-    if (!arm.does(task)) {
-      log_warning("arm {}: takes no part in {}: it {}", arm.label, task.name(), arm.obstacle(task));
+    if (!arm.does(task.task())) {
+      log_warning_once("arm {}: takes no part in {}: it {}", arm.label, whole.task,
+                       arm.obstacle(task.task()));
       continue;
     }
     const auto on_item = [&](int64_t length, double seconds) {
-      show(whole.task, arm.label, length, seconds);
+      progress_.done(whole.task, arm.label, length, seconds);
+      show();
     };
     EvalSubject reader = arm.subject(subject_);
     reader.arm = std::make_shared<RecordingArm>(arm.arm, arm.label, whole.task,
                                                 ArmRecord{journal_, costs_, on_item});
-    TaskResult part = task.run(reader, options_);
+    TaskResult part = task.run(reader);
     whole.protocol = std::move(part.protocol);
     whole.seconds += part.seconds;
     for (const auto& row : part.rows) {
@@ -55,9 +56,7 @@ TaskResult EvalRun::run(const EvalTask& task) {
   return whole;
 }
 
-void EvalRun::show(const std::string& task, const std::string& arm, int64_t length,
-                   double seconds) {
-  progress_.done(task, arm, length, seconds);
+void EvalRun::show() {
   if (stderr_is_terminal()) return show_progress(progress_.line());
   if (since_line_.seconds() < kSecondsBetweenLines) return;
   since_line_.restart();

@@ -12,23 +12,23 @@ void check_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject);
 /// are counted, and a line on stderr says how far it is.
 class EvalRun {
  public:
-  /// `work` is what draw_work found. The subject and the journal must outlive it.
-  EvalRun(const EvalSubject& subject, std::vector<NamedArm> arms, EvalOptions options,
+  /// `lengths` ascend; `work` is what work_of() found. The subject and the journal must outlive it.
+  EvalRun(const EvalSubject& subject, std::vector<NamedArm> arms, std::vector<int64_t> lengths,
           std::vector<EvalWork> work, AnswerJournal& journal);
 
   /// The rows of one arm after the other, each with its label under "arm". An arm that needs
-  /// questions is left out, with a warning, of a task that asks none. EvalTask::run says what is
+  /// questions is left out, with a warning, of a task that asks none. DrawnTask::run says what is
   /// thrown.
-  TaskResult run(const EvalTask& task);
+  TaskResult run(DrawnTask& task);
   /// See CostMeters::write.
   Json costs() const { return costs_.write(); }
+  const EvalProgress& progress() const { return progress_; }
 
  private:
-  void show(const std::string& task, const std::string& arm, int64_t length, double seconds);
+  void show();
 
   EvalSubject subject_;
   std::vector<NamedArm> arms_;
-  EvalOptions options_;
   AnswerJournal& journal_;
   CostMeters costs_;
   EvalProgress progress_;

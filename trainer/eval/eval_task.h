@@ -11,6 +11,7 @@
 #include "src/core/fields.h"
 #include "src/core/json.h"
 #include "trainer/eval/eval_subject.h"
+#include "trainer/eval/settable.h"
 #include "trainer/figures/svg_chart.h"
 #include "trainer/figures/table.h"
 
@@ -38,35 +39,65 @@ struct LabelledRows {
   std::string result = {};  // the label of the result that they are of
 };
 
-/// One thing to measure of a model with a long context, and how to show it. A new task is a file
-/// and a line in eval_task.cpp.
-class EvalTask {
+class EvalTask;
+
+/// What a task asks, drawn once and put to every arm.
+class DrawnTask {
  public:
-  virtual ~EvalTask() = default;
-  virtual std::string_view name() const = 0;
+  explicit DrawnTask(const EvalTask& task) : task_(task) {}
+  virtual ~DrawnTask() = default;
+  const EvalTask& task() const { return task_; }
+
+  /// From now on asks nothing at lengths above `longest`, and of the rest about this share, from 0
+  /// to 1, but at least something of each kind at every length: less time, wider intervals. Another
+  /// call takes the place of this one. A share below 1 becomes a part of the protocol.
+  void keep(int64_t longest, double share) {
+    share_ = share;
+    thin(longest, share);
+  }
+  /// Has the subject's arm read. A loss that is not finite throws Error(kNonFinite).
+  TaskResult run(const EvalSubject& subject) {
+    TaskResult result = ask(subject);
+    if (share_ < 1) result.protocol["share"] = share_;
+    return result;
+  }
+
+ protected:
+  virtual void thin(int64_t longest, double share) = 0;
+  virtual TaskResult ask(const EvalSubject& subject) = 0;
+
+ private:
+  const EvalTask& task_;
+  double share_ = 1;
+};
+
+/// One thing to measure of a model with a long context, and how to show it. A new task is a file
+/// and a line in eval_task.cpp. Most are one of two kinds, which leave little to write: ItemTask
+/// (tasks/item_task.h) asks questions about texts, LossTask (tasks/loss_task.h) scores texts.
+class EvalTask : public Settable {
+ public:
   virtual std::string_view title() const = 0;  // the heading of its part of a report
-  /// Reads its own keys; `--set NAME.KEY=VALUE` on the command line.
-  virtual void read(Fields& fields) = 0;
-  /// The keys that read() reads, with values.
-  virtual Json write() const = 0;
-  /// The files that run() reads, besides the model's.
+  /// The files that draw() reads, besides the model's.
   virtual std::vector<std::filesystem::path> inputs() const { return {}; }
   /// Throws Error(kUsage) for options that no model could be run with.
   virtual void check(const EvalOptions& options) const { (void)options; }
   /// Whether the model is to read on from what it has read, with its keys and values kept.
   virtual bool needs_cache() const { return false; }
-  /// Asks this share of what it would, at least something at every length: less time, wider
-  /// intervals. A task that cannot is left as it is.
-  virtual void take_share(double share) { (void)share; }
   /// Whether it scores a text without asking anything: an arm may need a question (arms/arm.h).
   virtual bool scores_plain_text() const { return false; }
   /// Whether what it scores is the whole of a text, so that no arm can leave out a part of it.
   virtual bool scores_every_token() const { return false; }
-  /// Has the subject's arm read, with options that check() lets pass. Items are drawn by the seed
-  /// alone, so that every arm gets the same. Lengths that do
-  /// not suit the tokenizer throw Error(kUsage), unsuitable texts Error(kData), a loss that is not
-  /// finite Error(kNonFinite).
-  virtual TaskResult run(const EvalSubject& subject, const EvalOptions& options) const = 0;
+
+  /// What is asked at these lengths, with options that check() lets pass: by the seed and the
+  /// tokenizer alone. Lengths that do not suit the tokenizer throw Error(kUsage), unsuitable texts
+  /// Error(kData). The task must outlive it, as must the subject's model and tokenizer.
+  virtual std::unique_ptr<DrawnTask> draw(const EvalSubject& subject,
+                                          const EvalOptions& options) const = 0;
+  /// Draws and has the subject's arm read.
+  TaskResult run(const EvalSubject& subject, const EvalOptions& options) const {
+    return draw(subject, options)->run(subject);
+  }
+
   /// Reports rows of a file that tables() and figures() could not read.
   virtual void check_rows(const Json& rows, Diagnostics& diagnostics) const = 0;
   /// The models side by side; differences are to models[reference].

@@ -18,7 +18,7 @@ double flops_of(const Arm& arm, CausalLm& model, const AskedItem& item) {
          kTokensReadInTheTimeOfOne * token * static_cast<double>(item.new_tokens);
 }
 
-EvalWork& work_of(std::vector<EvalWork>& work, const AskedItem& item, const std::string& arm) {
+EvalWork& entry_of(std::vector<EvalWork>& work, const AskedItem& item, const std::string& arm) {
   const auto known = std::ranges::find_if(work, [&](const EvalWork& entry) {
     return entry.task == item.task && entry.arm == arm && entry.length == item.length;
   });
@@ -28,32 +28,32 @@ EvalWork& work_of(std::vector<EvalWork>& work, const AskedItem& item, const std:
 
 }  // namespace
 
-std::vector<EvalWork> draw_work(const std::vector<std::unique_ptr<EvalTask>>& tasks,
-                                const EvalSubject& subject, const std::vector<NamedArm>& arms,
-                                const EvalOptions& options,
-                                const std::function<void(const AskedItem&)>& on_item) {
+DrawnTasks draw_tasks(const EvalTasks& tasks, const EvalSubject& subject,
+                      const EvalOptions& options) {
+  DrawnTasks drawn;
+  for (const auto& task : tasks) drawn.push_back(task->draw(subject, options));
+  return drawn;
+}
+
+std::vector<EvalWork> work_of(const DrawnTasks& tasks, const EvalSubject& subject,
+                              const std::vector<NamedArm>& arms,
+                              const std::function<void(const AskedItem&)>& on_item) {
   std::vector<EvalWork> work;
-  for (const auto& task : tasks) {
+  for (const auto& drawn : tasks) {
     const auto on_drawn = [&](const AskedItem& item) {
-      on_item(item);
+      if (on_item) on_item(item);
       for (const NamedArm& arm : arms) {
-        if (!arm.does(*task)) continue;
-        EvalWork& entry = work_of(work, item, arm.label);
+        if (!arm.does(drawn->task())) continue;
+        EvalWork& entry = entry_of(work, item, arm.label);
         ++entry.items;
         entry.flops += flops_of(*arm.arm, arm.model ? *arm.model : subject.model, item);
       }
     };
     EvalSubject drawing = subject;
-    drawing.arm = std::make_shared<DrawingArm>(std::string(task->name()), on_drawn);
-    task->run(drawing, options);
+    drawing.arm = std::make_shared<DrawingArm>(std::string(drawn->task().name()), on_drawn);
+    drawn->run(drawing);
   }
   return work;
-}
-
-double total_flops(const std::vector<EvalWork>& work) {
-  double flops = 0;
-  for (const EvalWork& entry : work) flops += entry.flops;
-  return flops;
 }
 
 }  // namespace longspan

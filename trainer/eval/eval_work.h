@@ -33,6 +33,13 @@ struct NamedArm {
   bool does(const EvalTask& task) const { return obstacle(task).empty(); }
 };
 
+using EvalTasks = std::vector<std::unique_ptr<EvalTask>>;
+using DrawnTasks = std::vector<std::unique_ptr<DrawnTask>>;
+
+/// What all of them ask; the tasks must outlive it.
+DrawnTasks draw_tasks(const EvalTasks& tasks, const EvalSubject& subject,
+                      const EvalOptions& options);
+
 /// What one arm has to do of a task at one length.
 struct EvalWork {
   std::string task, arm;
@@ -41,13 +48,10 @@ struct EvalWork {
   double flops = 0;  // of all items, by formula
 };
 
-/// The work of all tasks by all arms, in the order in which it is done. The items are drawn for it,
-/// as they will be asked, and handed to `on_item` one after the other.
-std::vector<EvalWork> draw_work(const std::vector<std::unique_ptr<EvalTask>>& tasks,
-                                const EvalSubject& subject, const std::vector<NamedArm>& arms,
-                                const EvalOptions& options,
-                                const std::function<void(const AskedItem&)>& on_item);
-
-double total_flops(const std::vector<EvalWork>& work);
+/// The work of all tasks by all arms, in the order in which it is done. The items are handed to
+/// `on_item` one after the other, as they will be asked.
+std::vector<EvalWork> work_of(const DrawnTasks& tasks, const EvalSubject& subject,
+                              const std::vector<NamedArm>& arms,
+                              const std::function<void(const AskedItem&)>& on_item = {});
 
 }  // namespace longspan

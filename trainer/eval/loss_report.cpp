@@ -13,14 +13,14 @@ namespace longspan {
 
 namespace {
 
-const PerplexityRow* row_at(const LossCurve& curve, int64_t length) {
+const LossRow* row_at(const LossCurve& curve, int64_t length) {
   for (const auto& row : curve.rows) {
     if (row.length == length) return &row;
   }
   return nullptr;
 }
 
-using Cell = std::function<std::string(const LossCurve& curve, const PerplexityRow& row)>;
+using Cell = std::function<std::string(const LossCurve& curve, const LossRow& row)>;
 
 Table losses_by_length(const LossWords& words, std::string title,
                        const std::vector<LossCurve>& curves, const Cell& cell) {
@@ -30,7 +30,7 @@ Table losses_by_length(const LossWords& words, std::string title,
   for (const auto& curve : curves) {
     std::vector<std::string> cells{curve.label};
     for (int64_t length : lengths) {
-      const PerplexityRow* row = row_at(curve, length);
+      const LossRow* row = row_at(curve, length);
       cells.push_back(row ? cell(curve, *row) : "-");
     }
     table.rows.push_back(std::move(cells));
@@ -48,14 +48,13 @@ Table loss_differences(const LossWords& words, const std::vector<LossCurve>& cur
   auto title = fmt::format(
       "Loss minus that of '{}' on the same tokens (± paired standard error over documents)",
       reference.label);
-  return losses_by_length(
-      words, title, curves, [&](const LossCurve& curve, const PerplexityRow& row) {
-        const PerplexityRow* other = row_at(reference, row.length);
-        if (!other || &curve == &reference) return std::string("-");
-        if (row.document_nll.size() != other->document_nll.size()) return std::string("-");
-        auto difference = paired_difference(row.document_nll, other->document_nll);
-        return with_error(difference.mean, difference.standard_error, true);
-      });
+  return losses_by_length(words, title, curves, [&](const LossCurve& curve, const LossRow& row) {
+    const LossRow* other = row_at(reference, row.length);
+    if (!other || &curve == &reference) return std::string("-");
+    if (row.document_nll.size() != other->document_nll.size()) return std::string("-");
+    auto difference = paired_difference(row.document_nll, other->document_nll);
+    return with_error(difference.mean, difference.standard_error, true);
+  });
 }
 
 LineChart loss_chart(const LossWords& words, const std::vector<LossCurve>& curves) {
@@ -113,15 +112,15 @@ std::vector<Table> loss_tables(const LossWords& words, const std::vector<LossCur
                                size_t reference) {
   std::vector<Table> tables{
       losses_by_length(words, words.losses + " (± standard error over documents)", models,
-                       [](const LossCurve&, const PerplexityRow& row) {
+                       [](const LossCurve&, const LossRow& row) {
                          return with_error(row.nll, row.nll_standard_error, false);
                        })};
   if (models.size() > 1) tables.push_back(loss_differences(words, models, models.at(reference)));
   tables.push_back(losses_by_length(
       words, "Perplexity (exp of the loss)", models,
-      [](const LossCurve&, const PerplexityRow& row) { return fmt::format("{:.3f}", row.ppl); }));
+      [](const LossCurve&, const LossRow& row) { return fmt::format("{:.3f}", row.ppl); }));
   tables.push_back(losses_by_length(words, "Bits per byte of text", models,
-                                    [](const LossCurve&, const PerplexityRow& row) {
+                                    [](const LossCurve&, const LossRow& row) {
                                       return fmt::format("{:.4f}", row.bits_per_byte);
                                     }));
   return tables;

@@ -3,12 +3,12 @@
 #include <string>
 #include <vector>
 
-#include "trainer/eval/perplexity.h"
+#include "trainer/eval/loss_row.h"
 #include "trainer/eval/rows.h"
 
 namespace longspan {
 
-using LossCurve = ModelRows<PerplexityRow>;
+using LossCurve = ModelRows<LossRow>;
 
 /// The words of one task.
 struct LossWords {

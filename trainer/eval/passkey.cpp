@@ -1,12 +1,15 @@
 #include "trainer/eval/passkey.h"
 
-#include <cmath>
+#include <algorithm>
 #include <limits>
 #include <set>
 
 #include "src/core/stopwatch.h"
+#include "trainer/eval/arms/arm.h"
+#include "trainer/eval/finite_loss.h"
 #include "trainer/eval/passkey_prompt.h"
-#include "trainer/eval/statistics.h"
+#include "trainer/eval/tasks/draw.h"
+#include "trainer/eval/tasks/spread.h"
 
 namespace longspan {
 
@@ -14,57 +17,105 @@ namespace {
 
 constexpr int64_t kExtraNewTokens = 4;  // room for a newline or a word before the digits
 
+/// The questions of one length and depth.
+struct PasskeyCell {
+  int64_t length = 0;
+  double depth = 0;
+  std::vector<std::string> keys = {};
+  std::vector<PasskeyPrompt> prompts = {};
+  std::vector<size_t> asked = {};  // of them
+
+  PasskeyRow run(const EvalSubject& subject) const {
+    const Stopwatch stopwatch;
+    PasskeyRow row{.length = length, .depth = depth, .trials = std::ssize(asked)};
+    const auto trials = static_cast<double>(row.trials);
+    for (const size_t trial : asked) {
+      const PasskeyPrompt& prompt = prompts[trial];
+      const auto reading = subject.arm->read_passage(subject, prompt.item.passage, length);
+      const Answer answer = reading->ask(prompt.item.question);
+      require_finite(answer.nll, "passkey",
+                     fmt::format("at length {} and depth {}", length, depth));
+      row.correct += first_digits(answer.text) == keys[trial] ? 1 : 0;
+      row.answer_nll += answer.nll / trials;
+      row.answer_token_accuracy += answer.token_accuracy / trials;
+      row.tokens_read += static_cast<double>(answer.tokens_read) / trials;
+      if (answer.recall) row.recall = row.recall.value_or(0) + *answer.recall / trials;
+      row.prompt_tokens += static_cast<double>(prompt.tokens.prompt.size()) / trials;
+    }
+    row.seconds = stopwatch.seconds();
+    return row;
+  }
+};
+
 }  // namespace
 
-void Passkey::read(Fields& fields) {
-  fields.optional("depths", depths_);
-  if (depths_.empty()) fields.error("depths", "is empty, expected a list such as [0, 0.5, 1]");
+class Passkey::Drawn final : public DrawnTask {
+ public:
+  Drawn(const Passkey& task, const EvalSubject& subject, const std::vector<int64_t>& lengths)
+      : DrawnTask(task), task_(task) {
+    for (const int64_t length : lengths) {
+      for (const double depth : task.depths_) {
+        PasskeyCell& cell = cells_.emplace_back(PasskeyCell{.length = length, .depth = depth});
+        for (int64_t trial = 0; trial < task.trials_; ++trial) {
+          const auto key = draw_passkey(static_cast<uint64_t>(task.seed_), length, depth, trial);
+          auto prompt =
+              build_passkey_prompt(subject.tokenizer, subject.bos_token_id, length, depth, key);
+          prompt.item.question.max_new_tokens = std::ssize(prompt.tokens.answer) + kExtraNewTokens;
+          cell.keys.push_back(key);
+          cell.prompts.push_back(std::move(prompt));
+        }
+      }
+    }
+    thin(std::numeric_limits<int64_t>::max(), 1);
+  }
+
+ protected:
+  void thin(int64_t longest, double share) override {
+    const auto trials = static_cast<size_t>(task_.trials_);
+    const std::vector<size_t> depths = spread_parts(task_.depths_.size(), trials, share);
+    for (size_t i = 0; i < cells_.size(); ++i) {
+      PasskeyCell& cell = cells_[i];
+      const bool is_kept = cell.length <= longest &&
+                           std::ranges::find(depths, i % task_.depths_.size()) != depths.end();
+      cell.asked = is_kept ? spread_places(trials, share) : std::vector<size_t>{};
+    }
+  }
+
+  TaskResult ask(const EvalSubject& subject) override {
+    TaskResult result{.task = std::string(task_.name()), .protocol = task_.protocol(subject)};
+    for (const PasskeyCell& cell : cells_) {
+      if (cell.asked.empty()) continue;
+      const PasskeyRow row = cell.run(subject);
+      result.seconds += row.seconds;
+      result.rows.push_back(row.write());
+    }
+    return result;
+  }
+
+ private:
+  const Passkey& task_;
+  std::vector<PasskeyCell> cells_;
+};
+
+void Passkey::check_depths(FieldsIo& io) const {
+  if (depths_.empty()) io.error("depths", "is empty, expected a list such as [0, 0.5, 1]");
   std::set<double> known;
-  for (double depth : depths_) {
+  for (const double depth : depths_) {
     if (!(depth >= 0 && depth <= 1)) {
-      fields.error("depths", fmt::format("{} is not from 0 (start) to 1 (end)", depth));
+      io.error("depths", fmt::format("{} is not from 0 (start) to 1 (end)", depth));
     }
     if (!known.insert(depth).second) {
-      fields.error("depths",
-                   fmt::format("{} is there twice, which would count its keys twice", depth));
+      io.error("depths", fmt::format("{} is there twice, which would count its keys twice", depth));
     }
   }
-  fields.in_range("trials", trials_, 1, 10000);
-  fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
 }
 
-Json Passkey::write() const { return {{"depths", depths_}, {"trials", trials_}, {"seed", seed_}}; }
-
-void Passkey::take_share(double share) {
-  trials_ = std::max<int64_t>(1, std::llround(share * static_cast<double>(trials_)));
-}
-
-PasskeyRow Passkey::run_cell(const EvalSubject& subject, int64_t length, double depth) const {
-  const Stopwatch stopwatch;
-  PasskeyRow row{.length = length, .depth = depth, .trials = trials_};
-  auto trials = static_cast<double>(trials_);
-  for (int64_t i = 0; i < trials_; ++i) {
-    std::string key = draw_passkey(static_cast<uint64_t>(seed_), length, depth, i);
-    auto prompt = build_passkey_prompt(subject.tokenizer, subject.bos_token_id, length, depth, key);
-    prompt.item.question.max_new_tokens = std::ssize(prompt.tokens.answer) + kExtraNewTokens;
-    auto reading = subject.arm->read_passage(subject, prompt.item.passage, length);
-    const Answer answer = reading->ask(prompt.item.question);
-    if (!std::isfinite(answer.nll)) {
-      fail(
-          ExitCode::kNonFinite,
-          "passkey: the loss at length {} and depth {} is not finite; try --dtype float32, or look "
-          "at the model with 'longspan inspect'",
-          length, depth);
-    }
-    row.correct += first_digits(answer.text) == key ? 1 : 0;
-    row.answer_nll += answer.nll / trials;
-    row.answer_token_accuracy += answer.token_accuracy / trials;
-    row.tokens_read += static_cast<double>(answer.tokens_read) / trials;
-    if (answer.recall) row.recall = row.recall.value_or(0) + *answer.recall / trials;
-    row.prompt_tokens += static_cast<double>(prompt.tokens.prompt.size()) / trials;
-  }
-  row.seconds = stopwatch.seconds();
-  return row;
+void Passkey::fields(FieldsIo& io) {
+  if (Fields* map = io.reading()) map->optional("depths", depths_);
+  io.put("depths", depths_, {{"type", "array"}}, "where the key stands, 0 (start) to 1 (end)");
+  check_depths(io);
+  io.whole("trials", trials_, {1, 10000}, "keys a length and depth");
+  io.whole("seed", seed_, kSeeds, "of the keys");
 }
 
 Json Passkey::protocol(const EvalSubject& subject) const {
@@ -86,16 +137,9 @@ Json Passkey::protocol(const EvalSubject& subject) const {
   };
 }
 
-TaskResult Passkey::run(const EvalSubject& subject, const EvalOptions& options) const {
-  TaskResult result{.task = std::string(name()), .protocol = protocol(subject)};
-  for (int64_t length : options.lengths) {
-    for (double depth : depths_) {
-      PasskeyRow row = run_cell(subject, length, depth);
-      result.seconds += row.seconds;
-      result.rows.push_back(row.write());
-    }
-  }
-  return result;
+std::unique_ptr<DrawnTask> Passkey::draw(const EvalSubject& subject,
+                                         const EvalOptions& options) const {
+  return std::make_unique<Drawn>(*this, subject, options.lengths);
 }
 
 }  // namespace longspan

@@ -31,20 +31,19 @@ class Passkey : public EvalTask {
  public:
   std::string_view name() const override { return "passkey"; }
   std::string_view title() const override { return "Passkey retrieval"; }
-  /// depths: where the key stands, 0 (start) to 1 (end); trials: keys a length and depth; seed: of
-  /// the keys.
-  void read(Fields& fields) override;
-  Json write() const override;
+  void fields(FieldsIo& io) override;
   bool needs_cache() const override { return true; }
-  void take_share(double share) override;
-  TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
+  std::unique_ptr<DrawnTask> draw(const EvalSubject& subject,
+                                  const EvalOptions& options) const override;
   void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
   std::vector<Table> tables(const std::vector<LabelledRows>& models,
                             size_t reference) const override;
   std::vector<Figure> figures(const std::vector<LabelledRows>& models) const override;
 
  private:
-  PasskeyRow run_cell(const EvalSubject& subject, int64_t length, double depth) const;
+  class Drawn;
+
+  void check_depths(FieldsIo& io) const;
   Json protocol(const EvalSubject& subject) const;
 
   std::vector<double> depths_{0, 0.25, 0.5, 0.75, 1};

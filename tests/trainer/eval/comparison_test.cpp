@@ -4,7 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/errors.h"
-#include "trainer/eval/perplexity.h"
+#include "tests/support/temporary_folder.h"
+#include "trainer/eval/loss_row.h"
 #include "trainer/eval/report_page.h"
 
 namespace longspan {
@@ -19,7 +20,7 @@ EvalResult perplexity_result(const std::string& label, double shift = 0) {
   TaskResult task{.task = "perplexity", .protocol = {{"targets_per_document", 512}}};
   for (int64_t length : {4096, 8192}) {
     double nll = 3 + shift;
-    PerplexityRow row{.length = length, .nll = nll, .nll_standard_error = 0.1, .ppl = 20};
+    LossRow row{.length = length, .nll = nll, .nll_standard_error = 0.1, .ppl = 20};
     row.tokens_scored = 1024;
     row.document_nll = {nll - 0.1, nll + 0.1};
     task.rows.push_back(row.write());
@@ -74,6 +75,28 @@ TEST(Compare, TakesEachArmForAModelOfItsOwn) {
   EXPECT_EQ(reference_index(comparison, "a"), 1);
   EXPECT_EQ(reference_index(comparison, "a: far"), 2);
   EXPECT_EQ(compare({result})[0].models[1].label, "far");
+}
+
+TEST(FindReference, TakesALabelAnArmOrAFile) {
+  TemporaryFolder folder;
+  EvalResult armed = perplexity_result("a");
+  armed.tasks[0].rows[0]["arm"] = "full";
+  armed.tasks[0].rows[1]["arm"] = "far";
+  const std::vector<EvalResult> results{armed, perplexity_result("b")};
+  const std::vector<std::filesystem::path> files{folder.write("a.json", ""),
+                                                 folder.write("b.json", "")};
+  const auto comparisons = compare(results);
+  const auto found = [&](const std::string& reference) {
+    return find_reference(reference, results, comparisons, files);
+  };
+  EXPECT_EQ(found("b"), "b");
+  EXPECT_EQ(found("a: far"), "a: far");
+  EXPECT_EQ(found(folder.path("b.json")), "b");
+  EXPECT_EQ(found(folder.path("./b.json")), "b");
+  EXPECT_EQ(reference_index(comparisons[0], found(folder.path("b.json"))), 2);
+  EXPECT_THAT(error_of([&] { found("c.json"); }, ExitCode::kUsage),
+              HasSubstr("'c.json' is neither a label nor a file of these results; expected one of "
+                        "a, b, a: full, a: far"));
 }
 
 TEST(TextReport, StatesPairedDifferencesToTheReference) {

@@ -8,6 +8,7 @@
 #include "trainer/eval/eval_budget.h"
 #include "trainer/eval/passkey.h"
 #include "trainer/eval/perplexity.h"
+#include "trainer/eval/tasks/needle.h"
 
 namespace longspan {
 namespace {
@@ -29,14 +30,14 @@ class Run : public ::testing::Test {
     keys = {{"text", Json::array({folder_.write("a.txt", some_text(400))})}, {"targets", 8}};
     tasks_.push_back(std::make_unique<Perplexity>(task_with<Perplexity>(keys)));
   }
-  std::vector<EvalWork> draw(const std::vector<NamedArm>& arms) {
+  std::vector<EvalWork> work(const std::vector<NamedArm>& arms) {
+    if (drawn_.empty()) drawn_ = draw_tasks(tasks_, subject_, options_);
     items_.clear();
-    return draw_work(tasks_, subject_, arms, options_,
-                     [&](const AskedItem& item) { items_.push_back(item); });
+    return work_of(drawn_, subject_, arms, [&](const AskedItem& item) { items_.push_back(item); });
   }
   Json rows(const std::vector<std::string>& arms, AnswerJournal& journal) {
-    EvalRun run(subject_, named(arms), options_, draw(named(arms)), journal);
-    Json rows = run.run(*tasks_[0]).rows;
+    EvalRun run(subject_, named(arms), options_.lengths, work(named(arms)), journal);
+    Json rows = run.run(*drawn_[0]).rows;
     for (auto& row : rows) row.erase("seconds");
     costs_ = run.costs();
     return rows;
@@ -46,14 +47,15 @@ class Run : public ::testing::Test {
   ByteTokenizer tokenizer_;
   TemporaryFolder folder_;
   EvalSubject subject_{*model_, tokenizer_, {}};
-  std::vector<std::unique_ptr<EvalTask>> tasks_;
+  EvalTasks tasks_;
+  DrawnTasks drawn_;
   EvalOptions options_{{340, 400}};
   std::vector<AskedItem> items_;
   Json costs_;
 };
 
 TEST_F(Run, DrawsTheItemsThatAreAsked) {
-  const auto work = draw(named({"full", "oracle"}));
+  const auto all = work(named({"full", "oracle"}));
   ASSERT_EQ(items_.size(), 2 * 2 * 2 + 2);  // lengths, depths and trials; a document at two lengths
   const AskedItem& item = items_[0];
   EXPECT_EQ(item.task, "passkey");
@@ -65,7 +67,7 @@ TEST_F(Run, DrawsTheItemsThatAreAsked) {
   EXPECT_EQ(items_[8].item["context"], text.substr(60, 332));
   EXPECT_EQ(items_[8].item["answers"], Json::array({text.substr(392)}));
   std::vector<std::string> kinds;
-  for (const auto& entry : work) {
+  for (const auto& entry : all) {
     kinds.push_back(fmt::format("{} {} {} {}", entry.task, entry.arm, entry.length, entry.items));
     EXPECT_GT(entry.flops, 0);
   }
@@ -136,15 +138,51 @@ TEST_F(Run, GoesOnBehindTheLastAnswer) {
 TEST_F(Run, AnArmOfOtherKeysIsAskedAnew) {
   AnswerJournal journal;
   const Json first = rows({"truncate"}, journal);
-  EvalRun run(subject_, {{"truncate", arm_with("truncate", {{"budget_tokens", 330}})}}, options_,
-              {}, journal);
-  EXPECT_NE(run.run(*tasks_[0]).rows[0]["answer_nll"], first[0]["answer_nll"]);
+  EvalRun run(subject_, {{"truncate", arm_with("truncate", {{"budget_tokens", 330}})}},
+              options_.lengths, {}, journal);
+  EXPECT_NE(run.run(*drawn_[0]).rows[0]["answer_nll"], first[0]["answer_nll"]);
   EXPECT_EQ(journal.size(), 16u);
+}
+
+/// Counts how often its items are drawn.
+class CountedNeedles : public NeedleTask {
+ public:
+  explicit CountedNeedles(int64_t& draws) : draws_(draws) {}
+  void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                  const Use& use) const override {
+    ++draws_;
+    NeedleTask::draw_items(subject, lengths, use);
+  }
+
+ private:
+  int64_t& draws_;
+};
+
+/// Long texts take long to make: each is made once for all arms, what it takes to know how much
+/// there is to do and what a budget leaves out.
+TEST_F(Run, DrawsItsItemsOnceForAllArms) {
+  int64_t draws = 0;
+  tasks_.clear();
+  tasks_.push_back(std::make_unique<CountedNeedles>(draws));
+  options_.lengths = {1400, 1600};
+  DrawnTasks drawn = draw_tasks(tasks_, subject_, options_);
+  AnswerJournal journal;
+  const auto arms = named({"full", "no_context"});
+  const BudgetedRun budgeted =
+      keep_budget(drawn, subject_, arms, options_.lengths, journal, /*budget_seconds=*/1e-6);
+  EvalRun run(subject_, arms, budgeted.lengths, work_of(drawn, subject_, arms), journal);
+  const Json rows = run.run(*drawn[0]).rows;
+  EXPECT_EQ(draws, 1);
+  ASSERT_EQ(rows.size(), 2 * 3);  // three of ten questions about the one haystack
+  EXPECT_EQ(rows[5]["arm"], "no_context");
+  EXPECT_EQ(rows[5]["length"], 1400);
+  EXPECT_THAT(budgeted.dropped, ElementsAre("length 1600", "7 of 10 items of needle"));
+  EXPECT_EQ(journal.size(), 6u);  // the first items, which were measured, are among them
 }
 
 TEST(EvalProgress, TakesWhatIsLeftByKindAndByFlops) {
   EvalProgress progress({{"a", "full", 100, 4, 400}, {"a", "full", 200, 2, 800}});
-  progress.done("a", "full", 100, 0);  // from the journal
+  progress.done("a", "full", 100, 2);
   progress.done("a", "full", 100, 2);
   EXPECT_EQ(progress.items(), 6);
   EXPECT_EQ(progress.items_done(), 2);
@@ -153,6 +191,19 @@ TEST(EvalProgress, TakesWhatIsLeftByKindAndByFlops) {
   progress.done("a", "full", 200, 10);
   EXPECT_DOUBLE_EQ(progress.seconds_left(), 2 * 2 + 10);
   EXPECT_THAT(progress.line(), HasSubstr("3 of 6 questions, a by full at 200"));
+}
+
+/// An arm with a slow kernel is slow in its other tasks too.
+TEST(EvalProgress, KnowsTheRateOfEachArm) {
+  EvalProgress progress({{"a", "full", 100, 2, 200}, {"a", "slow", 100, 2, 200}});
+  EXPECT_EQ(progress.seconds_of({"a", "full", 100, 1, 100}), 0);  // nothing was measured
+  progress.done("a", "full", 100, 1);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "slow", 100, 1, 100}), 1);  // as all others
+  progress.done("a", "slow", 100, 5);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "slow", 200, 1, 400}), 20);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "slow", 100, 3, 300}), 15);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "full", 100, 3, 300}), 3);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "third", 100, 1, 100}), 3);
 }
 
 TEST(ParseDuration, IsInSeconds) {
@@ -165,18 +216,26 @@ TEST(ParseDuration, IsInSeconds) {
 }
 
 TEST(Budget, DropsItemsBeforeLengths) {
-  const std::vector<EvalWork> work{{"a", "full", 100, 8, 800}, {"a", "full", 200, 8, 3200}};
-  const auto fit = [&](double seconds) { return fit_budget(work, {100, 200}, 100, seconds); };
+  const auto work_of_share = [](int64_t longest, double share) {
+    const auto items = static_cast<int64_t>(8 * share);
+    std::vector<EvalWork> work{{"a", "full", 100, items, 800 * share}};
+    if (longest == 200) work.push_back({"a", "full", 200, items, 3200 * share});
+    return work;
+  };
+  const auto seconds_of = [](const EvalWork& work) { return work.flops / 100; };
+  const auto fit = [&](double seconds) {
+    return fit_budget({100, 200}, work_of_share, seconds_of, seconds);
+  };
   EXPECT_EQ(fit(40).share, 1);
   EXPECT_DOUBLE_EQ(fit(40).seconds, 40);
   EXPECT_TRUE(fit(40).dropped.empty());
   EXPECT_EQ(fit(39).share, 0.5);
-  EXPECT_THAT(fit(39).dropped, ElementsAre("50 % of the items"));
+  EXPECT_THAT(fit(39).dropped, ElementsAre("8 of 16 items of a"));
   EXPECT_EQ(fit(10).share, 0.25);
   EXPECT_THAT(fit(9).lengths, ElementsAre(100));
   EXPECT_THAT(fit(9).dropped, ElementsAre("length 200"));
   EXPECT_DOUBLE_EQ(fit(9).seconds, 8);
-  EXPECT_THAT(fit(1).dropped, ElementsAre("length 200", "75 % of the items"));
+  EXPECT_THAT(fit(1).dropped, ElementsAre("length 200", "6 of 8 items of a"));
   EXPECT_DOUBLE_EQ(fit(1).seconds, 2);
 }
 

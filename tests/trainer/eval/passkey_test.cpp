@@ -210,6 +210,27 @@ TEST(Passkey, IsTheSameEachTime) {
   EXPECT_EQ(nll(), nll());
 }
 
+TEST(Passkey, AsksAShareOfTheTrialsAndThenOfTheDepths) {
+  auto model = byte_model();
+  ByteTokenizer tokenizer;
+  const EvalSubject subject{*model, tokenizer, {}};
+  const auto passkey = task_with<Passkey>({{"depths", {0, 0.25, 0.5, 1}}, {"trials", 2}});
+  const auto drawn = passkey.draw(subject, {{340, 400}});
+  const auto cells = [&](int64_t longest, double share) {
+    drawn->keep(longest, share);
+    std::vector<std::string> found;
+    for (const auto& row : drawn->run(subject).rows) {
+      found.push_back(fmt::format("{} {} {}", row["length"].get<int64_t>(),
+                                  row["depth"].get<double>(), row["n"].get<int64_t>()));
+    }
+    return found;
+  };
+  EXPECT_THAT(cells(400, 1), ::testing::SizeIs(8));
+  EXPECT_THAT(cells(340, 0.5),
+              ::testing::ElementsAre("340 0 1", "340 0.25 1", "340 0.5 1", "340 1 1"));
+  EXPECT_THAT(cells(340, 0.25), ::testing::ElementsAre("340 0 1", "340 0.5 1"));
+}
+
 TEST(Passkey, WritesTheKeysThatItReads) {
   const Json keys = {{"depths", {0.25, 1.0}}, {"trials", 7}, {"seed", 3}};
   EXPECT_EQ(task_with<Passkey>(keys).write(), keys);

@@ -21,15 +21,14 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-TargetDocument counting_document(int64_t tokens) {
-  TargetDocument document{.name = "counting"};
-  document.ids.resize(tokens);
+EvaluatedText counting_document(int64_t tokens) {
+  EvaluatedText document{.name = "counting", .ids = std::vector<int64_t>(tokens)};
   std::iota(document.ids.begin(), document.ids.end(), 100);
   return document;
 }
 
 TEST(ContextWindow, EndsWithTheSameTokensAtEveryLength) {
-  TargetDocument document = counting_document(64);
+  const EvaluatedText document = counting_document(64);
   for (int64_t length : {16, 20, 33, 64}) {
     auto window = context_window(document, length, {});
     ASSERT_EQ(std::ssize(window), length);
@@ -39,7 +38,7 @@ TEST(ContextWindow, EndsWithTheSameTokensAtEveryLength) {
 }
 
 TEST(ContextWindow, CountsTheBosToken) {
-  TargetDocument document = counting_document(63);
+  const EvaluatedText document = counting_document(63);
   for (int64_t length : {16, 64}) {
     auto window = context_window(document, length, 7);
     ASSERT_EQ(std::ssize(window), length);
@@ -186,6 +185,21 @@ TEST_F(PerplexityRun, NonFiniteWeightsAreAnErrorNotANumber) {
   error_of({40}, {{"text", names({a})}, {"targets", 8}}, ExitCode::kNonFinite);
 }
 
+/// The same tokens are scored, wherever the longest length has gone.
+TEST_F(PerplexityRun, KeepsItsTargetsWhenItKeepsFewerLengths) {
+  const std::string a = folder_.write("a.txt", some_text(80, 1));
+  const std::string b = folder_.write("b.txt", some_text(80, 2));
+  const auto task = task_with<Perplexity>({{"text", names({a, b})}, {"targets", 8}});
+  const EvalSubject subject{*model_, tokenizer_, {}};
+  const auto drawn = task.draw(subject, {{16, 60}});
+  const Json whole = drawn->run(subject).rows[0];
+  drawn->keep(16, 0.25);
+  const TaskResult kept = drawn->run(subject);
+  ASSERT_EQ(kept.rows.size(), 1);
+  EXPECT_EQ(kept.rows[0]["document_nll"], Json::array({whole["document_nll"][0]}));
+  EXPECT_EQ(kept.protocol["target_end"], 60);
+}
+
 TEST_F(PerplexityRun, OtherTextsGiveAnotherProtocol) {
   const Json keys = {{"text", names({folder_.write("a.txt", some_text(50, 1))})}, {"targets", 8}};
   Json first = run({40}, keys).protocol;
@@ -209,18 +223,18 @@ TEST(Perplexity, NamesTheFilesThatItReads) {
   EXPECT_TRUE(Perplexity().inputs().empty());
 }
 
-TEST(PerplexityRow, SurvivesJson) {
-  PerplexityRow row{.length = 4096,
-                    .nll = 3.25,
-                    .nll_standard_error = 0.125,
-                    .ppl = 25.79,
-                    .bits_per_byte = 1.1,
-                    .tokens_scored = 1024,
-                    .document_nll = {3.125, 3.375},
-                    .seconds = 2};
+TEST(LossRow, SurvivesJson) {
+  LossRow row{.length = 4096,
+              .nll = 3.25,
+              .nll_standard_error = 0.125,
+              .ppl = 25.79,
+              .bits_per_byte = 1.1,
+              .tokens_scored = 1024,
+              .document_nll = {3.125, 3.375},
+              .seconds = 2};
   Diagnostics diagnostics;
   Json json = row.write();
-  PerplexityRow read;
+  LossRow read;
   Fields fields(json, diagnostics);
   read.read(fields);
   EXPECT_TRUE(diagnostics.empty());

@@ -1,9 +1,5 @@
 #include "trainer/eval/arms/arm.h"
 
-#include <fmt/format.h>
-
-#include "src/core/fields_reader.h"
-#include "src/core/fields_writer.h"
 #include "trainer/eval/arms/block_memory.h"
 #include "trainer/eval/arms/downsample.h"
 #include "trainer/eval/arms/focused_memory_arm.h"
@@ -22,11 +18,6 @@ namespace longspan {
 
 namespace {
 
-struct ArmEntry {
-  std::string_view name;
-  std::unique_ptr<Arm> (*make)();
-};
-
 template <class Kind, class... Arguments>
 std::unique_ptr<Arm> make_kind(Arguments... arguments) {
   return std::make_unique<Kind>(arguments...);
@@ -36,7 +27,7 @@ std::unique_ptr<Arm> make_pattern(std::string_view name) {
   return std::make_unique<PatternArm>(make_attention_pattern(name));
 }
 
-constexpr ArmEntry kArms[] = {
+constexpr SettableEntry<Arm> kArms[] = {
     {"full", make_kind<FullArm>},
     {"rope", make_kind<RopeArm>},
     {"linear", [] { return make_kind<FactorArm>("linear"); }},
@@ -59,41 +50,12 @@ constexpr ArmEntry kArms[] = {
 
 }  // namespace
 
-std::vector<std::string> eval_arms() {
-  std::vector<std::string> names;
-  for (const auto& entry : kArms) names.emplace_back(entry.name);
-  return names;
-}
+std::vector<std::string> eval_arms() { return names_in<Arm>(kArms); }
 
-std::vector<std::string> eval_arm_keys() {
-  std::vector<std::string> keys;
-  for (const auto& entry : kArms) {
-    const Json defaults = entry.make()->write();
-    for (const auto& [key, value] : defaults.items()) {
-      keys.push_back(fmt::format("{}.{}={}", entry.name, key, value.dump()));
-    }
-  }
-  return keys;
-}
+std::vector<std::string> eval_arm_keys() { return keys_in<Arm>(kArms); }
 
-std::unique_ptr<Arm> make_arm(std::string_view name) {
-  for (const auto& entry : kArms) {
-    if (entry.name == name) return entry.make();
-  }
-  return nullptr;
-}
+std::unique_ptr<Arm> make_arm(std::string_view name) { return make_from<Arm>(kArms, name); }
 
 std::shared_ptr<Arm> full_arm() { return make_arm("full"); }
-
-void Arm::read(Fields& map) {
-  FieldsReader reader(map);
-  fields(reader);
-}
-
-Json Arm::write() const {
-  FieldsWriter writer;
-  const_cast<Arm*>(this)->fields(writer);  // changes what it is given to read only
-  return writer.map_written();
-}
 
 }  // namespace longspan

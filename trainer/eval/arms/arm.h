@@ -7,10 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "src/core/fields.h"
-#include "src/core/fields_io.h"
-#include "src/core/json.h"
 #include "trainer/eval/eval_subject.h"
+#include "trainer/eval/settable.h"
 
 namespace longspan {
 
@@ -69,16 +67,11 @@ class Reading {
 };
 
 /// One road to length over one checkpoint: how a text longer than the model is at home with is
-/// read. A new arm is a file and a line in arm.cpp.
-class Arm {
+/// read. A new arm is a file and a line in arm.cpp. Most are one of two kinds, which leave little
+/// to write: a ReadingArm (reading_arm.h) changes how the model reads all of the text, a
+/// ReducingArm (reducing_arm.h) says what it keeps of it.
+class Arm : public Settable {
  public:
-  virtual ~Arm() = default;
-  virtual std::string_view name() const = 0;
-  /// Its own keys, `--set NAME.KEY=VALUE` on the command line.
-  virtual void fields(FieldsIo& io) { (void)io; }
-  void read(Fields& map);
-  /// The keys that read() reads, with values.
-  Json write() const;
   /// Whether it can read a text that no question follows.
   virtual bool reads_plain_text() const { return true; }
   /// Whether it may give the model a part of a text only.

@@ -82,21 +82,20 @@ std::string RecordingArm::question_of(const Json& item) const {
 Json RecordingArm::found_or(const std::string& question, int64_t length,
                             const std::function<Json()>& measure) {
   Json found;
-  double seconds = 0;
   if (const Json* known = record_.journal.find(question)) {
     found = *known;
   } else {
     reset_peak_memory();
     const Stopwatch stopwatch;
     found = as_read_back(measure());
-    seconds = stopwatch.seconds();
+    const double seconds = stopwatch.seconds();
     if (found.is_null()) return found;
     found["seconds"] = seconds;
     found["peak_bytes"] = peak_memory_bytes();
     record_.journal.add(question, found);
   }
   record_.costs.of(label_, length).add_peak(found.value("peak_bytes", int64_t{0}));
-  record_.on_item(length, seconds);
+  record_.on_item(length, found.value("seconds", 0.0));
   return found;
 }
 

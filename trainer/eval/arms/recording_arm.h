@@ -12,8 +12,8 @@ namespace longspan {
 struct ArmRecord {
   AnswerJournal& journal;
   CostMeters& costs;
-  /// Called after each item with the length and the seconds it took; 0 for one that the journal
-  /// had.
+  /// Called after each item with the length and the seconds it took, now or when the journal got
+  /// it.
   std::function<void(int64_t length, double seconds)> on_item;
 };
 

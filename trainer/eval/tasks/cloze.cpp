@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <limits>
 #include <set>
 
 #include "data/documents/document_files.h"
 #include "data/documents/document_source.h"
 #include "src/core/text.h"
 #include "trainer/eval/tasks/draw.h"
+#include "trainer/eval/tasks/evaluated_text.h"
 #include "trainer/eval/tasks/haystack.h"
 
 namespace longspan {
@@ -102,25 +102,16 @@ std::optional<LastWord> last_word(const std::string& sentence) {
   return LastWord{before, sentence.substr(begin, end - begin)};
 }
 
-void ClozeTask::read(Fields& fields) {
-  fields.optional("text", text_);
-  fields.in_range("questions", questions_, 1, 10000);
-  fields.in_range("choices", choices_, 2, 100);
-  fields.in_range("context", context_, 64, int64_t{1} << 20);
-  fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
+void ClozeTask::fields(FieldsIo& io) {
+  io.texts("text", text_, "documents");
+  io.whole("questions", questions_, {1, 10000}, "drawn from all of them");
+  io.whole("choices", choices_, {2, 100}, "words to choose from");
+  io.whole("context", context_, {64, int64_t{1} << 20},
+           "tokens before the question's end, whatever --lengths says");
+  io.whole("seed", seed_, kSeeds, "of all that is drawn");
 }
 
-Json ClozeTask::write() const {
-  return {{"text", text_},
-          {"questions", questions_},
-          {"choices", choices_},
-          {"context", context_},
-          {"seed", seed_}};
-}
-
-std::vector<std::filesystem::path> ClozeTask::inputs() const {
-  return text_.empty() ? std::vector<std::filesystem::path>{} : find_document_files(text_).paths;
-}
+std::vector<std::filesystem::path> ClozeTask::inputs() const { return text_files(text_); }
 
 void ClozeTask::check(const EvalOptions& options) const {
   (void)options;
@@ -129,8 +120,8 @@ void ClozeTask::check(const EvalOptions& options) const {
   }
 }
 
-void ClozeTask::draw(const EvalSubject& subject, const std::vector<int64_t>&,
-                     const Use& use) const {
+void ClozeTask::draw_items(const EvalSubject& subject, const std::vector<int64_t>&,
+                           const Use& use) const {
   const std::vector<ClozeText> texts = read_cloze_texts(subject, text_);
   std::vector<ClozePlace> places = places_of(texts, context_, choices_);
   if (places.empty()) {

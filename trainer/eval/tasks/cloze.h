@@ -14,14 +14,11 @@ class ClozeTask : public ItemTask {
  public:
   std::string_view name() const override { return "cloze"; }
   std::string_view title() const override { return "Last words at short context"; }
-  /// text: documents; questions: drawn from all of them; choices: words to choose from; context:
-  /// tokens before the question's end, whatever --lengths says; seed.
-  void read(Fields& fields) override;
-  Json write() const override;
+  void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
-  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-            const Use& use) const override;
+  void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                  const Use& use) const override;
 
  protected:
   Json rules() const override;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <random>
 #include <set>
 #include <string>
@@ -10,7 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "src/core/fields_io.h"
+
 namespace longspan {
+
+/// The seeds that a task takes.
+constexpr Range<int64_t> kSeeds{0, std::numeric_limits<int64_t>::max()};
 
 /// What the items of a task are drawn by: a pure function of its seeds, the same on every machine.
 class Draw {

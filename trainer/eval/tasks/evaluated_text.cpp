@@ -1,7 +1,7 @@
 #include "trainer/eval/tasks/evaluated_text.h"
 
 #include <algorithm>
-#include <filesystem>
+#include <functional>
 #include <iterator>
 
 #include "data/documents/document_files.h"
@@ -11,34 +11,67 @@
 
 namespace longspan {
 
+namespace {
+
+/// A document that is left out.
+struct ShortDocument {
+  std::string name;
+  int64_t tokens;
+};
+
+std::string file_name(const std::string& path) {
+  return std::filesystem::path(path).filename().string();
+}
+
+/// "a.txt (1,234 tokens), b.txt (987 tokens) and 40 shorter ones", the longest first.
+std::string describe_short(std::vector<ShortDocument> documents) {
+  constexpr size_t kNamed = 10;
+  std::ranges::stable_sort(documents, std::greater(), &ShortDocument::tokens);
+  std::vector<std::string> named;
+  for (size_t i = 0; i < std::min(kNamed, documents.size()); ++i) {
+    named.push_back(
+        fmt::format("{} ({} tokens)", documents[i].name, human_count(documents[i].tokens)));
+  }
+  std::string text = join(named, ", ");
+  if (documents.size() > kNamed) {
+    text += fmt::format(" and {} shorter ones",
+                        human_count(static_cast<int64_t>(documents.size() - kNamed)));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> text_files(const std::vector<std::string>& text) {
+  return text.empty() ? std::vector<std::filesystem::path>{} : find_document_files(text).paths;
+}
+
 std::vector<EvaluatedText> read_texts(const EvalSubject& subject,
                                       const std::vector<std::string>& files, std::string_view task,
                                       int64_t fewest_tokens, int64_t keep_tokens, int64_t most) {
   std::vector<EvaluatedText> texts;
-  int64_t too_short = 0, longest = 0;
+  std::vector<ShortDocument> too_short;
   auto source = open_documents(find_document_files(files), {});
   while (auto document = source->next()) {
     const std::vector<int32_t> ids = subject.tokenizer.encode(document->text());
-    longest = std::max(longest, std::ssize(ids));
     if (std::ssize(ids) < fewest_tokens) {
-      ++too_short;
+      too_short.push_back({file_name(document->name), std::ssize(ids)});
       continue;
     }
     const int64_t kept = keep_tokens > 0 ? std::min(keep_tokens, std::ssize(ids)) : std::ssize(ids);
-    texts.push_back({std::filesystem::path(document->name).filename().string(),
-                     {ids.begin(), ids.begin() + kept}});
+    texts.push_back({file_name(document->name), {ids.begin(), ids.begin() + kept}});
     if (std::ssize(texts) == most) break;
   }
   log_warnings(source->report());
   if (texts.empty()) {
     fail(ExitCode::kData,
-         "{}: no document has {} tokens, the longest has {}; give longer documents or smaller "
-         "--lengths",
-         task, human_count(fewest_tokens), human_count(longest));
+         "{}: no document has {} tokens: {}; give longer documents or smaller --lengths", task,
+         human_count(fewest_tokens),
+         too_short.empty() ? "there is none with text" : describe_short(std::move(too_short)));
   }
-  if (too_short > 0) {
-    log_warning_once(fmt::format("{}: {} documents have fewer than {} tokens and are left out",
-                                 task, too_short, human_count(fewest_tokens)));
+  if (!too_short.empty()) {
+    log_warning_once("{}: left out, shorter than {} tokens: {}", std::string(task),
+                     human_count(fewest_tokens), describe_short(std::move(too_short)));
   }
   return texts;
 }
@@ -67,7 +100,7 @@ std::string ids_digest(const std::vector<int64_t>& ids) {
   return fmt::format("{:016x}", hash);
 }
 
-Json text_digests(const std::vector<EvaluatedText>& texts) {
+Json text_digests(std::span<const EvaluatedText> texts) {
   Json digests = Json::array();
   for (const auto& text : texts) {
     digests.push_back({{"name", text.name}, {"ids_digest", ids_digest(text.ids)}});

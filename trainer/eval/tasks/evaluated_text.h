@@ -1,6 +1,8 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +12,9 @@
 
 namespace longspan {
 
+/// The files of the documents that `text` names: files, folders, globs. None of nothing.
+std::vector<std::filesystem::path> text_files(const std::vector<std::string>& text);
+
 /// A document as ids, without a BOS.
 struct EvaluatedText {
   std::string name;  // the file's, without its folder
@@ -18,7 +23,7 @@ struct EvaluatedText {
 
 /// The first `most` documents (0: all) of these files that have `fewest_tokens`, each cut behind
 /// `keep_tokens` (0: not at all). Shorter ones are left out with a warning; when none is long
-/// enough Error(kData) says how long the longest is. `task` names who asks.
+/// enough Error(kData) says how long the longest are. `task` names who asks.
 std::vector<EvaluatedText> read_texts(const EvalSubject& subject,
                                       const std::vector<std::string>& files, std::string_view task,
                                       int64_t fewest_tokens, int64_t keep_tokens, int64_t most);
@@ -34,6 +39,6 @@ int64_t bytes_of(const Tokenizer& tokenizer, const std::vector<int64_t>& ids, in
 /// 64-bit FNV-1a over the ids: equal digests are of equal ids.
 std::string ids_digest(const std::vector<int64_t>& ids);
 /// [{"name", "ids_digest"}]: two results with equal ones read equal tokens.
-Json text_digests(const std::vector<EvaluatedText>& texts);
+Json text_digests(std::span<const EvaluatedText> texts);
 
 }  // namespace longspan

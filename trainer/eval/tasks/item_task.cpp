@@ -1,9 +1,12 @@
 #include "trainer/eval/tasks/item_task.h"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
+#include <map>
 
 #include "src/core/stopwatch.h"
+#include "trainer/eval/finite_loss.h"
+#include "trainer/eval/tasks/spread.h"
 
 namespace longspan {
 
@@ -19,44 +22,84 @@ RetrievalRow& row_for(std::vector<RetrievalRow>& rows, int64_t length,
       RetrievalRow{.subset = question.subset, .length = length, .depth = question.depth});
 }
 
-void ask_all(const EvalSubject& subject, std::string_view task, int64_t length,
-             const DrawnItem& item, std::vector<RetrievalRow>& rows) {
-  const auto reading = subject.arm->read_passage(subject, item.passage, length);
-  for (const auto& question : item.questions) {
-    const Stopwatch stopwatch;
-    const Answer answer = reading->ask(question.question);
-    if (!std::isfinite(answer.nll)) {
-      fail(ExitCode::kNonFinite,
-           "{}: the loss at length {} is not finite; try --dtype float32, or look at the model "
-           "with 'longspan inspect'",
-           task, length);
+struct LengthItem {
+  int64_t length;
+  DrawnItem item;
+  std::vector<size_t> asked = {};  // of its questions
+
+  void ask(const EvalSubject& subject, std::string_view task,
+           std::vector<RetrievalRow>& rows) const {
+    if (asked.empty()) return;
+    const auto reading = subject.arm->read_passage(subject, item.passage, length);
+    for (const size_t place : asked) {
+      const ScoredQuestion& question = item.questions[place];
+      const Stopwatch stopwatch;
+      const Answer answer = reading->ask(question.question);
+      require_finite(answer.nll, task, fmt::format("at length {}", length));
+      RetrievalRow& row = row_for(rows, length, question);
+      row.add(answer, score_answer(question, answer));
+      row.seconds += stopwatch.seconds();
     }
-    RetrievalRow& row = row_for(rows, length, question);
-    row.add(answer, score_answer(question, answer));
-    row.seconds += stopwatch.seconds();
   }
-}
+};
 
 }  // namespace
 
-TaskResult ItemTask::run(const EvalSubject& subject, const EvalOptions& options) const {
-  const Stopwatch whole;
-  TaskResult result{.task = std::string(name()), .protocol = write()};
-  result.protocol.update(rules());
-  result.protocol["interval"] = "Wilson, 95 %";
-  result.protocol["decoding"] = "greedy";
-  result.protocol["answer_nll"] = "nats a token of the right answer when it is fed";
-  result.protocol["bos_token_id"] =
-      subject.bos_token_id ? Json(*subject.bos_token_id) : Json(nullptr);
-  result.protocol["tokenizer_fingerprint"] = subject.tokenizer.fingerprint();
+class ItemTask::Drawn final : public DrawnTask {
+ public:
+  Drawn(const ItemTask& task, const EvalSubject& subject, const std::vector<int64_t>& lengths)
+      : DrawnTask(task), task_(task), lengths_(lengths) {
+    task.draw_items(subject, lengths, [&](int64_t length, DrawnItem item) {
+      items_.push_back({length, std::move(item)});
+    });
+    thin(std::numeric_limits<int64_t>::max(), 1);
+  }
 
-  std::vector<RetrievalRow> rows;
-  draw(subject, options.lengths, [&](int64_t length, const DrawnItem& item) {
-    ask_all(subject, name(), length, item, rows);
-  });
-  for (const auto& row : rows) result.rows.push_back(row.write());
-  result.seconds = whole.seconds();
-  return result;
+ protected:
+  /// Items of a length that nobody chose, as cloze has, stay.
+  void thin(int64_t longest, double share) override {
+    std::map<std::pair<int64_t, std::string>, std::vector<LengthItem*>> kinds;
+    for (LengthItem& item : items_) {
+      item.asked.clear();
+      const bool is_chosen = std::ranges::find(lengths_, item.length) != lengths_.end();
+      if ((is_chosen && item.length > longest) || item.item.questions.empty()) continue;
+      kinds[{item.length, item.item.questions[0].subset}].push_back(&item);
+    }
+    for (const auto& [kind, items] : kinds) {
+      for (const size_t place : spread_places(items.size(), share)) {
+        LengthItem& item = *items[place];
+        item.asked = spread_parts(item.item.questions.size(), items.size(), share);
+      }
+    }
+  }
+
+  TaskResult ask(const EvalSubject& subject) override {
+    const Stopwatch whole;
+    TaskResult result{.task = std::string(task_.name()), .protocol = task_.write()};
+    result.protocol.update(task_.rules());
+    result.protocol["interval"] = "Wilson, 95 %";
+    result.protocol["decoding"] = "greedy";
+    result.protocol["answer_nll"] = "nats a token of the right answer when it is fed";
+    result.protocol["bos_token_id"] =
+        subject.bos_token_id ? Json(*subject.bos_token_id) : Json(nullptr);
+    result.protocol["tokenizer_fingerprint"] = subject.tokenizer.fingerprint();
+
+    std::vector<RetrievalRow> rows;
+    for (const LengthItem& item : items_) item.ask(subject, task_.name(), rows);
+    for (const auto& row : rows) result.rows.push_back(row.write());
+    result.seconds = whole.seconds();
+    return result;
+  }
+
+ private:
+  const ItemTask& task_;
+  std::vector<int64_t> lengths_;
+  std::vector<LengthItem> items_;
+};
+
+std::unique_ptr<DrawnTask> ItemTask::draw(const EvalSubject& subject,
+                                          const EvalOptions& options) const {
+  return std::make_unique<Drawn>(*this, subject, options.lengths);
 }
 
 void ItemTask::check_rows(const Json& rows, Diagnostics& diagnostics) const {

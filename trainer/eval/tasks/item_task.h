@@ -15,23 +15,27 @@ namespace longspan {
 class ItemTask : public EvalTask {
  public:
   bool needs_cache() const override { return true; }
-  TaskResult run(const EvalSubject& subject, const EvalOptions& options) const override;
+  std::unique_ptr<DrawnTask> draw(const EvalSubject& subject,
+                                  const EvalOptions& options) const override;
   void check_rows(const Json& rows, Diagnostics& diagnostics) const override;
   std::vector<Table> tables(const std::vector<LabelledRows>& models,
                             size_t reference) const override;
   std::vector<Figure> figures(const std::vector<LabelledRows>& models) const override;
 
-  using Use = std::function<void(int64_t length, const DrawnItem& item)>;
+  using Use = std::function<void(int64_t length, DrawnItem item)>;
   /// Hands over each item of each length: the same for every model with this tokenizer. Throws what
-  /// EvalTask::run() may.
-  virtual void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-                    const Use& use) const = 0;
+  /// EvalTask::draw() may.
+  virtual void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                          const Use& use) const = 0;
 
  protected:
   /// "rule" and what else one must know to compare; it is added to the keys of write(), and
   /// replaces those that say where files lie.
   virtual Json rules() const = 0;
   virtual RetrievalWords words() const = 0;
+
+ private:
+  class Drawn;
 };
 
 }  // namespace longspan

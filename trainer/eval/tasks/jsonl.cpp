@@ -31,15 +31,14 @@ DrawnItem cut_middle(const EvalSubject& subject, const DrawnItem& item, int64_t 
   });
 }
 
-void JsonlTask::read(Fields& fields) {
-  fields.optional("items", items_);
-  fields.choice("format", format_, item_formats());
-  fields.in_range("limit", limit_, 0, int64_t{1} << 40);
-  fields.choice("too_long", too_long_, {"skip", "middle"});
-}
-
-Json JsonlTask::write() const {
-  return {{"items", items_}, {"format", format_}, {"limit", limit_}, {"too_long", too_long_}};
+void JsonlTask::fields(FieldsIo& io) {
+  io.texts("items", items_, "files of items");
+  io.choice("format", format_, item_formats(), "of the files (item_file.h)");
+  io.whole("limit", limit_, {0, int64_t{1} << 40}, "the first so many items of each file",
+           {.otherwise = "all"});
+  io.choice("too_long", too_long_, {"skip", "middle"},
+            "`skip` asks an item once, at the shortest length that holds it; `middle` at every "
+            "length, with the middle of its context cut out, as LongBench does");
 }
 
 std::vector<std::filesystem::path> JsonlTask::inputs() const {
@@ -65,8 +64,8 @@ std::vector<DrawnItem> JsonlTask::read_items() const {
   return items;
 }
 
-void JsonlTask::draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-                     const Use& use) const {
+void JsonlTask::draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                           const Use& use) const {
   const std::vector<DrawnItem> items = read_items();
   if (too_long_ == "middle") {
     for (const int64_t length : lengths) {

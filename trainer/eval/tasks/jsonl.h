@@ -13,16 +13,11 @@ class JsonlTask : public ItemTask {
  public:
   std::string_view name() const override { return "jsonl"; }
   std::string_view title() const override { return "Questions of a file"; }
-  /// items: the files; format: of them (see item_file.h); limit: the first so many items of each
-  /// file, 0 for all; too_long: what becomes of an item that a length does not hold: "skip" asks it
-  /// at the shortest length that does, once, so that a length is a bucket; "middle" asks each at
-  /// every length and cuts the middle of its context out, as LongBench does.
-  void read(Fields& fields) override;
-  Json write() const override;
+  void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
-  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-            const Use& use) const override;
+  void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                  const Use& use) const override;
 
  protected:
   Json rules() const override;

@@ -36,8 +36,8 @@ std::vector<int64_t> find_key_tokens(const std::vector<int64_t>& ids, const KeyT
   return places;
 }
 
-KeyTokenFile::KeyTokenFile(std::filesystem::path path, const KeyTokenRule& rule)
-    : path_(std::move(path)), rule_(rule) {
+KeyTokenFile::KeyTokenFile(std::filesystem::path path, const KeyTokenRule& rule, Json known)
+    : path_(std::move(path)), rule_(rule), places_(std::move(known)) {
   if (path_.empty() || !std::filesystem::exists(path_)) return;
   const Json json = read_json_file(path_, ExitCode::kData);
   Diagnostics diagnostics(path_.string());

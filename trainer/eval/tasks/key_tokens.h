@@ -27,19 +27,21 @@ std::vector<int64_t> find_key_tokens(const std::vector<int64_t>& ids, const KeyT
 /// The key tokens of several texts and lengths, by the digest of their ids.
 class KeyTokenFile {
  public:
-  /// Reads the file where it is there. One of another rule is Error(kUsage), one that is none is
-  /// Error(kData).
-  KeyTokenFile(std::filesystem::path path, const KeyTokenRule& rule);
+  /// Reads the file where it is there; else begins with `known`, what places() gave before. A file
+  /// of another rule is Error(kUsage), one that is none is Error(kData).
+  KeyTokenFile(std::filesystem::path path, const KeyTokenRule& rule, Json known = Json::object());
 
   /// Those of `ids`, found by `losses` where the file has none.
   std::vector<int64_t> of(const std::vector<int64_t>& ids, const TargetLosses& losses);
+  /// All that are known: {digest: [places]}.
+  const Json& places() const { return places_; }
   /// Writes the file where there is a path and something new.
   void save() const;
 
  private:
   std::filesystem::path path_;
   KeyTokenRule rule_;
-  Json places_ = Json::object();  // {digest: [places]}
+  Json places_;
   bool is_new_ = false;
 };
 

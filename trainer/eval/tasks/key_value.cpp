@@ -1,7 +1,5 @@
 #include "trainer/eval/tasks/key_value.h"
 
-#include <limits>
-
 #include "trainer/eval/tasks/uuid_object.h"
 
 namespace longspan {
@@ -43,18 +41,14 @@ DrawnItem draw_object(const EvalSubject& subject, int64_t length, int64_t questi
 
 }  // namespace
 
-void KeyValueTask::read(Fields& fields) {
-  fields.in_range("questions", questions_, 1, 100);
-  fields.in_range("trials", trials_, 1, 10000);
-  fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
+void KeyValueTask::fields(FieldsIo& io) {
+  io.whole("questions", questions_, {1, 100}, "keys asked for, at evenly spaced depths");
+  io.whole("trials", trials_, {1, 10000}, "objects a length");
+  io.whole("seed", seed_, kSeeds, "of all that is drawn");
 }
 
-Json KeyValueTask::write() const {
-  return {{"questions", questions_}, {"trials", trials_}, {"seed", seed_}};
-}
-
-void KeyValueTask::draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-                        const Use& use) const {
+void KeyValueTask::draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                              const Use& use) const {
   for (const int64_t length : lengths) {
     for (int64_t trial = 0; trial < trials_; ++trial) {
       use(length, draw_object(subject, length, questions_, Draw("kv", {seed_, length, trial})));

@@ -11,11 +11,9 @@ class KeyValueTask : public ItemTask {
  public:
   std::string_view name() const override { return "kv"; }
   std::string_view title() const override { return "Key-value retrieval"; }
-  /// questions: keys asked for, at evenly spaced depths; trials: objects a length; seed.
-  void read(Fields& fields) override;
-  Json write() const override;
-  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-            const Use& use) const override;
+  void fields(FieldsIo& io) override;
+  void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                  const Use& use) const override;
 
  protected:
   Json rules() const override;

@@ -1,33 +1,23 @@
 #include "trainer/eval/tasks/needle.h"
 
-#include <limits>
-
-#include "data/documents/document_files.h"
+#include "trainer/eval/tasks/evaluated_text.h"
 
 namespace longspan {
 
-void NeedleTask::read(Fields& fields) {
-  fields.choice("mode", mode_, {"multi_key", "single", "multi_value", "multi_query"});
-  fields.in_range("needles", needles_, 1, 100);
-  fields.in_range("trials", trials_, 1, 10000);
-  fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
-  fields.optional("text", text_);
+void NeedleTask::fields(FieldsIo& io) {
+  io.choice("mode", mode_, {"multi_key", "single", "multi_value", "multi_query"},
+            "what hides in a haystack and is asked for; `single` is a needle in a haystack of its "
+            "own");
+  io.whole("needles", needles_, {1, 100}, "at evenly spaced depths");
+  io.whole("trials", trials_, {1, 10000}, "haystacks a length; of `single` a length and depth");
+  io.whole("seed", seed_, kSeeds, "of all that is drawn");
+  io.texts("text", text_, "documents that are the hay", {.otherwise = "RULER's noise"});
 }
 
-Json NeedleTask::write() const {
-  return {{"mode", mode_},
-          {"needles", needles_},
-          {"trials", trials_},
-          {"seed", seed_},
-          {"text", text_}};
-}
+std::vector<std::filesystem::path> NeedleTask::inputs() const { return text_files(text_); }
 
-std::vector<std::filesystem::path> NeedleTask::inputs() const {
-  return text_.empty() ? std::vector<std::filesystem::path>{} : find_document_files(text_).paths;
-}
-
-void NeedleTask::draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-                      const Use& use) const {
+void NeedleTask::draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                            const Use& use) const {
   const Haystack haystack =
       text_.empty() ? noise_haystack() : text_haystack(sentences_of_files(text_, "needle.text"));
   const std::vector<double> depths = even_depths(needles_);

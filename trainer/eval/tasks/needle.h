@@ -16,14 +16,10 @@ class NeedleTask : public ItemTask {
  public:
   std::string_view name() const override { return "needle"; }
   std::string_view title() const override { return "Needles in a haystack"; }
-  /// mode: multi_key, single (each needle in a haystack of its own), multi_value, multi_query;
-  /// needles: at evenly spaced depths; trials: haystacks a length (single: a length and depth);
-  /// seed; text: documents that are the hay, none for RULER's noise.
-  void read(Fields& fields) override;
-  Json write() const override;
+  void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
-  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-            const Use& use) const override;
+  void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                  const Use& use) const override;
 
  protected:
   Json rules() const override;

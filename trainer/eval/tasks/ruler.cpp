@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 #include <tuple>
 
-#include "data/documents/document_files.h"
 #include "src/core/text.h"
+#include "trainer/eval/tasks/evaluated_text.h"
 #include "trainer/eval/tasks/needle_items.h"
 #include "trainer/eval/tasks/qa_documents.h"
 #include "trainer/eval/tasks/ruler_items.h"
@@ -109,31 +108,29 @@ std::vector<std::string> ruler_tasks() {
   return names;
 }
 
-void RulerTask::read(Fields& fields) {
-  fields.optional("tasks", tasks_);
+void RulerTask::check_names(FieldsIo& io) const {
   const std::vector<std::string> known = ruler_tasks();
   for (const auto& task : tasks_) {
-    if (std::find(known.begin(), known.end(), task) == known.end()) {
-      fields.error("tasks",
-                   fmt::format("'{}' is not known; expected some of {}", task, join(known, ", ")));
-    }
+    if (std::ranges::find(known, task) != known.end()) continue;
+    io.error("tasks",
+             fmt::format("'{}' is not known; expected some of {}", task, join(known, ", ")));
   }
-  if (tasks_.empty()) fields.error("tasks", "is empty, expected some of " + join(known, ", "));
-  fields.in_range("samples", samples_, 1, 10000);
-  fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
-  fields.optional("text", text_);
-  fields.optional("squad", squad_);
-  fields.optional("hotpotqa", hotpotqa_);
+  if (tasks_.empty()) io.error("tasks", "is empty, expected some of " + join(known, ", "));
 }
 
-Json RulerTask::write() const {
-  return {{"tasks", tasks_}, {"samples", samples_}, {"seed", seed_},
-          {"text", text_},   {"squad", squad_},     {"hotpotqa", hotpotqa_}};
+void RulerTask::fields(FieldsIo& io) {
+  io.texts("tasks", tasks_, "of RULER's");
+  check_names(io);
+  io.whole("samples", samples_, {1, 10000}, "of each task and length");
+  io.whole("seed", seed_, kSeeds, "of all that is drawn");
+  io.texts("text", text_, "documents that are the hay where RULER has essays",
+           {.otherwise = "RULER's noise"});
+  io.text("squad", squad_, "the file of qa_1");
+  io.text("hotpotqa", hotpotqa_, "the file of qa_2");
 }
 
 std::vector<std::filesystem::path> RulerTask::inputs() const {
-  std::vector<std::filesystem::path> files;
-  if (!text_.empty()) files = find_document_files(text_).paths;
+  std::vector<std::filesystem::path> files = text_files(text_);
   for (const auto& file : {squad_, hotpotqa_}) {
     if (!file.empty()) files.emplace_back(file);
   }
@@ -151,8 +148,8 @@ void RulerTask::check(const EvalOptions& options) const {
   }
 }
 
-void RulerTask::draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-                     const Use& use) const {
+void RulerTask::draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                           const Use& use) const {
   const Haystack essays =
       text_.empty() ? noise_haystack() : text_haystack(sentences_of_files(text_, "ruler.text"));
   const QaDocuments squad = squad_.empty() ? QaDocuments{} : read_squad(squad_);

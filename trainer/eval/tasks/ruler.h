@@ -15,20 +15,19 @@ class RulerTask : public ItemTask {
  public:
   std::string_view name() const override { return "ruler"; }
   std::string_view title() const override { return "RULER"; }
-  /// tasks: of ruler_tasks(); samples: of each task and length; seed; text: documents that are the
-  /// hay where RULER has essays, none for its noise; squad and hotpotqa: the files of qa_1, qa_2.
-  void read(Fields& fields) override;
-  Json write() const override;
+  void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
-  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-            const Use& use) const override;
+  void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                  const Use& use) const override;
 
  protected:
   Json rules() const override;
   RetrievalWords words() const override { return {"Score", "depth of the needle"}; }
 
  private:
+  void check_names(FieldsIo& io) const;
+
   std::vector<std::string> tasks_{"niah_single_1", "niah_multikey_1", "vt", "cwe", "fwe"};
   int64_t samples_ = 5;
   int64_t seed_ = 0;

@@ -1,7 +1,6 @@
 #include "trainer/eval/tasks/threading.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "trainer/eval/tasks/uuid_object.h"
 
@@ -36,15 +35,11 @@ std::vector<std::string> distractors_of(const std::vector<Thread>& threads, size
 
 }  // namespace
 
-void ThreadingTask::read(Fields& fields) {
-  fields.in_range("hops", hops_, 1, 100);
-  fields.in_range("threads", threads_, 1, 100);
-  fields.in_range("trials", trials_, 1, 10000);
-  fields.in_range("seed", seed_, 0, std::numeric_limits<int64_t>::max());
-}
-
-Json ThreadingTask::write() const {
-  return {{"hops", hops_}, {"threads", threads_}, {"trials", trials_}, {"seed", seed_}};
+void ThreadingTask::fields(FieldsIo& io) {
+  io.whole("hops", hops_, {1, 100}, "pairs of a thread, which stand in order");
+  io.whole("threads", threads_, {1, 100}, "of one object");
+  io.whole("trials", trials_, {1, 10000}, "objects a length");
+  io.whole("seed", seed_, kSeeds, "of all that is drawn");
 }
 
 DrawnItem ThreadingTask::draw_threads(const EvalSubject& subject, int64_t length,
@@ -81,8 +76,8 @@ DrawnItem ThreadingTask::draw_threads(const EvalSubject& subject, int64_t length
   });
 }
 
-void ThreadingTask::draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-                         const Use& use) const {
+void ThreadingTask::draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                               const Use& use) const {
   for (const int64_t length : lengths) {
     for (int64_t trial = 0; trial < trials_; ++trial) {
       use(length, draw_threads(subject, length, trial));

@@ -11,12 +11,9 @@ class ThreadingTask : public ItemTask {
  public:
   std::string_view name() const override { return "threading"; }
   std::string_view title() const override { return "Needle threading"; }
-  /// hops: pairs of a thread, which stand in order; threads: of one object; trials: objects a
-  /// length; seed.
-  void read(Fields& fields) override;
-  Json write() const override;
-  void draw(const EvalSubject& subject, const std::vector<int64_t>& lengths,
-            const Use& use) const override;
+  void fields(FieldsIo& io) override;
+  void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
+                  const Use& use) const override;
 
  protected:
   Json rules() const override;

@@ -1,178 +1,125 @@
 #include "trainer/eval/tasks/window_perplexity.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 #include <numeric>
 
-#include "data/documents/document_files.h"
-#include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
-#include "trainer/eval/arms/arm.h"
-#include "trainer/eval/loss_report.h"
-#include "trainer/eval/perplexity.h"
 #include "trainer/eval/statistics.h"
-#include "trainer/eval/tasks/evaluated_text.h"
 #include "trainer/eval/tasks/window_protocol.h"
 
 namespace longspan {
 
 namespace {
 
-const LossWords kWindowWords{
-    .axis = "window (tokens)",
-    .losses = "Loss in nats a token of windows",
-    .figure =
-        "Loss of the tokens that the protocol scores against the length of its windows; "
-        "lengths differ in the tokens scored too."};
-
 /// What the windows of one text give.
 struct TextLoss {
-  std::vector<double> window_means;
-  double sum = 0;
-  int64_t tokens = 0, bytes = 0;
+  std::vector<double> window_means = {};
+  ScoredTokens scored = {};
 
   double mean_by(const WindowProtocol& protocol) const {
-    return protocol.averages_windows ? mean(window_means) : sum / static_cast<double>(tokens);
+    return protocol.averages_windows ? mean(window_means)
+                                     : scored.nll_sum / static_cast<double>(scored.tokens);
+  }
+  void add(const TextLoss& other) {
+    window_means.insert(window_means.end(), other.window_means.begin(), other.window_means.end());
+    scored.nll_sum += other.scored.nll_sum;
+    scored.tokens += other.scored.tokens;
+    scored.bytes += other.scored.bytes;
   }
 };
 
-TextLoss loss_of_windows(const EvalSubject& subject, const WindowProtocol& protocol,
-                         const EvaluatedText& text, int64_t length, int64_t stride) {
-  const auto bos = protocol.takes_bos ? subject.bos_token_id : std::nullopt;
-  TextLoss loss;
-  for (const auto& [begin, end, targets] :
-       protocol.windows(std::ssize(text.ids), length, stride, bos.has_value())) {
-    const std::vector<double> nll =
-        subject.arm->target_nll(subject, window_ids(text, begin, end, bos), targets);
-    const double sum = std::accumulate(nll.begin(), nll.end(), 0.0);
-    if (!std::isfinite(sum)) {
-      fail(ExitCode::kNonFinite,
-           "window_perplexity: the loss of {} at length {} is not finite; try --dtype float32, or "
-           "look at the model with 'longspan inspect'",
-           text.name, length);
-    }
-    loss.window_means.push_back(sum / static_cast<double>(targets));
-    loss.sum += sum;
-    loss.tokens += targets;
-    loss.bytes += bytes_of(subject.tokenizer, text.ids, end - targets, end);
-  }
-  return loss;
-}
-
 /// All documents as one.
-EvaluatedText concatenated(const std::vector<EvaluatedText>& texts) {
+EvaluatedText concatenated(std::span<const EvaluatedText> texts) {
   EvaluatedText all{.name = "all documents", .ids = {}};
   for (const auto& text : texts) all.ids.insert(all.ids.end(), text.ids.begin(), text.ids.end());
   return all;
 }
 
-PerplexityRow row_of(const std::vector<TextLoss>& losses, const WindowProtocol& protocol,
-                     int64_t length) {
+LossRow row_of(const std::vector<TextLoss>& losses, const WindowProtocol& protocol,
+               int64_t length) {
   TextLoss all;
-  PerplexityRow row{.length = length};
+  std::vector<double> document_nll;
   for (const auto& loss : losses) {
-    row.document_nll.push_back(loss.mean_by(protocol));
-    all.window_means.insert(all.window_means.end(), loss.window_means.begin(),
-                            loss.window_means.end());
-    all.sum += loss.sum;
-    all.tokens += loss.tokens;
-    all.bytes += loss.bytes;
+    document_nll.push_back(loss.mean_by(protocol));
+    all.add(loss);
   }
-  row.nll = all.mean_by(protocol);
-  row.nll_standard_error = standard_error(row.document_nll);
-  row.ppl = std::exp(row.nll);
-  row.tokens_scored = all.tokens;
-  row.bits_per_byte = all.sum / (std::numbers::ln2 * static_cast<double>(all.bytes));
-  return row;
+  return loss_row(length, all.mean_by(protocol), std::move(document_nll), all.scored);
 }
 
 }  // namespace
 
-void WindowPerplexity::read(Fields& fields) {
+void WindowPerplexity::fields(FieldsIo& io) {
+  LossTask::fields(io);
   std::vector<std::string> names;
   for (const auto& protocol : window_protocols()) names.emplace_back(protocol.name);
-  fields.choice("protocol", protocol_, names);
-  fields.in_range("stride", stride_, 1, int64_t{1} << 40);
-  fields.optional("text", text_);
-  fields.in_range("documents", documents_, 0, int64_t{1} << 40);
-  fields.in_range("tokens", tokens_, 0, int64_t{1} << 40);
-}
-
-Json WindowPerplexity::write() const {
-  return {{"protocol", protocol_},
-          {"stride", stride_},
-          {"text", text_},
-          {"documents", documents_},
-          {"tokens", tokens_}};
-}
-
-std::vector<std::filesystem::path> WindowPerplexity::inputs() const {
-  return text_.empty() ? std::vector<std::filesystem::path>{} : find_document_files(text_).paths;
+  io.choice("protocol", protocol_, names, "who computes it so (window_protocol.h)");
+  io.whole("stride", stride_, {1, int64_t{1} << 40}, "tokens that a window moves on by");
+  io.whole("tokens", tokens_, {0, int64_t{1} << 40}, "the first so many of each document",
+           {.otherwise = "all"});
 }
 
 void WindowPerplexity::check(const EvalOptions& options) const {
-  if (text_.empty()) {
-    fail(ExitCode::kUsage, "window_perplexity: no text given; name documents with --text FILE...");
-  }
-  const int64_t shortest = *std::min_element(options.lengths.begin(), options.lengths.end());
-  if (protocol_ != "chunked" && stride_ >= shortest - 1) {
-    fail(
-        ExitCode::kUsage,
-        "window_perplexity: a stride of {} leaves no context in windows of {}, expected less; give "
-        "a smaller window_perplexity.stride or longer --lengths",
-        stride_, shortest);
-  }
+  LossTask::check(options);
+  const int64_t shortest = std::ranges::min(options.lengths);
+  if (protocol_ == "chunked" || stride_ < shortest - 1) return;
+  fail(ExitCode::kUsage,
+       "window_perplexity: a stride of {} leaves no context in windows of {}, expected less; give "
+       "a smaller window_perplexity.stride or longer --lengths",
+       stride_, shortest);
 }
 
-TaskResult WindowPerplexity::run(const EvalSubject& subject, const EvalOptions& options) const {
-  const Stopwatch whole;
-  const WindowProtocol& protocol = window_protocol(protocol_);
-  const int64_t longest = *std::max_element(options.lengths.begin(), options.lengths.end());
-  const std::vector<EvaluatedText> read =
-      read_texts(subject, text_, name(), protocol.concatenates ? 2 : longest, tokens_, documents_);
-  const std::vector<EvaluatedText> texts =
-      protocol.concatenates ? std::vector<EvaluatedText>{concatenated(read)} : read;
+LossTask::Extent WindowPerplexity::extent(int64_t longest, int64_t) const {
+  return {window_protocol(protocol_).concatenates ? 2 : longest, tokens_};
+}
 
-  TaskResult result{.task = std::string(name()), .protocol = write()};
+bool WindowPerplexity::takes_bos() const { return window_protocol(protocol_).takes_bos; }
+
+TaskResult WindowPerplexity::score(const EvalSubject& subject, Material& material) const {
+  const WindowProtocol& protocol = window_protocol(protocol_);
+  const auto bos = protocol.takes_bos ? subject.bos_token_id : std::nullopt;
+  const auto loss_of = [&](const EvaluatedText& text, int64_t length) {
+    const std::string where = fmt::format("of {} at length {}", text.name, length);
+    TextLoss loss;
+    for (const auto& [begin, end, targets] :
+         protocol.windows(std::ssize(text.ids), length, stride_, bos.has_value())) {
+      const auto nll = losses(subject, window_ids(text, begin, end, bos), targets, where);
+      const double sum = std::accumulate(nll.begin(), nll.end(), 0.0);
+      loss.add({{sum / static_cast<double>(targets)},
+                {sum, targets, bytes_of(subject.tokenizer, text.ids, end - targets, end)}});
+    }
+    if (!loss.window_means.empty()) return loss;
+    fail(ExitCode::kData,
+         "window_perplexity: {} tokens of {} have no window of {}; give longer documents or "
+         "smaller --lengths",
+         human_count(std::ssize(text.ids)), text.name, length);
+  };
+
+  TaskResult result;
+  result.protocol = write();
   result.protocol.erase("text");
   result.protocol["rule"] = protocol.rule;
-  result.protocol["bos_token_id"] =
-      subject.bos_token_id && protocol.takes_bos ? Json(*subject.bos_token_id) : Json(nullptr);
-  result.protocol["documents"] = text_digests(read);
-  for (const int64_t length : options.lengths) {
+  std::vector<EvaluatedText> joined;
+  if (protocol.concatenates) joined.push_back(concatenated(material.texts));
+  const std::span<const EvaluatedText> texts =
+      protocol.concatenates ? std::span<const EvaluatedText>(joined) : material.texts;
+  for (const int64_t length : material.lengths) {
     const Stopwatch one;
-    std::vector<TextLoss> losses;
-    for (const auto& text : texts) {
-      TextLoss& loss =
-          losses.emplace_back(loss_of_windows(subject, protocol, text, length, stride_));
-      if (loss.window_means.empty()) {
-        fail(ExitCode::kData,
-             "window_perplexity: {} tokens of {} have no window of {}; give longer documents or "
-             "smaller --lengths",
-             human_count(std::ssize(text.ids)), text.name, length);
-      }
-    }
-    PerplexityRow row = row_of(losses, protocol, length);
+    std::vector<TextLoss> of_texts;
+    for (const auto& text : texts) of_texts.push_back(loss_of(text, length));
+    LossRow row = row_of(of_texts, protocol, length);
     row.seconds = one.seconds();
     result.rows.push_back(row.write());
   }
-  result.seconds = whole.seconds();
   return result;
 }
 
-void WindowPerplexity::check_rows(const Json& rows, Diagnostics& diagnostics) const {
-  read_rows<PerplexityRow>(rows, diagnostics);
-}
-
-std::vector<Table> WindowPerplexity::tables(const std::vector<LabelledRows>& models,
-                                            size_t reference) const {
-  return loss_tables(kWindowWords, read_models<PerplexityRow>(models), reference);
-}
-
-std::vector<Figure> WindowPerplexity::figures(const std::vector<LabelledRows>& models) const {
-  return loss_figures(kWindowWords, read_models<PerplexityRow>(models));
+LossWords WindowPerplexity::words(const LossRow&) const {
+  return {.axis = "window (tokens)",
+          .losses = "Loss in nats a token of windows",
+          .figure =
+              "Loss of the tokens that the protocol scores against the length of its windows; "
+              "lengths differ in the tokens scored too."};
 }
 
 }  // namespace longspan

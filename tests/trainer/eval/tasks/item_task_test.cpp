@@ -98,6 +98,35 @@ TEST(ItemTask, ReadsItsRowsBack) {
   EXPECT_THAT(diagnostics.errors()[1], HasSubstr("2.score"));
 }
 
+/// {length, n} of each row.
+std::vector<std::pair<int64_t, int64_t>> row_counts(const TaskResult& result) {
+  std::vector<std::pair<int64_t, int64_t>> counts;
+  for (const auto& row : result.rows) counts.emplace_back(row["length"], row["n"]);
+  return counts;
+}
+
+TEST(ItemTask, AsksAShareOfItsHaystacksAndThenOfTheirQuestions) {
+  TaskFixture fixture;
+  const NeedleTask task = four_needles();  // two haystacks a length
+  const auto drawn = task.draw(fixture.subject(), {{1200, 2000}});
+  const auto subject = fixture.told(half_right);
+  EXPECT_EQ(drawn->run(subject).protocol.count("share"), 0);
+  drawn->keep(2000, 0.5);
+  const TaskResult half = drawn->run(subject);
+  EXPECT_EQ(half.protocol["share"], 0.5);
+  EXPECT_EQ(
+      row_counts(half),
+      (std::vector<std::pair<int64_t, int64_t>>{
+          {1200, 1}, {1200, 1}, {1200, 1}, {1200, 1}, {2000, 1}, {2000, 1}, {2000, 1}, {2000, 1}}));
+  drawn->keep(1200, 0.25);
+  const TaskResult quarter = drawn->run(subject);
+  ASSERT_EQ(quarter.rows.size(), 2);
+  EXPECT_EQ(quarter.rows[0]["depth"], half.rows[0]["depth"]);
+  EXPECT_EQ(quarter.rows[1]["depth"], half.rows[2]["depth"]);
+  drawn->keep(2000, 1);
+  EXPECT_EQ(drawn->run(subject).rows.size(), 8);
+}
+
 TEST(Item, LengthCountsPassageQuestionAndAnswer) {
   TaskFixture fixture;
   DrawnItem item{.passage = {"abc", "defgh"}, .questions = {ScoredQuestion{}, ScoredQuestion{}}};

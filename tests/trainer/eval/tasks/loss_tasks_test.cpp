@@ -91,7 +91,7 @@ TEST_F(LossTasks, WindowsNeedRoomAndTexts) {
       refused({{"text", text({12})}, {"protocol", "yarn"}, {"stride", 7}}, 8, ExitCode::kUsage),
       HasSubstr("a stride of 7 leaves no context"));
   EXPECT_THAT(refused({{"text", text({12})}}, 16, ExitCode::kData),
-              HasSubstr("no document has 16 tokens, the longest has 12"));
+              HasSubstr("no document has 16 tokens: 0.txt (12 tokens)"));
   EXPECT_THAT(
       refused({{"text", text({12})}, {"protocol", "longlora"}, {"stride", 4}}, 12, ExitCode::kData),
       HasSubstr("have no window of 12"));
@@ -115,6 +115,24 @@ TEST_F(LossTasks, PositionsAreAveragedByBucket) {
   EXPECT_DOUBLE_EQ(rows[0]["nll"].get<double>(), 32);
   EXPECT_DOUBLE_EQ(rows[1]["nll"].get<double>(), (64 + 255) / 2.0);
   EXPECT_DOUBLE_EQ(rows[2]["nll"].get<double>(), (256 + 299) / 2.0);
+}
+
+TEST_F(LossTasks, KeepFirstDocumentsAndShortLengths) {
+  const auto subject = fixture_.subject(std::make_shared<CountingArm>());
+  const Json keys = {{"text", text({400, 500, 600, 700})}};
+  const auto positions = task_with<PositionLoss>(keys);
+  auto drawn = positions.draw(subject, {{200, 300}});
+  drawn->keep(200, 0.5);
+  const TaskResult half = drawn->run(subject);
+  EXPECT_EQ(half.rows.back()["length"], 200);  // the longest that is left
+  EXPECT_EQ(half.rows.back()["n"], 2);
+  EXPECT_EQ(half.protocol["documents"].size(), 2);
+  const auto windows = task_with<WindowPerplexity>(keys);
+  drawn = windows.draw(subject, {{200, 300}});
+  drawn->keep(200, 0.25);
+  const TaskResult quarter = drawn->run(subject);
+  ASSERT_EQ(quarter.rows.size(), 1);
+  EXPECT_EQ(quarter.rows[0]["tokens_scored"], 398);  // two windows of the first document
 }
 
 /// 20 tokens, at most 4 + 4 before one when short. Far context helps the tokens 9 (by 3 nats) and
@@ -186,6 +204,22 @@ TEST_F(LossTasks, LongPerplexityIsOfTheKeyTokensAlone) {
       1e-9);
   EXPECT_THAT(error_of([&] { task.check({{16}}); }, ExitCode::kUsage),
               HasSubstr("longppl.short = 16"));
+}
+
+/// The first arm's run chooses the key tokens for all: a model that has changed since chooses none.
+TEST_F(LossTasks, LongPerplexityChoosesOnceForAllArms) {
+  const auto task = task_with<LongPerplexity>(
+      {{"text", text({80})}, {"short", 16}, {"block", 8}, {"alpha", 0}, {"beta", -100}});
+  const auto subject = fixture_.subject(std::make_shared<CountingArm>());
+  const auto drawn = task.draw(subject, {{64}});
+  const TaskResult first = drawn->run(subject);
+  subject.model.visit_parameters("",
+                                 [](const std::string&, at::Tensor& weight) { weight.zero_(); });
+  const TaskResult second = drawn->run(subject);
+  EXPECT_EQ(second.rows[0]["tokens_scored"], first.rows[0]["tokens_scored"]);
+  EXPECT_EQ(second.protocol["key_tokens_digest"], first.protocol["key_tokens_digest"]);
+  EXPECT_THAT(error_of([&] { task.run(subject, {{64}}); }, ExitCode::kData),
+              HasSubstr("no token gains"));
 }
 
 }  // namespace

@@ -57,8 +57,9 @@ class TaskFixture {
   std::vector<std::pair<int64_t, DrawnItem>> items(const ItemTask& task,
                                                    const std::vector<int64_t>& lengths) {
     std::vector<std::pair<int64_t, DrawnItem>> drawn;
-    task.draw(subject(), lengths,
-              [&](int64_t length, const DrawnItem& item) { drawn.emplace_back(length, item); });
+    task.draw_items(subject(), lengths, [&](int64_t length, const DrawnItem& item) {
+      drawn.emplace_back(length, item);
+    });
     return drawn;
   }
 

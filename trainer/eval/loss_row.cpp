@@ -1,0 +1,53 @@
+#include "trainer/eval/loss_row.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "trainer/eval/statistics.h"
+
+namespace longspan {
+
+LossRow loss_row(int64_t length, double nll, std::vector<double> document_nll,
+                 const ScoredTokens& scored) {
+  LossRow row{.length = length,
+              .nll = nll,
+              .nll_standard_error = standard_error(document_nll),
+              .ppl = std::exp(nll),
+              .tokens_scored = scored.tokens};
+  row.bits_per_byte = scored.nll_sum / (std::numbers::ln2 * static_cast<double>(scored.bytes));
+  row.document_nll = std::move(document_nll);
+  return row;
+}
+
+Json LossRow::write() const {
+  const std::optional<Interval> interval = mean_interval(document_nll);
+  return {{"length", length},
+          {"n", document_nll.size()},
+          {"nll", nll},
+          {"low", interval ? Json(interval->low) : Json(nullptr)},
+          {"high", interval ? Json(interval->high) : Json(nullptr)},
+          {"nll_standard_error", nll_standard_error ? Json(*nll_standard_error) : Json(nullptr)},
+          {"ppl", ppl},
+          {"bits_per_byte", bits_per_byte},
+          {"tokens_scored", tokens_scored},
+          {"documents", document_nll.size()},
+          {"document_nll", document_nll},
+          {"seconds", seconds}};
+}
+
+void LossRow::read(Fields& fields) {
+  fields.required("length", length);
+  fields.in_range("length", length, 1, int64_t{1} << 40);
+  fields.required("nll", nll);
+  if (fields.has("nll_standard_error")) {
+    fields.required("nll_standard_error", nll_standard_error.emplace());
+  }
+  fields.required("ppl", ppl);
+  fields.required("bits_per_byte", bits_per_byte);
+  fields.required("tokens_scored", tokens_scored);
+  fields.required("document_nll", document_nll);
+  if (document_nll.empty()) fields.error("document_nll", "is empty");
+  fields.optional("seconds", seconds);
+}
+
+}  // namespace longspan

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/core/fields.h"
+#include "src/core/fields_io.h"
+#include "src/core/json.h"
+
+namespace longspan {
+
+/// What is chosen by its name on the command line, and told more by `--set NAME.KEY=VALUE`: a task
+/// or an arm.
+class Settable {
+ public:
+  virtual ~Settable() = default;
+  virtual std::string_view name() const = 0;
+  /// Its own keys, each named once, with its bounds and what it means.
+  virtual void fields(FieldsIo& io) { (void)io; }
+  void read(Fields& map);
+  /// The keys that read() reads, with values.
+  Json write() const;
+};
+
+/// A line of a list of them.
+template <class Kind>
+struct SettableEntry {
+  std::string_view name;
+  std::unique_ptr<Kind> (*make)();
+};
+
+template <class Kind>
+std::vector<std::string> names_in(std::span<const SettableEntry<Kind>> list) {
+  std::vector<std::string> names;
+  for (const auto& entry : list) names.emplace_back(entry.name);
+  return names;
+}
+
+/// "passkey.trials=3": each key of each with its default.
+template <class Kind>
+std::vector<std::string> keys_in(std::span<const SettableEntry<Kind>> list) {
+  std::vector<std::string> keys;
+  for (const auto& entry : list) {
+    const Json defaults = entry.make()->write();
+    for (const auto& [key, value] : defaults.items()) {
+      keys.push_back(fmt::format("{}.{}={}", entry.name, key, value.dump()));
+    }
+  }
+  return keys;
+}
+
+/// nullptr when there is none of that name.
+template <class Kind>
+std::unique_ptr<Kind> make_from(std::span<const SettableEntry<Kind>> list, std::string_view name) {
+  for (const auto& entry : list) {
+    if (entry.name == name) return entry.make();
+  }
+  return nullptr;
+}
+
+}  // namespace longspan
