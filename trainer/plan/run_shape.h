@@ -23,11 +23,14 @@ struct ProjectionShape {
 struct RunShape {
   ModelConfig config;
   ParameterCount parameters;
-  std::vector<ProjectionShape> projections;  // of one layer: they are alike in all
+  std::vector<ProjectionShape> projections;  // of the last layer; the others are like it
   at::ScalarType dtype = at::kBFloat16;
   Quantization quantization = Quantization::kNone;
   bool trains_embedding = false, trains_head = false;
-  bool use_dora = false;
+  /// Of the blocks of all layers, attention and MLP in turn, those before the first that is trained
+  /// or has a gradient to hand on to the embeddings. Backward ends there.
+  int64_t blocks_before_trained = 0;
+  bool use_dora = false, has_dropout = false;
   std::optional<int64_t> validation_seq_len = {};  // 0: that of the stage; nothing: no validation
   bool can_be_mapped = true;  // the projections' weights, from the model's own file
   at::Device device = at::kCPU;

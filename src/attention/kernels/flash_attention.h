@@ -25,6 +25,10 @@ AttentionGradients flash_backward(const at::Tensor& grad_out, const at::Tensor& 
                                   const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                   const VisibleKeys& visible, const AttentionResult& forward);
 
+/// What flash_forward takes beside its result: packed keys and values of the heads at work. Looks
+/// at the shapes of q and k alone; 0 without a kernel.
+int64_t flash_forward_workspace_bytes(const at::Tensor& q, const at::Tensor& k);
+
 /// What flash_backward takes beside its results on so many threads: packed keys and values, and dQ
 /// in float32, of the heads at work. Looks at the shapes of q and k alone; 0 without a kernel.
 int64_t flash_backward_workspace_bytes(const at::Tensor& q, const at::Tensor& k, int64_t threads);

@@ -99,9 +99,22 @@ void attend(const ForwardPass& f, const QueryBlock& block, const uint32_t* packe
   f.kernels.forward_task(f.geometry, task, scratch);
 }
 
+/// Keys and values.
+int64_t packed_bytes_per_head(const flash::Kernels& kernels, const at::Tensor& k) {
+  return 2 * flash::packed_dwords(kernels, k.size(2), k.size(3)) *
+         static_cast<int64_t>(sizeof(uint32_t));
+}
+
 }  // namespace
 
 bool flash_attention_supports(const at::Tensor& q) { return flash::kernels_for(q) != nullptr; }
+
+int64_t flash_forward_workspace_bytes(const at::Tensor& q, const at::Tensor& k) {
+  const flash::Kernels* kernels = flash::kernels_for(q);
+  if (!kernels) return 0;
+  const int64_t bytes = packed_bytes_per_head(*kernels, k);
+  return bytes * flash::Waves(k.size(0) * k.size(1), bytes, kForwardWorkspaceBytes).heads_per_wave;
+}
 
 AttentionResult flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                               const VisibleKeys& visible) {
@@ -118,7 +131,7 @@ AttentionResult flash_forward(const at::Tensor& q, const at::Tensor& k, const at
                 {}};
   f.result.out = time_major_like(q);
   f.result.log_sum_exp = at::empty({batch, query_heads, queries}, q.options().dtype(at::kFloat));
-  const int64_t bytes = 2 * f.dwords * sizeof(uint32_t);
+  const int64_t bytes = packed_bytes_per_head(kernels, k);
   const flash::Waves waves(batch * k.size(1), bytes, kForwardWorkspaceBytes);
   const c10::DataPtr packed = c10::GetCPUAllocator()->allocate(bytes * waves.heads_per_wave);
   for (int64_t head = 0; head < waves.heads; head += waves.heads_per_wave) {

@@ -66,6 +66,51 @@ TEST(PlanMemory, DoraKeepsItsProjectionsOutputsBeforeTheyAreScaled) {
   EXPECT_EQ(with_dora.kept - planned(1000, whole).kept, 2 * 1000 * 9 * 8 * 2);
 }
 
+TEST(PlanMemory, DoraWithDropoutKeepsMasksAndDroppedInputs) {
+  LoraOptions dora = kAttentionOnly;
+  dora.use_dora = true;
+  const auto kept = [&] {
+    return plan_memory(tiny_shape(dora), stage_of(1000), with(Recompute::kNone)).kept;
+  };
+  const int64_t without = kept();
+  dora.lora_dropout = 0.1;
+  EXPECT_EQ(kept() - without, 2 * 1000 * 36 * 2);  // in each layer two for the norm's output
+}
+
+TEST(PlanMemory, NothingIsKeptBeforeTheFirstTrainedBlock) {
+  LoraOptions lora{.r = 4, .target_modules = {"up_proj"}, .modules_to_save = {}};
+  const auto kept = [&](Recompute recompute) {
+    return plan_memory(tiny_shape(lora), stage_of(1000), with(recompute)).kept;
+  };
+  const int64_t input = 1000 * 36 * 2, attended = 1000 * 9 * (8 * 2 + 4);
+  EXPECT_EQ(kept(Recompute::kSelective), 3 * input + attended);
+  EXPECT_EQ(kept(Recompute::kLayer), 2 * input);
+  // The residual, q k v and attention's output, intervals and log-sum-exp of the first layer.
+  const int64_t whole = kept(Recompute::kNone);
+  lora.modules_to_save = {"layers.0.input_layernorm"};
+  EXPECT_EQ(kept(Recompute::kNone) - whole,
+            1000 * (36 * 2 + 2 * 9 * 8 * 2 + 2 * 3 * 8 * 2 + 2 * 9 * 4));
+  // Without layers to train all are as in a forward pass.
+  lora = {.r = 4, .target_modules = {}, .modules_to_save = {"model.norm"}};
+  EXPECT_EQ(kept(Recompute::kNone), 0);
+  EXPECT_GT(plan_memory(tiny_shape(lora), stage_of(1000), with(Recompute::kNone)).mlp,
+            1000 * 2 * (2 * 36 + 3 * 40));
+}
+
+// Chunks cut each row.
+TEST(PlanMemory, ChunksTakeSoManyTokensOfEachRow) {
+  MemoryOptions memory = default_memory_options();
+  memory.chunk_tokens = 500;
+  Stage rows = stage_of(1000);
+  rows.batch_size = 2;
+  const auto mlp = [&] { return plan_memory(tiny_shape(), rows, memory).mlp; };
+  const int64_t of_500 = mlp();
+  memory.chunk_tokens = 1000;
+  // gate, up, their product and gradients of 40 for 2 x 500 tokens less. Chunks sum into a gradient
+  // of their own, and have a copy of the part's input and of its gradient.
+  EXPECT_EQ(mlp() - of_500, 2 * (6 * 1000 * 40 - 2000 * 36 - 2 * 1000 * 36));
+}
+
 TEST(PlanMemory, AValidationOfLongerRowsMayBeThePeak) {
   RunShape shape = tiny_shape();
   EXPECT_EQ(plan_memory(shape, stage_of(1000), default_memory_options()).validation, 0);
@@ -84,9 +129,11 @@ TEST(PlanMemory, SelectivePlusPlusKeepsTheLayersInputAndWhatAttentionComputed) {
             2 * 1000 * (36 * 2 + 9 * 8 * 2 + 9 * 4));
 }
 
-// q of 9 heads of 8, k and v of 3, the intervals, the norm's output and the MLP's input of 36.
+// q of 9 heads of 8, k and v of 3, the intervals, the norm's output of 36 and what A of rank 4
+// makes of it; the MLP's input of 36.
 TEST(PlanMemory, WhatLeadsToAttentionWaitsForTheMlpWhereItIsMadeFromTheLayersInput) {
-  const int64_t waits = 1000 * (2 * 8 * (9 + 2 * 3) + 4 * 9 + 2 * 36), input = 1000 * 2 * 36;
+  const int64_t waits = 1000 * (2 * 8 * (9 + 2 * 3) + 4 * 9 + 2 * 36 + 2 * 4);
+  const int64_t input = 1000 * 2 * 36;
   const int64_t selective = planned(1000, with(Recompute::kSelective)).mlp;
   EXPECT_EQ(planned(1000, with(Recompute::kSelectivePlusPlus)).mlp, selective + waits + input);
   const int64_t result = 1000 * 9 * (2 * 8 + 4);
@@ -116,7 +163,34 @@ TEST(PlanMemory, TheOtherLayersKeepWhatTheirModeKeeps) {
   EXPECT_EQ(2 * planned(1000, mixed).kept,
             planned(1000, with(Recompute::kLayer)).kept +
                 planned(1000, with(Recompute::kSelectivePlusPlus)).kept);
-  EXPECT_EQ(planned(1000, mixed).mlp, planned(1000, with(Recompute::kLayer)).mlp);
+  // The last layer's backward comes first, and has freed what it kept before the first one's.
+  EXPECT_EQ(planned(1000, mixed).mlp, planned(1000, with(Recompute::kSelectivePlusPlus)).mlp);
+}
+
+TEST(PlanMemory, WhatALayerKeepsOfItsMlpIsFreeInItsAttention) {
+  // The MLP's residual of 36, gate and up of 40.
+  const int64_t of_mlp = 1000 * 2 * (36 + 2 * 40);
+  // q, k, v, the intervals, and the norm's output with A's of it are kept there, and made again
+  // here; the MLP's residual is free here too.
+  const int64_t again = 1000 * (2 * 8 * (9 + 2 * 3) + 4 * 9 + 2 * (36 + 4));
+  EXPECT_EQ(planned(1000, with(Recompute::kNone)).attention + of_mlp,
+            planned(1000, with(Recompute::kSelective)).attention - again + 1000 * 2 * 36);
+}
+
+TEST(PlanMemory, ALayerThatKeepsAllMakesGradientsAlone) {
+  const int64_t gate_up_and_product = 3 * 1000 * 2 * 40;
+  EXPECT_EQ(
+      planned(1000, with(Recompute::kSelective)).mlp - planned(1000, with(Recompute::kNone)).mlp,
+      gate_up_and_product);
+}
+
+TEST(PlanMemory, WhatTheLastLayersKeptIsFreeWhereOthersComputeAgain) {
+  MemoryOptions mixed = with(Recompute::kSelective);
+  mixed.recompute_num_layers = 1;
+  const MemoryPlan recomputed = planned(1000, with(Recompute::kSelective));
+  const MemoryPlan whole = planned(1000, with(Recompute::kNone));
+  ASSERT_GT(whole.kept, 2 * recomputed.mlp);  // so that what backward begins with is the peak
+  EXPECT_EQ(planned(1000, mixed).working, whole.working);
 }
 
 TEST(PlanMemory, AGpuKeepsWhatHasNoRoomInRam) {
@@ -172,11 +246,17 @@ TEST(PlanMemory, OptimizerStatesTakeTheirBits) {
               static_cast<double>(trained) * 0.01);
 }
 
-TEST(PlanMemory, AccumulatedGradientsAreFloat32) {
+TEST(PlanMemory, AccumulatedGradientsAreFloat32FromTheSecondOn) {
   Stage stage = stage_of(64);
-  stage.gradient_accumulation_steps = 2;
-  EXPECT_EQ(plan_memory(tiny_shape(), stage, default_memory_options()).trained,
-            planned(64).trained + 4 * tiny_shape().parameters.trainable());
+  const int64_t trained = tiny_shape().parameters.trainable();
+  const auto plan = [&](int64_t passes) {
+    stage.gradient_accumulation_steps = passes;
+    return plan_memory(tiny_shape(), stage, default_memory_options());
+  };
+  EXPECT_EQ(plan(2).trained, planned(64).trained + 2 * trained);
+  EXPECT_EQ(plan(2).update, planned(64).update + 4 * trained);
+  EXPECT_EQ(plan(3).trained, planned(64).trained + 4 * trained);
+  EXPECT_EQ(plan(3).update, planned(64).update);
 }
 
 TEST(PlanMemory, MappedWeightsAreThoseOfALayerAndOfLayersThatRecomputeNothing) {
@@ -234,6 +314,31 @@ TEST(RunShape, KnowsWhatIsAdaptedAndTrained) {
   EXPECT_TRUE(shape.trains_embedding);
   EXPECT_TRUE(shape.trains_head);  // tied
   EXPECT_FALSE(tiny_shape().trains_head);
+}
+
+TEST(RunShape, KnowsWhereBackwardEnds) {
+  const auto before = [](const LoraOptions& lora) {
+    return tiny_shape(lora).blocks_before_trained;
+  };
+  const std::vector<std::string> none;
+  EXPECT_EQ(before({.target_modules = {"k_proj"}, .modules_to_save = none}), 0);
+  EXPECT_EQ(before({.target_modules = {"up_proj"}, .modules_to_save = none}), 1);
+  EXPECT_EQ(before({.target_modules = {"layers.1.self_attn.q_proj"}, .modules_to_save = none}), 2);
+  EXPECT_EQ(before({.target_modules = {"up_proj"}, .modules_to_save = {"norm"}}), 0);
+  EXPECT_EQ(before({.target_modules = none, .modules_to_save = {"post_attention_layernorm"}}), 1);
+  EXPECT_EQ(before({.target_modules = none, .modules_to_save = {"model.norm"}}), 4);
+  EXPECT_EQ(before({.target_modules = none, .modules_to_save = {"embed_tokens"}}), 0);
+  const LoraOptions all{
+      .target_modules = {}, .target_pattern = "all-linear", .modules_to_save = {}};
+  EXPECT_EQ(before(all), 0);
+}
+
+// Only the last of the two layers is adapted.
+TEST(RunShape, IsThatOfTheLastLayer) {
+  const RunShape shape =
+      tiny_shape({.r = 3, .target_modules = {"layers.1.self_attn.q_proj"}, .modules_to_save = {}});
+  EXPECT_EQ(shape.projections.size(), 7u);
+  EXPECT_EQ(shape.projections.front().rank, 3);
 }
 
 TEST(PlanTime, TwiceTheRatesIsHalfTheTime) {

@@ -1,0 +1,213 @@
+#include "trainer/plan/layer_memory.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <span>
+#include <string_view>
+
+#include "src/attention/kernels/cuda_flash.h"
+#include "src/attention/kernels/flash_attention.h"
+
+namespace longspan {
+
+namespace {
+
+using ProjectionNames = std::span<const std::string_view>;
+constexpr std::string_view kIntoAttention[] = {"q_proj", "k_proj", "v_proj", "qkv_proj"};
+constexpr std::string_view kOutOfAttention[] = {"o_proj"};
+constexpr std::string_view kIntoMlp[] = {"gate_proj", "up_proj", "gate_up_proj"};
+constexpr std::string_view kOutOfMlp[] = {"down_proj"};
+
+bool is_among(const ProjectionShape& p, ProjectionNames names) {
+  return std::find(names.begin(), names.end(), p.name) != names.end();
+}
+
+template <class Condition>
+bool any_of_these(const RunShape& shape, ProjectionNames names, const Condition& condition) {
+  return std::any_of(shape.projections.begin(), shape.projections.end(),
+                     [&](const auto& p) { return is_among(p, names) && condition(p); });
+}
+
+/// Whether one of them is trained whole.
+bool train_weights(const RunShape& shape, ProjectionNames names) {
+  return any_of_these(shape, names, [](const auto& p) { return !p.is_frozen; });
+}
+
+/// Whether one of them trains more than a low-rank part (Linear::is_frozen).
+bool train_more(const RunShape& shape, ProjectionNames names) {
+  return any_of_these(
+      shape, names, [&](const auto& p) { return !p.is_frozen || (p.rank > 0 && shape.use_dora); });
+}
+
+/// Whether autograd holds their input. DoRA that drops elements holds what is left of it instead.
+bool hold_input(const RunShape& shape, ProjectionNames names) {
+  const bool drops = shape.use_dora && shape.has_dropout;
+  return any_of_these(shape, names,
+                      [&](const auto& p) { return !p.is_frozen || (p.rank > 0 && !drops); });
+}
+
+/// What else autograd holds of them: x A^T, with DoRA each output before it is scaled, and where
+/// elements are dropped the mask and what is left of the input.
+int64_t held(const RunShape& shape, const PassTensors& t, ProjectionNames names) {
+  int64_t features = 0;
+  for (const auto& p : shape.projections) {
+    if (p.rank == 0 || !is_among(p, names)) continue;
+    features += p.rank;
+    if (shape.use_dora) features += p.out_features + (shape.has_dropout ? 2 * p.in_features : 0);
+  }
+  return t.features(features);
+}
+
+/// Whether backward makes the output of a block's last projection again.
+bool make_output(const RunShape& shape, ProjectionNames names) {
+  return shape.config.decoder.sandwich_norms || train_more(shape, names);
+}
+
+/// Whether q, k and v are made of chunks of tokens, of which backward holds nothing.
+bool chunks_projections(const RunShape& shape, const PassTensors& t) {
+  return t.chunked() && !train_more(shape, kIntoAttention);
+}
+
+bool chunks_mlp(const RunShape& shape, const PassTensors& t) {
+  return t.chunked() && !train_weights(shape, kIntoMlp) && !train_weights(shape, kOutOfMlp);
+}
+
+at::Tensor shaped_heads(const RunShape& shape, const PassTensors& t, int64_t count) {
+  return at::empty({1, 1, 1, shape.config.head_dim}, shape.dtype)
+      .expand({t.rows, count, t.row_tokens, shape.config.head_dim});
+}
+
+int64_t workspace_of_backward(const RunShape& shape, const PassTensors& t) {
+  const int64_t heads = shape.config.num_attention_heads;
+  const int64_t key_heads = shape.config.num_key_value_heads;
+  if (shape.device.is_cpu()) {
+    return flash_backward_workspace_bytes(shaped_heads(shape, t, heads),
+                                          shaped_heads(shape, t, key_heads), shape.threads);
+  }
+  // LibTorch's, of the heads at work: dQ in float32, dK and dV of each query head where heads
+  // share them, and where others come after them the gradients that they become.
+  const int64_t parts = heads / cuda_backward_heads(heads, key_heads, t.row_tokens);
+  const int64_t queries = t.queries() / parts;
+  const int64_t shared = heads == key_heads ? 0 : 2 * queries;
+  const int64_t copied = parts == 1 ? 0 : queries + 2 * t.keys() / parts;
+  return queries / t.element * 4 + shared + copied;
+}
+
+int64_t workspace_of_forward(const RunShape& shape, const PassTensors& t) {
+  if (!shape.device.is_cpu()) return 0;
+  return flash_forward_workspace_bytes(shaped_heads(shape, t, shape.config.num_attention_heads),
+                                       shaped_heads(shape, t, shape.config.num_key_value_heads));
+}
+
+}  // namespace
+
+LayerMemory::LayerMemory(const RunShape& shape, const PassTensors& tensors)
+    : shape_(shape),
+      t_(tensors),
+      forward_workspace_(workspace_of_forward(shape, tensors)),
+      backward_workspace_(workspace_of_backward(shape, tensors)) {}
+
+KeptByLayer LayerMemory::kept(const LayerPass& pass) const {
+  const int64_t attended = t_.queries(), log_sum_exp = t_.of_each_query();
+  if (pass.recompute == Recompute::kNone) {
+    KeptByLayer kept{.beside = kept_by_mlp(), .of_mlp = kept_by_mlp()};
+    if (!pass.records_attention) return kept;
+    kept.beside += t_.hidden() + graph_of_attention() + attended + log_sum_exp;
+    if (!shape_.config.decoder.sandwich_norms) kept.beside += held(shape_, t_, kOutOfAttention);
+    if (pass.attends_to_other_rows) kept.beside += other_rows();
+    return kept;
+  }
+  if (!pass.records_attention) return {.stored = t_.hidden()};
+  switch (pass.recompute) {
+    case Recompute::kSelective:
+      return {.stored = 2 * t_.hidden() + attended, .beside = log_sum_exp, .of_mlp = t_.hidden()};
+    case Recompute::kSelectivePlusPlus:
+      return {.stored = t_.hidden() + attended, .beside = log_sum_exp, .ahead = attended};
+    default:
+      return {.stored = t_.hidden(), .ahead = t_.hidden()};
+  }
+}
+
+BackwardOfLayer LayerMemory::backward(const LayerPass& pass) const {
+  // Gradients of the residual, of what attention gives and of q, k and v; the dot products of rows.
+  int64_t attention =
+      t_.hidden() + 2 * t_.queries() + 2 * t_.keys() + t_.of_each_query() + backward_workspace_;
+  // The gradients of the keys, values and queries of all rows, in float32.
+  if (pass.attends_to_other_rows) {
+    attention += other_rows() + (other_rows() + t_.queries()) / t_.element * 4;
+  }
+  if (pass.recompute == Recompute::kNone) {
+    // The product of gate and up, where it was kept, is free before their gradients are made.
+    const bool frees_product = hold_input(shape_, kOutOfMlp);
+    return {attention, t_.hidden() + (frees_product ? 2 : 3) * t_.intermediate()};
+  }
+  const int64_t graph = graph_of_attention() + (pass.attends_to_other_rows ? other_rows() : 0);
+  attention += graph + (make_output(shape_, kOutOfAttention) ? t_.hidden() : 0);
+  int64_t mlp = recomputed_mlp();
+  // The MLP's input is made again, and the graph of attention waits for the MLP's backward.
+  const bool waits = pass.recompute != Recompute::kSelective && pass.records_attention;
+  if (waits) mlp += graph + t_.hidden();
+  if (waits && pass.recompute == Recompute::kLayer) {
+    const int64_t result = t_.queries() + t_.of_each_query();
+    attention += result;
+    mlp += result;
+  }
+  return {attention, mlp};
+}
+
+int64_t LayerMemory::forward() const {
+  // q and k before and after they are rotated, v; intervals and log-sum-exp.
+  const int64_t attention =
+      3 * t_.queries() + 3 * t_.keys() + 2 * t_.of_each_query() + forward_workspace_;
+  const PassTensors part = chunks_mlp(shape_, t_) ? t_.part() : t_;
+  // gate, up and their product; copies of the two where one projection makes both, or GELU's
+  // result.
+  const DecoderOptions& decoder = shape_.config.decoder;
+  const int64_t beside = decoder.fused_projections ? 2 : decoder.gelu_tanh ? 1 : 0;
+  int64_t mlp = part.hidden() + (3 + beside) * part.intermediate();
+  if (chunks_mlp(shape_, t_)) mlp += t_.hidden() + part.hidden();
+  return t_.hidden() + std::max(attention, mlp);
+}
+
+/// What leads to attention's result: q, k and v, the intervals, and the first norm's output where
+/// a projection's gradient needs it.
+int64_t LayerMemory::graph_of_attention() const {
+  const DecoderOptions& decoder = shape_.config.decoder;
+  int64_t bytes = t_.queries() + 2 * t_.keys() + t_.of_each_query();
+  // The input of the norms of q and k, or the fused projection's output, of which v is a part.
+  if (decoder.qk_norm || decoder.fused_projections) bytes += t_.queries() + t_.keys();
+  if (decoder.sandwich_norms) bytes += t_.hidden() + held(shape_, t_, kOutOfAttention);
+  if (chunks_projections(shape_, t_)) return bytes;
+  if (hold_input(shape_, kIntoAttention)) bytes += t_.hidden();
+  return bytes + held(shape_, t_, kIntoAttention);
+}
+
+/// By autograd: the residual, gate and up, and where gradients need them the norm's output and the
+/// product.
+int64_t LayerMemory::kept_by_mlp() const {
+  int64_t bytes = t_.hidden() + 2 * t_.intermediate() + held(shape_, t_, kIntoMlp) +
+                  held(shape_, t_, kOutOfMlp);
+  if (hold_input(shape_, kIntoMlp)) bytes += t_.hidden();
+  if (hold_input(shape_, kOutOfMlp)) bytes += t_.intermediate();
+  if (shape_.config.decoder.gelu_tanh) bytes += t_.intermediate();
+  if (shape_.config.decoder.sandwich_norms) bytes += t_.hidden();
+  return bytes;
+}
+
+int64_t LayerMemory::recomputed_mlp() const {
+  const bool in_chunks = chunks_mlp(shape_, t_);
+  const PassTensors part = in_chunks ? t_.part() : t_;
+  // gate, up, their product, and the gradients of the three.
+  int64_t bytes = t_.hidden() + 6 * part.intermediate() + held(shape_, part, kIntoMlp) +
+                  held(shape_, part, kOutOfMlp);
+  if (hold_input(shape_, kIntoMlp)) bytes += part.hidden();
+  if (make_output(shape_, kOutOfMlp)) bytes += part.hidden();
+  if (in_chunks) bytes += t_.hidden() + 2 * part.hidden();
+  return bytes;
+}
+
+/// Keys and values of all rows in one.
+int64_t LayerMemory::other_rows() const { return 2 * t_.keys(); }
+
+}  // namespace longspan

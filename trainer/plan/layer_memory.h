@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+
+#include "src/nn/recompute.h"
+#include "trainer/plan/pass_tensors.h"
+#include "trainer/plan/run_shape.h"
+
+namespace longspan {
+
+/// What decides the memory of one decoder layer in a pass that trains.
+struct LayerPass {
+  Recompute recompute = Recompute::kNone;
+  bool records_attention = true;  // false: nothing up to the layer's attention is trained
+  bool attends_to_other_rows = false;
+};
+
+/// What a layer keeps from forward to backward, in bytes.
+struct KeptByLayer {
+  int64_t stored = 0;  // what an ActivationStore takes
+  int64_t beside = 0;  // what stays where it was made
+  int64_t of_mlp = 0;  // the part of both that is free before attention's backward
+  int64_t ahead = 0;   // what a file gives back of the layer before while this one is at work
+};
+
+/// What the backward of each block has at its peak beside what is kept, in bytes.
+struct BackwardOfLayer {
+  int64_t attention = 0, mlp = 0;
+};
+
+/// Counts the tensors that src/nn/recompute.cpp, src/model/decoder.cpp, src/nn/projection.cpp and
+/// src/attention/kernels/flash_*.cpp allocate, and must change with them.
+class LayerMemory {
+ public:
+  LayerMemory(const RunShape& shape, const PassTensors& tensors);
+
+  KeptByLayer kept(const LayerPass& pass) const;
+  BackwardOfLayer backward(const LayerPass& pass) const;
+  /// What a layer that records nothing has at its peak, its input included.
+  int64_t forward() const;
+
+ private:
+  int64_t graph_of_attention() const;
+  int64_t kept_by_mlp() const;
+  int64_t recomputed_mlp() const;
+  int64_t other_rows() const;
+
+  const RunShape& shape_;
+  PassTensors t_;
+  int64_t forward_workspace_, backward_workspace_;  // of attention
+};
+
+}  // namespace longspan
