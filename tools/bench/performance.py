@@ -42,9 +42,8 @@ LIMITS = """## Limits
 - LibTorch's flash attention with AMX (`src/attention/kernels/sdpa_flash.h`) is faster than ours, and no step was measured with it:
   it is off until `LONGSPAN_CPU=amx` names it.
 - Without AVX-512 LibTorch has no bfloat16 product but loops; ours run in float32, block by block, at 162 to 172 GFLOP/s on Zen 3.
-- Short groups of S2 (256 tokens) have half of the linear layer's rate.
-- A token decodes at 1.3 times llama.cpp's rate behind 512 tokens and 2.1 times behind 4,096 on Zen 5, a prompt is read at 4.6 and
-  6.3 times (`tools/bench/decoding.py`, BF16, medians of 3, 29 November 2026, e8416b1; the table's figures are older).
+- Zen 4 and the Xeon were measured before the forward kernel of 29 November 2026, which has 1.25 times the old one's rate in short groups.
+- The rates of reading and decoding on Zen 5 are those of `tools/bench/decoding.py`, medians of 3 rounds in turn (e7be39a).
 - All 32 layers of 7B on a CPU were planned (13 h 36 min a step and 20.5 GiB on Zen 3) and not run.
 - Attention's error against float64: in bfloat16 at most 1.035 times SDPA's, in float32 below 6e-7 of the norm."""
 
@@ -101,13 +100,14 @@ def attention_cell(row):
 
 
 def attention(found):
-    """A row a shape, a column a machine."""
+    """A row a shape, a column a machine; "attention_measured" says when and on which commit, where not with the rest."""
     names = list(dict.fromkeys(name for name, _ in rows_of(found, "attention")))
+    columns = [f"{name}, {found[name]['attention_measured']}" if "attention_measured" in found[name] else name for name in names]
     shapes = {}
     for name, row in rows_of(found, "attention"):
         shape = (row["pattern"], row["head_dim"], row["length"], row["group_size"])
         shapes.setdefault(shape, {})[name] = attention_cell(row)
-    return table(["pattern, head_dim, length, group", *names], [
+    return table(["pattern, head_dim, length, group", *columns], [
         [", ".join([shape[0], *map(number, shape[1:])]), *(cells.get(name, "") for name in names)]
         for shape, cells in shapes.items()
     ])  # fmt: skip
