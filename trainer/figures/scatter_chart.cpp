@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kScatterLeft = 58, kScatterRight = 320, kScatterTop = 34, kScatterBottom = 250;
 constexpr double kScatterHeight = 300;
-constexpr double kLabelHeight = 14, kLetterWidth = 7;
+constexpr double kLabelHeight = 14, kLetterWidth = 7, kLabelGap = 9;
 constexpr size_t kScatterColours = 8;  // --series-1 ... of the page
 
 struct ScatterFrame {
@@ -86,20 +86,22 @@ struct LabelBox {
   }
 };
 
-/// The place next to `box`, above or below it and inside the frame, where it covers none of the
-/// others.
-LabelBox free_place(LabelBox box, const std::vector<LabelBox>& others) {
-  const double wanted = box.y;
+/// The place right or left of a point, as near to its height as the others leave free, inside the
+/// frame.
+LabelBox free_place(double x, double y, double width, const std::vector<LabelBox>& others) {
+  const LabelBox right{x + kLabelGap, x + kLabelGap + width, y},
+      left{x - kLabelGap - width, x - kLabelGap, y};
   for (int distance = 0; distance < kScatterBottom - kScatterTop; ++distance) {
-    for (const int side : {-1, 1}) {
-      box.y = wanted + side * distance;
-      if (box.y < kScatterTop || box.y > kScatterBottom - 3) continue;
-      const auto is_covered = [&](const LabelBox& other) { return box.covers(other); };
-      if (std::ranges::none_of(others, is_covered)) return box;
+    for (LabelBox box : {right, left}) {
+      for (const int way : {-1, 1}) {
+        box.y = y + way * distance;
+        if (box.y < kScatterTop || box.y > kScatterBottom - 3 || box.left < kScatterLeft) continue;
+        const auto covers = [&](const LabelBox& other) { return box.covers(other); };
+        if (std::ranges::none_of(others, covers)) return box;
+      }
     }
   }
-  box.y = wanted;
-  return box;
+  return right;
 }
 
 /// Beside the points, the highest first.
@@ -110,10 +112,12 @@ std::string labels(const ScatterChart& chart, const ScatterFrame& frame) {
   std::vector<LabelBox> placed;
   std::string svg;
   for (const auto* point : from_above) {
-    const double left = frame.x(point->x) + 9;
+    const double x = frame.x(point->x);
     const double width = kLetterWidth * static_cast<double>(point->label.size());
-    placed.push_back(free_place({left, left + width, frame.y(point->y) - 5}, placed));
-    svg += svg_text(left, placed.back().y, "legend", "start", point->label);
+    placed.push_back(free_place(x, frame.y(point->y) - 5, width, placed));
+    const bool is_left = placed.back().left < x;
+    svg += svg_text(is_left ? x - kLabelGap : x + kLabelGap, placed.back().y, "legend",
+                    is_left ? "end" : "start", point->label);
   }
   return svg;
 }
