@@ -166,6 +166,8 @@ std::string table_of_forms(const Json& forms) {
 }
 
 std::string section(const std::string& name, const Json& map) {
+  const bool may_be_none = map.contains("oneOf") && map["oneOf"].back().contains("const");
+  if (may_be_none) return section(name, map["oneOf"].front());
   std::string text = fmt::format("\n## `{}`\n", name) + paragraphs(map.value("description", ""));
   if (map.contains("oneOf")) return text + table_of_forms(map["oneOf"]);
   return text + table_of_map(map.contains("items") ? map["items"] : map);

@@ -114,6 +114,27 @@ void check_memory(FieldsIo& io, const Recipe& recipe) {
            fmt::format("'mapped' is for weights as their file holds them, and {} "
                        "(model.quantization) is made in memory; expected resident or auto",
                        recipe.model.quantization));
+/// What is of frozen weights or of LoRA's factors, of which `lora: none` has none.
+void check_full_fine_tuning(FieldsIo& io, const Recipe& recipe) {
+  if (!recipe.lora.none) return;
+  if (recipe.model.quantization != "none") {
+    io.error("model.quantization",
+             fmt::format("'{}' is for frozen weights, and lora: none trains all of them; expected "
+                         "none, or a map of lora",
+                         recipe.model.quantization));
+  }
+  if (recipe.train.memory.weights == FrozenWeights::kMapped) {
+    io.error("memory.weights",
+             "'mapped' is for frozen weights, and lora: none trains all of them; expected resident "
+             "or auto, or a map of lora");
+  }
+  if (recipe.train.optimizer.lora_plus_ratio != 1) {
+    io.error("optimizer.lora_plus_ratio",
+             "is for LoRA's B, and lora: none has none; leave it out, and give norms a learning "
+             "rate of their own by optimizer.groups");
+  }
+}
+
 }
 
 void check_packing(FieldsIo& io, const Recipe& recipe) {
@@ -157,7 +178,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   io.map("model", recipe.model, {.required = true});
   io.map("data", recipe.data, {.required = true});
   io.map("packing", recipe.packing);
-  io.map("lora", recipe.lora);
+  io.map("lora", recipe.lora, {.none = &recipe.lora.none});
   if (!io.writing()) rope_and_attention_fields(io, shared, /*own=*/false);
   io.map("train", train);
   io.map("memory", recipe.train.memory);
@@ -175,6 +196,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   io.map("checkpoint", recipe.checkpoint);
   io.map("output", output);
   check_memory(io, recipe);
+  if (io.reading()) check_full_fine_tuning(io, recipe);
   if (io.reading()) check_packing(io, recipe);
   if (io.reading()) check_attention(io, recipe, has_stages);
   check_warmup(io, recipe);

@@ -73,7 +73,7 @@ std::string CheckpointSpace::to_string() const {
 }
 
 CheckpointSpace checkpoint_space(const Recipe& recipe, const RunShape& shape, const Plan& plan) {
-  // The adapter and the masters in float32, and the moments.
+  // The adapter, or whole model, and the masters in float32, and the moments.
   const int64_t moments = plan.memory.optimizer_state_bits == 8 ? 2 : 8;
   const bool in_one_place = recipe.train.memory.offload_dir.empty();
   const CheckpointingOptions& options = recipe.checkpoint;

@@ -155,6 +155,7 @@ ModelConfig adapted_config(const ModelSource& base, const PeftAdapter& adapter) 
 std::unique_ptr<CausalLm> import_adapted_model(const ModelSource& base, const PeftAdapter& adapter,
                                                const ImportOptions& options) {
   ModelConfig config = adapted_config(base, adapter);
+  if (adapter.lora.none) return import_model(*merged_source(base, adapter), config, options);
   std::set<std::string> projections;
   make_causal_lm(config)->visit_linears(
       [&](const std::string& name, std::unique_ptr<Linear>&) { projections.insert(name); });

@@ -12,7 +12,8 @@ namespace longspan {
 ModelConfig adapted_config(const ModelSource& base, const PeftAdapter& adapter);
 
 /// Base + adapter in memory, ready to run or to train further: LoRA on the projections apart from
-/// their weights, all else merged. Tensors that fit nowhere throw Error(kModel).
+/// their weights, all else merged. Of a whole model it is that, ready to run. Tensors that fit
+/// nowhere throw Error(kModel).
 std::unique_ptr<CausalLm> import_adapted_model(const ModelSource& base, const PeftAdapter& adapter,
                                                const ImportOptions& options);
 

@@ -1,6 +1,7 @@
 #include "checkpoints/adapters/peft_adapter.h"
 
 #include "checkpoints/adapters/adapter_config.h"
+#include "checkpoints/adapters/whole_model.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/hf/hub_cache.h"
 #include "checkpoints/mapped_file.h"
@@ -88,6 +89,7 @@ fs::path adapter_weights(const fs::path& folder) {
 PeftAdapter read_peft_adapter(const fs::path& path) {
   fs::path folder = find_model(path);
   fs::path config_path = folder / "adapter_config.json";
+  if (!fs::exists(config_path) && is_whole_model(folder)) return read_whole_model(folder);
   if (!fs::exists(config_path)) {
     fail(ExitCode::kModel, "{}: has no adapter_config.json; expected a PEFT adapter folder",
          folder.string());

@@ -44,8 +44,9 @@ struct PeftAdapter {
   std::filesystem::path folder;  // that it was read from; "" for one made in memory
 };
 
-/// Reads an adapter folder, ours, PEFT's or LongLoRA's, or a hub id of one (see find_model). What
-/// we cannot honour throws Error(kModel) that names the key.
+/// Reads an adapter folder, ours, PEFT's or LongLoRA's, or a hub id of one (see find_model), or a
+/// checkpoint that is a whole model (whole_model.h). What we cannot honour throws Error(kModel)
+/// that names the key.
 PeftAdapter read_peft_adapter(const std::filesystem::path& folder);
 
 /// adapter_model.safetensors or adapter_model.bin of the folder. Throws Error(kModel) without one.

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <string>
 
+#include "checkpoints/run_state/train_state.h"
+
 namespace longspan {
 
 namespace fs = std::filesystem;
@@ -72,8 +74,12 @@ void CheckpointStore::keep_last(int64_t count) const {
   for (const auto& path : unfinished) fs::remove_all(path, ignored);
 }
 
+bool is_adapter(const fs::path& folder) {
+  return fs::exists(folder / "adapter_config.json") || fs::exists(folder / kTrainStateFile);
+}
+
 std::optional<fs::path> find_adapter(const fs::path& folder) {
-  if (fs::exists(folder / "adapter_config.json")) return folder;
+  if (is_adapter(folder)) return folder;
   return CheckpointStore(folder / "checkpoints").newest();
 }
 

@@ -27,8 +27,12 @@ class CheckpointStore {
   std::filesystem::path folder_;
 };
 
-/// The adapter that a folder stands for: itself where it has an adapter_config.json, of a run
-/// folder its newest checkpoint, else nothing.
+/// Whether read_peft_adapter() reads the folder itself: an adapter, or a checkpoint of whatever a
+/// run trained.
+bool is_adapter(const std::filesystem::path& folder);
+
+/// The adapter that a folder stands for: itself where it is one, of a run folder its newest
+/// checkpoint, else nothing.
 std::optional<std::filesystem::path> find_adapter(const std::filesystem::path& folder);
 
 }  // namespace longspan

@@ -22,7 +22,10 @@ struct FieldTraits {
   bool required = false;
   std::string_view otherwise = {};  // what holds without the key, where its value does not say it
   bool written = true;              // false: writing leaves it out
+  bool* none = nullptr;  // of a map: the word `none` may stand in its place, and sets this
 };
+
+inline constexpr const char* kNoMap = "none";
 
 /// A key, and what is said of it.
 struct FieldKey {

@@ -3,6 +3,16 @@
 namespace longspan {
 
 void FieldsReader::child(const FieldKey& key, const Body& body) {
+  if (key.traits.none) {
+    Json given;
+    fields_.optional(key.name, given);
+    *key.traits.none = given == kNoMap;
+    if (given == kNoMap) return;
+    if (given.is_string()) {
+      const std::string shown = given.dump(-1, ' ', false, Json::error_handler_t::replace);
+      return fields_.error(key.name, fmt::format("expected a map or {}, got {}", kNoMap, shown));
+    }
+  }
   Fields map = fields_.child(key.name);
   FieldsReader reader(map);
   body(reader);

@@ -37,7 +37,9 @@ void FieldsSchema::put_value(const FieldKey& key, const Json& value, const Json&
 void FieldsSchema::child(const FieldKey& key, const Body& body) {
   FieldsSchema map(root_);
   body(map);
-  add(key, map.schema_);
+  if (!key.traits.none) return add(key, map.schema_);
+  const Json none = {{"const", kNoMap}};
+  add(key, {{"oneOf", Json::array({map.schema_, none})}});
 }
 
 void FieldsSchema::children(const FieldKey& key, size_t size, const EntryBody& body) {

@@ -6,7 +6,8 @@ namespace longspan {
 
 /// Describes a map as JSON Schema (draft 2020-12), without $schema: each key with type, bounds,
 /// default and description; no other keys. What holds without a key, where that is no value, is
-/// its $comment. A map of variants is a oneOf; where the root has one of that name, a $ref to it.
+/// its $comment. A map of variants is a oneOf; where the root has one of that name, a $ref to it. A
+/// map that may be `none` is a oneOf of both.
 class FieldsSchema : public FieldsIo {
  public:
   FieldsSchema() : FieldsSchema(nullptr) {}

@@ -8,9 +8,14 @@ void FieldsWriter::put_value(const FieldKey& key, const Json& value, const Json&
 
 void FieldsWriter::child(const FieldKey& key, const Body& body) {
   if (!key.traits.written) return;
+  Json& value = map_[std::string(key.name)];
+  if (key.traits.none && *key.traits.none) {
+    value = kNoMap;
+    return;
+  }
   FieldsWriter writer;
   body(writer);
-  map_[std::string(key.name)] = writer.map_written();
+  value = writer.map_written();
 }
 
 void FieldsWriter::children(const FieldKey& key, size_t size, const EntryBody& body) {

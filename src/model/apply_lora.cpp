@@ -66,6 +66,7 @@ bool is_of_lora(const std::string& parameter) { return parameter.find(".lora_") 
 std::vector<std::pair<std::string, std::string>> unmatched_modules(CausalLm& model,
                                                                    const LoraOptions& options) {
   std::vector<std::pair<std::string, std::string>> unmatched;
+  if (options.none) return unmatched;
   const auto look = [&](const char* key, const Modules& names, const Modules& modules,
                         bool (*matches)(std::string_view, std::string_view)) {
     for (const auto& name : names) {

@@ -81,6 +81,7 @@ bool is_all_linear(const std::string& target_modules) {
 }
 
 bool LoraOptions::targets(std::string_view module) const {
+  if (none) return false;
   if (target_pattern == kAllLinear) return module != "lm_head";
   if (!target_pattern.empty()) return full_match(target_pattern, module, "lora.target_modules");
   return std::any_of(target_modules.begin(), target_modules.end(),
@@ -88,6 +89,7 @@ bool LoraOptions::targets(std::string_view module) const {
 }
 
 bool LoraOptions::saves(std::string_view module) const {
+  if (none) return true;
   return std::any_of(modules_to_save.begin(), modules_to_save.end(),
                      [&](const auto& saved) { return is_saved(module, saved); });
 }
@@ -162,6 +164,11 @@ void lora_pattern_fields(FieldsIo& io, int64_t largest_rank, LoraOptions& option
 
 void fields(FieldsIo& io, LoraOptions& options) {
   io.prose("The names and meanings of PEFT's LoraConfig.");
+  io.prose(
+      "`lora: none` in place of the map trains every weight of the model (full fine-tuning). It "
+      "takes 14 bytes a weight (of `dtype: bfloat16`: the weight, its float32 master and two "
+      "moments; 8 by `memory.optimizer_state_bits: 8`), and its gradient 2 more. Its checkpoints "
+      "are whole models in float32, and `merge` writes the newest one with the base's tokenizer.");
   io.whole("r", options.r, {1, kLargestRank}, "the rank");
   io.positive("lora_alpha", options.lora_alpha, "the low-rank part is scaled by lora_alpha / r");
   io.flag("use_rslora", options.use_rslora, "`true`: by lora_alpha / sqrt(r)");

@@ -39,6 +39,7 @@ struct LoraOptions {
   /// that matches counts. One that is malformed throws Error(kModel) where it is used.
   std::vector<std::pair<std::string, int64_t>> rank_pattern{};
   std::vector<std::pair<std::string, double>> alpha_pattern{};
+  bool none = false;  // no LoRA, and every weight is trained whole: full fine-tuning
 
   bool targets(std::string_view module) const;
   bool saves(std::string_view module) const;

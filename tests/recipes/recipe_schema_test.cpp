@@ -37,11 +37,11 @@ bool is_read(const Json& recipe) {
 
 TEST(RecipeSchema, SaysTypeBoundsDefaultAndMeaning) {
   EXPECT_EQ(schema()["$schema"], "https://json-schema.org/draft/2020-12/schema");
-  EXPECT_EQ(key("lora/properties/r"), Json({{"type", "integer"},
-                                            {"minimum", 1},
-                                            {"maximum", 65536},
-                                            {"default", 8},
-                                            {"description", "the rank"}}));
+  EXPECT_EQ(key("lora/oneOf/0/properties/r"), Json({{"type", "integer"},
+                                                    {"minimum", 1},
+                                                    {"maximum", 65536},
+                                                    {"default", 8},
+                                                    {"description", "the rank"}}));
   EXPECT_EQ(key("model/properties/dtype")["enum"], Json({"bfloat16", "float32"}));
   EXPECT_EQ(key("optimizer/properties/lr")["exclusiveMinimum"], 0);
   EXPECT_EQ(key("optimizer/properties/betas")["default"], Json({0.9, 0.95}));
@@ -83,6 +83,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         std::pair{"lora.r=16", true}, std::pair{"lora.r=0", false}, std::pair{"lora.r=1.5", false},
         std::pair{"lora.rr=16", false}, std::pair{"lora={}", true}, std::pair{"lora=[]", false},
+        std::pair{"lora=none", true}, std::pair{"lora=full", false},
         std::pair{"lora.rank_pattern={v_proj: 4}", true},
         std::pair{"lora.rank_pattern={v_proj: x}", false},
         std::pair{"lora.alpha_pattern={v_proj: 0.5}", true},

@@ -153,6 +153,30 @@ TEST_F(RecipeFile, PositionsSkipUpToATarget) {
               HasSubstr("leaves nothing to skip"));
 }
 
+TEST_F(RecipeFile, LoraMayBeNone) {
+  EXPECT_FALSE(load(kSmallest).lora.none);
+  const Recipe recipe = load(kSmallest + "lora: none\n");
+  EXPECT_TRUE(recipe.lora.none);
+  EXPECT_FALSE(recipe.lora.targets("model.layers.0.self_attn.q_proj"));
+  EXPECT_TRUE(recipe.lora.saves("model.layers.0.self_attn.q_proj"));
+  const Json resolved = resolved_recipe(recipe);
+  EXPECT_EQ(resolved["lora"], "none");
+  EXPECT_EQ(resolved_recipe(load(write_yaml(resolved))), resolved);
+  EXPECT_NE(resume_identity(recipe), resume_identity(load(kSmallest)));
+  EXPECT_THAT(error_of(kSmallest, {"lora=all"}),
+              HasSubstr("command line: lora: expected a map or none, got \"all\""));
+}
+
+TEST_F(RecipeFile, WithoutLoraNothingIsFrozen) {
+  for (const auto& [bad, said] : std::vector<std::pair<const char*, const char*>>{
+           {"model.quantization=nf4", "model.quantization: 'nf4' is for frozen weights"},
+           {"memory.weights=mapped", "memory.weights: 'mapped' is for frozen weights"},
+           {"optimizer.lora_plus_ratio=16", "optimizer.lora_plus_ratio: is for LoRA's B"}}) {
+    EXPECT_THAT(error_of(kSmallest, {bad, "lora=none"}), HasSubstr(said));
+    EXPECT_NO_THROW(load(kSmallest, {bad}));
+  }
+}
+
 TEST_F(RecipeFile, LossWeightsMayChangeOnResume) {
   const Recipe recipe = load(kSmallest + "loss: {weights: effective_context, alpha: 0.3}\n");
   EXPECT_EQ(recipe.train.loss.alpha, 0.3);

@@ -44,7 +44,7 @@ ModelCardSources sources_of(const fs::path& folder, const Arguments& arguments) 
     require_folder(run);
     sources.run = run;
   }
-  if (fs::exists(folder / "adapter_config.json")) {
+  if (is_adapter(folder)) {
     sources.adapter = folder;
     return sources;
   }

@@ -47,7 +47,8 @@ fs::path adapter_folder(const fs::path& given) {
   fs::path folder = find_model(given);
   if (auto adapter = find_adapter(folder)) return *adapter;
   fail(ExitCode::kModel,
-       "{}: is neither an adapter folder (adapter_config.json) nor a run with checkpoints",
+       "{}: is neither an adapter folder (adapter_config.json), nor a checkpoint, nor a run with "
+       "checkpoints",
        folder.string());
 }
 
@@ -90,7 +91,7 @@ void warn_of_quantised_training(const fs::path& checkpoint, const ModelSource& b
 /// Reads back what was written; see verify_merge.
 void verify(const ModelSource& base, const PeftAdapter& adapter, const fs::path& written) {
   MergeVerification found = verify_merge(base, adapter, *open_model_source(written));
-  log_info("verified: {} tensors are base + adapter, {} the adapter's own, {} the base's",
+  log_info("verified: {} tensors are base + adapter, {} the checkpoint's own, {} the base's",
            found.adapted, found.saved, found.copied);
   if (found.adapted_values == 0) return;
   double moved = double(found.moved_values) / double(found.adapted_values);
@@ -134,7 +135,10 @@ int run_merge(const Arguments& arguments) {
 constinit const Command kMergeCommand{
     .name = "merge",
     .summary = "base model + checkpoint to a merged Hugging Face folder",
-    .description = "Write base model + checkpoint as a merged Hugging Face folder.",
+    .description =
+        "Write base model + checkpoint as a merged Hugging Face folder. A checkpoint of `lora: "
+        "none` "
+        "is all weights: the base gives the tokenizer and the dtype.",
     .example = "  longspan merge models/smollm2 runs/quickstart runs/quickstart/merged",
     .arguments = kMergeArguments,
     .options = {kMergeOptions},

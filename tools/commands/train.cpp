@@ -211,8 +211,9 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, 
         i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
-        step_flops(config, stage, plan.memory).total() / 1e12, human_count(packing.sequences),
-        epochs(stage, packing), human_count(packing.full_passages),
+        step_flops(config, stage, plan.memory, recipe.lora.none, recipe.lora.none ? 1 : 0).total() /
+            1e12,
+        human_count(packing.sequences), epochs(stage, packing), human_count(packing.full_passages),
         human_count(packing.padding_tokens), human_count(packing.dropped_documents),
         human_count(packing.dropped_tokens));
     warn_of_repeated_rows(stage, packing);

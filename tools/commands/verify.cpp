@@ -33,7 +33,6 @@ constexpr Option kVerifyOptions[] = {
 };
 constexpr int64_t kShortLength = 256, kLongestByDefault = 32768;
 
-bool is_adapter(const fs::path& path) { return fs::exists(path / "adapter_config.json"); }
 bool is_model(const fs::path& path) {
   return path.extension() == ".gguf" || (fs::exists(path / "config.json") && !is_adapter(path));
 }

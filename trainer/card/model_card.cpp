@@ -117,6 +117,7 @@ std::vector<std::string> license_lines(const std::string& base) {
 }
 
 std::string front_matter(const Facts& facts, bool merged) {
+  merged |= facts.adapter.lora.none;  // a model by itself
   std::string text = "---\n";
   if (std::string id = hub_id(facts.base); !id.empty()) {
     text += fmt::format("base_model: {}\nbase_model_relation: {}\n", id,
@@ -125,7 +126,8 @@ std::string front_matter(const Facts& facts, bool merged) {
   text += fmt::format("library_name: {}\npipeline_tag: text-generation\n",
                       merged ? "transformers" : "peft");
   for (const auto& line : license_lines(facts.base)) text += line + "\n";
-  text += "tags:\n- longspan\n- long-context\n- lora\n";
+  text += "tags:\n- longspan\n- long-context\n";
+  if (!facts.adapter.lora.none) text += "- lora\n";
   if (facts.now && facts.now->rope_scaling->rope_type() != "default") {
     text += fmt::format("- {}\n", facts.now->rope_scaling->rope_type());
   }
@@ -144,6 +146,7 @@ std::string context_section(const Facts& facts) {
 }
 
 std::string lora_line(const LoraOptions& lora) {
+  if (lora.none) return "all weights trained (full fine-tuning)";
   std::string text = fmt::format(
       "LoRA of rank {} (lora_alpha {:g}{}) on {}", lora.r, lora.lora_alpha,
       lora.use_rslora ? ", rank-stabilized" : "",
@@ -216,11 +219,13 @@ std::string training_section(const Facts& facts) {
 }
 
 std::string introduction(const Facts& facts, const ModelCardSources& sources) {
-  std::string what = sources.merged ? fmt::format("merged into the weights{}",
-                                                  sources.merged_dtype.empty()
-                                                      ? ""
-                                                      : fmt::format(" ({})", sources.merged_dtype))
-                                    : "as a PEFT adapter";
+  const bool whole = facts.adapter.lora.none;
+  std::string what = whole            ? "by training all weights"
+                     : sources.merged ? "merged into the weights"
+                                      : "as a PEFT adapter";
+  if (sources.merged && !sources.merged_dtype.empty()) {
+    what += fmt::format(" ({})", sources.merged_dtype);
+  }
   std::string id = hub_id(facts.base);
   std::string base = id.empty() ? fs::path(facts.base).filename().string() : id;
   if (base.empty()) base = "its base model";
@@ -231,6 +236,15 @@ std::string introduction(const Facts& facts, const ModelCardSources& sources) {
 /// PEFT ignores the config.json beside an adapter, where its RoPE is.
 std::string usage_section(const Facts& facts) {
   if (facts.adapter.config_json.is_null() || facts.base.empty()) return "";
+  if (facts.adapter.lora.none) {
+    return fmt::format(R"(
+## Use
+
+transformers loads this folder. The tokenizer is that of {}; `longspan merge BASE "this folder" OUT`
+writes both into one folder.
+)",
+                       facts.base);
+  }
   return fmt::format(R"(
 ## Use
 

@@ -1,6 +1,7 @@
 #include "trainer/observers/checkpointing.h"
 
 #include "checkpoints/adapters/peft_adapter.h"
+#include "checkpoints/adapters/whole_model.h"
 #include "checkpoints/hf/hf_config.h"
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
@@ -55,7 +56,11 @@ void Checkpointing::save(Trainer& trainer) {
   for (const auto& weight : state.weights) adapter.tensors[weight.name] = weight.master;
 
   AtomicFolder folder(store_.place(state.step));
-  write_peft_adapter(folder.path(), adapter);
+  if (lora_.none) {
+    write_whole_model(folder.path(), adapter);
+  } else {
+    write_peft_adapter(folder.path(), adapter);
+  }
   write_train_state(folder.path(), state);
   add_model_card(folder.path(), {.adapter = folder.path()});
   folder.commit();

@@ -20,9 +20,9 @@ struct CheckpointingOptions {
 /// The keys of a recipe's `checkpoint` map.
 void fields(FieldsIo& io, CheckpointingOptions& options);
 
-/// Saves the PEFT adapter (from the float32 masters), config.json of the extended model and the
-/// train state: every so often, and always at the end of run(). Checkpoints beyond the step that
-/// the run begins with are set aside.
+/// Saves the PEFT adapter, or the whole model of `lora: none` (from the float32 masters),
+/// config.json of the extended model and the train state: every so often, and always at the end of
+/// run(). Checkpoints beyond the step that the run begins with are set aside.
 class Checkpointing : public Observer {
  public:
   /// `identity`: see TrainState. `base_model_name_or_path` goes into adapter_config.json.

@@ -36,6 +36,17 @@ Traffic elementwise_features(const RunShape& shape, Recompute recompute) {
   return traffic;
 }
 
+/// The part of the projections' weights that are trained whole.
+double trained_projections(const RunShape& shape) {
+  double trained = 0, all = 0;
+  for (const auto& p : shape.projections) {
+    const double elements = real(p.in_features * p.out_features);
+    trained += p.is_frozen ? 0 : elements;
+    all += elements;
+  }
+  return trained / all;
+}
+
 /// Of all projections of the model, dense.
 double dense_bytes(const RunShape& shape) {
   double elements = 0;
@@ -69,7 +80,8 @@ double head_bytes(const RunShape& shape, const Stage& stage) {
 
 TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOptions& memory,
                    const MemoryPlan& planned, const KernelRates& rates) {
-  const StepFlops flops = step_flops(shape.config, stage, memory, shape.trains_head);
+  const StepFlops flops =
+      step_flops(shape.config, stage, memory, shape.trains_head, trained_projections(shape));
   const double bandwidth = 1e9 * rates.elementwise_gb_per_second;
   TimePlan time;
   time.linears_forward = 1e-9 * flops.linears_forward / rates.linear_gflops;

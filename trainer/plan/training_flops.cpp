@@ -68,11 +68,11 @@ double forward_flops(const ModelConfig& config, const AttentionPattern& attentio
 }
 
 StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
-                     bool trains_head) {
+                     bool trains_head, double trained_projections) {
   StepFlops flops;
-  flops.linears_forward = flops.linears_backward = 2.0 * real(config.num_hidden_layers) *
-                                                   real(stage.tokens_per_step()) *
-                                                   LayerWeights(config).total();
+  flops.linears_forward = 2.0 * real(config.num_hidden_layers) * real(stage.tokens_per_step()) *
+                          LayerWeights(config).total();
+  flops.linears_backward = (1 + trained_projections) * flops.linears_forward;
   flops.attention_forward =
       real(stage.gradient_accumulation_steps) *
       attention_flops(config, *stage.attention, stage.batch_size, stage.seq_len);

@@ -11,9 +11,10 @@ namespace longspan {
 double forward_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len,
                      int64_t rows);
 
-/// One update of a stage with frozen projections, as src/nn/recompute.h and chunked_cross_entropy.h
-/// compute it: the backward of a projection is the gradient of its input alone, that of attention
-/// two and a half forward passes. Low-rank parts are left out.
+/// One update of a stage, as src/nn/recompute.h and chunked_cross_entropy.h compute it: the
+/// backward of a frozen projection is the gradient of its input alone, that of attention two and a
+/// half forward passes. Low-rank parts are left out. `trained_projections`: the part of the
+/// projections' weights that are trained whole, whose own gradient is another product.
 struct StepFlops {
   double linears_forward = 0, linears_recomputed = 0, linears_backward = 0;
   double attention_forward = 0, attention_recomputed = 0, attention_backward = 0;
@@ -25,6 +26,6 @@ struct StepFlops {
   }
 };
 StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
-                     bool trains_head = false);
+                     bool trains_head = false, double trained_projections = 0);
 
 }  // namespace longspan

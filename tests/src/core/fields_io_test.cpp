@@ -23,6 +23,8 @@ struct Outer {
   std::vector<std::string> names{"x"};
   Inner inner = {};
   std::vector<Inner> list = {};
+  Inner maybe = {};
+  bool no_maybe = false;
 };
 
 void fields(FieldsIo& io, Inner& inner) { io.whole("count", inner.count, {1, 9}, "how many"); }
@@ -38,6 +40,7 @@ void fields(FieldsIo& io, Outer& outer) {
   io.texts("names", outer.names, "some names");
   io.map("inner", outer.inner);
   io.maps("list", outer.list, Inner{.count = 5}, "some");
+  io.map("maybe", outer.maybe, {.none = &outer.no_maybe});
   io.prose("Two.");
 }
 
@@ -88,6 +91,17 @@ TEST(FieldsReader, NamesAllThatIsWrong) {
                   "list.0.count: 10 is out of range; expected 1 to 9"));
 }
 
+TEST(FieldsReader, TakesNoneInPlaceOfAMapThatMayBe) {
+  EXPECT_TRUE(ReadOuter(Json{{"path", "p"}, {"maybe", "none"}}).outer.no_maybe);
+  const ReadOuter map(Json{{"path", "p"}, {"maybe", {{"count", 3}}}});
+  EXPECT_FALSE(map.outer.no_maybe);
+  EXPECT_EQ(map.outer.maybe.count, 3);
+  EXPECT_THAT(ReadOuter(Json{{"path", "p"}, {"maybe", "nil"}}).diagnostics.errors(),
+              ElementsAre("maybe: expected a map or none, got \"nil\""));
+  EXPECT_THAT(ReadOuter(Json{{"path", "p"}, {"inner", "none"}}).diagnostics.errors(),
+              testing::SizeIs(1));
+}
+
 TEST(FieldsReader, ARequiredTextIsNotEmpty) {
   EXPECT_THAT(ReadOuter(Json{{"path", ""}}).diagnostics.errors(), ElementsAre("path: is empty"));
 }
@@ -103,8 +117,11 @@ TEST(FieldsWriter, WritesWhatIsReadBackAsTheSame) {
                        {"kind", "b"},
                        {"names", {"x"}},
                        {"inner", {{"count", 2}}},
-                       {"list", {{{"count", 7}}, {{"count", 8}}}}}));
+                       {"list", {{{"count", 7}}, {{"count", 8}}}},
+                       {"maybe", {{"count", 2}}}}));
   EXPECT_EQ(write_fields(ReadOuter(map).outer), map);
+  outer.no_maybe = true;
+  EXPECT_EQ(write_fields(outer)["maybe"], "none");
 }
 
 TEST(FieldsWriter, LeavesOutWhatIsNotWritten) {
@@ -138,6 +155,8 @@ TEST(FieldsSchema, HasTypeBoundsDefaultAndMeaningOfEachKey) {
   EXPECT_EQ(keys["names"]["default"], Json::array({"x"}));
   EXPECT_EQ(keys["inner"]["properties"]["count"]["default"], 2);
   EXPECT_EQ(keys["list"]["items"]["properties"]["count"]["default"], 5);
+  EXPECT_EQ(keys["maybe"]["oneOf"][0], keys["inner"]);
+  EXPECT_EQ(keys["maybe"]["oneOf"][1], Json({{"const", "none"}}));
 }
 
 TEST(FieldsSchema, VariantsAreFormsOfOneMap) {

@@ -212,6 +212,19 @@ TEST(ApplyLora, TrainsWhatPeftWouldTrain) {
   EXPECT_FALSE(trained.contains("model.embed_tokens.weight"));
 }
 
+TEST(ApplyLora, NoneTrainsEveryParameterAndNoOther) {
+  auto model = random_model(tiny_llama_config());
+  const LoraOptions none{.none = true};
+  apply_lora(*model, none);
+  std::vector<std::string> names;
+  model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    EXPECT_TRUE(parameter.requires_grad()) << name;
+    names.push_back(name);
+  });
+  EXPECT_EQ(names.size(), 1 + 2 * 9 + 1u);
+  EXPECT_EQ(trained_parameters(*random_model(tiny_llama_config()), none), names);
+}
+
 TEST(ApplyLora, RefusesNamesThatMatchNothing) {
   auto model = random_model(tiny_llama_config());
   try {

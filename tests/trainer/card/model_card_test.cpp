@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "checkpoints/adapters/peft_adapter.h"
+#include "checkpoints/adapters/whole_model.h"
 #include "checkpoints/hf/hf_config.h"
 #include "tests/checkpoints/model_folder.h"
 #include "tests/support/temporary_folder.h"
@@ -140,6 +141,27 @@ TEST_F(ModelCard, NamesAHubModelAndItsAdapter) {
   EXPECT_THAT(card, HasSubstr("# run (step-000002)"));
   EXPECT_THAT(card, HasSubstr("from_pretrained(\"some-org/some-model\", config=config)"));
   EXPECT_THAT(merged_card(), Not(HasSubstr("from_pretrained")));
+}
+
+TEST_F(ModelCard, OfAModelThatWasTrainedWholeSaysNothingOfLora) {
+  write_training();
+  PeftAdapter all = read_peft_adapter(checkpoint_);
+  all.lora = {.none = true};
+  all.base_model_name_or_path = base_.string();
+  all.tensors.clear();
+  const auto base = open_model_source(base_);
+  for (const auto& info : base->tensors()) all.tensors[info.name] = base->tensor(info.name);
+  fs::remove(checkpoint_ / "adapter_config.json");
+  write_whole_model(checkpoint_, all);
+  const std::string own = model_card({.adapter = checkpoint_});
+  for (const std::string& card : {own, merged_card()}) {
+    EXPECT_THAT(card, AllOf(HasSubstr("library_name: transformers\n"),
+                            HasSubstr("- all weights trained (full fine-tuning)\n"),
+                            HasSubstr("extended by longspan, by training all weights"),
+                            HasSubstr("| this model | 128 | yarn x2"), Not(HasSubstr("lora")),
+                            Not(HasSubstr("LoRA")), Not(HasSubstr("PEFT"))));
+  }
+  EXPECT_THAT(own, HasSubstr("The tokenizer is that of " + base_.string()));
 }
 
 TEST_F(ModelCard, TakesTheLicenseFromTheBasesCard) {

@@ -287,6 +287,17 @@ TEST(PlanMemory, WhatIsTrainedWholeIsNoFrozenWeight) {
             before - 61 * 36 * 2);
 }
 
+TEST(PlanMemory, FullFineTuningFreezesNothingAndKeepsItsGradientsToTheEnd) {
+  const RunShape shape = tiny_shape({.none = true});
+  const int64_t all = shape.parameters.base;
+  EXPECT_EQ(shape.parameters.trainable(), all);
+  const MemoryPlan plan = plan_memory(shape, stage_of(64), default_memory_options());
+  EXPECT_EQ(plan.weights, 0);
+  EXPECT_EQ(plan.trained, all * (2 + 4 + 8));
+  // All gradients in bfloat16, that of the tied embedding in two parts.
+  EXPECT_GE(plan.update, 2 * (all + 61 * 36));
+}
+
 TEST(PlanMemory, QuantisedWeightsAreSmaller) {
   ModelConfig config = tiny_llama_config();
   config.hidden_size = 512;
@@ -354,6 +365,18 @@ TEST(PlanTime, TwiceTheRatesIsHalfTheTime) {
   const MemoryPlan bytes = plan_memory(tiny_shape(), stage, memory);
   EXPECT_NEAR(plan_time(tiny_shape(), stage, memory, bytes, twice).total(),
               plan_time(tiny_shape(), stage, memory, bytes, rates).total() / 2, 1e-9);
+}
+
+TEST(PlanTime, FullFineTuningMultipliesForTheGradientsOfTheWeightsToo) {
+  const Stage stage = stage_of(4096);
+  const MemoryOptions memory = with(Recompute::kNone);
+  const auto seconds = [&](const RunShape& shape) {
+    return plan_time(shape, stage, memory, plan_memory(shape, stage, memory), KernelRates());
+  };
+  const TimePlan whole = seconds(tiny_shape({.none = true})), adapter = seconds(tiny_shape());
+  EXPECT_DOUBLE_EQ(whole.linears_backward, 2 * adapter.linears_backward);
+  EXPECT_EQ(whole.linears_forward, adapter.linears_forward);
+  EXPECT_GT(whole.optimizer, adapter.optimizer);
 }
 
 TEST(PlanTime, RecomputingCostsAndASlowDiskIsWaitedFor) {

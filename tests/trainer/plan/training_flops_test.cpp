@@ -99,6 +99,13 @@ TEST(TrainingFlops, SelectiveRecomputesNoAttentionAndNoLastLinear) {
   EXPECT_EQ(plus_plus.linears_recomputed, layer.linears_recomputed);
 }
 
+TEST(TrainingFlops, TrainedProjectionsCostAThirdProduct) {
+  const Stage stage = stage_of("full");
+  const StepFlops flops = step_flops(smollm2_135m(), stage, {.recompute = Recompute::kNone},
+                                     /*trains_head=*/true, /*trained_projections=*/1);
+  EXPECT_DOUBLE_EQ(flops.linears_backward, 2 * flops.linears_forward);
+}
+
 TEST(TrainingFlops, ATrainedHeadCostsAThirdProduct) {
   const Stage stage = stage_of("full");
   EXPECT_DOUBLE_EQ(
