@@ -114,6 +114,8 @@ void check_memory(FieldsIo& io, const Recipe& recipe) {
            fmt::format("'mapped' is for weights as their file holds them, and {} "
                        "(model.quantization) is made in memory; expected resident or auto",
                        recipe.model.quantization));
+}
+
 /// What is of frozen weights or of LoRA's factors, of which `lora: none` has none.
 void check_full_fine_tuning(FieldsIo& io, const Recipe& recipe) {
   if (!recipe.lora.none) return;
@@ -135,6 +137,23 @@ void check_full_fine_tuning(FieldsIo& io, const Recipe& recipe) {
   }
 }
 
+void check_loss(FieldsIo& io, const Recipe& recipe) {
+  if (!recipe.train.loss.long_minus_short()) return;
+  const ShortContext& context = recipe.train.loss.short_context;
+  bool is_long = false;
+  for (const Stage& stage : recipe.stages) {
+    is_long |= stage.seq_len >= context.tokens + context.step;
+    if (stage.attention->passage_rows() == 0) continue;
+    return io.error("loss.weights",
+                    fmt::format("'long_minus_short' reads windows of a row, and with {} a row is a "
+                                "window; take another",
+                                stage.attention->name()));
+  }
+  if (is_long) return;
+  io.error("loss.short_context",
+           fmt::format("{} and a short_step of {} are all the context that any stage's rows have, "
+                       "so that all tokens weigh 1; lower them, or leave loss.weights out",
+                       context.tokens, context.step));
 }
 
 void check_packing(FieldsIo& io, const Recipe& recipe) {
@@ -197,6 +216,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   io.map("output", output);
   check_memory(io, recipe);
   if (io.reading()) check_full_fine_tuning(io, recipe);
+  if (io.reading()) check_loss(io, recipe);
   if (io.reading()) check_packing(io, recipe);
   if (io.reading()) check_attention(io, recipe, has_stages);
   check_warmup(io, recipe);

@@ -42,7 +42,9 @@ RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelS
                              recipe.train.loss_chunk_tokens, recipe.train.threads);
   shape.device = device;
   if (!recipe.validation.path.empty()) shape.validation_seq_len = recipe.validation.seq_len;
-  shape.can_be_mapped = device.is_cpu() && holds_dtype(recipe, config, model);
+  const LossOptions& loss = recipe.train.loss;
+  if (loss.long_minus_short()) shape.short_context = loss.short_context;
+  shape.can_be_mapped = device.is_cpu() && !recipe.lora.none && holds_dtype(recipe, config, model);
   if (recipe.train.memory.weights == FrozenWeights::kMapped && !device.is_cpu()) {
     Diagnostics diagnostics = recipe.places;
     diagnostics.error("memory.weights",

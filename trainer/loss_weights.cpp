@@ -7,9 +7,11 @@
 namespace longspan {
 
 void fields(FieldsIo& io, LossOptions& options) {
-  io.choice("weights", options.weights, {"uniform", "effective_context"},
+  io.choice("weights", options.weights, {"uniform", "effective_context", "long_minus_short"},
             "`effective_context`: tokens with much of their document before them count more, the "
-            "rarer such a context is in the data the more (EXACT, arXiv:2605.10544)");
+            "rarer such a context is in the data the more (EXACT, arXiv:2605.10544); "
+            "`long_minus_short`: tokens of which the whole context tells more than a short one "
+            "count more (LongCE, arXiv:2410.23771)");
   io.number("alpha", options.alpha, {0, 100},
             "of `effective_context`: how much more the average bucket of the tail counts");
   io.number("gamma", options.gamma, {0, 10},
@@ -18,6 +20,22 @@ void fields(FieldsIo& io, LossOptions& options) {
   io.whole("tail", options.tail, {0, int64_t{1} << 40},
            "of `effective_context`: tokens of context from which on a token counts more",
            {.otherwise = "a quarter of `seq_len`", .written = options.tail > 0});
+  const bool is_short = options.long_minus_short() || !io.writing();
+  io.whole("short_context", options.short_context.tokens, {1, kLongestShortContext},
+           "of `long_minus_short`: tokens of the short context", {.written = is_short});
+  io.whole("short_step", options.short_context.step, {1, kLongestShortContext},
+           "of `long_minus_short`: a window is read for so many tokens, the last of which have as "
+           "much more of context",
+           {.written = is_short});
+  io.number("max_weight", options.max_weight, {1, 1e6}, "of `long_minus_short`: the largest weight",
+            {.written = is_short});
+  io.prose(
+      "With `long_minus_short` a token weighs exp(its loss with a short context - its loss), no "
+      "more than `max_weight`. Those that have no more than `short_context` + `short_step` - 1 "
+      "tokens of their document before them weigh 1. The short context is a window that is read by "
+      "itself, without gradients and with the attention of the stage. In all that are forward "
+      "passes over `short_context` / `short_step` + 1 times the tokens, 5 times by default; with a "
+      "step as long as the context, twice.");
 }
 
 std::vector<double> context_weights(const LossOptions& options, int64_t seq_len,

@@ -5,19 +5,26 @@
 
 #include "data/store/batch.h"
 #include "src/core/fields_io.h"
+#include "trainer/short_context.h"
 
 namespace longspan {
 
 /// How much the tokens of a text count in the loss that is trained. What is reported and validated
 /// is the plain mean.
 struct LossOptions {
-  std::string weights = "uniform";  // or "effective_context": EXACT (arXiv:2605.10544)
+  // Or "effective_context": EXACT (arXiv:2605.10544); "long_minus_short": LongCE
+  // (arXiv:2410.23771).
+  std::string weights = "uniform";
   // Of effective_context:
   double alpha = 0.15;  // how much more the average bucket of the tail counts
   double gamma = 0.5;   // 0: all buckets of the tail alike; 1: as much more as they are rarer
   int64_t tail = 0;     // tokens of context from which on a token counts more; 0: seq_len / 4
+  // Of long_minus_short:
+  ShortContext short_context = {};
+  double max_weight = 5;
 
   bool uniform() const { return weights == "uniform"; }
+  bool long_minus_short() const { return weights == "long_minus_short"; }
 };
 
 /// The keys of a recipe's `loss`.

@@ -104,16 +104,12 @@ StepRecord Trainer::train_step() {
   double loss = 0, weighted_loss = 0;
   int64_t labelled_tokens = 0;
   const Loader& loader = *loaders_[position.stage];
-  std::vector<double> by_context;
-  if (!options_.loss.uniform()) {
-    by_context = context_weights(options_.loss, stage.seq_len, loader.places_by_context());
-  }
   for (int64_t i = 0; i < stage.gradient_accumulation_steps; ++i) {
     Batch batch = loader.batch(position.first_row + i * stage.batch_size, stage.batch_size);
+    const RowWeights weights = token_weights_of(
+        options_.loss, model_, batch, loader.places_by_context(), options_.loss_chunk_tokens);
     const DropoutPass dropout(options_.seed,
                               static_cast<uint64_t>(step_) << 16 | static_cast<uint64_t>(i));
-    std::vector<float> weights;
-    if (!by_context.empty()) weights = token_weights(batch, by_context);
     const WeightedSum sum = weighted_loss_sum(model_, batch, weights, options_.loss_chunk_tokens);
     sum.weighted.backward();
     optimizer_.accumulate_gradients();
@@ -129,7 +125,7 @@ StepRecord Trainer::train_step() {
   record.step = step_ + 1;
   record.total_steps = total_steps(stages_);
   record.loss = loss / static_cast<double>(labelled_tokens);
-  if (!by_context.empty()) {
+  if (!options_.loss.uniform()) {
     record.weighted_loss = weighted_loss / static_cast<double>(labelled_tokens);
   }
   record.grad_norm = optimizer_.gradient_norm();

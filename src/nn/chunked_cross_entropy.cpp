@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
 
 #include "src/nn/kernels/elementwise.h"
 #include "src/nn/token_chunks.h"
@@ -97,7 +96,7 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
   /// The sum of weight times loss, and that of the losses. Without row_weights each is 1.
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden,
                                const at::Tensor& weight, const at::Tensor& labels,
-                               const std::optional<at::Tensor>& row_weights, int64_t chunk_tokens) {
+                               const RowWeights& row_weights, int64_t chunk_tokens) {
     bool train_hidden = hidden.requires_grad(), train_weight = weight.requires_grad();
     const auto exact_options = hidden.options().dtype(at::toOpMathType(hidden.scalar_type()));
     at::Tensor sum = at::zeros({}, hidden.options().dtype(at::kDouble));
@@ -111,7 +110,7 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
           cross_entropy_rows(logits, labels.narrow(0, begin, rows), train_hidden || train_weight);
       plain += losses.sum(at::kDouble);
       if (row_weights) {
-        const at::Tensor factors = row_weights->narrow(0, begin, rows).to(losses);
+        const at::Tensor factors = row_weights(begin, losses).to(losses);
         losses.mul_(factors);
         if (train_hidden || train_weight) logits.mul_(factors.unsqueeze(1));
       }
@@ -151,15 +150,20 @@ int64_t loss_chunk_rows(at::Device device, int64_t chunk_tokens, int64_t vocab_s
   return std::max(chunk_tokens, kBytes / (10 * vocab_size));
 }
 
+RowWeights given_row_weights(const at::Tensor& weights) {
+  return [weights](int64_t begin, const at::Tensor& losses) {
+    return weights.narrow(0, begin, losses.size(0)).to(losses);
+  };
+}
+
 WeightedSum weighted_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
-                                       const at::Tensor& labels, const at::Tensor& row_weights,
+                                       const at::Tensor& labels, const RowWeights& row_weights,
                                        int64_t chunk_tokens) {
   // The function itself sees no gradient mode, and would make gradients that nobody takes.
   const bool records = at::GradMode::is_enabled();
   const variable_list sums = ChunkedCrossEntropy::apply(
       records ? hidden : hidden.detach(), records ? weight : weight.detach(),
-      checked_labels(labels, hidden, weight),
-      row_weights.defined() ? std::optional(row_weights) : std::nullopt, chunk_tokens);
+      checked_labels(labels, hidden, weight), row_weights, chunk_tokens);
   return {sums[0], sums[1]};
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 
 namespace longspan {
 
@@ -30,9 +31,16 @@ struct WeightedSum {
   at::Tensor plain;     // all rows counted alike, without gradients
 };
 
-/// The same with each row's cross entropy times its weight: row_weights [N] float32 of the CPU.
+/// The weights [n] of the n rows from `begin` on, whose cross entropies are `losses` [n]; a weight
+/// has no gradient. In any dtype, on the device of `losses`.
+using RowWeights = std::function<at::Tensor(int64_t begin, const at::Tensor& losses)>;
+
+/// Those given: weights [N].
+RowWeights given_row_weights(const at::Tensor& weights);
+
+/// The same with each row's cross entropy times its weight; without row_weights each is 1.
 WeightedSum weighted_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
-                                       const at::Tensor& labels, const at::Tensor& row_weights,
+                                       const at::Tensor& labels, const RowWeights& row_weights,
                                        int64_t chunk_tokens = 512);
 
 /// The cross entropy of each row, without gradients: [N] float32, 0 where unscored.

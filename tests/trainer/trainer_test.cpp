@@ -24,7 +24,7 @@ namespace longspan {
 namespace {
 
 /// Of the labels of a batch, from all logits, in float64.
-at::Tensor token_losses(CausalLm& model, const Batch& batch) {
+at::Tensor logit_losses(CausalLm& model, const Batch& batch) {
   at::NoGradGuard no_gradients;
   model.set_attention(make_attention_pattern("full"));
   const auto tensor = [&](const std::vector<int64_t>& values) {
@@ -59,6 +59,26 @@ TEST_F(TrainerRun, WeighsTokensByTheirContextAndReportsThePlainLoss) {
   EXPECT_EQ(records_[0].loss, plain[0]);  // before the first update
   EXPECT_GT(*records_[0].weighted_loss, 2 * plain[0]);
   EXPECT_NE(records_[1].loss, plain[1]);
+}
+
+TEST_F(TrainerRun, WeighsTokensByWhatFarContextTellsOfThemAndReportsThePlainLoss) {
+  trainer(*model(), one_stage(3, 2))->run();
+  const auto plain = losses(records_);
+  records_.clear();
+  const ShortContext context{.tokens = 6, .step = 2};
+  options_.loss = {.weights = "long_minus_short", .short_context = context, .max_weight = 2};
+  trainer(*model(), one_stage(3, 2))->run();
+  EXPECT_EQ(records_[0].loss, plain[0]);  // before the first update
+  EXPECT_NE(records_[1].loss, plain[1]);
+  // From the definition, in float64, of the first step's rows.
+  auto tiny = model();
+  const Batch batch = loader(32)->batch(0, 2);
+  const at::Tensor long_losses = logit_losses(*tiny, batch);
+  const at::Tensor short_losses = short_context_losses(*tiny, batch, context, 16).to(at::kDouble);
+  const at::Tensor weights = (short_losses - long_losses).exp().clamp_max(2).nan_to_num(1.0);
+  EXPECT_GT((weights != 1).sum().item<int64_t>(), 20);
+  EXPECT_NEAR(*records_[0].weighted_loss,
+              ((long_losses * weights).sum() / batch.labelled_tokens).item<double>(), 1e-6);
 }
 
 TEST_F(TrainerRun, NamesTheRowsOfAStepWithoutALabel) {
@@ -222,7 +242,7 @@ TEST_F(TrainerRun, ValidatesEverySoManyStepsAndAtTheEndWithoutDisturbing) {
   int64_t labelled_tokens = 0;
   for (int64_t row : rows->rows_over_documents(2, 0)) {
     const Batch batch = rows->batch(row);
-    const at::Tensor losses = token_losses(*watched, batch);
+    const at::Tensor losses = logit_losses(*watched, batch);
     loss += losses.sum().item<double>();
     labelled_tokens += batch.labelled_tokens;
   }

@@ -245,6 +245,13 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
     plan.validation = validation_working(
         shape, {shape.config, t.element, /*rows=*/1, tokens, *memory.chunk_tokens});
   }
+  if (shape.short_context) {  // its windows are forward passes like those of a validation
+    const auto [tokens, step] = *shape.short_context;
+    const int64_t window = std::min(stage.seq_len, tokens + step - 1);
+    plan.validation =
+        std::max(plan.validation, validation_working(shape, {shape.config, t.element, /*rows=*/1,
+                                                             window, *memory.chunk_tokens}));
+  }
   plan.working = std::max({plan.attention, plan.mlp, plan.loss, plan.update - plan.kept,
                            plan.validation - plan.kept, int64_t{0}});
   return plan;

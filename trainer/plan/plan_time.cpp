@@ -76,6 +76,27 @@ double head_bytes(const RunShape& shape, const Stage& stage) {
   return bytes;
 }
 
+/// Adds the forward passes over short windows of rows that are one document each.
+void add_short_windows(const RunShape& shape, const Stage& stage, const KernelRates& rates,
+                       TimePlan& time) {
+  if (!shape.short_context) return;
+  const auto [tokens, step] = *shape.short_context;
+  const auto windows = std::ssize(short_windows(stage.seq_len, *shape.short_context));
+  Stage reading = stage;
+  reading.seq_len = tokens + step - 1;
+  reading.batch_size = windows * stage.rows_per_step();
+  reading.gradient_accumulation_steps = 1;
+  if (reading.batch_size == 0) return;
+  const StepFlops flops = step_flops(shape.config, reading, {.recompute = Recompute::kNone});
+  time.linears_forward += 1e-9 * flops.linears_forward / rates.linear_gflops;
+  time.attention_forward += 1e-9 * flops.attention_forward / rates.attention_forward_gflops;
+  const double predicted = real(step) / real(reading.seq_len);  // a half of flops.head is logits
+  time.head += 1e-9 * predicted * flops.head / 2 / rates.head_gflops;
+  const double features = elementwise_features(shape, Recompute::kNone).forward;
+  time.elementwise += real(reading.tokens_per_step() * shape.config.num_hidden_layers) * features *
+                      real(shape.element_bytes()) / (1e9 * rates.elementwise_gb_per_second);
+}
+
 }  // namespace
 
 TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOptions& memory,
@@ -111,6 +132,8 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
                      bandwidth;
   // Gradient, master, moments read; master, moments, parameter written; the norm reads once more.
   time.optimizer = 34 * real(shape.parameters.trainable()) / bandwidth;
+
+  add_short_windows(shape, stage, rates, time);
 
   // Activations once each way, mapped weights once forward and once backward.
   const double passes_a_step = real(stage.gradient_accumulation_steps);

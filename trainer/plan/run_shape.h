@@ -8,6 +8,7 @@
 #include "src/nn/lora_linear.h"
 #include "src/nn/quantized_weight.h"
 #include "trainer/plan/parameter_count.h"
+#include "trainer/short_context.h"
 
 namespace longspan {
 
@@ -32,6 +33,7 @@ struct RunShape {
   int64_t blocks_before_trained = 0;
   bool use_dora = false, has_dropout = false;
   std::optional<int64_t> validation_seq_len = {};  // 0: that of the stage; nothing: no validation
+  std::optional<ShortContext> short_context = {};  // of loss.weights long_minus_short
   bool can_be_mapped = true;  // the projections' weights, from the model's own file
   at::Device device = at::kCPU;
   int64_t loss_chunk_tokens = 0;

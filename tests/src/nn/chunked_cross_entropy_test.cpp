@@ -69,8 +69,8 @@ TEST(ChunkedCrossEntropy, WeighsRowsAndSaysThePlainSumToo) {
     for (int64_t chunk : {7, 100}) {
       c.hidden.mutable_grad().reset();
       c.weight.mutable_grad().reset();
-      const auto sums =
-          weighted_cross_entropy_sum(c.hidden, c.weight, c.labels, row_weights, chunk);
+      const auto sums = weighted_cross_entropy_sum(c.hidden, c.weight, c.labels,
+                                                   given_row_weights(row_weights), chunk);
       sums.weighted.backward();
       EXPECT_FALSE(sums.plain.requires_grad());
       EXPECT_NEAR(sums.weighted.item<double>(), expected.item<double>(), 23 * bound);
@@ -78,6 +78,27 @@ TEST(ChunkedCrossEntropy, WeighsRowsAndSaysThePlainSumToo) {
       EXPECT_LT(largest(c.hidden.grad() - hidden), bound);
       EXPECT_LT(largest(c.weight.grad() - weight), bound);
     }
+  }
+}
+
+TEST(ChunkedCrossEntropy, WeighsRowsByTheirLossWithoutAGradientOfTheWeight) {
+  Case c = random_case(at::kDouble);
+  const at::Tensor by_row = at::cross_entropy_loss(at::matmul(c.hidden, c.weight.t()), c.labels, {},
+                                                   at::Reduction::None, kIgnoreIndex);
+  const at::Tensor expected = (by_row * (3 - by_row).exp().clamp_max(5).detach()).sum();
+  expected.backward();
+  const at::Tensor hidden = c.hidden.grad().clone(), weight = c.weight.grad().clone();
+  for (int64_t chunk : {7, 100}) {
+    c.hidden.mutable_grad().reset();
+    c.weight.mutable_grad().reset();
+    const auto sums = weighted_cross_entropy_sum(
+        c.hidden, c.weight, c.labels,
+        [](int64_t, const at::Tensor& losses) { return (3 - losses).exp().clamp_max(5); }, chunk);
+    sums.weighted.backward();
+    EXPECT_NEAR(sums.weighted.item<double>(), expected.item<double>(), 1e-10);
+    EXPECT_NEAR(sums.plain.item<double>(), by_row.sum().item<double>(), 1e-10);
+    EXPECT_LT(largest(c.hidden.grad() - hidden), 1e-12);
+    EXPECT_LT(largest(c.weight.grad() - weight), 1e-12);
   }
 }
 

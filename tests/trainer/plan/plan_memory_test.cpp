@@ -397,6 +397,21 @@ TEST(PlanTime, RecomputingCostsAndASlowDiskIsWaitedFor) {
   EXPECT_GT(seconds(memory, slow).disk, 0);
 }
 
+TEST(PlanTime, ShortWindowsAreForwardPassesOverManyTimesTheTokens) {
+  const Stage stage = stage_of(8 * 1024);
+  const MemoryOptions memory = with(Recompute::kNone);
+  RunShape shape = tiny_shape();
+  const MemoryPlan bytes = plan_memory(shape, stage, memory);
+  const TimePlan plain = plan_time(shape, stage, memory, bytes, KernelRates());
+  shape.short_context = {.tokens = 1025, .step = 1024};
+  // Windows of 2,048 tokens from 1,024 on: of 8 places of 1,024 the last 6.
+  const TimePlan weighed = plan_time(shape, stage, memory, bytes, KernelRates());
+  EXPECT_DOUBLE_EQ(weighed.linears_forward, (1 + 6 * 2 / 8.0) * plain.linears_forward);
+  EXPECT_DOUBLE_EQ(weighed.linears_backward, plain.linears_backward);
+  EXPECT_GT(weighed.head, plain.head);
+  EXPECT_GE(plan_memory(shape, stage, memory).validation, 2048 * 36 * 2);
+}
+
 TEST(PlanTime, CopiesToRamAreWaitedForBeyondWhatAGpuComputesMeanwhile) {
   RunShape shape = tiny_shape();
   shape.device = at::kCUDA;
