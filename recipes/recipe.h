@@ -33,6 +33,8 @@ void fields(FieldsIo& io, ModelOptions& options);
 struct DataOptions {
   std::string path;  // a token store
   int64_t min_document_tokens = 1;
+  std::string scores = {};  // of its documents, by `longspan data-score`; empty: all are used
+  double keep_share = 0.5;  // of the tokens, in the documents of the highest scores
   bool only_full_passages = false;
   bool shuffle = true;
 };

@@ -33,6 +33,21 @@ void fields(FieldsIo& io, DataOptions& options) {
           {.required = true});
   io.whole("min_document_tokens", options.min_document_tokens, {1, int64_t{1} << 40},
            "shorter documents are left out");
+  const bool keep_share_given = io.given("keep_share");
+  const bool has_scores = !io.writing() || !options.scores.empty();
+  io.text("scores", options.scores,
+          "a file that `longspan data-score` wrote of this store: the documents that far context "
+          "tells most of are used alone (LongFilter, arXiv:2510.25804)",
+          {.otherwise = "none", .written = has_scores});
+  io.number("keep_share", options.keep_share, {1e-6, 1},
+            "of `scores`: the part of the store's tokens that is used, in the documents of the "
+            "highest scores",
+            {.written = has_scores});
+  if (keep_share_given && options.scores.empty()) {
+    io.error("keep_share",
+             "is for data.scores, the file that longspan data-score writes; give "
+             "that too, or leave keep_share out");
+  }
   io.flag("only_full_passages", options.only_full_passages,
           "`true`: no row mixes documents or is padded");
   io.flag("shuffle", options.shuffle,

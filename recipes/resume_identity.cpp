@@ -41,8 +41,8 @@ int64_t count_in(const Json& stage, const char* key) {
 Json resume_identity(const Recipe& recipe) {
   Json json = resolved_recipe(recipe);
   for (const char* key : {"validation", "checkpoint", "output"}) json.erase(key);
-  erase(json, "model", {"path"});  // folders move; what is in them is compared by itself
-  erase(json, "data", {"path"});
+  erase(json, "model", {"path"});           // folders move; what is in them is compared by itself
+  erase(json, "data", {"path", "scores"});  // and the documents that they keep
   if (!recipe.packing.skips()) json.erase("packing");  // runs of before had no such map
   // Whoever may go on has said it; only "compose" gives other frequencies.
   if (recipe.model.on_scaled != "compose") erase(json, "model", {"on_scaled"});

@@ -34,6 +34,9 @@ std::vector<int64_t> shuffled_order(int64_t size, uint64_t seed, int64_t epoch) 
     wanted.push_back(fmt::format("min_document_tokens wants {} (lower it)",
                                  human_count(options.min_document_tokens)));
   }
+  if (!options.kept_documents.empty()) {
+    wanted.push_back("data.scores keeps few of them (raise data.keep_share)");
+  }
   if (options.passage_rows > 0 && longest <= options.passage_places()) {
     wanted.push_back(fmt::format(
         "{} windows side by side need {} x seq_len + 1 = {} (lower seq_len, or give a shorter "

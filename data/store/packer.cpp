@@ -51,8 +51,10 @@ std::vector<PackedSequence> pack(const std::vector<StoredDocument>& documents,
   std::vector<PackedSequence> sequences;
   std::vector<Piece> rests;
   PackingReport counts;
-  for (const auto& document : documents) {
-    if (document.tokens < 2 || document.tokens < options.min_document_tokens) {
+  for (size_t i = 0; i < documents.size(); ++i) {
+    const StoredDocument& document = documents[i];
+    const bool is_kept = options.kept_documents.empty() || options.kept_documents[i];
+    if (!is_kept || document.tokens < 2 || document.tokens < options.min_document_tokens) {
       ++counts.dropped_documents;
       counts.dropped_tokens += document.tokens;
       continue;

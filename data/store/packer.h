@@ -25,8 +25,9 @@ struct PackedSequence {
 
 struct PackerOptions {
   int64_t seq_len = 8192;
-  int64_t min_document_tokens = 1;  // shorter documents are left out
-  bool only_full_passages = false;  // true: no row that mixes documents or is padded
+  int64_t min_document_tokens = 1;        // shorter documents are left out
+  bool only_full_passages = false;        // true: no row that mixes documents or is padded
+  std::vector<bool> kept_documents = {};  // false: that document is left out; empty: none is
   /// Rows that a passage fills, side by side, for an attention that goes from one to the next;
   /// there are full passages alone then. 0: a passage is a row.
   int64_t passage_rows = 0;

@@ -181,7 +181,35 @@ TEST_F(RecipeFile, LossWeightsMayChangeOnResume) {
   const Recipe recipe = load(kSmallest + "loss: {weights: effective_context, alpha: 0.3}\n");
   EXPECT_EQ(recipe.train.loss.alpha, 0.3);
   EXPECT_THAT(error_of(kSmallest + "loss: {weights: exact}\n"),
-              HasSubstr("uniform, effective_context"));
+              HasSubstr("uniform, effective_context, long_minus_short"));
+}
+
+TEST_F(RecipeFile, DocumentsAreKeptByTheirScores) {
+  const Recipe recipe = load(kSmallest, {"data.scores=s.jsonl", "data.keep_share=0.25"});
+  EXPECT_EQ(recipe.data.scores, "s.jsonl");
+  const Json resolved = resolved_recipe(recipe);
+  EXPECT_EQ(resolved["data"]["keep_share"], 0.25);
+  EXPECT_EQ(resolved_recipe(load(write_yaml(resolved))), resolved);
+  EXPECT_FALSE(resume_identity(recipe)["data"].contains("scores"));  // but what they keep counts
+  EXPECT_FALSE(resolved_recipe(load(kSmallest))["data"].contains("keep_share"));
+  EXPECT_THAT(error_of(kSmallest, {"data.keep_share=0.25"}),
+              HasSubstr("data.keep_share: is for data.scores"));
+}
+
+TEST_F(RecipeFile, LongMinusShortReadsWindowsOfLongerRows) {
+  const std::string loss = kSmallest + "loss: {weights: long_minus_short}\n";
+  const Recipe recipe = load(loss);
+  EXPECT_EQ(recipe.train.loss.short_context.tokens, 4096);
+  EXPECT_EQ(recipe.train.loss.short_context.step, 1024);
+  EXPECT_EQ(recipe.train.loss.max_weight, 5);
+  EXPECT_EQ(resolved_recipe(recipe)["loss"]["short_step"], 1024);
+  EXPECT_FALSE(resolved_recipe(load(kSmallest))["loss"].contains("short_step"));
+  EXPECT_NO_THROW(load(loss, {"train.seq_len=5120"}));
+  EXPECT_THAT(error_of(loss, {"train.seq_len=5119"}),
+              HasSubstr("loss.short_context: 4096 and a short_step of 1024 are all the context"));
+  EXPECT_THAT(error_of(loss, {"attention={pattern: focused_memory, window: 8192, mem_layers: [1]}",
+                              "train.batch_size=4"}),
+              HasSubstr("loss.weights: 'long_minus_short' reads windows of a row"));
 }
 
 TEST_F(RecipeFile, WeightsMayHaveLearningRatesOfTheirOwn) {

@@ -6,6 +6,7 @@
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/model_source.h"
 #include "checkpoints/weights_fingerprint.h"
+#include "data/store/document_scores.h"
 #include "data/store/tokens_fingerprint.h"
 #include "recipes/idle_keys.h"
 #include "recipes/recipe_model.h"
@@ -49,18 +50,21 @@ struct Inputs {
   std::unique_ptr<ModelSource> model;
   ModelConfig config;
   std::shared_ptr<const TokenStore> store;
+  std::vector<bool> kept_documents;                    // of it, by data.scores; empty: all
   std::vector<std::shared_ptr<const Loader>> loaders;  // one a stage
   std::shared_ptr<const Loader> validation;            // null when there is none
 };
 
 /// passage_rows: see PackerOptions.
 std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
-                                          std::shared_ptr<const TokenStore> store, int64_t seq_len,
+                                          std::shared_ptr<const TokenStore> store,
+                                          const std::vector<bool>& kept_documents, int64_t seq_len,
                                           int64_t passage_rows, bool trains) {
   LoaderOptions options;
   options.packer = {.seq_len = seq_len,
                     .min_document_tokens = recipe.data.min_document_tokens,
                     .only_full_passages = recipe.data.only_full_passages,
+                    .kept_documents = kept_documents,
                     .passage_rows = passage_rows};
   options.seed = recipe.train.seed;
   options.shuffle = trains && recipe.data.shuffle;
@@ -75,6 +79,10 @@ Inputs open_inputs(const Recipe& recipe) {
   check_recipe_against_model(recipe, inputs.config, inputs.model.get());
   warn_of_idle_keys(recipe, &inputs.config);
   inputs.store = open_store(recipe.data.path, *inputs.model);
+  if (!recipe.data.scores.empty()) {
+    inputs.kept_documents =
+        documents_of_highest_scores(recipe.data.scores, recipe.data.keep_share, *inputs.store);
+  }
 
   std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Loader>> shared;
   int64_t longest = 0;
@@ -82,7 +90,8 @@ Inputs open_inputs(const Recipe& recipe) {
     const int64_t passage_rows = stage.attention->passage_rows();
     auto& loader = shared[{stage.seq_len, passage_rows}];
     if (!loader) {
-      loader = make_loader(recipe, inputs.store, stage.seq_len, passage_rows, /*trains=*/true);
+      loader = make_loader(recipe, inputs.store, inputs.kept_documents, stage.seq_len, passage_rows,
+                           /*trains=*/true);
     }
     inputs.loaders.push_back(loader);
     longest = std::max(longest, stage.seq_len);
@@ -90,7 +99,7 @@ Inputs open_inputs(const Recipe& recipe) {
   const ValidationOptions& validation = recipe.validation;
   if (!validation.path.empty()) {
     int64_t seq_len = validation.seq_len > 0 ? validation.seq_len : longest;
-    inputs.validation = make_loader(recipe, open_store(validation.path, *inputs.model), seq_len,
+    inputs.validation = make_loader(recipe, open_store(validation.path, *inputs.model), {}, seq_len,
                                     /*passage_rows=*/0, /*trains=*/false);
   }
   return inputs;
@@ -108,6 +117,11 @@ Json run_identity(const Recipe& recipe, const Inputs& inputs) {
   identity["data"]["tokens"] = info.tokens;
   identity["data"]["tokens_sha256"] = tokens_fingerprint(*inputs.store);
   identity["data"]["tokenizer_fingerprint"] = info.tokenizer_fingerprint;
+  if (!inputs.kept_documents.empty()) {
+    Digest kept;
+    for (const bool is_kept : inputs.kept_documents) kept.update(is_kept ? "1" : "0");
+    identity["data"]["kept_documents_sha256"] = kept.hex();
+  }
   return identity;
 }
 

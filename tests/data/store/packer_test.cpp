@@ -27,6 +27,17 @@ std::vector<StoredDocument> random_documents(unsigned seed) {
   return documents_of(lengths);
 }
 
+TEST(Packer, LeavesOutDocumentsThatAreNotKept) {
+  PackingReport report;
+  const auto rows = pack(documents_of({9, 17, 5}),
+                         {.seq_len = 8, .kept_documents = {true, false, true}}, &report);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].pieces[0].offset, 0);
+  EXPECT_EQ(rows[1].pieces[0].offset, 9 + 17);
+  EXPECT_EQ(report.dropped_documents, 1);
+  EXPECT_EQ(report.dropped_tokens, 17);
+}
+
 TEST(Packer, MakesEachTokenButTheFirstOfADocumentALabelOnce) {
   auto documents = random_documents(1);
   PackingReport report;
