@@ -36,7 +36,8 @@ constexpr std::string_view kMayChange[] = {
     "`lora.lora_dropout`;",
     "how long: `train.steps`, also of a run that had ended; `steps` of the stage at work, as long "
     "as they are not below those it has done; all of the stages that have not begun, and their "
-    "number. Cosine and linear schedules follow the new length;",
+    "number. Cosine and linear schedules follow the new length. With `train.interleave` all stages "
+    "stay as they are;",
     "how it computes: `memory`, `model.dtype`, `model.quantization`, `train.threads`, "
     "`train.loss_chunk_tokens`, and `batch_size` against `gradient_accumulation_steps` where their "
     "product stays;",

@@ -118,7 +118,12 @@ void stages_field(FieldsIo& io, const Stage& shared, std::vector<Stage>& stages)
           "Stages of one seq_len take their rows from one order, so that no text repeats within an "
           "epoch. A stage of another seq_len cuts the documents into other rows, with an order of "
           "their own, and begins at the row whose number is that of the rows already trained: it "
-          "may repeat text of the stages before, and skip some.");
+          "may repeat text of the stages before, and skip some.\n\n"
+          "With `train.interleave: true` stages take turns and must have one `rope`, that of the "
+          "model they leave. Rows of the original length and longer ones in turn, under a "
+          "`longrope` whose short_factor is all 1 and whose attention_factor is 1, are the mixed "
+          "windows of LongRoPE2 (arXiv:2502.20082): short text keeps the RoPE of the base, is "
+          "trained with it, and costs nothing in the model that is exported.");
   if (stages.empty()) io.error("stages", "expected at least one stage, or no such key");
 }
 
@@ -194,6 +199,30 @@ void check_attention(FieldsIo& io, const Recipe& recipe, bool has_stages) {
   }
 }
 
+void check_interleave(FieldsIo& io, const Recipe& recipe) {
+  if (!recipe.train.interleave) return;
+  if (recipe.stages.size() < 2) {
+    return io.error("train.interleave", "is for two stages or more; give stages, or leave it out");
+  }
+  const auto rope_of = [](const Stage& stage) {
+    return stage.rope ? write_rope_scaling(*stage.rope) : Json();
+  };
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const Stage& stage = recipe.stages[i];
+    if (rope_of(stage) != rope_of(recipe.stages.front())) {
+      io.error(fmt::format("stages.{}.rope", i),
+               "is another than that of stage 0, and stages that take turns leave one model; give "
+               "rope once, beside stages (a longrope has a RoPE for short rows of its own)");
+    }
+    if (stage.attention->belongs_to_model()) {
+      io.error(fmt::format("stages.{}.attention", i),
+               fmt::format("{} belongs to the model, which stages that take turns share; take "
+                           "another, or leave train.interleave out",
+                           stage.attention->name()));
+    }
+  }
+}
+
 void check_warmup(FieldsIo& io, const Recipe& recipe) {
   const int64_t steps = total_steps(recipe.stages);
   const int64_t warmup = recipe.train.lr_schedule.warmup_steps;
@@ -234,6 +263,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   if (io.reading()) check_loss(io, recipe);
   if (io.reading()) check_packing(io, recipe);
   if (io.reading()) check_attention(io, recipe, has_stages);
+  if (io.reading()) check_interleave(io, recipe);
   check_warmup(io, recipe);
 }
 

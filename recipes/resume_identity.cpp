@@ -54,6 +54,9 @@ Json identity_at(const Json& identity, int64_t step) {
   if (!bound.is_object()) return bound;
   erase_what_may_change(bound);
   if (!bound.contains("stages") || !bound["stages"].is_array()) return bound;
+  const Json train = bound.value("train", Json());
+  // Which stage a step is of follows from the steps of all.
+  if (train.is_object() && train.value("interleave", Json()) == true) return bound;
   Json begun = Json::array();
   for (Json stage : bound["stages"]) {
     if (step <= 0 || !stage.is_object()) break;

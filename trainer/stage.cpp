@@ -21,16 +21,36 @@ int64_t total_tokens(const std::vector<Stage>& stages) {
   return tokens;
 }
 
-StagePosition stage_position(const std::vector<Stage>& stages, int64_t step) {
-  int64_t rows = 0;
-  for (size_t i = 0; i < stages.size(); ++i) {
-    if (step < stages[i].steps) {
-      return {i, rows + step * stages[i].rows_per_step(), step == 0};
-    }
-    step -= stages[i].steps;
-    rows += stages[i].steps * stages[i].rows_per_step();
+std::vector<int64_t> steps_by_stage(const std::vector<Stage>& stages, int64_t step,
+                                    bool interleave) {
+  std::vector<int64_t> done(stages.size(), 0);
+  for (size_t i = 0; !interleave && i < stages.size(); ++i) {
+    done[i] = std::min(step, stages[i].steps);
+    step -= done[i];
   }
-  throw std::logic_error("a step beyond the last stage");
+  // Half of the next step counts as done, so that a stage of few steps stands amid those of others.
+  const auto is_behind = [&](size_t a, size_t b) {
+    return (2 * done[a] + 1) * stages[b].steps < (2 * done[b] + 1) * stages[a].steps;
+  };
+  for (; interleave && step > 0; --step) {
+    size_t next = 0;
+    for (size_t i = 1; i < stages.size(); ++i) next = is_behind(i, next) ? i : next;
+    ++done[next];
+  }
+  return done;
+}
+
+StagePosition stage_position(const std::vector<Stage>& stages, int64_t step, bool interleave) {
+  if (step >= total_steps(stages)) throw std::logic_error("a step beyond the last stage");
+  const auto before = steps_by_stage(stages, step, interleave);
+  const auto after = steps_by_stage(stages, step + 1, interleave);
+  StagePosition position;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    position.first_row += before[i] * stages[i].rows_per_step();
+    if (after[i] > before[i]) position.stage = i;
+  }
+  position.begins = before[position.stage] == 0;
+  return position;
 }
 
 namespace {

@@ -55,8 +55,14 @@ struct StagePosition {
   bool begins = false;  // whether this is the stage's first step
 };
 
+/// How many of the first `step` steps are of each stage; a pure function. With `interleave` each
+/// step is of the stage that is farthest behind its part of the steps, else stages follow each
+/// other.
+std::vector<int64_t> steps_by_stage(const std::vector<Stage>& stages, int64_t step,
+                                    bool interleave);
+
 /// Where the step after `step` finished ones stands; a pure function. `step` < total_steps.
-StagePosition stage_position(const std::vector<Stage>& stages, int64_t step);
+StagePosition stage_position(const std::vector<Stage>& stages, int64_t step, bool interleave);
 
 struct RopeExtension {
   std::shared_ptr<const RopeScaling> scaling;

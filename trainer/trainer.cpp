@@ -87,7 +87,9 @@ void Trainer::run() {
   } catch (const Error& e) {
     if (e.code() != ExitCode::kNonFinite && e.code() != ExitCode::kData) throw;
     // The weights before it are worth keeping, with the RoPE that they were trained with.
-    if (step_ > 0) enter(stages_[stage_position(stages_, step_ - 1).stage]);
+    if (step_ > 0) {
+      enter(stages_[stage_position(stages_, step_ - 1, options_.interleave).stage]);
+    }
     end();
     throw;
   }
@@ -96,7 +98,7 @@ void Trainer::run() {
 
 StepRecord Trainer::train_step() {
   const Stopwatch stopwatch;
-  const StagePosition position = stage_position(stages_, step_);
+  const StagePosition position = stage_position(stages_, step_, options_.interleave);
   const Stage& stage = stages_[position.stage];
   enter(stage);
 

@@ -177,6 +177,17 @@ TEST_F(RecipeFile, WithoutLoraNothingIsFrozen) {
   }
 }
 
+TEST_F(RecipeFile, StagesThatTakeTurnsHaveOneRope) {
+  const std::string turns = "train.interleave=true";
+  EXPECT_THAT(error_of(kStaged, {turns}), HasSubstr("stages.1.rope: is another than that of"));
+  const Recipe recipe = load(kStaged, {turns, "stages.1.rope="});
+  EXPECT_TRUE(recipe.train.interleave);
+  const Json resolved = resolved_recipe(recipe);
+  EXPECT_EQ(resolved_recipe(load(write_yaml(resolved))), resolved);
+  EXPECT_FALSE(resolved_recipe(load(kStaged))["train"].contains("interleave"));
+  EXPECT_THAT(error_of(kSmallest, {turns}), HasSubstr("train.interleave: is for two stages"));
+}
+
 TEST_F(RecipeFile, LossWeightsMayChangeOnResume) {
   const Recipe recipe = load(kSmallest + "loss: {weights: effective_context, alpha: 0.3}\n");
   EXPECT_EQ(recipe.train.loss.alpha, 0.3);

@@ -92,6 +92,16 @@ TEST_F(ResumeIdentity, StagesThatHaveNotBegunMayChange) {
   EXPECT_NE(identity_at(staged({"stages.1.steps=1"}), 6), at_6);
 }
 
+TEST_F(ResumeIdentity, StagesThatTakeTurnsStayAsTheyAre) {
+  const std::string turns = "train.interleave=true";
+  const Json at_4 = identity_at(staged({turns}), 4);
+  for (const char* change : {"stages.1.steps=50", "stages.0.steps=6", "stages.1.seq_len=32"}) {
+    EXPECT_NE(identity_at(staged({turns, change}), 4), at_4) << change;
+  }
+  EXPECT_EQ(identity_at(staged({turns, "optimizer.lr=1e-5"}), 4), at_4);
+  EXPECT_NE(identity_at(staged(), 4), at_4);
+}
+
 TEST_F(ResumeIdentity, OneOfAnEarlierVersionHoldsMoreAndBindsAsMuch) {
   Json saved = identity();
   saved["optimizer"] = {{"lr", 1e-4}};

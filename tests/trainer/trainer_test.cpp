@@ -114,6 +114,36 @@ TEST_F(TrainerRun, RecordsWhatHappened) {
   EXPECT_EQ(tiny->config().max_position_embeddings, 128);
 }
 
+TEST_F(TrainerRun, MixedWindowsReadShortRowsWithTheRopeOfTheBase) {
+  Json keys = {{"rope_type", "longrope"}, {"factor", 2}, {"attention_factor", 1}};
+  keys["original_max_position_embeddings"] = 64;
+  keys["short_factor"] = std::vector<double>(4, 1.0);
+  keys["long_factor"] = {1, 1.5, 2, 2};
+  Diagnostics diagnostics;
+  auto stages = two_stages();
+  for (Stage& stage : stages) stage.rope = read_rope_scaling(Fields(keys, diagnostics));
+  stages[0].attention = stages[1].attention;
+  options_.interleave = true;
+  auto tiny = model();
+  trainer(*tiny, stages)->run();
+  std::vector<size_t> order;
+  for (const auto& record : records_) order.push_back(record.stage);
+  EXPECT_EQ(order, (std::vector<size_t>{0, 1, 0, 1, 0, 1}));
+  EXPECT_EQ(tiny->config().rope_scaling->rope_type(), "longrope");
+  EXPECT_EQ(tiny->config().max_position_embeddings, 128);
+  // The first step's rows of 32 tokens, and the second's of 96, in a model that nothing trained.
+  const auto mean_loss = [&](int64_t seq_len, int64_t row, int64_t rows, bool scaled) {
+    auto untrained = model();
+    if (scaled) apply_rope(extend_rope(untrained->config(), stages[0].rope), *untrained);
+    const Batch batch = loader(seq_len)->batch(row, rows);
+    return logit_losses(*untrained, batch).sum().item<double>() /
+           static_cast<double>(batch.labelled_tokens);
+  };
+  EXPECT_NEAR(records_[0].loss, mean_loss(32, 0, 4, false), 1e-6);
+  EXPECT_NEAR(mean_loss(32, 0, 4, true), mean_loss(32, 0, 4, false), 1e-6);
+  EXPECT_GT(std::abs(mean_loss(96, 4, 1, true) - mean_loss(96, 4, 1, false)), 1e-4);
+}
+
 TEST_F(TrainerRun, OnCudaLosesWhatTheCpuLoses) {
   if (auto reason = why_not_on_cuda(); !reason.empty()) GTEST_SKIP() << reason;
   const std::vector<MemoryOptions> ways{

@@ -219,10 +219,13 @@ void show_banner(const Recipe& recipe, const Inputs& inputs, at::Device device, 
     const Stage& stage = recipe.stages[i];
     const PackingReport& packing = inputs.loaders[i]->report();
     log_info(
-        "stage {}  steps {}-{}: seq_len {}, {} attention, RoPE {}; {} tokens a step ({} x {} "
+        "stage {}  {}: seq_len {}, {} attention, RoPE {}; {} tokens a step ({} x {} "
         "rows), {:.1f} TFLOP; {} sequences, {:.2f} epochs of them, {} of them one passage, {} "
         "tokens of padding; left out: {} documents, {} tokens in all",
-        i, first, first + stage.steps - 1, human_count(stage.seq_len), stage.attention->name(),
+        i,
+        recipe.train.interleave ? fmt::format("{} steps in turn", stage.steps)
+                                : fmt::format("steps {}-{}", first, first + stage.steps - 1),
+        human_count(stage.seq_len), stage.attention->name(),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
         step_flops(config, stage, plan.memory, recipe.lora.none, recipe.lora.none ? 1 : 0).total() /

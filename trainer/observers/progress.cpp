@@ -21,10 +21,10 @@ double flops_of(Trainer& trainer, const Stage& stage) {
 /// sequences costs more a step than the one that was timed.
 double flops_left(Trainer& trainer, int64_t step) {
   double flops = 0;
-  for (const auto& stage : trainer.stages()) {
-    int64_t left = std::clamp<int64_t>(stage.steps - step, 0, stage.steps);
-    flops += static_cast<double>(left) * flops_of(trainer, stage);
-    step = std::max<int64_t>(0, step - stage.steps);
+  const auto& stages = trainer.stages();
+  const auto done = steps_by_stage(stages, step, trainer.options().interleave);
+  for (size_t i = 0; i < stages.size(); ++i) {
+    flops += static_cast<double>(stages[i].steps - done[i]) * flops_of(trainer, stages[i]);
   }
   return flops;
 }
