@@ -249,6 +249,13 @@ def check_search(program, folder):
     assert "its length is 256, here it is 128" in error, error
     error = program.run(*command, "--out", resumed, "--targets", "64", exit_code=8)
     assert "its targets is 255, here it is 64" in error, error
+    needles = [*command, "--out", folder / "needles.json", "--length", "256", "--needles", "3"]
+    result = json.loads(program.run(*needles, "--iterations", "2", "--json"))
+    assert result["losses"]["longrope, found"] <= min(
+        loss for name, loss in result["losses"].items() if name.startswith("longrope, as")
+    )
+    error = program.run(*needles, "--targets", "64", exit_code=2)
+    assert "with --needles their values are the targets" in error, error
     program.run("eval", folder / "model", "--rope", whole, "--text", folder / "2.txt", "--lengths", "256",
                 "--targets", "64")  # fmt: skip
 

@@ -15,7 +15,9 @@
 #include "tools/support/output_file.h"
 #include "tools/support/rope_option.h"
 #include "tools/support/shared_options.h"
+#include "tools/support/text_model.h"
 #include "trainer/eval/loss_journal.h"
+#include "trainer/eval/needle_windows.h"
 #include "trainer/eval/window_loss.h"
 #include "trainer/figures/table.h"
 
@@ -33,6 +35,9 @@ constexpr Option kLongropeSearchOptions[] = {
     {"length", "N", "", "tokens of a document to read (default: original length x factor)"},
     {"documents", "N", "5", "the first N that are long enough; 0: all"},
     {"targets", "N", "", "scored tokens at the end of each document (default: all but the first)"},
+    {"needles", "N", "0",
+     "score the values of N needles hidden in each document, as LongRoPE2 does, in place of its "
+     "tokens; 0: none"},
     {"population", "N", "64", "candidates"},
     {"iterations", "N", "40", "each evaluates half a population"},
     {"seed", "N", "0", "of the search"},
@@ -68,8 +73,8 @@ class Subject {
   Subject(const Arguments& arguments, const LongRopeSearchOptions& options);
 
   const RopeGeometry& geometry() const { return geometry_; }
-  int64_t length() const { return std::ssize(windows_.front()); }
-  size_t documents() const { return windows_.size(); }
+  int64_t length() const { return std::ssize(windows_.front().ids); }
+  size_t windows() const { return windows_.size(); }
   size_t measured() const { return journal_->size(); }
 
   /// The scaling with these long factors as a map; sequences up to the original length stay as
@@ -89,6 +94,8 @@ class Subject {
   }
 
  private:
+  void open_windows(const Arguments& arguments, const ModelSource& source, int64_t length,
+                    uint64_t seed);
   Json identity(const Arguments& arguments, const ModelSource& source) const;
   double measure(const Json& rope);
 
@@ -96,8 +103,7 @@ class Subject {
   std::optional<double> attention_factor_;
   RopeGeometry geometry_;  // max_position_embeddings is the original length
   ModelConfig base_;
-  std::vector<std::vector<int64_t>> windows_;
-  int64_t targets_;  // of a window
+  std::vector<TargetWindow> windows_;
   std::unique_ptr<LossJournal> journal_;
   std::unique_ptr<CausalLm> model_;
 };
@@ -129,17 +135,7 @@ Subject::Subject(const Arguments& arguments, const LongRopeSearchOptions& option
          "begins; expected more",
          length, original);
   }
-  const auto documents = arguments.number<int64_t>("documents");
-  if (documents < 0) {
-    fail(ExitCode::kUsage, "--documents: {} is negative, expected a count, or 0 for all",
-         documents);
-  }
-  auto store = open_store(arguments["data"], *source);
-  windows_ = first_windows(*store, length, documents);
-  targets_ = arguments.given("targets") ? arguments.number<int64_t>("targets") : length - 1;
-  if (targets_ < 1 || targets_ >= length) {
-    fail(ExitCode::kUsage, "--targets: {} is out of range; expected 1 to {}", targets_, length - 1);
-  }
+  open_windows(arguments, *source, length, options.seed);
   std::string out = arguments["out"];
   require_output(out, {arguments["model"], arguments["data"]});
   std::string state = arguments.given("state") ? arguments["state"] : out + ".state";
@@ -147,18 +143,45 @@ Subject::Subject(const Arguments& arguments, const LongRopeSearchOptions& option
   model_ = import_model(*source, {.dtype = parse_dtype(arguments["dtype"])});
 }
 
+void Subject::open_windows(const Arguments& arguments, const ModelSource& source, int64_t length,
+                           uint64_t seed) {
+  const auto documents = arguments.number<int64_t>("documents");
+  const auto needles = arguments.number<int64_t>("needles");
+  if (documents < 0 || needles < 0) {
+    fail(ExitCode::kUsage,
+         "--documents {} --needles {}: expected counts, or 0 for all documents and no needles",
+         documents, needles);
+  }
+  const auto store = open_store(arguments["data"], source);
+  auto texts = first_windows(*store, length, documents);
+  if (needles > 0) {
+    if (arguments.given("targets")) {
+      fail(ExitCode::kUsage, "--targets: with --needles their values are the targets; give one");
+    }
+    const TextModel text_model = open_text_model(arguments["model"]);
+    windows_ = needle_windows(texts, needles, *text_model.tokenizer, seed);
+    return;
+  }
+  const int64_t targets =
+      arguments.given("targets") ? arguments.number<int64_t>("targets") : length - 1;
+  if (targets < 1 || targets >= length) {
+    fail(ExitCode::kUsage, "--targets: {} is out of range; expected 1 to {}", targets, length - 1);
+  }
+  for (auto& text : texts) windows_.push_back({std::move(text), targets});
+}
+
 Json Subject::identity(const Arguments& arguments, const ModelSource& source) const {
   Digest config, ids;
   config.update(source.config_json().dump());
   for (const auto& window : windows_) {
-    for (int64_t id : window) ids.update(fmt::format("{}\n", id));
+    for (int64_t id : window.ids) ids.update(fmt::format("{}\n", id));
   }
   return {{"model", arguments["model"]},
           {"config_sha256", config.hex()},
           {"dtype", arguments["dtype"]},
           {"documents", windows_.size()},
-          {"length", windows_.front().size()},
-          {"targets", targets_},
+          {"length", windows_.front().ids.size()},
+          {"targets", windows_.front().targets},
           {"ids_sha256", ids.hex()}};
 }
 
@@ -170,7 +193,7 @@ double Subject::measure(const Json& rope) {
   const Stopwatch stopwatch;
   double sum = 0;
   for (const auto& window : windows_) {
-    sum += window_loss(*model_, window, targets_);
+    sum += window_loss(*model_, window.ids, window.targets);
   }
   double loss = sum / static_cast<double>(windows_.size());
   if (!std::isfinite(loss)) {
@@ -223,8 +246,8 @@ int run_longrope_search(const Arguments& arguments) {
   set_threads(arguments);
   Subject subject(arguments, options);
   auto starts = longrope_starts(subject.geometry(), options.factor);
-  log_info("{} documents of {} tokens, original length {}; {} losses are known already",
-           subject.documents(), human_count(subject.length()),
+  log_info("{} texts of {} tokens, original length {}; {} losses are known already",
+           subject.windows(), human_count(subject.length()),
            human_count(subject.geometry().max_position_embeddings), subject.measured());
 
   std::vector<Row> rows = measure_starts(subject, starts, options.factor);
@@ -250,8 +273,9 @@ constinit const Command kLongropeSearchCommand{
     .name = "longrope-search",
     .summary = "search LongRoPE factors by the loss of documents",
     .description =
-        "Search LongRoPE's long_factor by the loss of long documents (Ding et al. 2024). What is "
-        "written can be given to --rope, and to rope of a recipe. The paper's other variable, how "
+        "Search LongRoPE's long_factor by the loss of long documents (Ding et al. 2024), or of "
+        "needles in them (--needles; Shang et al. 2025). What is written can be given to --rope, "
+        "and to rope of a recipe. The paper's other variable, how "
         "many first tokens stay unscaled, is not searched: no config.json, GGUF or runtime can "
         "state it. Stopped, it goes on where it was when it is run again.",
     .example =
