@@ -32,12 +32,20 @@ void find_idle_schedule(const Recipe& recipe, Diagnostics& found) {
 
 void find_idle_loss(const Recipe& recipe, Diagnostics& found) {
   const LossOptions& loss = recipe.train.loss;
-  for (const char* key : {"alpha", "gamma", "tail"}) {
-    if (!loss.uniform() || !is_given(recipe, "loss", key)) continue;
+  constexpr const char* kEffectiveContext = "effective_context";
+  constexpr const char* kLongMinusShort = "long_minus_short";
+  for (const auto& [key, weights] : {std::pair{"alpha", kEffectiveContext},
+                                     {"gamma", kEffectiveContext},
+                                     {"tail", kEffectiveContext},
+                                     {"short_context", kLongMinusShort},
+                                     {"short_step", kLongMinusShort},
+                                     {"max_weight", kLongMinusShort}}) {
+    if (loss.weights == weights || !is_given(recipe, "loss", key)) continue;
     found.error(fmt::format("loss.{}", key),
-                "does nothing with weights: uniform; leave it out, or take effective_context");
+                fmt::format("does nothing with weights: {}; leave it out, or take {}", loss.weights,
+                            weights));
   }
-  if (loss.uniform()) return;
+  if (loss.weights != kEffectiveContext) return;
   const auto begin = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(loss.tail)));
   if (std::any_of(recipe.stages.begin(), recipe.stages.end(),
                   [&](const Stage& stage) { return begin <= stage.seq_len; })) {

@@ -51,6 +51,13 @@ TEST_F(IdleKeys, KeysOfALossThatWeighsAllAlike) {
   EXPECT_THAT(of({"loss={weights: effective_context, alpha: 0.5, tail: 32}"}), IsEmpty());
   EXPECT_THAT(of({"loss={weights: effective_context, tail: 33}"}),
               ElementsAre(HasSubstr("loss.tail: the tail begins at 64 tokens")));
+  const std::string windows = "short_context: 8, short_step: 8, max_weight: 3}";
+  EXPECT_THAT(of({"loss={weights: long_minus_short, " + windows}), IsEmpty());
+  EXPECT_THAT(of({"loss={weights: long_minus_short, tail: 64, " + windows}),
+              ElementsAre(HasSubstr("loss.tail: does nothing with weights: long_minus_short")));
+  EXPECT_THAT(of({"loss={weights: effective_context, tail: 32, short_step: 8}"}),
+              ElementsAre(HasSubstr("loss.short_step: does nothing with weights: "
+                                    "effective_context; leave it out, or take long_minus_short")));
 }
 
 TEST_F(IdleKeys, GroupsAndWindowsThatSeeAll) {
