@@ -138,9 +138,10 @@ int64_t update_working(const RunShape& shape, const Stage& stage, const PassTens
   }
   if (stage.gradient_accumulation_steps > 1 && t.element < 4) {
     // LibTorch copies to float32 what it adds to float32: of all weights a vocabulary's is large.
+    // With two passes its sum in float32 is new; then it replaces both gradients.
     const bool is_large = shape.trains_embedding || shape.trains_head;
-    adding = is_large ? head_elements(shape) * 4 : 0;
-    if (stage.gradient_accumulation_steps == 2) adding += trained * 4;  // the sums in float32
+    const int64_t copies = stage.gradient_accumulation_steps == 2 ? 2 : 1;
+    adding = is_large ? copies * head_elements(shape) * 4 : 0;
   }
   // LibTorch's AdamW takes gradients in float32: small ones together, that of a vocabulary alone.
   const int64_t in_float32 = shape.device.is_cpu() ? 0 : trained * 4;
