@@ -1,0 +1,94 @@
+#include "trainer/plan/plan_time.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/trainer/plan/tiny_plan.h"
+
+namespace longspan {
+namespace {
+
+TEST(PlanTime, TwiceTheRatesIsHalfTheTime) {
+  KernelRates rates, twice;
+  twice.linear_gflops *= 2;
+  twice.linear_backward_gflops *= 2;
+  twice.head_gflops *= 2;
+  twice.attention_forward_gflops *= 2;
+  twice.attention_backward_gflops *= 2;
+  twice.elementwise_gb_per_second *= 2;
+  const MemoryOptions memory = default_memory_options();
+  const Stage stage = tiny_stage(4096);
+  const MemoryPlan bytes = plan_memory(tiny_shape(), stage, memory);
+  EXPECT_NEAR(plan_time(tiny_shape(), stage, memory, bytes, twice).total(),
+              plan_time(tiny_shape(), stage, memory, bytes, rates).total() / 2, 1e-9);
+}
+
+TEST(PlanTime, FullFineTuningMultipliesForTheGradientsOfTheWeightsToo) {
+  const Stage stage = tiny_stage(4096);
+  const MemoryOptions memory = recomputing(Recompute::kNone);
+  const auto seconds = [&](const RunShape& shape) {
+    return plan_time(shape, stage, memory, plan_memory(shape, stage, memory), KernelRates());
+  };
+  const TimePlan whole = seconds(tiny_shape({.none = true})), adapter = seconds(tiny_shape());
+  EXPECT_DOUBLE_EQ(whole.linears_backward, 2 * adapter.linears_backward);
+  EXPECT_EQ(whole.linears_forward, adapter.linears_forward);
+  EXPECT_GT(whole.optimizer, adapter.optimizer);
+}
+
+TEST(PlanTime, RecomputingCostsAndASlowDiskIsWaitedFor) {
+  const Stage stage = tiny_stage(4096);
+  const auto seconds = [&](const MemoryOptions& memory, const KernelRates& rates) {
+    const MemoryPlan bytes = plan_memory(tiny_shape(), stage, memory);
+    return plan_time(tiny_shape(), stage, memory, bytes, rates);
+  };
+  EXPECT_LT(seconds(recomputing(Recompute::kNone), {}).total(),
+            seconds(recomputing(Recompute::kSelective), {}).total());
+  EXPECT_EQ(seconds(recomputing(Recompute::kSelective), {}).attention_recomputed, 0);
+  EXPECT_GT(seconds(recomputing(Recompute::kLayer), {}).attention_recomputed, 0);
+  MemoryOptions memory = default_memory_options();
+  memory.offload = Offload::kDisk;
+  KernelRates slow;
+  slow.disk_read_gb_per_second = 1e-3;
+  EXPECT_EQ(seconds(default_memory_options(), slow).disk, 0);
+  EXPECT_GT(seconds(memory, slow).disk, 0);
+}
+
+TEST(PlanTime, ShortWindowsAreForwardPassesOverManyTimesTheTokens) {
+  const Stage stage = tiny_stage(8 * 1024);
+  const MemoryOptions memory = recomputing(Recompute::kNone);
+  RunShape shape = tiny_shape();
+  const MemoryPlan bytes = plan_memory(shape, stage, memory);
+  const TimePlan plain = plan_time(shape, stage, memory, bytes, KernelRates());
+  shape.short_context = {.tokens = 1025, .step = 1024};
+  // Windows of 2,048 tokens from 1,024 on: of 8 places of 1,024 the last 6.
+  const TimePlan weighed = plan_time(shape, stage, memory, bytes, KernelRates());
+  EXPECT_DOUBLE_EQ(weighed.linears_forward, (1 + 6 * 2 / 8.0) * plain.linears_forward);
+  EXPECT_DOUBLE_EQ(weighed.linears_backward, plain.linears_backward);
+  EXPECT_GT(weighed.head, plain.head);
+  EXPECT_GE(plan_memory(shape, stage, memory).validation, 2048 * 36 * 2);
+}
+
+TEST(PlanTime, CopiesToRamAreWaitedForBeyondWhatAGpuComputesMeanwhile) {
+  RunShape shape = tiny_shape();
+  shape.device = at::kCUDA;
+  MemoryOptions memory = recomputing(Recompute::kLayer);
+  memory.offload = Offload::kRam;
+  memory.offload_ram = int64_t{1} << 40;
+  Stage stage = tiny_stage(4096);
+  stage.gradient_accumulation_steps = 3;
+  const MemoryPlan bytes = plan_memory(shape, stage, memory);
+  KernelRates rates;
+  rates.host_copy_gb_per_second = 1e6;
+  EXPECT_EQ(plan_time(shape, stage, memory, bytes, rates).host_copy, 0);
+  rates.host_copy_gb_per_second = 1e-3;
+  const TimePlan slow = plan_time(shape, stage, memory, bytes, rates);
+  const double computed = slow.linears_forward + slow.attention_forward + slow.linears_recomputed +
+                          slow.attention_recomputed + slow.linears_backward +
+                          slow.attention_backward;
+  // The inputs of 2 layers, 4096 tokens of 36 bfloat16, there and back in each of 3 passes.
+  EXPECT_NEAR(slow.host_copy, 2 * 3 * 2 * 4096 * 36 * 2 / 1e6 - computed, 1e-9);
+  shape.device = at::kCPU;
+  EXPECT_EQ(plan_time(shape, stage, memory, bytes, rates).host_copy, 0);
+}
+
+}  // namespace
+}  // namespace longspan
