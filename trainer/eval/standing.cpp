@@ -40,6 +40,7 @@ Standing pooled(const std::vector<const Json*>& rows, const char* key) {
     standing.value = row[key];
     standing.low = number(row, "low", standing.value);
     standing.high = number(row, "high", standing.value);
+    if (row.contains("document_nll")) row["document_nll"].get_to(standing.document_nll);
     return standing;
   }
   double n = 0, sum = 0;
@@ -98,7 +99,17 @@ std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
   return tasks;
 }
 
-bool told_apart(const Standing& a, const Standing& b) { return a.high < b.low || b.high < a.low; }
+bool told_apart(const Standing& a, const Standing& b) {
+  if (a.document_nll.size() > 1 && a.document_nll.size() == b.document_nll.size()) {
+    std::vector<double> differences;
+    for (size_t i = 0; i < a.document_nll.size(); ++i) {
+      differences.push_back(a.document_nll[i] - b.document_nll[i]);
+    }
+    const Interval interval = *mean_interval(differences);
+    return interval.low > 0 || interval.high < 0;
+  }
+  return a.high < b.low || b.high < a.low;
+}
 
 std::vector<Standing> pareto_front(const TaskStandings& task, std::vector<Standing> standings) {
   std::erase_if(standings, [](const Standing& standing) { return !standing.cost; });

@@ -22,8 +22,9 @@ struct Standing {
   std::string label = {};  // as LabelledRows has it
   std::string arm = {};
   int64_t length = 0;
-  double value = 0, low = 0, high = 0;  // a score or a loss, and its 95 % interval
-  std::optional<ArmCost> cost = {};     // where it was measured
+  double value = 0, low = 0, high = 0;    // a score or a loss, and its 95 % interval
+  std::optional<ArmCost> cost = {};       // where it was measured
+  std::vector<double> document_nll = {};  // of a loss, in the order of the documents
 };
 
 /// The standings of one task.
@@ -42,7 +43,8 @@ struct TaskStandings {
 std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
                                         const std::vector<TaskComparison>& comparisons);
 
-/// Whether the 95 % intervals of both have no value in common.
+/// Whether 0 is outside the 95 % interval of the differences, for losses of the same documents;
+/// else whether the 95 % intervals of both have no value in common.
 bool told_apart(const Standing& a, const Standing& b);
 
 /// The standings that no other beats in value without costing more, by cost; those alone that have

@@ -98,6 +98,18 @@ TEST(Standings, ParetoFrontLeavesOutWhatAnotherBeatsForLess) {
   EXPECT_THAT(labels, ElementsAre("worse at the same"));
 }
 
+/// Documents differ more than models do: it is the differences that count.
+TEST(Standings, LossesAreToldApartByTheirDifferences) {
+  const auto losses = [](std::vector<double> documents) {
+    return Standing{.value = 2.3, .low = 1.7, .high = 2.9, .document_nll = std::move(documents)};
+  };
+  const Standing a = losses({2.00, 2.30, 2.60});
+  EXPECT_TRUE(told_apart(a, losses({2.03, 2.33, 2.632})));
+  EXPECT_FALSE(told_apart(a, losses({2.03, 2.33, 2.56})));
+  EXPECT_FALSE(told_apart(a, a));
+  EXPECT_FALSE(told_apart(a, losses({2.03, 2.33})));  // other documents: by the intervals
+}
+
 TEST(Standings, FitTheExponentOfAPower) {
   EXPECT_NEAR(
       *fitted_exponent({{1024, 3.0}, {2048, 3 * std::pow(2, 1.7)}, {8192, 3 * std::pow(8, 1.7)}}),
