@@ -10,7 +10,6 @@
 #include "tests/support/errors.h"
 
 namespace longspan {
-namespace {
 
 class RecipeFile : public testing::Test {
  protected:
@@ -29,12 +28,12 @@ class RecipeFile : public testing::Test {
       std::filesystem::temp_directory_path() / ("recipe_test-" + std::to_string(getpid()));
 };
 
-[[maybe_unused]] const std::string kSmallest = R"(model: {path: models/a}
+inline const std::string kSmallest = R"(model: {path: models/a}
 data: {path: a.h5}
 train: {steps: 10}
 )";
 
-[[maybe_unused]] const std::string kStaged = R"(model: {path: models/a}
+inline const std::string kStaged = R"(model: {path: models/a}
 data: {path: a.h5}
 rope: {rope_type: yarn, factor: 2}
 attention: {pattern: shifted_sparse, group_size: 4096}
@@ -44,5 +43,4 @@ stages:
   - {steps: 2, seq_len: 32768, attention: {pattern: full}, rope: {rope_type: linear, factor: 4}}
 )";
 
-}  // namespace
 }  // namespace longspan

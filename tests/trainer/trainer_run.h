@@ -14,7 +14,6 @@
 #include "trainer/trainer.h"
 
 namespace longspan {
-namespace {
 
 namespace fs = std::filesystem;
 
@@ -114,11 +113,10 @@ class TrainerRun : public testing::Test {
   std::vector<StepRecord> records_;
 };
 
-[[maybe_unused]] std::vector<double> losses(const std::vector<StepRecord>& records) {
+inline std::vector<double> losses(const std::vector<StepRecord>& records) {
   std::vector<double> all;
   for (const auto& record : records) all.push_back(record.loss);
   return all;
 }
 
-}  // namespace
 }  // namespace longspan

@@ -44,7 +44,7 @@ std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
                                         const std::vector<TaskComparison>& comparisons);
 
 /// Whether 0 is outside the 95 % interval of the differences, for losses of the same documents;
-/// else whether the 95 % intervals of both have no value in common.
+/// else whether the 95 % intervals of both have no value in common. Never by one document.
 bool told_apart(const Standing& a, const Standing& b);
 
 /// The standings that no other beats in value without costing more, by cost; those alone that have

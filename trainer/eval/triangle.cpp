@@ -17,6 +17,9 @@ std::string brief_seconds(double seconds) {
 }
 
 std::string standing_shown(const Standing& standing) {
+  if (standing.document_nll.size() == 1) {  // no interval
+    return fmt::format("{} ({:.3g})", standing.label, standing.value);
+  }
   return fmt::format("{} ({:.3g} [{:.3g}, {:.3g}])", standing.label, standing.value, standing.low,
                      standing.high);
 }

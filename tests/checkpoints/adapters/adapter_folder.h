@@ -16,7 +16,6 @@
 #include "tests/support/float32_bound.h"
 
 namespace longspan {
-namespace {
 
 namespace fs = std::filesystem;
 
@@ -69,5 +68,4 @@ class PeftAdapterFolder : public testing::Test {
   std::unique_ptr<CausalLm> model_;
 };
 
-}  // namespace
 }  // namespace longspan

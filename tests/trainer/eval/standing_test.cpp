@@ -108,6 +108,8 @@ TEST(Standings, LossesAreToldApartByTheirDifferences) {
   EXPECT_FALSE(told_apart(a, losses({2.03, 2.33, 2.56})));
   EXPECT_FALSE(told_apart(a, a));
   EXPECT_FALSE(told_apart(a, losses({2.03, 2.33})));  // other documents: by the intervals
+  EXPECT_FALSE(told_apart({.value = 1, .low = 1, .high = 1, .document_nll = {1}},
+                          {.value = 9, .low = 9, .high = 9, .document_nll = {9}}));
 }
 
 TEST(Standings, FitTheExponentOfAPower) {
