@@ -5,9 +5,7 @@
 #include "src/attention/key_value_cache.h"
 #include "src/attention/shifted_sparse.h"
 #include "src/attention/sliding_window.h"
-#include "src/core/fields_reader.h"
 #include "src/core/fields_schema.h"
-#include "src/core/fields_writer.h"
 
 namespace longspan {
 
@@ -83,17 +81,6 @@ void describe_attention_pattern(const std::string& name, FieldsSchema& schema) {
   schema.choice(kNameKey, pattern, {name}, "who attends to whom", {.otherwise = "`full`"});
   if (name != "full") schema.require_one_of({kNameKey});
   make_attention_pattern(name)->fields(schema);
-}
-
-void AttentionPattern::read(Fields& map) {
-  FieldsReader reader(map);
-  fields(reader);
-}
-
-Json AttentionPattern::write() const {
-  FieldsWriter writer;
-  const_cast<AttentionPattern*>(this)->fields(writer);  // changes what it is given to read only
-  return writer.map_written();
 }
 
 }  // namespace longspan

@@ -11,8 +11,7 @@
 #include "src/attention/kernels/interval_attention.h"
 #include "src/attention/layer_state.h"
 #include "src/attention/rotary.h"
-#include "src/core/fields.h"
-#include "src/core/fields_io.h"
+#include "src/core/keyed.h"
 
 namespace longspan {
 
@@ -45,17 +44,13 @@ struct AttentionContext {
 /// Who attends to whom; a query sees what its pattern, its document and the model's own sliding
 /// window all let it see. A pattern gets heads before rotation because focused memory rotates
 /// remembered keys in its own way.
-class AttentionPattern {
+class AttentionPattern : public Keyed {
  public:
-  virtual ~AttentionPattern() = default;
   virtual std::string_view name() const = 0;
   /// What `layer` keeps between passes; nullptr when the pattern cannot continue a text.
   virtual std::shared_ptr<LayerState> make_state(int64_t layer) const;
   /// Its own recipe keys (all but `pattern`).
-  virtual void fields(FieldsIo& io) = 0;
-  void read(Fields& map);
-  /// The keys that read() reads, with values.
-  Json write() const;
+  void fields(FieldsIo& io) override = 0;
   virtual at::Tensor attend(const Heads& heads,
                             const AttentionContext& context) const = 0;  // [B, H, T, D]
   /// The longest stretch of a sequence of seq_len tokens in which positions count: some RoPE

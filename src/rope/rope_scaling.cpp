@@ -122,17 +122,6 @@ Json write_rope_scaling(const RopeScaling& scaling) {
   return map;
 }
 
-void RopeScaling::read(Fields& map) {
-  FieldsReader reader(map);
-  fields(reader);
-}
-
-Json RopeScaling::write() const {
-  FieldsWriter writer;
-  const_cast<RopeScaling*>(this)->fields(writer);  // changes what it is given to read only
-  return writer.map_written();
-}
-
 Json RopeScaling::config_entry(const RopeGeometry& geometry) const {
   Json entry = {{"rope_theta", geometry.rope_theta}, {"rope_type", rope_type()}};
   entry.update(write());

@@ -6,9 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "src/core/fields.h"
-#include "src/core/fields_io.h"
 #include "src/core/json.h"
+#include "src/core/keyed.h"
 
 namespace longspan {
 
@@ -29,16 +28,12 @@ struct RopeFrequencies {
 };
 
 /// One way to stretch rotary position embeddings; one class a formula, with transformers' keys.
-class RopeScaling {
+class RopeScaling : public Keyed {
  public:
-  virtual ~RopeScaling() = default;
   /// transformers' name: "default", "linear", "dynamic", "ntk", "yarn", "longrope", "llama3".
   virtual std::string_view rope_type() const = 0;
   /// Its own keys (all but rope_type and rope_theta); recipe and config.json share them.
-  virtual void fields(FieldsIo& io) = 0;
-  void read(Fields& map);
-  /// The keys that read() reads, with values.
-  Json write() const;
+  void fields(FieldsIo& io) override = 0;
   /// The frequencies for a sequence of `seq_len` tokens. Only "dynamic" and "longrope" depend on
   /// seq_len. A geometry that does not suit (say, too few short factors) throws Error(kModel).
   virtual RopeFrequencies frequencies(const RopeGeometry& geometry, int64_t seq_len) const = 0;

@@ -8,23 +8,17 @@
 #include <string_view>
 #include <vector>
 
-#include "src/core/fields.h"
-#include "src/core/fields_io.h"
-#include "src/core/json.h"
+#include "src/core/keyed.h"
 
 namespace longspan {
 
 /// What is chosen by its name on the command line, and told more by `--set NAME.KEY=VALUE`: a task
 /// or an arm.
-class Settable {
+class Settable : public Keyed {
  public:
-  virtual ~Settable() = default;
   virtual std::string_view name() const = 0;
-  /// Its own keys, each named once, with its bounds and what it means.
-  virtual void fields(FieldsIo& io) { (void)io; }
-  void read(Fields& map);
-  /// The keys that read() reads, with values.
-  Json write() const;
+  /// None, where one does not say otherwise.
+  void fields(FieldsIo& io) override { (void)io; }
 };
 
 /// A line of a list of them.
