@@ -6,6 +6,7 @@
 
 #include "src/core/atomic_file.h"
 #include "src/core/text.h"
+#include "trainer/eval/journal_identity.h"
 
 namespace longspan {
 
@@ -13,18 +14,6 @@ namespace {
 
 std::string journal_line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-void require_same_identity(const std::filesystem::path& path, const Json& theirs,
-                           const Json& ours) {
-  for (const auto& [key, value] : ours.items()) {
-    const Json other = theirs.is_object() ? theirs.value(key, Json()) : Json();
-    if (other == value) continue;
-    fail(ExitCode::kCheckpoint,
-         "{}: holds the answers of another run: its {} is {}, here it is {}; give the same "
-         "command, remove the file, or name another --out",
-         path.string(), key, other.dump(), value.dump());
-  }
 }
 
 }  // namespace
@@ -48,7 +37,8 @@ void AnswerJournal::read() {
       fail(ExitCode::kCheckpoint, "{}: is no answer of an evaluation; remove the file", place);
     }
     if (number == 1) {
-      require_same_identity(path_, line["identity"], identity_);
+      require_same_identity(path_, line["identity"], identity_, "the answers of another run",
+                            "give the same command, remove the file, or name another --out");
     } else {
       found_[line["question"].get<std::string>()] = line["found"];
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "src/core/fields.h"
+#include "trainer/eval/journal_identity.h"
 
 namespace longspan {
 
@@ -26,14 +27,8 @@ void LossJournal::read() {
     entries_.push_back({{"question", question}, {"loss", loss}});
   }
   diagnostics.throw_if_any(ExitCode::kCheckpoint);
-  for (const auto& [key, ours] : identity_.items()) {
-    Json theirs = identity.is_object() ? identity.value(key, Json()) : Json();
-    if (theirs == ours) continue;
-    fail(ExitCode::kCheckpoint,
-         "{}: holds the losses of another search: its {} is {}, here it is {}; remove the file, or "
-         "name another",
-         path_.string(), key, theirs.dump(), ours.dump());
-  }
+  require_same_identity(path_, identity, identity_, "the losses of another search",
+                        "remove the file, or name another");
 }
 
 double LossJournal::loss_of(const Json& question, const std::function<double()>& measure) {
