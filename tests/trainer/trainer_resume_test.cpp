@@ -103,18 +103,25 @@ TEST_F(TrainerRun, SavesTheAdapterFromTheMastersAndTheExtendedConfig) {
   }
 }
 
+/// Makes the weights NaN from the end of `step` on.
+class SpoilFrom : public Observer {
+ public:
+  explicit SpoilFrom(int64_t step) : step_(step) {}
+  void step_ended(Trainer& trainer, StepRecord& record) override {
+    if (record.step < step_) return;
+    at::NoGradGuard no_gradients;
+    trainer.model().visit_linears(
+        [](const std::string&, std::unique_ptr<Linear>& linear) { linear->weight.fill_(NAN); });
+  }
+
+ private:
+  int64_t step_;
+};
+
 TEST_F(TrainerRun, AStageThatFailsAtOnceLeavesTheStateOfTheOneBefore) {
-  class Spoil : public Observer {
-    void step_ended(Trainer& trainer, StepRecord& record) override {
-      if (record.step < 3) return;
-      at::NoGradGuard no_gradients;
-      trainer.model().visit_linears(
-          [](const std::string&, std::unique_ptr<Linear>& linear) { linear->weight.fill_(NAN); });
-    }
-  };
   auto tiny = model();
   auto run = trainer(*tiny, two_stages());
-  run->add(checkpointing({})).add(std::make_unique<Spoil>());
+  run->add(checkpointing({})).add(std::make_unique<SpoilFrom>(3));
   EXPECT_THROW(run->run(), Error);
   const auto newest = *CheckpointStore(folder_ / "checkpoints").newest();
   EXPECT_EQ(newest.filename(), "step-000003");
@@ -124,17 +131,9 @@ TEST_F(TrainerRun, AStageThatFailsAtOnceLeavesTheStateOfTheOneBefore) {
 }
 
 TEST_F(TrainerRun, ANonFiniteLaterStepOfAStageLeavesTheStateOfThatStage) {
-  class Spoil : public Observer {
-    void step_ended(Trainer& trainer, StepRecord& record) override {
-      if (record.step < 4) return;
-      at::NoGradGuard no_gradients;
-      trainer.model().visit_linears(
-          [](const std::string&, std::unique_ptr<Linear>& linear) { linear->weight.fill_(NAN); });
-    }
-  };
   auto tiny = model();
   auto run = trainer(*tiny, two_stages());
-  run->add(checkpointing({})).add(std::make_unique<Spoil>());
+  run->add(checkpointing({})).add(std::make_unique<SpoilFrom>(4));
   EXPECT_THROW(run->run(), Error);
   const auto newest = *CheckpointStore(folder_ / "checkpoints").newest();
   EXPECT_EQ(newest.filename(), "step-000004");

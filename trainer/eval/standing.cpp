@@ -102,11 +102,7 @@ std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
 bool told_apart(const Standing& a, const Standing& b) {
   if (a.document_nll.size() == 1 || b.document_nll.size() == 1) return false;
   if (a.document_nll.size() > 1 && a.document_nll.size() == b.document_nll.size()) {
-    std::vector<double> differences;
-    for (size_t i = 0; i < a.document_nll.size(); ++i) {
-      differences.push_back(a.document_nll[i] - b.document_nll[i]);
-    }
-    const Interval interval = *mean_interval(differences);
+    const Interval interval = *mean_interval(differences(a.document_nll, b.document_nll));
     return interval.low > 0 || interval.high < 0;
   }
   return a.high < b.low || b.high < a.low;

@@ -54,10 +54,15 @@ std::optional<Interval> mean_interval(const std::vector<double>& values) {
   return Interval{mean(values) - half, mean(values) + half};
 }
 
+std::vector<double> differences(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> found;
+  for (size_t i = 0; i < a.size(); ++i) found.push_back(a[i] - b[i]);
+  return found;
+}
+
 PairedDifference paired_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> differences;
-  for (size_t i = 0; i < a.size(); ++i) differences.push_back(a[i] - b[i]);
-  return {mean(differences), standard_error(differences)};
+  const std::vector<double> found = differences(a, b);
+  return {mean(found), standard_error(found)};
 }
 
 }  // namespace longspan

@@ -24,7 +24,10 @@ Interval wilson_interval(double correct, int64_t trials);
 /// two values.
 std::optional<Interval> mean_interval(const std::vector<double>& values);
 
-/// Mean and standard error of a[i] - b[i]: the same items under two conditions.
+/// a[i] - b[i]: the same items under two conditions.
+std::vector<double> differences(const std::vector<double>& a, const std::vector<double>& b);
+
+/// Their mean and its standard error.
 struct PairedDifference {
   double mean = 0;
   std::optional<double> standard_error;
