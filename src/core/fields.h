@@ -65,7 +65,7 @@ class Fields {
   }
   template <class T>
   void read(const Json& value, const std::string& path, std::vector<T>& out) {
-    if (!value.is_array()) return wrong_type(value, path, "a list");
+    if (!value.is_array()) return wrong_type(value, path, "a list in brackets");
     out.clear();
     for (size_t i = 0; i < value.size(); ++i) {
       T item{};

@@ -56,20 +56,23 @@ TEST(Fields, AnAbsentKeyKeepsTheDefaultAndNullCountsAsAbsent) {
 }
 
 TEST(Fields, AWrongTypeIsAnErrorAndKeepsTheDefault) {
-  Read r(R"({"a": "seven", "b": 1, "c": 2.5, "d": [1, "x"]})");
+  Read r(R"({"a": "seven", "b": 1, "c": 2.5, "d": [1, "x"], "e": "1,2"})");
   int64_t a = 1, c = 1;
   bool b = false;
-  std::vector<int64_t> d;
+  std::vector<int64_t> d, e{3};
   r.fields.optional("a", a);
   r.fields.optional("b", b);
   r.fields.optional("c", c);
   r.fields.optional("d", d);
+  r.fields.optional("e", e);
   EXPECT_EQ(a, 1);
   EXPECT_EQ(c, 1);
+  EXPECT_THAT(e, ElementsAre(3));
   EXPECT_THAT(r.errors(),
               ElementsAre("a: expected a whole number, got \"seven\"",
                           "b: expected true or false, got 1", "c: expected a whole number, got 2.5",
-                          "d.1: expected a whole number, got \"x\""));
+                          "d.1: expected a whole number, got \"x\"",
+                          "e: expected a list in brackets, got \"1,2\""));
 }
 
 TEST(Fields, AWholeNumberMayBeWrittenAsAFloat) {

@@ -21,7 +21,7 @@ void RetrievalRow::add(const Answer& answer, double its_score) {
   answer_nll = mean_with(answer_nll, answer.nll, n);
   token_accuracy = mean_with(token_accuracy, answer.token_accuracy, n);
   tokens_read = mean_with(tokens_read, static_cast<double>(answer.tokens_read), n);
-  if (answer.recall) recall = mean_with(recall.value_or(0), *answer.recall, n);
+  if (answer.recall) recall = mean_with(recall.value_or(0), *answer.recall, ++recalled);
   if (answer.rank) {
     ++ranked;
     ranked_first += *answer.rank == 1 ? 1 : 0;
@@ -48,7 +48,10 @@ Json RetrievalRow::write() const {
   json["token_accuracy"] = token_accuracy;
   json["ranked"] = ranked;
   json["ranked_first"] = ranked_first;
-  if (recall) json["recall"] = *recall;
+  if (recall) {
+    json["recalled"] = recalled;
+    json["recall"] = *recall;
+  }
   json["tokens_read"] = tokens_read;
   json["scores"] = scores;
   json["seconds"] = seconds;
@@ -68,7 +71,11 @@ void RetrievalRow::read(Fields& fields) {
   fields.required("token_accuracy", token_accuracy);
   fields.in_range("ranked", ranked, 0, n);
   fields.in_range("ranked_first", ranked_first, 0, ranked);
-  if (fields.has("recall")) fields.in_range("recall", recall.emplace(), 0, 1);
+  if (fields.has("recall")) {
+    recalled = n;
+    fields.in_range("recalled", recalled, 1, n);
+    fields.in_range("recall", recall.emplace(), 0, 1);
+  }
   fields.optional("tokens_read", tokens_read);
   fields.required("scores", scores);
   if (std::ssize(scores) != n) fields.error("scores", "has not a score for each of n questions");
@@ -81,6 +88,7 @@ RetrievalRow pooled(const std::vector<RetrievalRow>& rows) {
     all.n += row.n;
     all.ranked += row.ranked;
     all.ranked_first += row.ranked_first;
+    all.recalled += row.recalled;
     all.seconds += row.seconds;
     all.scores.insert(all.scores.end(), row.scores.begin(), row.scores.end());
   }
@@ -90,7 +98,9 @@ RetrievalRow pooled(const std::vector<RetrievalRow>& rows) {
     all.answer_nll += share * row.answer_nll;
     all.token_accuracy += share * row.token_accuracy;
     all.tokens_read += share * row.tokens_read;
-    if (row.recall) all.recall = all.recall.value_or(0) + share * *row.recall;
+    if (!row.recall) continue;
+    all.recall = all.recall.value_or(0) + *row.recall * static_cast<double>(row.recalled) /
+                                              static_cast<double>(all.recalled);
   }
   return all;
 }

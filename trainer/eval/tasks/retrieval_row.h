@@ -23,7 +23,8 @@ struct RetrievalRow {
   double token_accuracy = 0;       // of the same pass
   int64_t ranked = 0;              // questions with distractors
   int64_t ranked_first = 0;        // those whose right answer has the least loss
-  std::optional<double> recall{};  // of the evidence, where an arm shortens; mean
+  int64_t recalled = 0;            // questions with evidence, read by an arm that shortens
+  std::optional<double> recall{};  // the share of their evidence that was read; mean over them
   double tokens_read = 0;          // mean
   double seconds = 0;
   /// Of each question, in the order drawn: two arms or models were asked the same.
