@@ -13,22 +13,26 @@ namespace longspan {
 
 namespace {
 
-constexpr int kBootstrapSamples = 2000;
+constexpr int kSamples = 2000;
 
 /// The index of the longest length that passes with all before it; -1 for none.
 int64_t last_passing(const std::vector<double>& scores) {
   int64_t last = -1;
-  while (last + 1 < std::ssize(scores) && scores[0] > 0 &&
-         scores[last + 1] >= kEffectiveShare * scores[0]) {
+  while (last + 1 < std::ssize(scores) && scores[last + 1] >= kEffectiveShare * scores[0]) {
     ++last;
   }
   return last;
 }
 
-double resampled_mean(const std::vector<double>& scores, std::mt19937& generator) {
-  double sum = 0;
-  for (size_t i = 0; i < scores.size(); ++i) sum += scores[generator() % scores.size()];
-  return sum / static_cast<double>(scores.size());
+/// What the rate of right answers may be: a draw from its posterior under Jeffreys' prior, the beta
+/// distribution of right + 1/2 and wrong + 1/2. Unlike the questions drawn again (bootstrap) it
+/// stays unsure of one right answer of one.
+double sampled_rate(const std::vector<double>& scores, std::mt19937& generator) {
+  const double n = static_cast<double>(scores.size());
+  const double right = n * mean(scores);
+  const double a = std::gamma_distribution(right + 0.5)(generator);
+  const double b = std::gamma_distribution(n - right + 0.5)(generator);
+  return a / (a + b);
 }
 
 }  // namespace
@@ -36,12 +40,13 @@ double resampled_mean(const std::vector<double>& scores, std::mt19937& generator
 LengthEstimate effective_length(const std::vector<ScoredLength>& lengths) {
   std::vector<double> measured;
   for (const auto& one : lengths) measured.push_back(mean(one.scores));
+  if (measured[0] == 0) return {};
 
   std::mt19937 generator;  // always seeded alike: a report is the same each time
   std::vector<int64_t> sampled;
-  for (int i = 0; i < kBootstrapSamples; ++i) {
+  for (int i = 0; i < kSamples; ++i) {
     std::vector<double> scores;
-    for (const auto& one : lengths) scores.push_back(resampled_mean(one.scores, generator));
+    for (const auto& one : lengths) scores.push_back(sampled_rate(one.scores, generator));
     sampled.push_back(last_passing(scores));
   }
   std::sort(sampled.begin(), sampled.end());
@@ -50,8 +55,8 @@ LengthEstimate effective_length(const std::vector<ScoredLength>& lengths) {
     return index < 0 ? std::nullopt : std::optional<int64_t>(lengths[index].length);
   };
   return {.length = at(last_passing(measured)),
-          .low = at(sampled[kBootstrapSamples * 25 / 1000]),
-          .high = at(sampled[kBootstrapSamples * 975 / 1000])};
+          .low = at(sampled[kSamples * 25 / 1000]),
+          .high = at(sampled[kSamples * 975 / 1000])};
 }
 
 LengthEstimate loss_falls_until(const std::vector<LossAtLength>& lengths) {

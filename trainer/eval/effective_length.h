@@ -20,8 +20,8 @@ struct ScoredLength {
 
 /// NoLiMa's rule (arXiv 2502.05167) against the model's own shortest length: the longest length up
 /// to which every measured score is at least 85 % of the score at the shortest. The interval is
-/// that of 95 % over 2000 bootstrap samples of the questions of each length. A shortest length
-/// that scores 0 has none. By rising length, at least one, each with scores.
+/// that of 95 % over 2000 draws of what each length's rate of right answers may be. There is none
+/// where the shortest scores 0. By rising length, at least one, each with scores.
 LengthEstimate effective_length(const std::vector<ScoredLength>& lengths);
 constexpr double kEffectiveShare = 0.85;
 

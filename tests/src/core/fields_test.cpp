@@ -68,11 +68,11 @@ TEST(Fields, AWrongTypeIsAnErrorAndKeepsTheDefault) {
   EXPECT_EQ(a, 1);
   EXPECT_EQ(c, 1);
   EXPECT_THAT(e, ElementsAre(3));
-  EXPECT_THAT(r.errors(),
-              ElementsAre("a: expected a whole number, got \"seven\"",
-                          "b: expected true or false, got 1", "c: expected a whole number, got 2.5",
-                          "d.1: expected a whole number, got \"x\"",
-                          "e: expected a list in brackets, got \"1,2\""));
+  EXPECT_THAT(
+      r.errors(),
+      ElementsAre("a: expected a whole number, got \"seven\"", "b: expected true or false, got 1",
+                  "c: expected a whole number, got 2.5", "d.1: expected a whole number, got \"x\"",
+                  "e: expected a list in brackets, got \"1,2\""));
 }
 
 TEST(Fields, AWholeNumberMayBeWrittenAsAFloat) {

@@ -39,6 +39,13 @@ TEST(EffectiveLength, IntervalsFollowFromTheQuestions) {
   EXPECT_EQ(length_estimate_label(unsure), "2K [1K, 4K]");
 }
 
+TEST(EffectiveLength, OneQuestionALengthTellsNothing) {
+  const auto estimate = effective_length({{1024, {1.0}}, {2048, {1.0}}, {4096, {0.0}}});
+  EXPECT_EQ(estimate.length, 2048);
+  EXPECT_EQ(estimate.low, 1024);
+  EXPECT_EQ(estimate.high, 4096);
+}
+
 TEST(LossFallsUntil, IsTheLengthOfTheLeastLoss) {
   const auto estimate = loss_falls_until({{1024, {3.0, 2.0, 2.5}},
                                           {2048, {2.8, 1.8, 2.31}},

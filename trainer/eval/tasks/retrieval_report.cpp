@@ -131,7 +131,7 @@ Table difference_table(const std::vector<RetrievalRows>& models, const Retrieval
 
 Table effective_table(const std::vector<RetrievalRows>& models) {
   Table table{.title = fmt::format("Effective length: the longest up to which the score is at "
-                                   "least {:.0f} % of the shortest length's [95 %, bootstrap]",
+                                   "least {:.0f} % of the shortest length's [95 %]",
                                    100 * kEffectiveShare),
               .header = {"", "tokens"}};
   for (const auto& model : models) {
