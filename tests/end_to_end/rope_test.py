@@ -197,17 +197,23 @@ def make_store(program, folder):
     return model, ids
 
 
+def measured(state):
+    """Question and loss of each whole line behind the first."""
+    lines = state.read_text().split("\n")[1:-1] if state.exists() else []
+    return [(json.loads(answer["question"]), answer["found"]) for answer in map(json.loads, lines)]
+
+
 def kill_in_the_middle(program, command, state):
     """SIGKILL once a few losses are written, and before all are."""
     process = program.start(*command)
     while process.poll() is None:
-        if state.exists() and len(json.loads(state.read_text())["losses"]) >= 9:
+        if len(measured(state)) >= 9:
             process.send_signal(signal.SIGKILL)
             break
         time.sleep(0.005)
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "the search ended before it could be killed"
-    return len(json.loads(state.read_text())["losses"])
+    return len(measured(state))
 
 
 def check_search(program, folder):
@@ -215,7 +221,7 @@ def check_search(program, folder):
     command = ["longrope-search", folder / "model", "--data", folder / "texts.h5", *SEARCH]
     whole, resumed = folder / "whole.json", folder / "resumed.json"
     result = json.loads(program.run(*command, "--out", whole, "--json"))
-    losses = json.loads((folder / "whole.json.state").read_text())["losses"]
+    losses = measured(folder / "whole.json.state")
     # Unscaled, three formulas, 8 of the first population, 10 iterations of 4.
     assert len(losses) == 1 + 3 + 8 + 10 * 4, len(losses)
 
@@ -230,7 +236,7 @@ def check_search(program, folder):
     factors = found["long_factor"]
     assert factors == sorted(factors) and len(factors) == 8
     assert result["losses"]["longrope, found"] == min(
-        entry["loss"] for entry in losses if entry["question"]["rope_type"] == "longrope"
+        loss for rope, loss in losses if rope["rope_type"] == "longrope"
     )
     # The losses are those of transformers under the same keys.
     for name, rope in (

@@ -5,6 +5,7 @@
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/model_source.h"
+#include "checkpoints/weights_fingerprint.h"
 #include "src/core/digest.h"
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
@@ -176,7 +177,7 @@ Json Subject::identity(const Arguments& arguments, const ModelSource& source) co
   for (const auto& window : windows_) {
     for (int64_t id : window.ids) ids.update(fmt::format("{}\n", id));
   }
-  return {{"model", arguments["model"]},
+  return {{"weights_sha256", weights_fingerprint(source)},
           {"config_sha256", config.hex()},
           {"dtype", arguments["dtype"]},
           {"documents", windows_.size()},

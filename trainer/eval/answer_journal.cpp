@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <fstream>
+#include <utility>
 
 #include "src/core/atomic_file.h"
 #include "src/core/text.h"
-#include "trainer/eval/journal_identity.h"
 
 namespace longspan {
 
@@ -14,6 +14,30 @@ namespace {
 
 std::string journal_line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void require_own_identity(const std::string& place, const Json& theirs, const Json& ours) {
+  for (const auto& [key, value] : ours.items()) {
+    const Json other = theirs.is_object() ? theirs.value(key, Json()) : Json();
+    if (other == value) continue;
+    fail(ExitCode::kCheckpoint,
+         "{}: holds the answers of another run: its {} is {}, here it is {}; give the same "
+         "command, remove the file, or name another file",
+         place, key, other.dump(), value.dump());
+  }
+}
+
+[[noreturn]] void refuse_line(const std::string& place) {
+  fail(ExitCode::kCheckpoint, "{}: is no journal of answers; remove the file", place);
+}
+
+Json parse_line(std::string_view text, const std::string& place) {
+  try {
+    Json line = parse_json(text, place, ExitCode::kCheckpoint);
+    if (line.is_object()) return line;
+  } catch (const Error&) {
+  }
+  refuse_line(place);
 }
 
 }  // namespace
@@ -25,27 +49,25 @@ AnswerJournal::AnswerJournal(std::filesystem::path path, Json identity)
 
 void AnswerJournal::read() {
   const std::string text = read_file(path_, ExitCode::kCheckpoint);
+  const size_t whole = text.rfind('\n') + 1;
+  // The first line appears whole (see add), so that this is somebody else's file.
+  if (whole == 0) refuse_line(path_.string());
   size_t begin = 0;
-  for (int number = 1; begin < text.size(); ++number) {
+  for (int number = 1; begin < whole; ++number) {
     const size_t end = text.find('\n', begin);
-    if (end == text.npos) break;  // cut off as it was written
     const std::string place = fmt::format("{}: line {}", path_.string(), number);
-    const Json line =
-        parse_json(std::string_view(text).substr(begin, end - begin), place, ExitCode::kCheckpoint);
-    const char* key = number == 1 ? "identity" : "question";
-    if (!line.is_object() || !line.contains(key) || (number > 1 && !line.contains("found"))) {
-      fail(ExitCode::kCheckpoint, "{}: is no answer of an evaluation; remove the file", place);
-    }
-    if (number == 1) {
-      require_same_identity(path_, line["identity"], identity_, "the answers of another run",
-                            "give the same command, remove the file, or name another --out");
-    } else {
-      found_[line["question"].get<std::string>()] = line["found"];
-    }
+    const Json line = parse_line(std::string_view(text).substr(begin, end - begin), place);
     begin = end + 1;
+    if (number == 1) {
+      if (!line.contains("identity")) refuse_line(place);
+      require_own_identity(path_.string(), line["identity"], identity_);
+      continue;
+    }
+    if (!line.value("question", Json()).is_string() || !line.contains("found")) refuse_line(place);
+    found_[line["question"].get<std::string>()] = line["found"];
   }
-  exists_ = begin > 0;
-  if (exists_ && begin < text.size()) write_file(path_, std::string_view(text).substr(0, begin));
+  exists_ = true;
+  if (whole < text.size()) write_file(path_, std::string_view(text).substr(0, whole));
 }
 
 const Json* AnswerJournal::find(const std::string& question) const {

@@ -9,9 +9,9 @@
 
 namespace longspan {
 
-/// What an evaluation has found so far, question by question, in a file of JSON lines to which each
-/// answer is added as it comes: after a kill the run goes on behind the last one, with the same
-/// result as without. There is no file before the first.
+/// What a run has found so far, question by question, in a file of JSON lines to which each answer
+/// is added as it comes: after a kill the run goes on behind the last one, with the same result as
+/// without. There is no file before the first.
 class AnswerJournal {
  public:
   /// Keeps nothing beyond the process.

@@ -2,32 +2,25 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
-#include <string>
 
-#include "src/core/json.h"
+#include "trainer/eval/answer_journal.h"
 
 namespace longspan {
 
-/// Losses that were measured, in a JSON file that is written after each one: what was asked before
-/// is answered from it. A program whose questions depend on its own answers alone therefore goes on
-/// after a kill with the same result as without.
+/// Losses that were measured, in an AnswerJournal: what was asked before is answered from it. A
+/// program whose questions depend on its own answers alone therefore goes on after a kill with the
+/// same result as without.
 class LossJournal {
  public:
-  /// Reads `path` if it is there. `identity` is all that decides a loss besides the question; a
-  /// file of another identity, or a damaged one, is Error(kCheckpoint) that names what differs.
+  /// Reads `path` if it is there; `identity` and the errors are those of AnswerJournal.
   LossJournal(std::filesystem::path path, Json identity);
 
+  /// Throws Error(kCheckpoint) where the file has something other than a number for `question`.
   double loss_of(const Json& question, const std::function<double()>& measure);
-  size_t size() const { return losses_.size(); }
+  size_t size() const { return journal_.size(); }
 
  private:
-  void read();
-
-  std::filesystem::path path_;
-  Json identity_;
-  Json entries_ = Json::array();  // {question, loss} in the order they were measured
-  std::map<std::string, double> losses_;
+  AnswerJournal journal_;
 };
 
 }  // namespace longspan

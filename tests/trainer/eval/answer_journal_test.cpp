@@ -49,10 +49,16 @@ TEST_F(Journal, ALineThatWasCutOffIsAskedAgain) {
   }
   AnswerJournal(path_, identity_).add("two", 2);
   EXPECT_EQ(*AnswerJournal(path_, identity_).find("two"), 2);
-  // Of the first line too.
-  std::ofstream(path_) << "{\"identi";
-  AnswerJournal(path_, identity_).add("three", 3);
-  EXPECT_EQ(AnswerJournal(path_, identity_).size(), 1u);
+}
+
+TEST_F(Journal, AFileOfAnotherKindIsRefusedAndStaysAsItIs) {
+  for (const char* text : {"", "{\"identi", "{\"rope_type\": \"yarn\"}",
+                           "{\"rope_type\": \"yarn\"}\n", "[]\n", "{\n  \"identity\": {}\n}\n"}) {
+    folder_.write("out.json.journal", text);
+    EXPECT_THAT(error_of(identity_), HasSubstr("is no journal of answers; remove the file"))
+        << text;
+    EXPECT_EQ(read_file(path_, ExitCode::kData), text);
+  }
 }
 
 TEST_F(Journal, OfAnotherRunOrDamagedIsRefused) {
@@ -62,7 +68,8 @@ TEST_F(Journal, OfAnotherRunOrDamagedIsRefused) {
   EXPECT_THAT(error_of(other), HasSubstr("its dtype is \"float32\", here it is \"bfloat16\""));
   EXPECT_EQ(error_of(identity_), "no error");
   const std::string whole = read_file(path_, ExitCode::kData);
-  for (const char* line : {"{]\n", "3\n", "{\"question\": \"x\"}\n"}) {
+  for (const char* line :
+       {"{]\n", "3\n", "{\"question\": \"x\"}\n", "{\"question\": 3, \"found\": 1}\n"}) {
     folder_.write("out.json.journal", whole + line);
     EXPECT_THAT(error_of(identity_), HasSubstr("line 3")) << line;
   }
