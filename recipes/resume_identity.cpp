@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "checkpoints/run_state/train_state.h"
+
 namespace longspan {
 
 namespace {
@@ -72,6 +74,23 @@ Json identity_at(const Json& identity, int64_t step) {
   }
   bound["stages"] = std::move(begun);
   return bound;
+}
+
+void require_same_run(const Json& saved, const Json& current, int64_t step,
+                      const std::string& place) {
+  Json then = identity_at(saved, step), now = identity_at(current, step);
+  const Json model = then.is_object() ? then.value("model", Json()) : Json();
+  if (model.contains("config")) {
+    for (Json* identity : {&then, &now}) erase(*identity, "model", {"config_sha256"});
+  } else {
+    erase(now, "model", {"config"});
+  }
+  if (!model.contains("weights_sha256") && then.contains("data")) {
+    erase(then, "data", {"documents_sha256"});  // of the documents' names and lengths
+    erase(now, "data", {"tokens_sha256"});
+    erase(now, "model", {"weights_sha256"});
+  }
+  require_same_identity(then, now, place);
 }
 
 }  // namespace longspan

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "recipes/recipe.h"
 
@@ -15,5 +16,11 @@ Json resume_identity(const Recipe& recipe);
 /// length of the one at work, and how the rows of a step are divided into passes. Takes those of
 /// earlier versions too.
 Json identity_at(const Json& identity, int64_t step);
+
+/// Throws Error(kCheckpoint) with each key that binds a run after `step` steps and differs between
+/// the identity that a checkpoint holds and that of the run to be; `place` is the checkpoint. What
+/// earlier versions hashed otherwise, or not, is compared as far as both have it.
+void require_same_run(const Json& saved, const Json& current, int64_t step,
+                      const std::string& place);
 
 }  // namespace longspan

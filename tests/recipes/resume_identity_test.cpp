@@ -5,8 +5,12 @@
 
 #include <fstream>
 
+#include "tests/support/errors.h"
+
 namespace longspan {
 namespace {
+
+using testing::HasSubstr;
 
 class ResumeIdentity : public testing::Test {
  protected:
@@ -114,10 +118,51 @@ TEST_F(ResumeIdentity, OneOfAnEarlierVersionHoldsMoreAndBindsAsMuch) {
   EXPECT_EQ(identity_at(saved, 3), identity_at(now, 3));
 }
 
+TEST_F(ResumeIdentity, HashesOfAnEarlierVersionAreComparedAsFarAsBothHaveThem) {
+  Json now = identity();
+  now["model"]["config"] = {{"hidden_size", 64}};
+  now["model"]["config_sha256"] = "written";
+  now["model"]["weights_sha256"] = "w";
+  now["data"]["tokens_sha256"] = "t";
+  const auto refusal = [&](const Json& saved) {
+    return error_of([&] { require_same_run(saved, now, 7, "runs/a"); }, ExitCode::kCheckpoint);
+  };
+  EXPECT_EQ(refusal(now), "no error");
+  Json written_otherwise = now;
+  written_otherwise["model"]["config_sha256"] = "otherwise";
+  EXPECT_EQ(refusal(written_otherwise), "no error");
+
+  Json before = now;  // no config
+  before["model"].erase("config");
+  EXPECT_EQ(refusal(before), "no error");
+  before["model"]["config_sha256"] = "otherwise";
+  EXPECT_THAT(refusal(before), HasSubstr("model.config_sha256"));
+
+  Json long_before = now;  // no hashes of weights and tokens either
+  for (const char* key : {"config", "weights_sha256"}) long_before["model"].erase(key);
+  long_before["data"].erase("tokens_sha256");
+  long_before["data"]["documents_sha256"] = "d";
+  EXPECT_EQ(refusal(long_before), "no error");
+
+  for (const auto& [map, key] : {std::pair{"model", "weights_sha256"}, {"data", "tokens_sha256"}}) {
+    Json other = now;
+    other[map][key] = "x";
+    EXPECT_THAT(refusal(other), HasSubstr(fmt::format("{}.{}", map, key)));
+  }
+  Json other = now;
+  other["model"]["config"]["hidden_size"] = 72;
+  EXPECT_THAT(refusal(other), HasSubstr("model.config.hidden_size"));
+}
+
 TEST_F(ResumeIdentity, ADamagedOneIsOnlyDifferent) {
   for (const char* text : {"null", "[]", "3", R"({"stages": 1})", R"({"stages": [1]})",
                            R"({"stages": [{"steps": "x"}], "model": []})"}) {
-    EXPECT_NE(identity_at(Json::parse(text), 1), identity_at(identity(), 1)) << text;
+    const Json saved = Json::parse(text);
+    EXPECT_NE(identity_at(saved, 1), identity_at(identity(), 1)) << text;
+    EXPECT_THAT(
+        error_of([&] { require_same_run(saved, identity(), 1, "runs/a"); }, ExitCode::kCheckpoint),
+        HasSubstr("runs/a: the checkpoint belongs to another run"))
+        << text;
   }
 }
 
