@@ -23,7 +23,7 @@ from smollm2 import gguf_path
 LONGSPAN = None
 LENGTH = 48
 TEXT = "It was a long road, and nobody on it knew where the mill had stood. " * 20
-# What train_step.py, the Python peer, prints.
+# By which `bench compare` sets a step beside a peer's.
 PEER_KEYS = (
     "peer attention dtype length checkpointing trainable_parameters tokens_per_second "
     "tokens_per_second_median step_seconds losses peak_rss_mib"

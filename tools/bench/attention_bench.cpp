@@ -194,11 +194,12 @@ int attention_bench(int argc, char** argv) {
   const auto text = [](const char* value) {
     return cxxopts::value<std::string>()->default_value(value);
   };
-  options.add_options()("threads", "0: one a core", cxxopts::value<int64_t>()->default_value("0"),
-                        "N")("lengths", "tokens", text("1K,4K,16K,32K"), "LIST")(
-      "head-dims", "", text("64,128"), "LIST")(
-      "patterns", "full, s2 (groups of a quarter of the length)", text("full,s2"), "LIST")(
-      "json", "print the rows as JSON instead of a table");
+  options.add_options(
+      "", {{"threads", "0: one a core", cxxopts::value<int64_t>()->default_value("0"), "N"},
+           {"lengths", "tokens", text("1K,4K,16K,32K"), "LIST"},
+           {"head-dims", "", text("64,128"), "LIST"},
+           {"patterns", "full, s2 (groups of a quarter of the length)", text("full,s2"), "LIST"},
+           {"json", "print the rows as JSON instead of a table"}});
   auto parsed = parse_bench_options(options, argc, argv, kAttentionBenchExample);
   if (!parsed) return 0;
   const std::vector<Shape> shapes = read_shapes(*parsed);

@@ -1,4 +1,4 @@
-// Two results of bench (or of a peer's train_step.py) row by row.
+// Two results of bench, or of a peer's script, row by row.
 
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kCompareExample =
     "  bench compare before.json after.json\n"
-    "  bench compare peer.json step.json  # what train_step.py and bench step printed";
+    "  bench compare peer.json step.json";
 
 /// Whether both rows measure the same thing of the same work; a peer's name, lists and what one
 /// row lacks do not count.
@@ -61,8 +61,8 @@ int compare_bench(int argc, char** argv) {
   cxxopts::Options options("bench compare",
                            "Each measurement of the second result over that of the first, for the "
                            "rows that are of the same work.\n");
-  options.add_options()("first", "", cxxopts::value<std::string>(), "A.json")(
-      "second", "", cxxopts::value<std::string>(), "B.json");
+  options.add_options("", {{"first", "", cxxopts::value<std::string>(), "A.json"},
+                           {"second", "", cxxopts::value<std::string>(), "B.json"}});
   options.parse_positional({"first", "second"});
   options.positional_help("A.json B.json");
   auto parsed = parse_bench_options(options, argc, argv, kCompareExample);

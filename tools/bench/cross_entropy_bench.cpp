@@ -96,12 +96,13 @@ int cross_entropy_bench(int argc, char** argv) {
   const auto count = [](const char* value) {
     return cxxopts::value<int64_t>()->default_value(value);
   };
-  options.add_options()("threads", "0: one a core", count("0"), "N")(
-      "tokens", "", count("8192"), "N")("vocab-size", "", count("49152"), "N")("hidden-size", "",
-                                                                               count("576"), "N")(
-      "chunks", "rows of logits that exist at a time",
-      cxxopts::value<std::string>()->default_value("512,1024"),
-      "LIST")("json", "print the rows as JSON instead of a table");
+  options.add_options("", {{"threads", "0: one a core", count("0"), "N"},
+                           {"tokens", "", count("8192"), "N"},
+                           {"vocab-size", "", count("49152"), "N"},
+                           {"hidden-size", "", count("576"), "N"},
+                           {"chunks", "rows of logits that exist at a time",
+                            cxxopts::value<std::string>()->default_value("512,1024"), "LIST"},
+                           {"json", "print the rows as JSON instead of a table"}});
   auto parsed = parse_bench_options(options, argc, argv, kCrossEntropyBenchExample);
   if (!parsed) return 0;
   set_bench_threads((*parsed)["threads"].as<int64_t>());

@@ -2,11 +2,11 @@
 # The figures of one machine, an hour or so on a quiet one with 2 cores; performance.py --collect then
 # makes them docs/performance/NAME.json.
 #
-#   tools/bench/figures.sh MODEL TEXT OUT [PYTHON TRAIN_STEP.py]
+#   tools/bench/figures.sh MODEL TEXT OUT [PYTHON PEER_STEP.py]
 #
 # MODEL is a folder of SmolLM2-135M-Instruct, TEXT a book of 70,000 tokens or more (.txt.gz), OUT a
-# folder for the results. With a Python that has torch, transformers and peft, and the peer's
-# train_step.py, each step is measured beside the peer's.
+# folder for the results. With a Python and a script that takes the options below and prints the keys
+# of `bench step`, each step is measured beside the peer's.
 set -eu
 [ $# -eq 3 ] || [ $# -eq 5 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 model=$1 text=$2 out=$3

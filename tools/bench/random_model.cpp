@@ -91,15 +91,17 @@ int random_model_bench(int argc, char** argv) {
   const auto text = [](const char* value) {
     return cxxopts::value<std::string>()->default_value(value);
   };
-  options.add_options()("config", "config.json to take the shape from",
-                        cxxopts::value<std::string>())("output", "folder to write",
-                                                       cxxopts::value<std::string>())(
-      "layers", "instead of num_hidden_layers", cxxopts::value<int64_t>(), "N")(
-      "dtype", "", text("bfloat16"), "DTYPE")("shard-size", "", text("5GB"), "SIZE")(
-      "seed", "", cxxopts::value<uint64_t>()->default_value("0"), "S")(
-      "adapter", "write an adapter of it to this folder too", cxxopts::value<std::string>(), "DIR")(
-      "r", "its rank", cxxopts::value<int64_t>()->default_value("8"), "R")("force",
-                                                                           "replace the folder");
+  options.add_options(
+      "", {{"config", "config.json to take the shape from", cxxopts::value<std::string>()},
+           {"output", "folder to write", cxxopts::value<std::string>()},
+           {"layers", "instead of num_hidden_layers", cxxopts::value<int64_t>(), "N"},
+           {"dtype", "", text("bfloat16"), "DTYPE"},
+           {"shard-size", "", text("5GB"), "SIZE"},
+           {"seed", "", cxxopts::value<uint64_t>()->default_value("0"), "S"},
+           {"adapter", "write an adapter of it to this folder too", cxxopts::value<std::string>(),
+            "DIR"},
+           {"r", "its rank", cxxopts::value<int64_t>()->default_value("8"), "R"},
+           {"force", "replace the folder"}});
   options.parse_positional({"config", "output"});
   options.positional_help("CONFIG.json OUT");
   auto given = parse_bench_options(options, argc, argv, kRandomModelExample);

@@ -29,7 +29,8 @@ std::unique_ptr<CausalLm> draw_recipe_model(const Recipe& recipe, const ModelCon
       const std::pair shape(linear->out_features(), linear->in_features());
       auto& made = of_shape[shape];
       if (!made) {
-        made = quantize_weight(drawn({shape.first, shape.second}, 0, dtype, at::kCPU), quantization);
+        made =
+            quantize_weight(drawn({shape.first, shape.second}, 0, dtype, at::kCPU), quantization);
       }
       linear->quantized = made->to(device);
       linear->weight.reset();

@@ -5,9 +5,9 @@
 
 namespace longspan {
 
-/// The recipe's model with its adapter and random weights drawn on `device`: what a step is measured
-/// with where reading or writing so many would take the time that there is. Quantised weights are
-/// drawn and quantised once a shape.
+/// The recipe's model with its adapter and random weights drawn on `device`: what a step is
+/// measured with where reading or writing so many would take the time that there is. Quantised
+/// weights are drawn and quantised once a shape.
 std::unique_ptr<CausalLm> draw_recipe_model(const Recipe& recipe, const ModelConfig& config,
                                             at::Device device);
 

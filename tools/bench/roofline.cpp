@@ -62,8 +62,8 @@ int roofline_bench(int argc, char** argv) {
   cxxopts::Options options("bench roofline",
                            "Draw a result of bench attention: GFLOP/s by length, with the GEMM as "
                            "the roof and the best of SDPA as the floor.\n");
-  options.add_options()("result", "", cxxopts::value<std::string>(), "A.json")(
-      "picture", "", cxxopts::value<std::string>(), "OUT.svg");
+  options.add_options("", {{"result", "", cxxopts::value<std::string>(), "A.json"},
+                           {"picture", "", cxxopts::value<std::string>(), "OUT.svg"}});
   options.parse_positional({"result", "picture"});
   options.positional_help("A.json OUT.svg");
   auto parsed = parse_bench_options(options, argc, argv, kRooflineExample);

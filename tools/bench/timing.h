@@ -11,6 +11,9 @@ namespace longspan {
 /// Uses that many threads; 0: LibTorch's choice, one a core.
 void set_bench_threads(int64_t threads);
 
+/// Seconds that all threads of this process have computed.
+double cpu_seconds_now();
+
 /// With one thread the CPU time of the process, which other programs on the machine hardly change;
 /// with more wall time.
 double seconds_now();
