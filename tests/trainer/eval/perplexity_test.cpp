@@ -182,7 +182,8 @@ TEST_F(PerplexityRun, NonFiniteWeightsAreAnErrorNotANumber) {
     if (name == "model.norm.weight") parameter.fill_(NAN);
   });
   std::string a = folder_.write("a.txt", some_text(50));
-  error_of({40}, {{"text", names({a})}, {"targets", 8}}, ExitCode::kNonFinite);
+  EXPECT_THAT(error_of({40}, {{"text", names({a})}, {"targets", 8}}, ExitCode::kNonFinite),
+              HasSubstr("is not finite; try --dtype float32"));
 }
 
 /// The same tokens are scored, wherever the longest length has gone.
