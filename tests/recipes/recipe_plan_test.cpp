@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "src/core/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {
@@ -61,14 +61,8 @@ TEST(PlannedShape, IsNotMappedOnAGpu) {
   EXPECT_TRUE(run_shape(recipe, config, nullptr, at::kCPU).can_be_mapped);
   EXPECT_FALSE(run_shape(recipe, config, nullptr, at::kCUDA).can_be_mapped);
   recipe.train.memory.weights = FrozenWeights::kMapped;
-  try {
-    run_shape(recipe, config, nullptr, at::kCUDA);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kRecipe);
-    EXPECT_THAT(e.what(),
-                testing::StartsWith("run.yaml:7:3: memory.weights: 'mapped' is for the CPU"));
-  }
+  EXPECT_THAT(error_of([&] { run_shape(recipe, config, nullptr, at::kCUDA); }, ExitCode::kRecipe),
+              testing::StartsWith("run.yaml:7:3: memory.weights: 'mapped' is for the CPU"));
 }
 
 }  // namespace

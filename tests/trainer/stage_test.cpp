@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "tests/support/errors.h"
+
 namespace longspan {
 namespace {
 
@@ -119,16 +121,15 @@ ModelConfig linear_base(std::optional<int64_t> original) {
 
 TEST(RopeExtension, AScaledBaseIsNeverScaledAgainInSilence) {
   ModelConfig base = linear_base(8192);
-  try {
-    extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}));
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kRecipe);
-    EXPECT_STREQ(e.what(),
-                 "the model's RoPE is scaled already (linear x4, from 8,192 to 32,768 positions); "
-                 "give no scaling to keep that, or choose on_scaled: replace (the factor counts "
-                 "from 8,192) or compose (from 32,768)");
-  }
+  const std::string message = error_of(
+      [&] {
+        extend_rope(base, rope({{"rope_type", "yarn"}, {"factor", 2}}));
+      },
+      ExitCode::kRecipe);
+  EXPECT_EQ(message,
+            "the model's RoPE is scaled already (linear x4, from 8,192 to 32,768 positions); "
+            "give no scaling to keep that, or choose on_scaled: replace (the factor counts "
+            "from 8,192) or compose (from 32,768)");
 }
 
 TEST(RopeExtension, ReplacedIsNotMultiplied) {
@@ -205,17 +206,13 @@ TEST(RopeExtension, ALinearBaseOfTwoReadingsAsks) {
   ModelConfig base = linear_base(std::nullopt);
   auto yarn = rope({{"rope_type", "yarn"}, {"factor", 2}});
   for (auto on_scaled : {OnScaled::kReplace, OnScaled::kCompose}) {
-    try {
-      extend_rope(base, yarn, on_scaled);
-      FAIL();
-    } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ExitCode::kModel);
-      EXPECT_STREQ(e.what(),
-                   "max_position_embeddings 32768 beside RoPE linear x4 may be the extended length "
-                   "(original 8192, extended 32768) or the original one (extended 131072); say "
-                   "which in the model's config.json: \"original_max_position_embeddings\": 8192 "
-                   "or 32768");
-    }
+    const std::string message =
+        error_of([&] { extend_rope(base, yarn, on_scaled); }, ExitCode::kModel);
+    EXPECT_EQ(message,
+              "max_position_embeddings 32768 beside RoPE linear x4 may be the extended length "
+              "(original 8192, extended 32768) or the original one (extended 131072); say "
+              "which in the model's config.json: \"original_max_position_embeddings\": 8192 "
+              "or 32768");
   }
   auto kept = extend_rope(base, nullptr);  // nothing depends on it up to the shorter one
   EXPECT_EQ(kept.context_length, 32768);

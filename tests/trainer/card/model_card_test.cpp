@@ -7,6 +7,7 @@
 #include "checkpoints/adapters/whole_model.h"
 #include "checkpoints/hf/hf_config.h"
 #include "tests/checkpoints/model_folder.h"
+#include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
 #include "trainer/eval/eval_result.h"
 
@@ -121,13 +122,10 @@ TEST_F(ModelCard, LosesNoModelToADamagedState) {
   write_json_file(checkpoint_ / "state.json", {{"step", "two"}});
   add_model_card(run_, {.adapter = checkpoint_});
   EXPECT_FALSE(fs::exists(run_ / "README.md"));
-  try {
-    write_model_card(run_, {.adapter = checkpoint_});  // as the command card does
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kCheckpoint);
-    EXPECT_THAT(e.what(), HasSubstr("its state.json"));
-  }
+  // As the command card does.
+  EXPECT_THAT(
+      error_of([&] { write_model_card(run_, {.adapter = checkpoint_}); }, ExitCode::kCheckpoint),
+      HasSubstr("its state.json"));
   write_json_file(checkpoint_ / "state.json", {{"step", 2}});
   add_model_card(run_, {.adapter = checkpoint_});
   EXPECT_TRUE(fs::exists(run_ / "README.md"));

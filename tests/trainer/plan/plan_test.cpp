@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "src/core/error.h"
 #include "src/core/fields_writer.h"
+#include "tests/support/errors.h"
 #include "tests/trainer/plan/planned_models.h"
 #include "trainer/plan/plan_chart.h"
 #include "trainer/plan/plan_report.h"
@@ -182,13 +182,8 @@ TEST(Plan, WhatIsKeptInRamStaysWithinItsBound) {
       .recompute = Recompute::kLayer, .offload = Offload::kRam, .offload_ram = kMiB};
   const Plan plan = plan_on(1000 * kGiB, 8192, bounded);
   EXPECT_FALSE(plan.fits());
-  try {
-    require_fit(plan, {}, 0);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kOutOfMemory);
-    EXPECT_THAT(e.what(), HasSubstr("memory.offload_ram: 2.0 GiB of activations are kept"));
-  }
+  EXPECT_THAT(error_of([&] { require_fit(plan, {}, 0); }, ExitCode::kOutOfMemory),
+              HasSubstr("memory.offload_ram: 2.0 GiB of activations are kept"));
   MemoryOptions enough = bounded;
   enough.offload_ram = 3 * kGiB;
   EXPECT_TRUE(plan_on(1000 * kGiB, 8192, enough).fits());
@@ -203,14 +198,13 @@ TEST(Plan, RefusesOptionsThatExcludeOneAnother) {
 
 TEST(Plan, IsRefusedWithFiguresAndHelp) {
   const Plan plan = plan_on(2 * kGiB, 98304);
-  try {
-    require_fit(plan, {{"model.quantization=nf4", kGiB}}, 1024);
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kOutOfMemory);
-    EXPECT_THAT(e.what(), HasSubstr("fits with model.quantization=nf4 (1.0 GiB)"));
-    EXPECT_THAT(e.what(), HasSubstr("2.0 GiB"));
-  }
+  const std::string message = error_of(
+      [&] {
+        require_fit(plan, {{"model.quantization=nf4", kGiB}}, 1024);
+      },
+      ExitCode::kOutOfMemory);
+  EXPECT_THAT(message, HasSubstr("fits with model.quantization=nf4 (1.0 GiB)"));
+  EXPECT_THAT(message, HasSubstr("2.0 GiB"));
   EXPECT_NO_THROW(require_fit(plan_on(1000 * kGiB, 98304), {}, 0));
 }
 
@@ -265,14 +259,10 @@ TEST(KernelRates, ReadBackAsWritten) {
   Json missing = write_rates(rates);
   missing.erase("head_gflops");
   missing["linear_gflops"] = -1;
-  try {
-    read_rates(missing, "rates.json");
-    FAIL();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ExitCode::kUsage);
-    EXPECT_THAT(e.what(), HasSubstr("head_gflops"));
-    EXPECT_THAT(e.what(), HasSubstr("linear_gflops"));
-  }
+  const std::string message =
+      error_of([&] { read_rates(missing, "rates.json"); }, ExitCode::kUsage);
+  EXPECT_THAT(message, HasSubstr("head_gflops"));
+  EXPECT_THAT(message, HasSubstr("linear_gflops"));
 }
 
 }  // namespace
