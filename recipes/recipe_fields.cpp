@@ -1,5 +1,6 @@
 #include "recipes/recipe_fields.h"
 
+#include "recipes/recipe_checks.h"
 #include "src/core/fields_reader.h"
 
 namespace longspan {
@@ -127,110 +128,6 @@ void stages_field(FieldsIo& io, const Stage& shared, std::vector<Stage>& stages)
   if (stages.empty()) io.error("stages", "expected at least one stage, or no such key");
 }
 
-void check_memory(FieldsIo& io, const Recipe& recipe) {
-  const bool mapped = recipe.train.memory.weights == FrozenWeights::kMapped;
-  if (!mapped || recipe.model.quantization == "none") return;
-  io.error("memory.weights",
-           fmt::format("'mapped' is for weights as their file holds them, and {} "
-                       "(model.quantization) is made in memory; expected resident or auto",
-                       recipe.model.quantization));
-}
-
-/// What is of frozen weights or of LoRA's factors, of which `lora: none` has none.
-void check_full_fine_tuning(FieldsIo& io, const Recipe& recipe) {
-  if (!recipe.lora.none) return;
-  if (recipe.model.quantization != "none") {
-    io.error("model.quantization",
-             fmt::format("'{}' is for frozen weights, and lora: none trains all of them; expected "
-                         "none, or a map of lora",
-                         recipe.model.quantization));
-  }
-  if (recipe.train.memory.weights == FrozenWeights::kMapped) {
-    io.error("memory.weights",
-             "'mapped' is for frozen weights, and lora: none trains all of them; expected resident "
-             "or auto, or a map of lora");
-  }
-  if (recipe.train.optimizer.lora_plus_ratio != 1) {
-    io.error("optimizer.lora_plus_ratio",
-             "is for LoRA's B, and lora: none has none; leave it out, and give norms a learning "
-             "rate of their own by optimizer.groups");
-  }
-}
-
-void check_loss(FieldsIo& io, const Recipe& recipe) {
-  if (!recipe.train.loss.long_minus_short()) return;
-  const ShortContext& context = recipe.train.loss.short_context;
-  bool is_long = false;
-  for (const Stage& stage : recipe.stages) {
-    is_long |= stage.seq_len >= context.tokens + context.step;
-    if (stage.attention->passage_rows() == 0) continue;
-    return io.error("loss.weights",
-                    fmt::format("'long_minus_short' reads windows of a row, and with {} a row is a "
-                                "window; take another",
-                                stage.attention->name()));
-  }
-  if (is_long) return;
-  io.error("loss.short_context",
-           fmt::format("{} and a short_step of {} are all the context that any stage's rows have, "
-                       "so that all tokens weigh 1; lower them, or leave loss.weights out",
-                       context.tokens, context.step));
-}
-
-void check_packing(FieldsIo& io, const Recipe& recipe) {
-  if (!recipe.packing.skips() || recipe.packing.target_length == 0) return;
-  for (const Stage& stage : recipe.stages) {
-    if (stage.seq_len < recipe.packing.target_length) return;
-  }
-  io.error("packing.target_length",
-           fmt::format("{} leaves nothing to skip: every stage has rows of so many tokens or more; "
-                       "lower seq_len, or leave packing out",
-                       recipe.packing.target_length));
-}
-
-void check_attention(FieldsIo& io, const Recipe& recipe, bool has_stages) {
-  for (size_t i = 0; i < recipe.stages.size(); ++i) {
-    const Stage& stage = recipe.stages[i];
-    std::string misfit = stage.attention->misfit_of_batch(stage.batch_size, stage.seq_len);
-    if (misfit.empty() && stage.attention->passage_rows() > 0 && recipe.packing.skips()) {
-      misfit = "its positions end with the window, and packing.positions is skip; leave that out";
-    }
-    if (misfit.empty()) continue;
-    io.error(has_stages ? fmt::format("stages.{}.attention", i) : "attention", misfit);
-  }
-}
-
-void check_interleave(FieldsIo& io, const Recipe& recipe) {
-  if (!recipe.train.interleave) return;
-  if (recipe.stages.size() < 2) {
-    return io.error("train.interleave", "is for two stages or more; give stages, or leave it out");
-  }
-  const auto rope_of = [](const Stage& stage) {
-    return stage.rope ? write_rope_scaling(*stage.rope) : Json();
-  };
-  for (size_t i = 0; i < recipe.stages.size(); ++i) {
-    const Stage& stage = recipe.stages[i];
-    if (rope_of(stage) != rope_of(recipe.stages.front())) {
-      io.error(fmt::format("stages.{}.rope", i),
-               "is another than that of stage 0, and stages that take turns leave one model; give "
-               "rope once, beside stages (a longrope has a RoPE for short rows of its own)");
-    }
-    if (stage.attention->belongs_to_model()) {
-      io.error(fmt::format("stages.{}.attention", i),
-               fmt::format("{} belongs to the model, which stages that take turns share; take "
-                           "another, or leave train.interleave out",
-                           stage.attention->name()));
-    }
-  }
-}
-
-void check_warmup(FieldsIo& io, const Recipe& recipe) {
-  const int64_t steps = total_steps(recipe.stages);
-  const int64_t warmup = recipe.train.lr_schedule.warmup_steps;
-  if (steps == 0 || warmup <= steps) return;
-  io.error("lr_schedule.warmup_steps",
-           fmt::format("{} are more than the {} steps of the run", warmup, steps));
-}
-
 }  // namespace
 
 void fields(FieldsIo& io, Recipe& recipe) {
@@ -258,13 +155,7 @@ void fields(FieldsIo& io, Recipe& recipe) {
   }
   io.map("checkpoint", recipe.checkpoint);
   io.map("output", output);
-  check_memory(io, recipe);
-  if (io.reading()) check_full_fine_tuning(io, recipe);
-  if (io.reading()) check_loss(io, recipe);
-  if (io.reading()) check_packing(io, recipe);
-  if (io.reading()) check_attention(io, recipe, has_stages);
-  if (io.reading()) check_interleave(io, recipe);
-  check_warmup(io, recipe);
+  if (Fields* root = io.reading()) check_maps_together(recipe, has_stages, *root);
 }
 
 Recipe read_recipe(Fields root) {

@@ -80,13 +80,13 @@ CheckpointSpace checkpoint_space(const Recipe& recipe, const RunShape& shape, co
   const bool in_one_place = recipe.train.memory.offload_dir.empty();
   const CheckpointingOptions& options = recipe.checkpoint;
   CheckpointSpace space{.bytes = shape.parameters.trainable() * (4 + 4 + moments),
-                        .at_once = options.keep_last + 1,
                         .activations = in_one_place ? plan.disk_bytes() : 0,
                         .available = free_disk_bytes(recipe.output_dir)};
-  if (options.every_minutes > 0) return space;
   const int64_t steps = total_steps(recipe.stages);
-  const int64_t every = options.every_steps > 0 ? options.every_steps : steps;
-  space.at_once = std::min(space.at_once, (steps + every - 1) / every);
+  const int64_t every = options.every_minutes > 0 ? 1
+                        : options.every_steps > 0 ? options.every_steps
+                                                  : steps;
+  space.at_once = std::min(options.keep_last + 1, (steps + every - 1) / every);
   return space;
 }
 

@@ -37,6 +37,7 @@ TEST_F(CheckpointsOfARun, AreThoseKeptAndTheOneBeingWritten) {
   EXPECT_EQ(at_once(5, 0, 3), 2);
   EXPECT_EQ(at_once(1, 0, 3), 4);
   EXPECT_EQ(at_once(0, 1, 2), 3);
+  EXPECT_EQ(at_once(0, 1, int64_t{1} << 40), 10);  // one a step at the most
 }
 
 TEST_F(CheckpointsOfARun, HoldAdapterMastersAndMoments) {
