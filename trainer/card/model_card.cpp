@@ -27,7 +27,7 @@ struct Facts {
   std::optional<ModelConfig> before, now;
   Json state;               // state.json; null when the adapter is no checkpoint
   std::vector<Json> steps;  // lines of metrics.jsonl up to the checkpoint's step
-  EvaluationResults results;
+  std::vector<CardResult> results;
 };
 
 /// What a damaged or missing file does not tell is not said.
@@ -80,7 +80,7 @@ Facts gather(const ModelCardSources& sources) {
   if (state && state->is_object()) {
     facts.state = std::move(*state);
     facts.steps = read_metrics(run / "metrics.jsonl", facts.state.value("step", int64_t{0}));
-    facts.results = read_evaluation_results(run, sources.merged.value_or(sources.adapter));
+    facts.results = read_card_results(run, sources.merged.value_or(sources.adapter));
   }
   return facts;
 }
@@ -148,8 +148,8 @@ std::string context_section(const Facts& facts) {
 std::string lora_line(const LoraOptions& lora) {
   if (lora.none) return "all weights trained (full fine-tuning)";
   std::string text = fmt::format(
-      "LoRA of rank {} (lora_alpha {:g}{}) on {}", lora.r, lora.lora_alpha,
-      lora.use_rslora ? ", rank-stabilized" : "",
+      "{} of rank {} (lora_alpha {:g}{}) on {}", lora.use_dora ? "DoRA" : "LoRA", lora.r,
+      lora.lora_alpha, lora.use_rslora ? ", rank-stabilized" : "",
       lora.target_pattern.empty() ? join(lora.target_modules, ", ") : lora.target_pattern);
   if (!lora.modules_to_save.empty()) {
     text += fmt::format("; trained whole: {}", join(lora.modules_to_save, ", "));

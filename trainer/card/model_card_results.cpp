@@ -40,52 +40,50 @@ std::string markdown_table(const Table& table) {
 }
 
 /// Which model a label stands for.
-std::string label_line(const EvalResult& result, bool own) {
+std::string label_line(const EvalResult& result, bool is_own) {
   auto text = [&](const char* key) {
     Json value = result.provenance.value(key, Json());
     return value.is_string() ? value.get<std::string>() : std::string();
   };
-  std::string model = own ? "this model" : text("model");
-  if (!own && !text("adapter").empty()) model += " + " + text("adapter");
+  std::string model = is_own ? "this model" : text("model");
+  if (!is_own && !text("adapter").empty()) model += " + " + text("adapter");
   Json rope = result.provenance.value("rope", Json());
   Json on_disk = result.provenance.value("rope_on_disk", Json());
-  if (!own && rope.is_object() && rope != on_disk) {
+  if (!is_own && rope.is_object() && rope != on_disk) {
     model += fmt::format(" read with RoPE {}", rope.value("rope_type", ""));
     if (rope.contains("factor")) model += fmt::format(" x{:g}", rope["factor"].get<double>());
   }
   return fmt::format("- `{}`: {}\n", result.label, model);
 }
 
-bool is_own(const EvaluationResults& results, const std::string& label) {
-  const auto& own = results.own_labels;
-  return std::find(own.begin(), own.end(), label) != own.end();
-}
-
-std::string tables_of(const EvaluationResults& results) {
-  std::vector<TaskComparison> comparisons;
-  try {
-    comparisons = compare(results.all);
-  } catch (const Error&) {  // other texts or options: side by side they would mislead
-    std::vector<EvalResult> own;
-    for (const auto& result : results.all) {
-      if (is_own(results, result.label)) own.push_back(result);
-    }
-    own.resize(1);
-    comparisons = compare(own);
-  }
+std::string tables_of(const std::vector<EvalResult>& results) {
   std::string text;
-  for (const auto& comparison : comparisons) {
+  for (const auto& comparison : compare(results)) {
     auto task = make_eval_task(comparison.task);
     for (const auto& table : task->tables(comparison.models, 0)) text += markdown_table(table);
   }
   return text;
 }
 
-int64_t longest_length(const EvaluationResults& results, const std::string& task_name) {
+std::string tables_of(const std::vector<CardResult>& results) {
+  std::vector<EvalResult> all;
+  for (const auto& [result, is_own] : results) all.push_back(result);
+  try {
+    return tables_of(all);
+  } catch (const Error&) {  // other texts or options: side by side they would mislead
+  }
+  std::string text;
+  for (const auto& [result, is_own] : results) {
+    if (is_own) text += tables_of(std::vector{result});
+  }
+  return text;
+}
+
+int64_t longest_length(const std::vector<CardResult>& results, const std::string& task_name) {
   int64_t longest = 0;
-  for (const auto& result : results.all) {
+  for (const auto& [result, is_own] : results) {
     for (const auto& task : result.tasks) {
-      if (task.task != task_name || !is_own(results, result.label)) continue;
+      if (task.task != task_name || !is_own) continue;
       for (const auto& row : task.rows) longest = std::max(longest, row.value("length", longest));
     }
   }
@@ -94,8 +92,8 @@ int64_t longest_length(const EvaluationResults& results, const std::string& task
 
 }  // namespace
 
-EvaluationResults read_evaluation_results(const fs::path& run, const fs::path& model) {
-  EvaluationResults results;
+std::vector<CardResult> read_card_results(const fs::path& run, const fs::path& model) {
+  std::vector<CardResult> results;
   std::error_code missing;
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(run, missing)) {
@@ -107,20 +105,20 @@ EvaluationResults read_evaluation_results(const fs::path& run, const fs::path& m
       EvalResult result = read_eval_result(file);
       Json adapter = result.provenance.value("adapter", Json());
       Json named = adapter.is_null() ? result.provenance.value("model", Json()) : adapter;
-      if (same_place(named, model)) results.own_labels.push_back(result.label);
-      results.all.push_back(std::move(result));
+      results.push_back({std::move(result), same_place(named, model)});
     } catch (const Error&) {  // another file
     }
   }
   return results;
 }
 
-std::string results_sections(const EvaluationResults& results, int64_t max_position_embeddings) {
-  if (results.own_labels.empty()) {
+std::string results_sections(const std::vector<CardResult>& results,
+                             int64_t max_position_embeddings) {
+  if (std::none_of(results.begin(), results.end(), [](const auto& r) { return r.is_own; })) {
     return "\n## Not measured\n\nNothing was measured of this model when this card was written.\n";
   }
   std::string text = "\n## Measured\n\n";
-  for (const auto& result : results.all) text += label_line(result, is_own(results, result.label));
+  for (const auto& [result, is_own] : results) text += label_line(result, is_own);
   text += tables_of(results);
   text += "\n## Not measured\n\n";
   for (const auto& task : eval_tasks()) {

@@ -59,12 +59,13 @@ class ModelCard : public testing::Test {
                   "{\"step\":2,\"loss\":2.25,\"step_seconds\":20.0,\"peak_memory_bytes\":2097152}\n"
                   "{\"step\":3,\"loss\":1.0,\"step_seconds\":20.0}\n{\"torn");
   }
-  void write_result(const std::string& label, const fs::path& model, Json rows) {
+  void write_result(const std::string& label, const fs::path& model, Json rows,
+                    const std::string& file = "", int64_t targets = 4) {
     EvalResult result;
     result.label = label;
     result.provenance = {{"model", model.string()}, {"adapter", nullptr}};
-    result.tasks.push_back({"perplexity", {{"targets", 4}}, std::move(rows), 1.0});
-    write_json_file(run_ / (label + ".json"), result.write());
+    result.tasks.push_back({"perplexity", {{"targets", targets}}, std::move(rows), 1.0});
+    write_json_file(run_ / ((file.empty() ? label : file) + ".json"), result.write());
   }
   Json row(int64_t length, double nll) {
     return {{"length", length},   {"nll", nll},     {"ppl", std::exp(nll)},  {"bits_per_byte", 1.0},
@@ -116,6 +117,32 @@ TEST_F(ModelCard, ShowsResultsOfThisModelBesideOthers) {
                     HasSubstr("| trained |"), HasSubstr("2.250"),
                     HasSubstr("- perplexity: beyond 64 tokens, up to the 128"),
                     HasSubstr("- passkey: not at any length")));
+}
+
+TEST_F(ModelCard, ShowsEachOfItsOwnResultsWhereTheyDoNotCompare) {
+  write_training();
+  write_result("base", base_, Json::array({row(64, 4.0)}));
+  write_result("trained", merged_, Json::array({row(64, 2.25)}));
+  write_result("more targets", merged_, Json::array({row(128, 1.75)}), "", 8);
+  EXPECT_THAT(merged_card(), AllOf(HasSubstr("2.250"), HasSubstr("1.750"), Not(HasSubstr("4.000")),
+                                   Not(HasSubstr("- perplexity: "))));
+}
+
+TEST_F(ModelCard, TakesNoResultOfTheSameLabelForItsOwn) {
+  write_training();
+  write_result("eval", base_, Json::array({row(64, 4.0)}), "a");
+  write_result("eval", merged_, Json::array({row(32, 2.25)}), "b");
+  EXPECT_THAT(merged_card(),
+              AllOf(HasSubstr("- `eval`: this model"), HasSubstr("- `eval`: " + base_.string()),
+                    HasSubstr("2.250"), Not(HasSubstr("4.000")),
+                    HasSubstr("- perplexity: beyond 32 tokens, up to the 128")));
+}
+
+TEST_F(ModelCard, SaysWhetherTheAdapterIsOfDora) {
+  PeftAdapter dora = read_peft_adapter(checkpoint_);
+  dora.lora.use_dora = true;
+  write_peft_adapter(checkpoint_, dora);
+  EXPECT_THAT(merged_card(), HasSubstr("DoRA of rank 2 (lora_alpha 6) on q_proj"));
 }
 
 TEST_F(ModelCard, LosesNoModelToADamagedState) {
