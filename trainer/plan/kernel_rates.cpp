@@ -24,6 +24,22 @@ namespace longspan {
 
 namespace {
 
+struct NamedRate {
+  const char* key;
+  double KernelRates::*rate;
+};
+constexpr NamedRate kRates[] = {
+    {"linear_gflops", &KernelRates::linear_gflops},
+    {"linear_backward_gflops", &KernelRates::linear_backward_gflops},
+    {"head_gflops", &KernelRates::head_gflops},
+    {"attention_forward_gflops", &KernelRates::attention_forward_gflops},
+    {"attention_backward_gflops", &KernelRates::attention_backward_gflops},
+    {"elementwise_gb_per_second", &KernelRates::elementwise_gb_per_second},
+    {"host_copy_gb_per_second", &KernelRates::host_copy_gb_per_second},
+    {"disk_write_gb_per_second", &KernelRates::disk_write_gb_per_second},
+    {"disk_read_gb_per_second", &KernelRates::disk_read_gb_per_second},
+};
+
 constexpr int64_t kDiskBytes = int64_t{256} << 20, kHostCopyBytes = kDiskBytes;
 
 double seconds_of_one(const std::function<void()>& work, at::Device device = at::kCPU) {
@@ -210,36 +226,22 @@ KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stage
 }
 
 Json write_rates(const KernelRates& rates) {
-  return {{"linear_gflops", rates.linear_gflops},
-          {"linear_backward_gflops", rates.linear_backward_gflops},
-          {"head_gflops", rates.head_gflops},
-          {"attention_forward_gflops", rates.attention_forward_gflops},
-          {"attention_backward_gflops", rates.attention_backward_gflops},
-          {"elementwise_gb_per_second", rates.elementwise_gb_per_second},
-          {"host_copy_gb_per_second", rates.host_copy_gb_per_second},
-          {"disk_write_gb_per_second", rates.disk_write_gb_per_second},
-          {"disk_read_gb_per_second", rates.disk_read_gb_per_second}};
+  Json json;
+  for (const auto& [key, rate] : kRates) json[key] = rates.*rate;
+  return json;
 }
 
 KernelRates read_rates(const Json& json, const std::string& place) {
   KernelRates rates;
   Diagnostics diagnostics(place);
   Fields fields(json, diagnostics);
-  const auto read = [&](const char* key, double& value) {
-    if (!fields.has(key)) return fields.error(key, "is missing");
-    fields.in_range(key, value, 1e-3, 1e9);
-  };
-  read("linear_gflops", rates.linear_gflops);
-  read("linear_backward_gflops", rates.linear_backward_gflops);
-  read("head_gflops", rates.head_gflops);
-  read("attention_forward_gflops", rates.attention_forward_gflops);
-  read("attention_backward_gflops", rates.attention_backward_gflops);
-  read("elementwise_gb_per_second", rates.elementwise_gb_per_second);
-  if (fields.has("host_copy_gb_per_second")) {
-    read("host_copy_gb_per_second", rates.host_copy_gb_per_second);
+  for (const auto& [key, rate] : kRates) {
+    if (fields.has(key)) {
+      fields.in_range(key, rates.*rate, 1e-3, 1e9);
+    } else if (rate != &KernelRates::host_copy_gb_per_second) {
+      fields.error(key, "is missing");
+    }
   }
-  read("disk_write_gb_per_second", rates.disk_write_gb_per_second);
-  read("disk_read_gb_per_second", rates.disk_read_gb_per_second);
   fields.finish();
   diagnostics.throw_if_any(ExitCode::kUsage);
   return rates;

@@ -6,9 +6,6 @@
 
 namespace longspan {
 
-/// Of the device's memory: a plan is right within a tenth.
-constexpr double kUsable = 0.9;
-
 /// What plan_run() chooses among: each with nothing left to `auto`, and with what `asked` gives.
 /// Throws Error(kRecipe) where that excludes all.
 std::vector<MemoryOptions> memory_choices(const RunShape& shape, const std::vector<Stage>& stages,

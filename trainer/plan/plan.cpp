@@ -33,8 +33,8 @@ bool fits_as_choice(const Plan& plan, const RunShape& shape, const MemoryOptions
   const int64_t layers = shape.config.num_hidden_layers;
   const bool keeps_more = recomputed_layers(plan.memory, layers) < layers && !asked.recompute &&
                           !asked.recompute_num_layers;
-  return plan.fits(kUsable) && (!keeps_more || plan.available_bytes == 0 ||
-                                leaves_enough(shape, plan.peak(), plan.available_bytes));
+  return plan.fits() && (!keeps_more || plan.available_bytes == 0 ||
+                         leaves_enough(shape, plan.peak(), plan.available_bytes));
 }
 
 }  // namespace

@@ -9,6 +9,9 @@
 
 namespace longspan {
 
+/// Of the device's memory: a plan is right within a tenth.
+constexpr double kUsable = 0.9;
+
 /// What a run will need, before anything is loaded.
 struct Plan {
   struct StagePlan {
@@ -30,7 +33,7 @@ struct Plan {
   /// run within what RAM there is.
   bool keeps_within_bound() const;
   /// Whether `part` of the available memory is enough, the disk, and the bound.
-  bool fits(double part = 0.9) const;
+  bool fits(double part = kUsable) const;
 };
 
 /// What a run is planned for.
