@@ -106,6 +106,23 @@ void state_bits_field(FieldsIo& io, std::optional<int64_t>& value) {
          "of AdamW's moments; 8 as bitsandbytes' AdamW8bit, `auto` is 32");
 }
 
+/// What recompute: none excludes.
+void check_beside_none(FieldsIo& io, const MemoryOptions& options) {
+  const auto refuse = [&](const char* key, bool is_asked, std::string_view why) {
+    if (!is_asked) return;
+    io.error(key, fmt::format("recompute: none {}; expected recompute: selective, selective++ or "
+                              "layer",
+                              why));
+  };
+  refuse("offload", options.offload.value_or(Offload::kNone) != Offload::kNone,
+         "leaves what is kept to autograd, so that nothing can be offloaded");
+  refuse("chunk_tokens", options.chunk_tokens.value_or(0) > 0, "works on all tokens at once");
+  refuse("recompute_num_layers", options.recompute_num_layers.value_or(0) > 0,
+         "recomputes no layer");
+  refuse("recompute_rest", options.recompute_rest.value_or(Recompute::kNone) != Recompute::kNone,
+         "is for all layers");
+}
+
 }  // namespace
 
 void fields(FieldsIo& io, MemoryOptions& options) {
@@ -133,31 +150,10 @@ void fields(FieldsIo& io, MemoryOptions& options) {
   state_bits_field(io, options.optimizer_state_bits);
   io.prose(
       "`recompute: none` goes with no `recompute_num_layers`, `recompute_rest`, `offload` or "
-      "`chunk_tokens`; "
-      "`offload_ram` says nothing where nothing is offloaded. `weights: mapped` is for the CPU, "
-      "without `model.quantization`, and for a file that holds the weights in `model.dtype`.");
-  if (options.recompute == Recompute::kNone &&
-      options.offload.value_or(Offload::kNone) != Offload::kNone) {
-    io.error("offload",
-             "recompute: none leaves what is kept to autograd, so that nothing can be offloaded; "
-             "expected recompute: selective, selective++ or layer");
-  }
-  if (options.recompute == Recompute::kNone && options.chunk_tokens.value_or(0) > 0) {
-    io.error("chunk_tokens",
-             "recompute: none works on all tokens at once; expected recompute: selective, "
-             "selective++ or layer");
-  }
-  if (options.recompute == Recompute::kNone && options.recompute_num_layers.value_or(0) > 0) {
-    io.error("recompute_num_layers",
-             "recompute: none recomputes no layer; expected recompute: selective, selective++ or "
-             "layer");
-  }
-  if (options.recompute == Recompute::kNone &&
-      options.recompute_rest.value_or(Recompute::kNone) != Recompute::kNone) {
-    io.error("recompute_rest",
-             "recompute: none is for all layers; expected recompute: selective, selective++ or "
-             "layer");
-  }
+      "`chunk_tokens`; `offload_ram` says nothing where nothing is offloaded. `weights: mapped` is "
+      "for the CPU, without `model.quantization`, and for a file that holds the weights in "
+      "`model.dtype`.");
+  if (options.recompute == Recompute::kNone) check_beside_none(io, options);
 }
 
 int64_t first_layers(const MemoryOptions& options, int64_t layers) {

@@ -22,8 +22,7 @@ bool is_of_lora(const std::string& parameter);
 
 /// Replaces the projections that are target_modules by LoraLinear and makes their A and B, and the
 /// parameters of modules_to_save, require gradients; all else is frozen. Of LoraOptions::none all
-/// parameters require gradients. A target or module that
-/// matches nothing throws Error(kRecipe).
+/// parameters require gradients. A target or module that matches nothing throws Error(kRecipe).
 void apply_lora(CausalLm& model, const LoraOptions& options);
 
 }  // namespace longspan

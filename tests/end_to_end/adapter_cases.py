@@ -1,7 +1,10 @@
 """What the tests of adapters share: tiny bases, adapters of PEFT, and the comparison of both sides' logits."""
 
+import contextlib
 import json
+import tempfile
 import warnings
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -40,6 +43,16 @@ def make_base(folder, tied):
     torch.manual_seed(1)
     config = LlamaConfig(**SIZES, head_dim=8, tie_word_embeddings=tied)
     LlamaForCausalLM(config).save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def two_bases():
+    """A folder with a base "tied", whose head is its embeddings, and a base "untied"."""
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        make_base(work / "tied", tied=True)
+        make_base(work / "untied", tied=False)
+        yield work
 
 
 def disturb(model, by=0.05):

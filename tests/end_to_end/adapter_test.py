@@ -5,15 +5,13 @@
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 
 try:
     import torch
     from safetensors.torch import load_file, save_file
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from adapter_cases import ATTENTION, SIZES, check, make_adapter, make_base
+    from adapter_cases import ATTENTION, SIZES, check, make_adapter, two_bases
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -120,10 +118,7 @@ def check_dtype(binary, base, adapter, work):
 
 def main():
     binary = command_line().parse_args().longspan
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        make_base(work / "untied", tied=False)
-        make_base(work / "tied", tied=True)
+    with two_bases() as work:
         saved = ["embed_tokens", "norm"]
         make_adapter(work / "untied", work / "a", target_modules=ATTENTION, modules_to_save=saved)
         check(binary, work / "untied", work / "a", work, "untied base")

@@ -5,8 +5,6 @@
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 
 try:
     import torch
@@ -14,7 +12,7 @@ try:
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
-    from adapter_cases import ATTENTION, IDS, SIZES, check, close, disturb, make_adapter, make_base
+    from adapter_cases import ATTENTION, IDS, SIZES, check, close, disturb, make_adapter, two_bases
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -98,10 +96,7 @@ def check_tokens_alone(binary, base, work):
 
 def main():
     binary = command_line().parse_args().longspan
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        make_base(work / "untied", tied=False)
-        make_base(work / "tied", tied=True)
+    with two_bases() as work:
         check_vocabularies(binary, work)
 
 

@@ -6,8 +6,6 @@
 import collections
 import json
 import sys
-import tempfile
-from pathlib import Path
 
 try:
     import torch
@@ -15,7 +13,7 @@ try:
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-    from adapter_cases import ATTENTION, IDS, close, logits, make_adapter, make_base, our_logits
+    from adapter_cases import ATTENTION, IDS, close, logits, make_adapter, our_logits, two_bases
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -100,10 +98,7 @@ def check_pytorch_bin(binary, work, base):
 
 def main():
     binary = command_line().parse_args().longspan
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        make_base(work / "untied", tied=False)
-        make_base(work / "tied", tied=True)
+    with two_bases() as work:
         check_pytorch_bin(binary, work, work / "untied")
         check_longlora(binary, work, work / "untied", tied=False)
         check_longlora(binary, work, work / "tied", tied=True)

@@ -137,8 +137,7 @@ constinit const Command kMergeCommand{
     .summary = "base model + checkpoint to a merged Hugging Face folder",
     .description =
         "Write base model + checkpoint as a merged Hugging Face folder. A checkpoint of `lora: "
-        "none` "
-        "is all weights: the base gives the tokenizer and the dtype.",
+        "none` is all weights: the base gives the tokenizer and the dtype.",
     .example = "  longspan merge models/smollm2 runs/quickstart runs/quickstart/merged",
     .arguments = kMergeArguments,
     .options = {kMergeOptions},

@@ -16,9 +16,8 @@ struct TaskComparison {
 };
 
 /// Puts results together task by task, in the order of the results; each arm is a model of its own.
-/// Throws Error(kData) when two
-/// results have one label, or when the protocols of a task differ (other texts, targets, keys):
-/// such numbers do not compare, and the error lists what differs.
+/// Throws Error(kData) when two results have one label, or when the protocols of a task differ
+/// (other texts, targets, keys): such numbers do not compare, and the error lists what differs.
 std::vector<TaskComparison> compare(const std::vector<EvalResult>& results);
 
 /// The tables of all tasks for a terminal. Differences are to the model labelled `reference`, or

@@ -20,9 +20,8 @@ void fields(FieldsIo& io, ValidationOptions& options) {
   constexpr int64_t kMost = int64_t{1} << 40;
   io.prose(
       "Without it there is none. The loss is that of full attention, or of focused memory, which "
-      "reads a "
-      "row in windows, where the stage has it, with the RoPE of the current stage; documents are "
-      "cut as `data` says, and not shuffled.");
+      "reads a row in windows, where the stage has it, with the RoPE of the current stage; "
+      "documents are cut as `data` says, and not shuffled.");
   io.text("path", options.path, "a token store", {.required = true});
   io.whole("every_steps", options.every_steps, {1, kMost}, "how often; after the last step too");
   io.whole("sequences", options.sequences, {1, kMost},

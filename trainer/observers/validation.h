@@ -23,8 +23,8 @@ void fields(FieldsIo& io, ValidationOptions& options);
 
 /// Every so many steps and after the last one: the mean loss over the labelled tokens of
 /// `sequences` rows, with full attention, or the stage's own where that belongs to the model, and
-/// the RoPE of the current stage. Fills in
-/// StepRecord::validation_loss, so it is added before the observers that show it.
+/// the RoPE of the current stage. Fills in StepRecord::validation_loss, so it is added before the
+/// observers that show it.
 class Validation : public Observer {
  public:
   /// `loader` gives rows one at a time, not shuffled. No label in any of them throws Error(kData).
