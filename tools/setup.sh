@@ -29,7 +29,7 @@ stop() {
 
 install_packages() {
   command -v dpkg-query >/dev/null ||
-    stop "this is no Debian; install the equivalents of: ${PACKAGES[*]}; then run cmake as in README.md"
+    stop "this is no Debian; install the equivalents of: ${PACKAGES[*]}; then run cmake as in CONTRIBUTING.md"
   local missing=() package
   for package in "${PACKAGES[@]}"; do
     [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) == ii* ]] ||

@@ -143,9 +143,8 @@ class TrainRefusalsTest(training_case.TrainingCase):
         other = self.folder / "other-tokenizer"
         shutil.copytree(self.folder / "base", other)
         make_tokenizer(other, "entirely different words make other merges " * 50)
-        result = self.longspan("train", self.recipe("run-tokenizer"), f"model.path={other}")
-        self.assertIn(result.returncode, (4, 5), result.stderr)
-        self.assertIn("tokenizer", result.stderr)
+        self.fails(4, "train", self.recipe("run-tokenizer"), f"model.path={other}",
+                   says=["tokens.h5: was made with another tokenizer", "make it anew with longspan prepare"])  # fmt: skip
 
     def test_a_store_of_a_larger_vocabulary_than_the_model_embeds_is_exit_4(self):
         bare = self.folder / "bare"
