@@ -12,12 +12,6 @@ namespace longspan {
 
 namespace {
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower;
-}
-
 std::vector<std::string> words_of(std::string_view text) {
   std::istringstream stream{std::string(text)};
   std::vector<std::string> words;
@@ -185,12 +179,12 @@ constexpr NamedScorer kScorers[] = {
 }  // namespace
 
 bool substring_of(std::string_view part, std::string_view text) {
-  return lower_case(text).find(lower_case(part)) != std::string::npos;
+  return lower_case(std::string(text)).find(lower_case(std::string(part))) != std::string::npos;
 }
 
 std::string normalized(std::string_view text) {
   std::string letters;
-  for (const char c : lower_case(text)) {
+  for (const char c : lower_case(std::string(text))) {
     if (!std::ispunct(static_cast<unsigned char>(c))) letters += c;
   }
   std::vector<std::string> kept;
