@@ -23,7 +23,6 @@ void EvalProgress::done(const std::string& task, const std::string& arm, int64_t
   if (!kind) return;
   ++kind->done;
   latest_ = static_cast<size_t>(kind - kinds_.data());
-  ++kind->measured;
   kind->seconds += seconds;
 }
 
@@ -43,7 +42,7 @@ double EvalProgress::seconds_per_flop(const std::function<bool(const EvalWork&)>
   double flops = 0, seconds = 0;
   for (const Kind& kind : kinds_) {
     if (!is_alike(kind.work)) continue;
-    const double part = static_cast<double>(kind.measured) / static_cast<double>(kind.work.items);
+    const double part = static_cast<double>(kind.done) / static_cast<double>(kind.work.items);
     flops += part * kind.work.flops;
     seconds += kind.seconds;
   }
@@ -54,8 +53,8 @@ double EvalProgress::seconds_of(const EvalWork& work) const {
   for (const Kind& kind : kinds_) {
     const bool is_same =
         kind.work.task == work.task && kind.work.arm == work.arm && kind.work.length == work.length;
-    if (!is_same || kind.measured == 0) continue;
-    return static_cast<double>(work.items) * kind.seconds / static_cast<double>(kind.measured);
+    if (!is_same || kind.done == 0) continue;
+    return static_cast<double>(work.items) * kind.seconds / static_cast<double>(kind.done);
   }
   const std::function<bool(const EvalWork&)> alike[] = {
       [&](const EvalWork& other) { return other.task == work.task && other.arm == work.arm; },

@@ -29,8 +29,8 @@ class EvalProgress {
  private:
   struct Kind {
     EvalWork work;
-    int64_t done = 0, measured = 0;
-    double seconds = 0;  // of those measured
+    int64_t done = 0;
+    double seconds = 0;  // of those done
   };
 
   Kind* kind_of(const std::string& task, const std::string& arm, int64_t length);

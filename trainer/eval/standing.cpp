@@ -50,9 +50,9 @@ Standing pooled(const std::vector<const Json*>& rows, const char* key) {
     sum += items * (*row)[key].get<double>();
   }
   standing.value = sum / n;
-  const Interval interval = wilson_interval(std::llround(sum), std::llround(n));
-  standing.low = std::min(interval.low, standing.value);
-  standing.high = std::max(interval.high, standing.value);
+  const Interval interval = wilson_interval(sum, std::llround(n));
+  standing.low = interval.low;
+  standing.high = interval.high;
   return standing;
 }
 
