@@ -1,11 +1,6 @@
 #include "trainer/trainer.h"
 
-#include <ATen/core/Reduction.h>
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -15,28 +10,13 @@
 #include "tests/support/errors.h"
 #include "tests/support/float32_bound.h"
 #include "tests/support/products.h"
+#include "tests/trainer/logit_losses.h"
 #include "tests/trainer/trainer_run.h"
 #include "trainer/loss.h"
 #include "trainer/observers/validation.h"
 
 namespace longspan {
 namespace {
-
-/// Of the labels of a batch, from all logits, in float64.
-at::Tensor logit_losses(CausalLm& model, const Batch& batch) {
-  at::NoGradGuard no_gradients;
-  model.set_attention(make_attention_pattern("full"));
-  const auto tensor = [&](const std::vector<int64_t>& values) {
-    return at::tensor(values, at::kLong).view({batch.rows, batch.seq_len});
-  };
-  const at::Tensor hidden = model.hidden_states({.input_ids = tensor(batch.input_ids),
-                                                 .position_ids = tensor(batch.position_ids),
-                                                 .document_ids = tensor(batch.document_ids)});
-  const at::Tensor logits =
-      at::matmul(hidden.to(at::kDouble), model.lm_head_weight().to(at::kDouble).t());
-  return at::cross_entropy_loss(logits.flatten(0, 1), tensor(batch.labels).flatten(), {},
-                                at::Reduction::None);
-}
 
 TEST_F(TrainerRun, LowersTheLoss) {
   auto tiny = model();
@@ -204,22 +184,6 @@ TEST_F(TrainerRun, DropoutIsTheSameHoweverActivationsAreKept) {
   EXPECT_GT(std::abs(expected[3] - undropped[3]), 1e-4);
 }
 
-TEST_F(TrainerRun, ValidationDropsNothing) {
-  lora_.lora_dropout = 0.5;
-  auto tiny = model();
-  auto run = std::make_unique<Trainer>(*tiny, one_stage(3), std::vector{loader(32)}, options_);
-  run->add(std::make_unique<Validation>(ValidationOptions{.every_steps = 1, .sequences = 1},
-                                        loader(32)));
-  run->add(std::make_unique<Recorder>(records_));
-  run->run();
-  const int64_t row = loader(32)->rows_over_documents(1, /*seed=*/0)[0];
-  const Batch batch = loader(32)->batch(row);
-  const double sum = loss_sum(*tiny, batch, 16).item<double>();
-  ASSERT_TRUE(records_.back().validation_loss);
-  EXPECT_DOUBLE_EQ(*records_.back().validation_loss,
-                   sum / static_cast<double>(batch.labelled_tokens));
-}
-
 TEST_F(TrainerRun, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
   auto tiny = model();
   tiny->visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
@@ -232,50 +196,6 @@ TEST_F(TrainerRun, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
   EXPECT_THAT(message, testing::HasSubstr("rows 0 to 0"));
   EXPECT_TRUE(at::equal(run->optimizer().weights()[0].master, before));
   EXPECT_TRUE(records_.empty());
-}
-
-TEST_F(TrainerRun, ValidatesEverySoManyStepsAndAtTheEndWithoutDisturbing) {
-  auto plain = model(), watched = model();
-  trainer(*plain, two_stages())->run();
-  auto expected = losses(records_);
-  records_.clear();
-
-  std::vector<StepRecord> with_validation;
-  std::vector<std::shared_ptr<const Loader>> loaders = {loader(32), loader(96)};
-  Trainer run(*watched, two_stages(), loaders, options_);
-  ValidationOptions options{.every_steps = 4, .sequences = 2};
-  run.add(std::make_unique<Validation>(options, loader(96, false)))
-      .add(std::make_unique<Recorder>(with_validation))
-      .run();
-  EXPECT_EQ(losses(with_validation), expected);
-  for (const auto& record : with_validation) {
-    bool due = record.step == 4 || record.step == 6;
-    EXPECT_EQ(record.validation_loss.has_value(), due) << record.step;
-  }
-
-  // At the end the model is that of the last validation. Its loss from the definition: the mean of
-  // the cross entropies of the labels, of two rows of 96 tokens.
-  const auto rows = loader(96, false);
-  double loss = 0;
-  int64_t labelled_tokens = 0;
-  for (int64_t row : rows->rows_over_documents(2, 0)) {
-    const Batch batch = rows->batch(row);
-    const at::Tensor losses = logit_losses(*watched, batch);
-    loss += losses.sum().item<double>();
-    labelled_tokens += batch.labelled_tokens;
-  }
-  EXPECT_NEAR(*with_validation.back().validation_loss, loss / static_cast<double>(labelled_tokens),
-              1e-6);
-}
-
-TEST_F(TrainerRun, ValidationWithoutALabelIsRefusedBeforeTheFirstStep) {
-  TokenStoreWriter writer(folder_ / "unlearned.h5", "tiny", 61);
-  writer.append("read alone", std::vector<int32_t>(97, 7), std::vector<uint8_t>(97));
-  writer.commit();
-  store_ = std::make_shared<const TokenStore>(folder_ / "unlearned.h5");
-  const ValidationOptions options{.path = "v.h5", .sequences = 2};
-  EXPECT_THAT(error_of([&] { Validation(options, loader(32, false)); }, ExitCode::kData),
-              testing::HasSubstr("v.h5: none of the 2 rows of validation has a token"));
 }
 
 TEST_F(TrainerRun, MultipliesNoMoreThanIsTrained) {
