@@ -30,12 +30,14 @@ class PerformancePageTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "attention-1-thread.json").write_text("[]")
+            (folder / "version.txt").write_text("longspan 1.2.3, LibTorch 2.13.1\nCPU: AVX2\n")
             (folder / "step-s2-4096.json").write_text(json.dumps(STEP))
             peer = STEP | {"peer": "transformers", "tokens_per_second": 120.0, "peak_rss_mib": 6000}
             (folder / "peer-s2-4096.json").write_text(json.dumps(peer))
             (folder / "flat-4096.json").write_text(json.dumps(STEP | {"tokens_per_second": 310.0}))
             found = performance.collect(folder, "a machine", "AVX2")
         self.assertEqual((found["machine"], found["instructions"]), ("a machine", "AVX2"))
+        self.assertEqual(found["libtorch"], "2.13.1")
         step, flat = found["steps"]
         self.assertEqual((step["speed_over_peer"], step["memory_over_peer"]), (2.5, 0.25))
         self.assertEqual((flat["tokens_per_second"], flat["options"]), (310.0, "groups of 2,048"))

@@ -12,6 +12,7 @@ set -eu
 model=$1 text=$2 out=$3
 bench=${LONGSPAN_BENCH:-build/bench}
 mkdir -p "$out"
+"$(dirname "$bench")/longspan" --version > "$out/version.txt"
 { date -u; uname -a; grep -m 1 'model name' /proc/cpuinfo; nproc; uptime; } > "$out/machine.txt"
 
 step() { "$bench" step --model "$model" --text "$text" --steps 2 "$@" --json; }

@@ -9,6 +9,7 @@
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from datetime import date
@@ -184,13 +185,14 @@ def step_row(folder, file):
 
 def collect(folder, machine, instructions):
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    version = (folder / "version.txt").read_text()
     files = sorted(folder.glob("step-*.json")) + sorted(folder.glob("flat-*.json"))
     return {
         "machine": machine,
         "instructions": instructions,
         "date": date.today().isoformat(),
         "commit": commit.stdout.strip(),
-        "libtorch": "2.15.0",
+        "libtorch": re.search(r"LibTorch ([\d.]+)", version)[1],
         "attention": json.loads((folder / "attention-1-thread.json").read_text()),
         "steps": [step_row(folder, file) for file in files],
     }
