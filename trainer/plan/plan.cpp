@@ -145,18 +145,24 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
   std::vector<Stage> one_row = stages;
   bool has_batches = false;
   for (Stage& stage : one_row) {
-    has_batches |= stage.batch_size > 1;
+    if (stage.batch_size == 1) continue;
+    if (!stage.attention->misfit_of_batch(1, stage.seq_len).empty()) continue;
+    has_batches = true;
     stage.gradient_accumulation_steps *= stage.batch_size;
     stage.batch_size = 1;
   }
   if (has_batches) {
     consider("batch_size 1 and as many gradient_accumulation_steps", shape, one_row, open);
   }
+  const bool has_frozen =
+      std::ranges::any_of(shape.projections, [](const auto& p) { return p.is_frozen; });
   RunShape in_nf4 = shape;
-  in_nf4.quantization = Quantization::kNf4;
-  const bool is_nf4 = shape.quantization == Quantization::kNf4;
-  if (!is_nf4) consider("model.quantization=nf4", in_nf4, stages, open);
-  if (shape.device.is_cpu()) {
+  const bool to_nf4 = has_frozen && shape.quantization != Quantization::kNf4;
+  if (to_nf4) {
+    in_nf4.quantization = Quantization::kNf4;
+    consider("model.quantization=nf4", in_nf4, stages, open);
+  }
+  if (has_frozen && shape.device.is_cpu()) {
     RunShape dense = shape;
     dense.quantization = Quantization::kNone;
     dense.can_be_mapped = true;
@@ -166,9 +172,12 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
                  (shape.can_be_mapped ? "" : " and the model converted to this dtype"),
              dense, stages, mapped);
   }
-  consider(fmt::format("{}memory.optimizer_state_bits=8{}", is_nf4 ? "" : "model.quantization=nf4 ",
-                       has_batches ? " and batch_size 1" : ""),
-           in_nf4, one_row, in_8_bits);
+  if (to_nf4 || has_batches) {
+    consider(
+        fmt::format("{}memory.optimizer_state_bits=8{}", to_nf4 ? "model.quantization=nf4 " : "",
+                    has_batches ? " and batch_size 1" : ""),
+        in_nf4, one_row, in_8_bits);
+  }
   return found;
 }
 

@@ -69,7 +69,8 @@ struct Remedy {
 
 /// The remedies that help. Each leaves open again what `asked` fixes, and adds 8-bit optimizer
 /// states, accumulation instead of batches, NF4 weights, dense weights mapped from disk, or the
-/// first three together. None is left where nothing but a shorter context helps.
+/// first three together, as far as a recipe takes it: without frozen weights none are quantised or
+/// mapped. None is left where nothing but a shorter context helps.
 std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& stages,
                              const MemoryOptions& asked, const Machine& machine);
 

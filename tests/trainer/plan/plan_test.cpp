@@ -13,6 +13,7 @@
 namespace longspan {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 Plan plan_on(int64_t memory, int64_t seq_len, const MemoryOptions& asked = {}) {
@@ -157,6 +158,32 @@ TEST(Plan, ARemedyMakesItFit) {
     EXPECT_THAT(remedy.change, testing::StartsWith("memory: auto in its other keys"));
     EXPECT_THAT(remedy.change, testing::Not(HasSubstr("batch_size")));  // it is 1
   }
+}
+
+/// Of a machine on which all of them fit.
+std::vector<std::string> all_changes(const RunShape& shape, const std::vector<Stage>& stages) {
+  std::vector<std::string> changes;
+  for (const Remedy& remedy : remedies(shape, stages, {}, machine_with(10'000 * kGiB))) {
+    changes.push_back(remedy.change);
+  }
+  return changes;
+}
+
+TEST(Plan, RemediesAreThoseThatARecipeTakes) {
+  std::vector<Stage> stages = stages_of(2048, "full");
+  EXPECT_THAT(all_changes(shape_of(), stages),
+              ElementsAre("memory.optimizer_state_bits=8",
+                          "model.quantization=none memory.weights=mapped"));
+  stages[0].batch_size = 4;
+  EXPECT_THAT(all_changes(shape_of(Quantization::kNone, {.none = true}), stages),
+              ElementsAre("memory.optimizer_state_bits=8",
+                          "batch_size 1 and as many gradient_accumulation_steps",
+                          "memory.optimizer_state_bits=8 and batch_size 1"));
+  stages[0].attention = make_attention_pattern("focused_memory");  // rows side by side
+  stages[0].batch_size = stages[0].attention->passage_rows();
+  ASSERT_EQ(stages[0].attention->misfit_of_batch(stages[0].batch_size, 2048), "");
+  EXPECT_THAT(all_changes(shape_of(Quantization::kNone, {.none = true}), stages),
+              ElementsAre("memory.optimizer_state_bits=8"));
 }
 
 TEST(Plan, MapsOnlyWhatTheFileHoldsInTheDtypeOfTheRun) {
