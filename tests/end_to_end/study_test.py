@@ -1,0 +1,145 @@
+"""tools/bench/study.py on a tiny random model: a run for each row, and the same table after a kill.
+
+    study_test.py --longspan build/longspan [NAME_OF_TEST ...]
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import training_case
+
+STUDY = Path(__file__).resolve().parents[2] / "tools" / "bench" / "study.py"
+sys.path.insert(0, str(STUDY.parent))
+import study  # noqa: E402
+
+PLAN = """\
+title = "A tiny model"
+recipe = "{recipe}"
+reference = "yarn"
+overrides = ["data.only_full_passages=true"]
+
+[eval]
+retrieval = [
+  "--dtype", "float32", "--task", "needle,kv", "--lengths", "700,1K",
+  "--set", "needle.needles=2", "--set", "needle.trials=3", "--set", "kv.questions=2",
+]
+loss = [
+  "--dtype", "float32", "--task", "perplexity", "--lengths", "64,128", "--set", "perplexity.targets=32",
+  "--set", "perplexity.documents=2",
+]
+
+[runs.base]
+
+[runs.yarn]
+eval = ["--rope", "{{rope_type: yarn, factor: 2}}"]
+
+[runs.sparse]
+overrides = ["stages.0.steps=20", "stages.1.steps=20"]
+
+[runs.skip]
+overrides = ["stages=null", "train.steps=2", "train.seq_len=64", "packing={{positions: skip, target_length: 128}}"]
+"""
+COLUMNS = ["run", "steps", "tokens", "minutes", "needle, 700", "needle, 1,024", "kv, 700", "kv, 1,024",
+           "perplexity, 64", "perplexity, 128"]  # fmt: skip
+
+
+class StudyTest(training_case.TrainingCase):
+    def begin(self, name, plan=PLAN):
+        folder = self.folder / name
+        folder.mkdir()
+        (folder / "study.toml").write_text(plan.format(recipe=self.recipe("study")))
+        return folder
+
+    def command(self, folder, *runs):
+        return [sys.executable, STUDY, folder, "--model", self.folder / "base", "--data", self.folder / "tokens.h5", "--text",
+                self.folder / "0.txt", "--text", self.folder / "1.txt", "--work", self.work(folder), "--longspan", self.program,
+                *runs]  # fmt: skip
+
+    @staticmethod
+    def work(folder):
+        return folder.with_name(folder.name + "-work")
+
+    def study(self, folder, *runs, code=0):
+        done = subprocess.run(list(map(str, self.command(folder, *runs))), capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def table(self, folder):
+        """The cells of each row by column, but for the minutes."""
+        lines = [line for line in (folder / "table.md").read_text().splitlines() if line.startswith("| ")]
+        head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        self.assertEqual(head, COLUMNS)
+        return {row[0]: {column: cell for column, cell in zip(head, row, strict=True) if column != "minutes"} for row in rows}
+
+    def kill_when(self, folder, ready):
+        """Runs the study, and kills it and what it started once `ready` says so."""
+        process = subprocess.Popen(list(map(str, self.command(folder))), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   start_new_session=True)  # fmt: skip
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None and not ready():
+            time.sleep(0.001)
+        self.assertIsNone(process.poll(), "the study ended before it was killed")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def test_a_killed_study_goes_on_to_the_same_table(self):
+        whole, broken = self.begin("whole"), self.begin("broken")
+        self.assertEqual(self.study(whole).stdout, (whole / "table.md").read_text() + "\n")
+        metrics = self.work(broken) / "sparse" / "metrics.jsonl"
+        self.kill_when(broken, lambda: metrics.exists() and metrics.read_text().count("\n") >= 3)
+        self.assertFalse((self.work(broken) / "sparse" / "merged").exists())
+        journal = broken / "sparse" / "retrieval.json.journal"
+        self.kill_when(broken, journal.exists)
+        self.assertTrue(journal.exists())
+        kept = [*(broken / "base").iterdir(), broken / "yarn" / "loss.json"]
+        before = {path: path.stat().st_mtime_ns for path in kept}
+        self.study(broken)
+        self.assertEqual({path: path.stat().st_mtime_ns for path in kept}, before)
+        self.assertFalse(journal.exists())
+        expected = self.table(whole)
+        self.assertEqual(list(expected), ["base", "yarn", "sparse", "skip"])
+        self.assertEqual(self.table(broken), expected)
+        self.assertEqual([expected[name]["steps"] for name in expected], ["", "", "40", "2"])
+        self.assertEqual([expected[name]["tokens"] for name in ("sparse", "skip")], ["20,480", "512"])
+        self.check_cells(whole, expected)
+
+    def check_cells(self, folder, table):
+        """The table's cells are those of the results."""
+        def rows_of(name, part, task, length):
+            (found,) = [t for t in json.loads((folder / name / f"{part}.json").read_text())["tasks"] if t["task"] == task]
+            return [row for row in found["rows"] if row["length"] == length]
+
+        needles = rows_of("sparse", "retrieval", "needle", 1024)
+        self.assertEqual([row["n"] for row in needles], [3, 3])  # two depths
+        for row in needles:  # whose intervals are eval's own
+            for ours, theirs in zip(study.wilson(row["score"] * 3, 3), (row["low"], row["high"])):
+                self.assertAlmostEqual(ours, theirs, delta=1e-9)
+        nats = sum(row["answer_nll"] for row in needles) / 2
+        self.assertRegex(table["sparse"]["needle, 1,024"], rf"^\d/6 \(0\.\d\d to \d\.\d\d\); {nats:.3f}$")
+        ours, theirs = (rows_of(name, "loss", "perplexity", 128)[0] for name in ("sparse", "yarn"))
+        a, b = (x - y for x, y in zip(ours["document_nll"], theirs["document_nll"]))
+        cell = f"{ours['nll']:.3f}; {(a + b) / 2:+.4f} ± {abs(a - b) / 2:.4f}"  # of two values: s / sqrt(2)
+        self.assertEqual(table["sparse"]["perplexity, 128"], cell)
+        interval = f"{theirs['nll']:.3f} ({theirs['low']:.3f} to {theirs['high']:.3f})"
+        self.assertEqual(table["yarn"]["perplexity, 128"], interval)
+        recipe = (folder / "skip" / "recipe.yaml").read_text()
+        self.assertIn("target_length: 128", recipe)
+
+    def test_a_run_that_fails_stops_no_other_and_one_of_another_definition_is_refused(self):
+        folder = self.begin("fails", PLAN.replace('"train.seq_len=64", ', ""))
+        done = self.study(folder, "skip", "base", code=1)
+        self.assertIn("failed: skip (train: exit code 3)", done.stderr)
+        self.assertEqual(list(self.table(folder)), ["base"])
+        plan = (folder / "study.toml").read_text()
+        (folder / "study.toml").write_text(plan.replace("needle.trials=3", "needle.trials=1"))
+        self.assertIn("is of another study.toml", self.study(folder, code=1).stderr)
+        self.assertIn("no run full", self.study(folder, "full", code=2).stderr)
+
+
+if __name__ == "__main__":
+    training_case.main()

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Trains the runs of a study one after the other, evaluates each alike, and writes one table.
+
+    tools/bench/study.py STUDY --model MODEL --data STORE.h5 --text FILE|FOLDER [--text ...] [--work FOLDER] [RUN ...]
+
+STUDY/study.toml says the base recipe, what all runs and each run replace in it, and how each is evaluated, in parts that are done
+in turn. A run without `overrides` is the model itself, read as its own `eval` says. Each run leaves run.json, recipe.yaml,
+metrics.jsonl and PART.json in STUDY/RUN, and its checkpoints and merged model in FOLDER/RUN (FOLDER: runs/NAME of STUDY). The same
+command goes on where it was stopped or killed. What is done is not done again, on another machine either; a run that fails does not
+command goes on where it was stopped or killed. What is done is not done again, on another machine either; a run that fails does not
+stop the next. STUDY/table.md has a row for each run that is done, and is written anew after each.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)  # exit codes after a signal, and after a second one
+
+
+def longspan(program, *arguments):
+    """Runs the program; a signal to stop is left to it, so that it can save before it ends."""
+    print("longspan", *arguments, file=sys.stderr, flush=True)
+    process = subprocess.Popen([program, *map(str, arguments)], stdout=subprocess.DEVNULL)
+    signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal sends it to both
+    code = process.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    if code:
+        raise subprocess.CalledProcessError(code, ["longspan", str(arguments[0])])
+
+
+def write_whole(path, text):
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+class Study:
+    def __init__(self, args):
+        self.args = args
+        self.folder = args.study
+        self.work = args.work or Path("runs") / args.study.resolve().name
+        self.plan = tomllib.loads((self.folder / "study.toml").read_text())
+        self.runs = self.plan["runs"]
+
+    def definition(self, name):
+        """All of study.toml that decides the run."""
+        shared = {key: self.plan[key] for key in ("recipe", "overrides", "eval") if key in self.plan}
+        return shared | {"run": self.runs[name]}
+
+    def result(self, name, part):
+        return self.folder / name / f"{part}.json"
+
+    def is_evaluated(self, name, part):
+        """A result grows task by task; its journal is there until it is whole."""
+        out = self.result(name, part)
+        return out.exists() and not out.with_name(out.name + ".journal").exists()
+
+    def is_done(self, name):
+        return all(self.is_evaluated(name, part) for part in self.plan["eval"])
+
+    def begin(self, name):
+        """Results of another definition must not stand beside those of this one."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        known = folder / "run.json"
+        if not known.exists():
+            write_whole(known, json.dumps(self.definition(name), indent=1) + "\n")
+        elif json.loads(known.read_text()) != self.definition(name):
+            sys.exit(f"study: {known} is of another study.toml; name the run otherwise, or remove {folder} and {self.work / name}")
+
+    def model(self, name):
+        """The model of a run: merged, trained if it is not there yet."""
+        if "overrides" not in self.runs[name]:
+            return self.args.model
+        work, args = self.work / name, self.args
+        merged = work / "merged"
+        if not merged.exists():
+            places = [f"model.path={args.model}", f"data.path={args.data}", f"output.dir={work}"]
+            overrides = [*self.plan.get("overrides", []), *self.runs[name]["overrides"]]
+            resume = ["--resume"] if (work / "metrics.jsonl").exists() else []
+            longspan(args.longspan, "train", self.plan["recipe"], *places, *overrides, *resume)
+            longspan(args.longspan, "merge", args.model, work, merged)
+        shutil.copy(work / "recipe.resolved.yaml", self.folder / name / "recipe.yaml")
+        shutil.copy(work / "metrics.jsonl", self.folder / name / "metrics.jsonl")
+        return merged
+
+    def evaluate(self, name):
+        model = self.model(name)
+        text = [word for path in self.args.text for word in ("--text", path)]
+        for part, options in self.plan["eval"].items():
+            if self.is_evaluated(name, part):
+                continue
+            longspan(self.args.longspan, "eval", model, *options, *self.runs[name].get("eval", []), *text, "--label", name,
+                     "--out", self.result(name, part))  # fmt: skip
+
+    def rows(self, name):
+        """Of each column, "TASK, LENGTH", the result's rows: one a depth where a task has depths."""
+        rows = {}
+        for part in self.plan["eval"]:
+            for task in json.loads(self.result(name, part).read_text())["tasks"]:
+                for row in task["rows"]:
+                    rows.setdefault(f"{task['task']}, {row['length']:,}", []).append(row)
+        return rows
+
+    def trained(self, name):
+        """Steps, tokens and minutes of training."""
+        metrics = self.folder / name / "metrics.jsonl"
+        steps = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
+        if not steps:
+            return ["", "", ""]
+        minutes = sum(step["step_seconds"] for step in steps) / 60
+        return [str(len(steps)), f"{sum(step['tokens'] for step in steps):,}", f"{minutes:.1f}"]
+
+    def table(self):
+        done = [name for name in self.runs if self.is_done(name)]
+        results = {name: self.rows(name) for name in done}
+        columns = list(dict.fromkeys(column for rows in results.values() for column in rows))
+        reference = self.plan.get("reference")
+        lines = [["run", "steps", "tokens", "minutes", *columns]]
+        lines.append(["---"] * len(lines[0]))
+        for name in done:
+            rows = results[name]
+            compared = results.get(reference, {}) if name != reference else {}
+            cells = [cell(rows[column], compared.get(column)) if column in rows else "" for column in columns]
+            lines.append([name, *self.trained(name), *cells])
+        return f"# {self.plan['title']}\n\n{NOTE}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+NOTE = """Made by tools/bench/study.py of study.toml, which says what the runs are. Of questions: right answers of all with the 95 %
+interval (Wilson), and the nats a token of the right answer when it is fed. Of texts: nats a token, with the 95 % interval over
+documents, or with the difference to the same documents' under the reference, mean and standard error."""
+
+
+def wilson(correct, count):
+    z = statistics.NormalDist().inv_cdf(0.975)
+    middle = (correct + z * z / 2) / (count + z * z)
+    half = z / (count + z * z) * math.sqrt(correct * (count - correct) / count + z * z / 4)
+    return max(0.0, middle - half), middle + half
+
+
+def cell(rows, reference):
+    if "nll" in rows[0]:
+        return loss_cell(rows[0], reference[0] if reference else None)
+    count = sum(row["n"] for row in rows)
+    correct = sum(row["score"] * row["n"] for row in rows)
+    nats = sum(row["answer_nll"] * row["n"] for row in rows) / count
+    low, high = wilson(correct, count)
+    return f"{correct:g}/{count} ({low:.2f} to {high:.2f}); {nats:.3f}"
+
+
+def loss_cell(row, reference):
+    loss = f"{row['nll']:.3f}"
+    if reference and len(row["document_nll"]) == len(reference["document_nll"]) > 1:
+        differences = [ours - theirs for ours, theirs in zip(row["document_nll"], reference["document_nll"])]
+        error = statistics.stdev(differences) / math.sqrt(len(differences))
+        return f"{loss}; {statistics.mean(differences):+.4f} ± {error:.4f}"
+    return loss if row.get("low") is None else f"{loss} ({row['low']:.3f} to {row['high']:.3f})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="a folder with study.toml")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="these alone")
+    parser.add_argument("--model", required=True, help="the base of every run")
+    parser.add_argument("--data", required=True, help="a token store of longspan prepare")
+    parser.add_argument("--text", action="append", required=True, help="what is evaluated on, and nothing is trained on")
+    parser.add_argument("--work", type=Path, help="a folder for checkpoints and merged models")
+    parser.add_argument("--longspan", default="build/longspan")
+    args = parser.parse_intermixed_args()
+    study = Study(args)
+    if unknown := set(args.runs) - set(study.runs):
+        parser.error(f"no run {', '.join(sorted(unknown))} in study.toml; there are {', '.join(study.runs)}")
+    failed = []
+    for name in args.runs or study.runs:
+        study.begin(name)
+        try:
+            if not study.is_done(name):
+                study.evaluate(name)
+        except subprocess.CalledProcessError as error:
+            if error.returncode in STOPPED:
+                sys.exit(f"study: stopped in {name}; the same command goes on from here")
+            failed.append(f"{name} ({error.cmd[1]}: exit code {error.returncode})")
+        write_whole(study.folder / "table.md", study.table())
+    print(study.table())
+    if failed:
+        sys.exit(f"study: failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
