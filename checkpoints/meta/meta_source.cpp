@@ -50,6 +50,19 @@ std::pair<std::string, int64_t> hugging_face_name(const std::string& name) {
   return {"", -1};
 }
 
+/// Puts bos_token and eos_token, where tokenizer.json lists the ids that config.json has for them.
+void name_special_tokens(const Json& tokenizer, const Json& config, Json& tokenizer_config) {
+  if (!tokenizer.is_object()) return;
+  for (const auto& token : tokenizer.value("added_tokens", Json())) {
+    if (!token.is_object() || !token.contains("id") || !token.contains("content")) continue;
+    for (const char* role : {"bos_token", "eos_token"}) {
+      if (token["id"] == config[fmt::format("{}_id", role)]) {
+        tokenizer_config[role] = token["content"];
+      }
+    }
+  }
+}
+
 }  // namespace
 
 bool MetaSource::is_one(const fs::path& folder) {
@@ -141,10 +154,7 @@ std::vector<std::pair<std::string, std::string>> MetaSource::side_files() const 
     Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                    {"clean_up_tokenization_spaces", false},
                    {"model_max_length", config_["max_position_embeddings"]}};
-    for (const auto& token : tokenizer.value("added_tokens", Json::array())) {
-      if (token["id"] == config_["bos_token_id"]) config["bos_token"] = token["content"];
-      if (token["id"] == config_["eos_token_id"]) config["eos_token"] = token["content"];
-    }
+    name_special_tokens(tokenizer, config_, config);
     files.emplace_back("tokenizer.json", tokenizer.dump(2) + "\n");
     files.emplace_back("tokenizer_config.json", config.dump(2) + "\n");
   }

@@ -132,6 +132,17 @@ def check_tied(binary, work, model):
     print("LLaMA 3.2 comes out tied, with a head of its own it does not")
 
 
+def check_tokenizer(binary, work, model):
+    """tokenizer_config.json names bos by its id, past entries of tokenizer.json that have none."""
+    folder = write(work / "tokenizer", meta_tensors(model, 1), 1)
+    added = ["<s>", {"content": "<pad>"}, {"id": 1}, {"id": 1, "content": "<s>"}]
+    (folder / "tokenizer.json").write_text(json.dumps({"added_tokens": added}))
+    run(binary, "convert", folder, folder / "hf")
+    written = json.loads((folder / "hf" / "tokenizer_config.json").read_text())
+    assert written["bos_token"] == "<s>" and "eos_token" not in written, written
+    print("bos is named past malformed entries of tokenizer.json")
+
+
 def check_refusals(binary, work, model):
     def says(folder, words):
         error = refusal(binary, "convert", folder, work / "no", code=5)
@@ -159,6 +170,7 @@ def main():
         check(binary, work, model)
         check_lengths(binary, work, model)
         check_tied(binary, work, model)
+        check_tokenizer(binary, work, model)
         check_refusals(binary, work, model)
 
 
