@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 
 namespace longspan {
@@ -11,11 +12,13 @@ namespace {
 volatile std::sig_atomic_t received = 0;
 std::string_view notice_on_stop;  // set while no handler is installed
 
-// Only what is async-signal-safe: a store and a write.
+// Only what is async-signal-safe. What it interrupts may be about to read errno.
 void remember(int signal) {
+  const int interrupted_errno = errno;
   received = signal;
   [[maybe_unused]] ssize_t written =
       write(STDERR_FILENO, notice_on_stop.data(), notice_on_stop.size());
+  errno = interrupted_errno;
 }
 
 void install(void (*handler)(int)) {
