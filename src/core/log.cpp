@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -28,11 +29,10 @@ spdlog::logger& logger() {
   return *instance;
 }
 
-bool progress_shown = false;
+std::atomic<bool> progress_shown = false;  // other threads log while one shows progress
 
 void erase_progress() {
-  if (progress_shown) std::fputs("\r\033[K", stderr);
-  progress_shown = false;
+  if (progress_shown.exchange(false)) std::fputs("\r\033[K", stderr);
 }
 
 }  // namespace
