@@ -53,7 +53,7 @@ void write_whole_model(const fs::path& folder, const PeftAdapter& adapter) {
   write_safetensors(folder / kWeights, {adapter.tensors.begin(), adapter.tensors.end()});
   Json config = adapter.config_json;
   config[kBaseKey] = adapter.base_model_name_or_path;
-  config["dtype"] = config["torch_dtype"] = torch_dtype(at::kFloat);  // the masters'
+  for (const char* key : {"torch_dtype", "dtype"}) config[key] = torch_dtype(at::kFloat);
   write_json_file(folder / "config.json", config);
 }
 

@@ -76,7 +76,8 @@ Json write_hf_config(const ModelConfig& config, at::ScalarType dtype) {
   write_hf_rope(json, config);
   write_special_tokens(json, config);
   write_focused_memory(json, config);
-  json["dtype"] = json["torch_dtype"] = torch_dtype(dtype);  // transformers 5 and 4
+  // The key of transformers 4 and that of 5.
+  for (const char* key : {"torch_dtype", "dtype"}) json[key] = torch_dtype(dtype);
   return json;
 }
 

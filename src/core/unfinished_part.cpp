@@ -33,7 +33,7 @@ std::vector<fs::path> parts_of(const fs::path& place) {
     if (!name.starts_with(prefix)) continue;
     name.erase(0, prefix.size());
     if (name.ends_with(kOlder)) name.resize(name.size() - kOlder.size());
-    if (!name.empty() && std::all_of(name.begin(), name.end(), isdigit)) {
+    if (!name.empty() && name.find_first_not_of("0123456789") == std::string::npos) {
       parts.push_back(place.parent_path() / entry.path().filename());
     }
   }
