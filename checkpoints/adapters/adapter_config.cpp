@@ -123,15 +123,16 @@ bool is_of_transformed_layer(const Json& json, const std::string& module,
   const Json named = json.value("layers_pattern", Json());
   const Json patterns = says_nothing(named) || named.is_array() ? named : Json::array({named});
   const std::vector<std::string> parts = split(module, '.');
-  for (size_t i = parts.size() - 1; i-- > 2;) {
+  for (size_t end = parts.size(); end > 3; --end) {
+    const std::string &list = parts[end - 3], &number = parts[end - 2];
     const auto names_this = [&](const Json& pattern) {
       return pattern.is_string() &&
-             full_match(pattern.get<std::string>(), parts[i - 1], place + ": layers_pattern");
+             full_match(pattern.get<std::string>(), list, place + ": layers_pattern");
     };
     const bool named_here =
         says_nothing(patterns) || std::any_of(patterns.begin(), patterns.end(), names_this);
-    if (!is_number(parts[i]) || !named_here) continue;
-    const auto is_this = [&](const Json& layer) { return layer.dump() == parts[i]; };
+    if (!is_number(number) || !named_here) continue;
+    const auto is_this = [&](const Json& layer) { return layer.dump() == number; };
     return layers.is_array() ? std::any_of(layers.begin(), layers.end(), is_this) : is_this(layers);
   }
   return false;

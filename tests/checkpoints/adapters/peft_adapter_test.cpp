@@ -206,6 +206,9 @@ TEST_F(PeftAdapterFolder, RefusesTensorsThatPeftWouldNotLoad) {
   EXPECT_THAT(read({{"layers_to_transform", 1}}), HasSubstr("layers_to_transform: 1 leaves out"));
   EXPECT_THAT(read({{"layers_to_transform", {0, 1}}, {"layers_pattern", "blocks"}}),
               HasSubstr("layers_to_transform: "));
+  adapter.tensors[".lora_A.weight"] = at::randn({2, 2});
+  EXPECT_THAT(read({{"target_modules", Json::array({""})}, {"layers_to_transform", 0}}),
+              HasSubstr("the module of tensor '.lora_A.weight'"));
 }
 
 TEST_F(PeftAdapterFolder, TakesRankAndAlphaOfEachModule) {
