@@ -21,8 +21,7 @@ void warn_of_what_longllama_lacks(const ModelConfig& config) {
   if (config.num_key_value_heads == config.num_attention_heads) return;
   log_warning_once(
       "LongLLaMA's own code has no grouped-query attention ({} key and value heads for {} heads) "
-      "and "
-      "cannot read this model; longspan can",
+      "and cannot read this model; longspan can",
       config.num_key_value_heads, config.num_attention_heads);
 }
 

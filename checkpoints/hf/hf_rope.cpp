@@ -212,8 +212,8 @@ void write_hf_rope(Json& json, const ModelConfig& config) {
   }
   if (auto original = config.original_max_position_embeddings;
       original && entry["rope_type"] == "linear") {
-    json[kOriginalMaxPositionEmbeddings] =
-        *original;  // no key of the scaling; see read_original_length
+    // No key of the scaling; see read_original_length.
+    json[kOriginalMaxPositionEmbeddings] = *original;
   }
   json["rope_theta"] = entry["rope_theta"];
   json["rope_parameters"] = entry;

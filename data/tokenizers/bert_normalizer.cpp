@@ -12,8 +12,6 @@ namespace longspan {
 
 namespace {
 
-constexpr char32_t kReplacement = 0xFFFD;
-
 // The blocks of CJK ideographs; Extension E without its first 256.
 constexpr std::pair<char32_t, char32_t> kChinese[] = {
     {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAFF},  {0x20000, 0x2A6DF},
@@ -22,7 +20,7 @@ constexpr std::pair<char32_t, char32_t> kChinese[] = {
 void append_clean(std::string& text, char32_t c) {
   if (c == '\t' || c == '\n' || c == '\r') {
     text += ' ';
-  } else if (c != 0 && c != kReplacement && !is_control_or_format(c)) {
+  } else if (c != 0 && c != kReplacementCharacter && !is_control_or_format(c)) {
     append_utf8(text, is_white_space(c) ? U' ' : c);
   }
 }

@@ -82,10 +82,14 @@ std::string PieceDecoder::bytes_of(std::string_view token) const {
 
 void PieceDecoder::strip(std::string& text) const {
   if (strip_.empty()) return;
-  for (size_t i = 0; i < strip_left_ && text.starts_with(strip_); ++i) text.erase(0, strip_.size());
-  for (size_t i = 0; i < strip_right_ && text.ends_with(strip_); ++i) {
-    text.resize(text.size() - strip_.size());
+  std::string_view kept = text;
+  for (size_t i = 0; i < strip_left_ && kept.starts_with(strip_); ++i) {
+    kept.remove_prefix(strip_.size());
   }
+  for (size_t i = 0; i < strip_right_ && kept.ends_with(strip_); ++i) {
+    kept.remove_suffix(strip_.size());
+  }
+  text = std::string(kept);
 }
 
 }  // namespace longspan

@@ -69,8 +69,7 @@ std::string load_cuda(const std::filesystem::path& plugin) {
   if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     return fmt::format(
         "LibTorch's CUDA library cannot be loaded: {}; LONGSPAN_CUDA=1 tools/setup.sh installs "
-        "what "
-        "it wants",
+        "what it wants",
         dlerror());
   }
   if (dlopen(plugin.c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
