@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
-#include <span>
 
-#include "checkpoints/dtype.h"
 #include "checkpoints/tensor_names.h"
 #include "checkpoints/torch/pickle_stack.h"
 #include "src/core/error.h"
@@ -16,22 +14,15 @@ namespace {
 
 // A 70B model's takes 0.2 MB. Five bytes of a hostile one make a tensor of some 300.
 constexpr size_t kLargestPickle = 16 << 20;
-constexpr size_t kMostDimensions = 8;
 
 using Value = PickleValue;
 using Kind = PickleValue::Kind;
-
-struct Storage {
-  std::string_view key;
-  at::ScalarType dtype;
-  int64_t numel;
-};
 
 /// One pass over one pickle.
 class Unpickler {
  public:
   Unpickler(std::string_view pickle, const std::string& place)
-      : rest_(pickle), place_(place), stack_(place) {}
+      : rest_(pickle), stack_(place), pickled_(stack_) {}
 
   std::vector<PickledTensor> run() {
     while (step()) {
@@ -54,7 +45,7 @@ class Unpickler {
                         name.text));
       }
       if (!names.insert(name.text).second) wrong(fmt::format("has '{}' twice", name.text));
-      tensors.push_back(tensors_[value.number]);
+      tensors.push_back(pickled_.tensor(value));
       tensors.back().name = name.text;
     }
     return tensors;
@@ -92,19 +83,10 @@ class Unpickler {
   bool container(uint8_t opcode);
   bool memo(uint8_t opcode);
   void fill_dict(const std::vector<Value>& items);
-  void global(std::string_view module, std::string_view name);
-  void persistent_id();
-  void reduce();
-  void rebuild_tensor(std::span<const Value> arguments);
-  std::vector<int64_t> sizes_of(const Value& tuple) const;
-  void check_window(const PickledTensor& tensor) const;
 
   std::string_view rest_;
-  const std::string& place_;
   PickleStack stack_;
-  std::vector<std::string> globals_;
-  std::vector<Storage> storages_;
-  std::vector<PickledTensor> tensors_;
+  PickledTensors pickled_;
 };
 
 /// False at STOP.
@@ -120,20 +102,20 @@ bool Unpickler::step() {
       return true;
     case 'c': {  // GLOBAL
       std::string_view module = take_line();
-      global(module, take_line());
+      pickled_.push_global(module, take_line());
       return true;
     }
     case 0x93: {  // STACK_GLOBAL
       auto names = stack_.pop_many(2);
       if (names[0].kind != Kind::kText || names[1].kind != Kind::kText) wrong("names no global");
-      global(names[0].text, names[1].text);
+      pickled_.push_global(names[0].text, names[1].text);
       return true;
     }
     case 'Q':  // BINPERSID
-      persistent_id();
+      pickled_.push_storage();
       return true;
     case 'R':  // REDUCE
-      reduce();
+      pickled_.reduce();
       return true;
     case 'b':  // BUILD: an OrderedDict's _metadata, which says nothing of the weights
       stack_.pop();
@@ -236,107 +218,6 @@ bool Unpickler::memo(uint8_t opcode) {
       return true;
     default:
       return false;
-  }
-}
-
-void Unpickler::global(std::string_view module, std::string_view name) {
-  std::string full = fmt::format("{}.{}", module, name);
-  bool known = full == "collections.OrderedDict" || full == "torch._utils._rebuild_tensor_v2" ||
-               full == "torch._utils._rebuild_parameter" || from_torch_storage(full);
-  if (!known) {
-    fail(ExitCode::kModel,
-         "{}: asks for '{}', which is no part of plain weights; nothing was run. Save the "
-         "model's state dict as safetensors",
-         place_, full.substr(0, 200));
-  }
-  push(Kind::kGlobal, static_cast<int64_t>(globals_.size()));
-  globals_.push_back(std::move(full));
-}
-
-/// ('storage', type, key, location, numel)
-void Unpickler::persistent_id() {
-  Value id = stack_.pop();
-  if (id.kind != Kind::kTuple || stack_.items(id).size() != 5) wrong("names no storage");
-  const auto& parts = stack_.items(id);
-  if (parts[0].kind != Kind::kText || parts[0].text != "storage" ||
-      parts[1].kind != Kind::kGlobal || parts[2].kind != Kind::kText ||
-      parts[4].kind != Kind::kNumber || parts[4].number < 0) {
-    wrong("names no storage");
-  }
-  auto dtype = from_torch_storage(globals_[parts[1].number]);
-  if (!dtype) wrong("names a storage that is none");
-  push(Kind::kStorage, static_cast<int64_t>(storages_.size()));
-  storages_.push_back({parts[2].text, *dtype, parts[4].number});
-}
-
-void Unpickler::reduce() {
-  auto call = stack_.pop_many(2);
-  if (call[0].kind != Kind::kGlobal || call[1].kind != Kind::kTuple) wrong("calls nothing known");
-  const std::string& name = globals_[call[0].number];
-  const auto& arguments = stack_.items(call[1]);
-  if (name == "collections.OrderedDict" && arguments.empty()) {
-    stack_.push_container(Kind::kDict, {});
-  } else if (name == "torch._utils._rebuild_tensor_v2" && arguments.size() >= 6) {
-    rebuild_tensor(arguments);
-  } else if (name == "torch._utils._rebuild_parameter" && arguments.size() == 3 &&
-             arguments[0].kind == Kind::kTensor) {
-    stack_.push(arguments[0]);
-  } else {
-    wrong(fmt::format("calls '{}' with other arguments than torch.save gives it", name));
-  }
-}
-
-/// (storage, storage_offset, size, stride, requires_grad, backward_hooks, ...)
-void Unpickler::rebuild_tensor(std::span<const Value> arguments) {
-  if (arguments[0].kind != Kind::kStorage || arguments[1].kind != Kind::kNumber) {
-    wrong("makes a tensor of no storage");
-  }
-  const Storage& storage = storages_[arguments[0].number];
-  PickledTensor tensor;
-  tensor.storage = storage.key;
-  tensor.dtype = storage.dtype;
-  tensor.storage_numel = storage.numel;
-  tensor.storage_offset = arguments[1].number;
-  tensor.sizes = sizes_of(arguments[2]);
-  tensor.strides = sizes_of(arguments[3]);
-  check_window(tensor);
-  push(Kind::kTensor, static_cast<int64_t>(tensors_.size()));
-  tensors_.push_back(std::move(tensor));
-}
-
-std::vector<int64_t> Unpickler::sizes_of(const Value& tuple) const {
-  if (tuple.kind != Kind::kTuple) wrong("gives a tensor no shape");
-  const auto& items = stack_.items(tuple);
-  if (items.size() > kMostDimensions) wrong("gives a tensor too many dimensions");
-  std::vector<int64_t> sizes;
-  for (const auto& item : items) {
-    if (item.kind != Kind::kNumber || item.number < 0) wrong("gives a tensor a wrong shape");
-    sizes.push_back(item.number);
-  }
-  return sizes;
-}
-
-void Unpickler::check_window(const PickledTensor& tensor) const {
-  if (tensor.sizes.size() != tensor.strides.size() || tensor.storage_offset < 0) {
-    wrong("gives a tensor a wrong shape");
-  }
-  int64_t numel = 1, last = tensor.storage_offset;
-  bool overflow = false, empty = false;
-  for (size_t i = 0; i < tensor.sizes.size(); ++i) {
-    int64_t size = std::max<int64_t>(tensor.sizes[i], 1), span = 0;
-    empty |= tensor.sizes[i] == 0;
-    overflow |= __builtin_mul_overflow(numel, size, &numel);
-    overflow |= __builtin_mul_overflow(size - 1, tensor.strides[i], &span);
-    overflow |= __builtin_add_overflow(last, span, &last);
-  }
-  auto element = static_cast<int64_t>(c10::elementSize(tensor.dtype));
-  int64_t bytes = 0;  // also of an empty tensor, whose other sizes nothing else limits
-  overflow |= __builtin_mul_overflow(numel, element, &bytes);
-  // More elements than the storage has are an expanded view: copied, it could take any memory.
-  bool outside = last >= tensor.storage_numel || numel > tensor.storage_numel;
-  if (overflow || (outside && !empty)) {
-    wrong(fmt::format("has a tensor that leaves its storage '{}' of {} elements", tensor.storage,
-                      tensor.storage_numel));
   }
 }
 

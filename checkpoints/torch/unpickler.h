@@ -1,23 +1,12 @@
 #pragma once
 
-#include <c10/core/ScalarType.h>
-
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace longspan {
+#include "checkpoints/torch/pickled_tensors.h"
 
-/// A tensor of a pickled state dict: a strided window on a storage that lies outside the pickle.
-struct PickledTensor {
-  std::string name;
-  std::string storage;  // its key
-  at::ScalarType dtype = at::kFloat;
-  int64_t storage_numel = 0;
-  int64_t storage_offset = 0;
-  std::vector<int64_t> sizes, strides;
-};
+namespace longspan {
 
 /// Reads data.pkl of a state dict that torch.save wrote, and runs nothing: the machine knows the
 /// opcodes of dicts, tuples, numbers and texts, and the globals OrderedDict, the typed storages,
