@@ -37,6 +37,25 @@ bool is_commit(std::string_view revision) {
   return revision.size() == 40 && revision.find_first_not_of("0123456789abcdef") == revision.npos;
 }
 
+/// The folder of its revision in the cache, if that is there.
+std::optional<fs::path> cached_snapshot(const HubModel& model) {
+  fs::path repository = cached_repository(model);
+  std::string commit = model.revision;
+  std::error_code status;
+  if (!is_commit(commit)) {
+    fs::path ref = repository / "refs" / model.revision;
+    if (!fs::is_regular_file(ref, status)) return std::nullopt;
+    commit = read_file(ref, ExitCode::kModel);
+    if (!is_commit(commit)) {
+      fail(ExitCode::kModel, "{}: holds no commit; remove it and run longspan pull {}",
+           ref.string(), model.id);
+    }
+  }
+  fs::path snapshot = repository / "snapshots" / commit;
+  if (!fs::is_directory(snapshot, status)) return std::nullopt;
+  return snapshot;
+}
+
 }  // namespace
 
 std::optional<HubModel> parse_hub_model(std::string_view text) {
@@ -68,24 +87,6 @@ fs::path cached_repository(const HubModel& model) {
   std::string folder = "models--" + model.id;
   if (size_t slash = folder.find('/'); slash != folder.npos) folder.replace(slash, 1, "--");
   return hub_cache_folder() / folder;
-}
-
-std::optional<fs::path> cached_snapshot(const HubModel& model) {
-  fs::path repository = cached_repository(model);
-  std::string commit = model.revision;
-  std::error_code status;
-  if (!is_commit(commit)) {
-    fs::path ref = repository / "refs" / model.revision;
-    if (!fs::is_regular_file(ref, status)) return std::nullopt;
-    commit = read_file(ref, ExitCode::kModel);
-    if (!is_commit(commit)) {
-      fail(ExitCode::kModel, "{}: holds no commit; remove it and run longspan pull {}",
-           ref.string(), model.id);
-    }
-  }
-  fs::path snapshot = repository / "snapshots" / commit;
-  if (!fs::is_directory(snapshot, status)) return std::nullopt;
-  return snapshot;
 }
 
 std::optional<fs::path> look_up_model(const fs::path& path) {

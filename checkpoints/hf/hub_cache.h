@@ -24,8 +24,6 @@ std::filesystem::path hugging_face_home();
 
 /// models--ORG--NAME in the cache: holds refs/, snapshots/ and blobs/, as huggingface_hub lays out.
 std::filesystem::path cached_repository(const HubModel& model);
-/// Its snapshot folder of the revision, if it has one.
-std::optional<std::filesystem::path> cached_snapshot(const HubModel& model);
 
 /// `path` when it exists; else the snapshot of the hub id that it spells; else nothing.
 std::optional<std::filesystem::path> look_up_model(const std::filesystem::path& path);
