@@ -5,6 +5,8 @@
 
 #include "trainer/eval/loss_row.h"
 #include "trainer/eval/rows.h"
+#include "trainer/figures/svg_chart.h"
+#include "trainer/figures/table.h"
 
 namespace longspan {
 
