@@ -4,6 +4,7 @@
 #include <bit>
 #include <set>
 
+#include "src/attention/focused_memory.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/model/apply_lora.h"
@@ -65,12 +66,27 @@ void find_idle_attention(const Recipe& recipe, Diagnostics& found) {
     const int64_t seq_len = recipe.stages[i].seq_len;
     const AttentionPattern& attention = *recipe.stages[i].attention;
     const bool sees_all =
+        attention.passage_rows() == 0 &&
         attention.scored_pairs(seq_len, kHeads) == full->scored_pairs(seq_len, kHeads);
     const std::string key = key_of_stage(recipe, i, "attention", "attention");
     if (attention.name() == full->name() || !sees_all || !said.insert(key).second) continue;
     found.error(key, fmt::format("{} lets each of {} tokens see all before it, as full attention "
                                  "does: its groups or window are longer than that",
                                  attention.name(), seq_len));
+  }
+}
+
+void find_idle_memory(const Recipe& recipe, Diagnostics& found) {
+  std::set<std::string> said;
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const auto* focused =
+        dynamic_cast<const FocusedMemoryAttention*>(recipe.stages[i].attention.get());
+    const std::string key = key_of_stage(recipe, i, "attention", "attention");
+    if (!focused || !focused->options().mem_layers.empty() || !said.insert(key).second) continue;
+    found.error(key,
+                "focused_memory has no mem_layers, so that no layer sees more than its own "
+                "window; name some, about at a quarter, a half and three quarters of the "
+                "depth");
   }
 }
 
@@ -111,6 +127,7 @@ std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base
   find_idle_schedule(recipe, found);
   find_idle_loss(recipe, found);
   find_idle_attention(recipe, found);
+  find_idle_memory(recipe, found);
   if (recipe.lora.target_pattern.empty() && recipe.lora.target_modules.empty()) {
     found.error(
         "lora.target_modules",

@@ -55,6 +55,13 @@ constexpr GgufArchitecture kArchitectures[] = {
      .permuted = true,
      .takes_rope_freqs = true,
      .takes_rope_factors = true},
+    // Nor for LongLLaMA, which it reads without memory (gguf_config.cpp).
+    {.name = "llama",
+     .model_type = "longllama",
+     .in_layer = kLlama,
+     .permuted = true,
+     .takes_rope_freqs = true,
+     .takes_rope_factors = true},
     {.name = "qwen2", .model_type = "qwen2", .in_layer = kLlama},
     {.name = "qwen3", .model_type = "qwen3", .in_layer = kLlama},
     {.name = "smollm3", .model_type = "smollm3", .in_layer = kLlama, .permuted = true},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/attention/focused_memory.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/context_length.h"
@@ -206,6 +207,23 @@ void refuse_what_llama_cpp_lacks(const ModelConfig& config, const GgufArchitectu
   }
 }
 
+/// llama.cpp reads a LongLLaMA as the LLaMA that its weights are.
+void warn_of_lost_memory(const ModelConfig& config) {
+  const auto* attention = dynamic_cast<const FocusedMemoryAttention*>(config.attention.get());
+  if (!attention) return;
+  const FocusedMemoryOptions& options = attention->options();
+  if (!options.mem_positionals && !options.mem_layers.empty()) {
+    fail(ExitCode::kModel,
+         "mem_positionals: false: layer {} has no RoPE, and llama.cpp has it in every layer of a "
+         "llama; keep the Hugging Face folder",
+         options.mem_layers.front());
+  }
+  log_warning(
+      "llama.cpp has no focused memory: it will read the model as a plain LLaMA of {} tokens, the "
+      "window, and remember nothing before them; longspan reads all from the Hugging Face folder",
+      options.lengths.window);
+}
+
 void write_sliding_window(const ModelConfig& config, const GgufArchitecture& architecture,
                           GgufMetadata& metadata) {
   int64_t window = 0;
@@ -248,6 +266,7 @@ std::vector<GgufRopeTensor> write_gguf_config(const ModelConfig& config,
   metadata.set(architecture.key("attention.layer_norm_rms_epsilon"),
                static_cast<float>(config.rms_norm_eps));
   write_sliding_window(config, architecture, metadata);
+  warn_of_lost_memory(config);
   if (config.decoder.local_rope) write_gemma3(config, architecture, metadata);
   return write_gguf_rope(config, architecture, metadata);
 }

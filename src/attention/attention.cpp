@@ -43,6 +43,14 @@ std::string AttentionPattern::misfit_of_batch(int64_t, int64_t) const { return {
 
 bool AttentionPattern::attends_to_other_rows(int64_t) const { return false; }
 
+int64_t AttentionPattern::read_pairs(int64_t, int64_t seq_len, int64_t num_heads) const {
+  return scored_pairs(seq_len, num_heads);
+}
+
+double AttentionPattern::kept_bytes(int64_t, int64_t seq_len, const KeyValueForm& form) const {
+  return form.bytes(seq_len);
+}
+
 int64_t AttentionPattern::trained_pairs(int64_t, int64_t rows, int64_t seq_len,
                                         int64_t num_heads) const {
   return rows * scored_pairs(seq_len, num_heads);

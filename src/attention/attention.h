@@ -41,6 +41,16 @@ struct AttentionContext {
   }
 };
 
+/// In what form keys and values are kept.
+struct KeyValueForm {
+  int64_t heads = 0, head_dim = 0;
+  double bits = 16;  // of a number
+
+  double bytes(int64_t tokens) const {
+    return 2.0 * static_cast<double>(heads * head_dim * tokens) * bits / 8;
+  }
+};
+
 /// Who attends to whom; a query sees what its pattern, its document and the model's own sliding
 /// window all let it see. A pattern gets heads before rotation because focused memory rotates
 /// remembered keys in its own way.
@@ -70,9 +80,13 @@ class AttentionPattern : public Keyed {
   virtual std::string misfit_of_batch(int64_t rows, int64_t seq_len) const;
   /// Query-key pairs that all of num_heads heads score in one document of seq_len tokens.
   virtual int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const = 0;
+  /// The same of `layer` that reads it.
+  virtual int64_t read_pairs(int64_t layer, int64_t seq_len, int64_t num_heads) const;
   /// The same of `layer` in a training pass of `rows` rows, each a document or a window of one.
   virtual int64_t trained_pairs(int64_t layer, int64_t rows, int64_t seq_len,
                                 int64_t num_heads) const;
+  /// What the state of `layer` holds when it has read seq_len tokens.
+  virtual double kept_bytes(int64_t layer, int64_t seq_len, const KeyValueForm& form) const;
 };
 
 /// The patterns there are ("full", "shifted_sparse", "sliding_window", "focused_memory"), and one

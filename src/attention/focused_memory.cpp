@@ -53,11 +53,12 @@ void add_part(AttentionResult& all, const AttentionResult& part) {
   all = all.out.defined() ? merge(all, part) : AttentionResult{exact(part.out), part.log_sum_exp};
 }
 
-/// Query-key pairs of one head within windows.
-int64_t pairs_within_windows(const WindowLengths& lengths, int64_t seq_len) {
+/// Query-key pairs of one head within windows, and with no more than `remembered` tokens before
+/// each.
+int64_t pairs_of_windows(const WindowLengths& lengths, int64_t seq_len, int64_t remembered) {
   int64_t pairs = 0, token = 0;
   for (const int64_t begin : ReadingWindows(lengths).read(seq_len, seq_len)) {
-    pairs += token++ - begin + 1;
+    pairs += token++ - begin + 1 + std::min(begin, remembered);
   }
   return pairs;
 }
@@ -97,7 +98,30 @@ std::string FocusedMemoryAttention::misfit_of_batch(int64_t rows, int64_t seq_le
 }
 
 int64_t FocusedMemoryAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
-  return num_heads * pairs_within_windows(options_.lengths, seq_len);
+  return num_heads * pairs_of_windows(options_.lengths, seq_len, 0);
+}
+
+int64_t FocusedMemoryAttention::read_pairs(int64_t layer, int64_t seq_len,
+                                           int64_t num_heads) const {
+  if (!options_.is_memory_layer(layer)) return scored_pairs(seq_len, num_heads);
+  const int64_t found = options_.search_pages * options_.search_page_tokens;
+  return num_heads * pairs_of_windows(options_.lengths, seq_len, found > 0 ? found : seq_len);
+}
+
+double FocusedMemoryAttention::kept_bytes(int64_t layer, int64_t seq_len,
+                                          const KeyValueForm& form) const {
+  ReadingWindows windows(options_.lengths);
+  windows.read(seq_len, seq_len);
+  const int64_t remembered = windows.open_begin();
+  const double open = form.bytes(seq_len - remembered);
+  if (!options_.is_memory_layer(layer)) return open;
+  KeyValueForm memory = form, bounds = form;
+  memory.bits =
+      8 * remembered_bytes(options_.mem_dtype, form.head_dim) / static_cast<double>(form.head_dim);
+  bounds.bits = 32;  // the least and the largest of a page, in place of a key and a value
+  const int64_t page = options_.search_page_tokens;
+  const int64_t pages = options_.search_pages > 0 ? (remembered + page - 1) / page : 0;
+  return 2 * open + memory.bytes(remembered) + bounds.bytes(pages);  // open: with keys of two kinds
 }
 
 std::string FocusedMemoryAttention::misfit(int64_t num_layers) const {

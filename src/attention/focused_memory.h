@@ -27,8 +27,10 @@ class FocusedMemoryAttention : public AttentionPattern {
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
   /// Of a layer without memory.
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
+  int64_t read_pairs(int64_t layer, int64_t seq_len, int64_t num_heads) const override;
   int64_t trained_pairs(int64_t layer, int64_t rows, int64_t seq_len,
                         int64_t num_heads) const override;
+  double kept_bytes(int64_t layer, int64_t seq_len, const KeyValueForm& form) const override;
   int64_t rope_length(int64_t seq_len) const override;
   bool attends_to_other_rows(int64_t layer) const override {
     return options_.is_memory_layer(layer);
@@ -40,11 +42,14 @@ class FocusedMemoryAttention : public AttentionPattern {
 
   const FocusedMemoryOptions& options() const { return options_; }
 
+ protected:
+  /// Of turned q over the memory of a pass that begins at first_position: all, or what is found.
+  AttentionResult attend_memory(const at::Tensor& q, const FocusedMemoryState& state,
+                                int64_t first_position) const;
+
  private:
   at::Tensor attend_cross_batch(const Heads& heads, const AttentionContext& context) const;
   at::Tensor attend_windows(const Heads& heads, const AttentionContext& context) const;
-  AttentionResult attend_memory(const at::Tensor& q, const FocusedMemoryState& state,
-                                int64_t first_position) const;
 
   FocusedMemoryOptions options_;
 };

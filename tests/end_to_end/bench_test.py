@@ -110,6 +110,25 @@ class BenchTest(unittest.TestCase):
             self.assertEqual(list(row), ATTENTION_KEYS)
             self.assertTrue(all(row[key] > 0 for key in ATTENTION_KEYS if "gflops" in key))
 
+    def test_memory_is_read_and_its_search_compared(self):
+        options = ["--model", self.base, "--lengths", "256,512", "--window", 128, "--mem-layers", 15]
+        rows = json.loads(run(bench(), "memory", *options, "--page-tokens", 16, "--pages", "1,100", "--json"))
+        reading, searching = rows[:2], rows[2:]
+        self.assertEqual([(row["length"], row["search_pages"]) for row in reading], [(256, 0), (512, 0)])
+        # 512 tokens in windows of 128, 128, 128, 64 and 64: the last is open, in the memory layer with keys of two kinds. A
+        # token's keys and values are 768 bytes.
+        self.assertAlmostEqual(reading[1]["kept_mib"], (31 * 64 + 448) * 768 / 2**20, delta=0.051)
+        self.assertTrue(all(row["tokens_per_second"] > 0 and row["peak_rss_mib"] > 100 for row in reading))
+        self.assertEqual([(row["length"], row["layer"], row["pages"]) for row in searching],
+                         [(256, 15, 1), (256, 15, 100), (512, 15, 1), (512, 15, 100)])  # fmt: skip
+        for one, all_pages in (searching[:2], searching[2:]):
+            self.assertAlmostEqual(all_pages["mass_ratio"], 1, delta=0.01)
+            self.assertEqual(all_pages["top_keys_ratio"], 1)
+            self.assertTrue(0 < one["mass_ratio"] < all_pages["mass_ratio"], one)
+            self.assertTrue(0 < one["top_keys_ratio"] < 1, one)
+        refusal(bench(), "memory", *options, "--layers", 2, code=2)
+        self.assertIn("fewer than the 576", refusal(bench(), "memory", *options, "--text", self.text, code=4))
+
     def test_cross_entropy_counts_its_memory(self):
         options = ["--tokens", 64, "--vocab-size", 4096, "--hidden-size", 32, "--chunks", 16]
         rows = json.loads(run(bench(), "cross-entropy", "--threads", 1, *options, "--json"))

@@ -6,11 +6,12 @@ The results of LongLLaMA's own code are in tests/reference/longllama (long_llama
 """
 
 import json
+import random
 import shutil
 import tempfile
 from pathlib import Path
 
-from program import command_line, refusal, run
+from program import command_line, finish, refusal, run
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer, decoders, models
 
@@ -67,6 +68,7 @@ def check_attention_option(binary, folder):
     """Without memory a LongLLaMA is a plain LLaMA, and a LLaMA with --attention is a LongLLaMA."""
     llama = folder / "llama"
     shutil.copytree(REFERENCE / "a", llama)
+    write_tokenizer(llama)
     config = json.loads((llama / "config.json").read_text())
     config["model_type"] = "llama"
     for key in ("architectures", "mem_layers", "mem_dtype", "mem_positionals", "last_context_length"):
@@ -90,12 +92,54 @@ def check_attention_option(binary, folder):
     print("--attention on a LLaMA, and what does not fit it")
 
 
+def check_arms(binary, folder):
+    """The arm on a LLaMA reads as the LongLLaMA of the same weights, whose own keys hold where none are given."""
+    text = folder / "text.txt"
+    text.write_text(text_of(random.Random(1).choices(range(3, 320), k=200)))
+    window = ["window=32", "last_context_length=12", "mem_dtype=float32"]
+
+    def losses(model, arms, settings):
+        settings = [word for setting in settings for word in ("--set", setting)]
+        told = run(binary, "eval", model, "--arm", arms, "--lengths", 160, "--targets", 16, "--text", text, "--dtype", "float32",
+                   "--json", *settings)
+        return {row["arm"]: row["nll"] for row in json.loads(told)["tasks"][0]["rows"]}
+
+    own = losses(folder / "a", "full,focused_memory,none=focused_memory", ["none.mem_layers=[]"])
+    keys = [f"{arm}.{key}" for arm in ("far", "none") for key in window]
+    plain = losses(folder / "llama", "far=focused_memory,none=focused_memory", [*keys, "far.mem_layers=[1]", "none.mem_layers=[]"])
+    assert own["full"] == own["focused_memory"] == plain["far"], (own, plain)
+    assert own["none"] == plain["none"] != own["full"], (own, plain)
+    evaluation = ["eval", folder / "llama", "--arm", "focused_memory", "--lengths", 160, "--targets", 16, "--text", text]
+    told = refusal(binary, *evaluation, code=2)
+    assert "has no memory of its own; name layers of 0 to 2" in told, told
+    told = refusal(binary, *evaluation, "--set", "focused_memory.mem_layers=[3]", code=2)
+    assert "mem_layers has 3, and the model's layers are 0 to 2" in told, told
+    print("the arm focused_memory, on a LLaMA and on a LongLLaMA")
+
+
+def check_gguf(binary, folder):
+    """A GGUF is the plain LLaMA, and says so."""
+    out = folder / "a.gguf"
+    told = finish(binary, "convert", REFERENCE / "a", out, "--type", "F32").stderr
+    assert "llama.cpp has no focused memory: it will read the model as a plain LLaMA of 32 tokens" in told, told
+    ids = folder / "ids.json"
+    ids.write_text(json.dumps(list(range(3, 35))))
+    logits = []
+    for model in (out, folder / "llama"):
+        run(binary, "logits", model, "--ids", ids, "--out", folder / "logits.safetensors", "--dtype", "float32")
+        logits.append(load_file(folder / "logits.safetensors")["logits"])
+    assert abs(logits[0] - logits[1]).max() < 1e-5
+    print("a GGUF of a LongLLaMA")
+
+
 def main():
     binary = command_line().parse_args().longspan
     with tempfile.TemporaryDirectory() as folder:
         check_logits(binary, Path(folder))
         check_generate(binary, Path(folder))
         check_attention_option(binary, Path(folder))
+        check_arms(binary, Path(folder))
+        check_gguf(binary, Path(folder))
 
 
 if __name__ == "__main__":

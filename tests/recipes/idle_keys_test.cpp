@@ -75,6 +75,17 @@ TEST_F(IdleKeys, GroupsAndWindowsThatSeeAll) {
                           HasSubstr("stages.2.attention: sliding_window lets each of 48")));
 }
 
+TEST_F(IdleKeys, AFocusedMemoryThatRemembersNothing) {
+  const auto of_attention = [&](const std::string& keys) {
+    return of(
+        {"train.batch_size=4", "attention={pattern: focused_memory, window: 48" + keys + "}"});
+  };
+  EXPECT_THAT(of_attention(""),
+              ElementsAre(HasSubstr("attention: focused_memory has no mem_layers")));
+  // A window is all that is read at once, and rows before it are seen too.
+  EXPECT_THAT(of_attention(", mem_layers: [1], last_context_length: 48"), IsEmpty());
+}
+
 TEST_F(IdleKeys, PatternsThatMatchNoAdaptedModule) {
   EXPECT_THAT(of({"lora.rank_pattern={qproj: 64, q_proj: 4}"}),
               ElementsAre(HasSubstr("lora.rank_pattern.qproj: matches no module that gets LoRA")));

@@ -37,6 +37,12 @@ for length in 4096 8192; do
   done
 done
 
+# Longer ones (--lengths 32K,64K,128K,256K) want a folder of books and a quiet half hour.
+for pages in 0 64; do
+  "$bench" memory --model "$model" --text "$text" --lengths 32K,64K --search-pages $pages --json \
+    > "$out/memory-$pages.json"
+done
+
 # The same group at every length: the time per token of a step should stay.
 for length in 4096 8192 16384 32768 65536; do
   step --length $length --group-size 2048 > "$out/flat-$length.json"

@@ -124,6 +124,41 @@ def plans(found):
     ] for name, row in rows_of(found, "plans")])  # fmt: skip
 
 
+def memory(found):
+    """Reading to several lengths, a row a model and reading; what searches find there, in the mean over the memory layers."""
+    reads, searches = {}, {}
+    for name, row in rows_of(found, "memory"):
+        model = f"{row['model']}, {row['layers']} layers, {row['mem_layers']} with memory"
+        if "search_pages" in row:
+            reads.setdefault((name, model, row["search_pages"]), []).append(row)
+        else:
+            searches.setdefault((name, model, row["length"]), {}).setdefault(row["pages"], []).append(row)
+
+    def each(rows, key):
+        return " / ".join(number(row[key]) for row in rows)
+
+    def mean(rows, key):
+        return sum(row[key] for row in rows) / len(rows)
+
+    def times(rows, what):
+        return f"{mean(rows, what + 'dense_seconds') / mean(rows, what + 'search_seconds'):.1f}"
+
+    reading = table(["machine", "model", "attends to", "tokens", "tokens/s", "peak, MiB"], [
+        [name, model, f"{pages} pages" if pages else "all", each(rows, "length"), each(rows, "tokens_per_second"),
+         each(rows, "peak_rss_mib")] for (name, model, pages), rows in reads.items()
+    ])  # fmt: skip
+    header = ["machine", "model", "tokens", "pages", "of the softmax", "of the 16 best keys", "faster, 64 queries", "one query"]
+    finding = table(header, [
+        [name, model, number(length), " / ".join(str(pages) for pages in found_by),
+         " / ".join(percent(mean(rows, "mass_ratio"), 1) for rows in found_by.values()),
+         " / ".join(percent(mean(rows, "top_keys_ratio"), 1) for rows in found_by.values()),
+         " / ".join(times(rows, "") for rows in found_by.values()) + " x",
+         " / ".join(times(rows, "token_") for rows in found_by.values()) + " x"]
+        for (name, model, length), found_by in searches.items()
+    ])  # fmt: skip
+    return f"{reading}\n\n{finding}"
+
+
 def other(found):
     return table(["machine", "what", "measured"],
                  [[name, row["what"], row["figure"]] for name, row in rows_of(found, "other")])  # fmt: skip
@@ -159,6 +194,7 @@ def page():
         attention(found),
         "## The plan, and the run that followed it",
         plans(found),
+        *(["## Reading with focused memory", memory(found)] if rows_of(found, "memory") else []),
         "## On a GPU",
         gpu(found),
         "## Other figures, of one thread unless said",
@@ -187,7 +223,8 @@ def collect(folder, machine, instructions):
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     version = (folder / "version.txt").read_text()
     files = sorted(folder.glob("step-*.json")) + sorted(folder.glob("flat-*.json"))
-    return {
+    memories = [json.loads(file.read_text()) for file in sorted(folder.glob("memory-*.json"))]
+    found = {
         "machine": machine,
         "instructions": instructions,
         "date": date.today().isoformat(),
@@ -196,6 +233,7 @@ def collect(folder, machine, instructions):
         "attention": json.loads((folder / "attention-1-thread.json").read_text()),
         "steps": [step_row(folder, file) for file in files],
     }
+    return found | ({"memory": sum(memories, [])} if memories else {})
 
 
 def main():

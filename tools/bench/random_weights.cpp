@@ -18,6 +18,12 @@ at::Tensor drawn(at::IntArrayRef sizes, double mean, at::ScalarType dtype, at::D
 
 }  // namespace
 
+void draw_weights(CausalLm& model, at::ScalarType dtype, at::Device device) {
+  model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
+    parameter = drawn(parameter.sizes(), name.ends_with("norm.weight") ? 1 : 0, dtype, device);
+  });
+}
+
 std::unique_ptr<CausalLm> draw_recipe_model(const Recipe& recipe, const ModelConfig& config,
                                             at::Device device) {
   const at::ScalarType dtype = dtype_of(recipe);
@@ -36,9 +42,7 @@ std::unique_ptr<CausalLm> draw_recipe_model(const Recipe& recipe, const ModelCon
       linear->weight.reset();
     });
   }
-  model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
-    parameter = drawn(parameter.sizes(), name.ends_with("norm.weight") ? 1 : 0, dtype, device);
-  });
+  draw_weights(*model, dtype, device);
   apply_lora(*model, recipe.lora);
   move_to(*model, device);  // the adapter
   return model;

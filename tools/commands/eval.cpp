@@ -216,7 +216,7 @@ int run_eval(const Arguments& arguments) {
   const auto others = open_models_of_arms(arguments, *tokenizer, choice.arms);
   check_arms(choice.arms, subject);
   warn_beyond_limit(options, *opened.model);
-  announce_memory(*opened.model, options.lengths.back());
+  announce_memory_of_arms(choice.arms, subject, options.lengths.back());
 
   EvalResult result;
   result.label = arguments.given("label") ? arguments["label"] : default_label(arguments["model"]);

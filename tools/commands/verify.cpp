@@ -23,7 +23,8 @@ constexpr Option kVerifyArguments[] = {
 };
 constexpr Option kVerifyOptions[] = {
     {"base", "MODEL", "", "base of the adapters (default: what they name)"},
-    {"lengths", "LIST", "", "tokens read (default: 256 and the model's context, up to 32K)"},
+    {"lengths", "LIST", "",
+     "tokens read (default: 256 and the model's context or 4 windows, up to 32K)"},
     {"last", "N", "64", "how many last tokens are compared"},
     {"text", "FILE", "", "read this text (default: made ids)"},
     {"dtype", "DTYPE", "float32", "to compute in", "", computed_dtypes},
@@ -79,6 +80,7 @@ std::vector<int64_t> default_lengths(const ComparedModel& reference) {
   ModelConfig config =
       reference.adapter ? adapted_config(*source, *reference.adapter) : read_hf_config(*source);
   int64_t target = context_length(config).usable;
+  if (config.attention) target *= 4;  // under focused memory that is a window; others come before
   if (target > kLongestByDefault) {
     double ratio = double(target) / double(kLongestByDefault);
     log_warning(

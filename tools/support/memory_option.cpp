@@ -7,6 +7,8 @@
 #include "src/core/process_memory.h"
 #include "src/core/text.h"
 #include "tools/support/output_file.h"
+#include "trainer/eval/arms/model_change.h"
+#include "trainer/eval/arms/reading_arm.h"
 
 namespace longspan {
 
@@ -38,6 +40,18 @@ void announce_memory(const CausalLm& model, int64_t tokens) {
        "memory of {} tokens takes {}, and {} of RAM are free; take mem_dtype: int8 or int4, fewer "
        "mem_layers, or mem_dir: FOLDER, which keeps it on a disk",
        human_count(tokens), human_bytes(bytes), human_bytes(available));
+}
+
+void announce_memory_of_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject,
+                             int64_t tokens) {
+  for (const NamedArm& arm : arms) {
+    const auto* reading = dynamic_cast<const ReadingArm*>(arm.arm.get());
+    if (!reading) continue;
+    CausalLm& model = arm.subject(subject).model;
+    const ModelChange restored(model);
+    reading->change(model, tokens);
+    announce_memory(model, tokens);
+  }
 }
 
 ModelState open_memory(const Arguments& arguments, const OpenedModel& opened) {

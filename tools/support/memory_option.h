@@ -3,6 +3,7 @@
 #include "tools/support/arguments.h"
 #include "tools/support/open_model.h"
 #include "tools/support/option.h"
+#include "trainer/eval/eval_work.h"
 
 namespace longspan {
 
@@ -16,6 +17,10 @@ inline constexpr Option kMemoryOptions[] = {
 /// Says what focused memory will take for `tokens` tokens; nothing under another attention. Throws
 /// Error(kOutOfMemory) where that is more than there is of RAM, Error(kFailure) of the disk.
 void announce_memory(const CausalLm& model, int64_t tokens);
+
+/// The same of each arm that reads so, with its own model.
+void announce_memory_of_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject,
+                             int64_t tokens);
 
 /// The state that --memory names, or an empty one. Throws Error(kUsage) where one of the two
 /// options is given and the attention is not focused memory.

@@ -55,7 +55,8 @@ AttentionShape measured_attention(const RunShape& shape, const AttentionPattern&
 double forward_gflop(const RunShape& shape, const AttentionPattern& pattern,
                      const AttentionShape& measured) {
   return 4e-9 * static_cast<double>(shape.config.head_dim) *
-         static_cast<double>(pattern.scored_pairs(measured.length, measured.query_heads));
+         static_cast<double>(
+             pattern.read_pairs(/*layer=*/0, measured.length, measured.query_heads));
 }
 
 int64_t measured_elementwise_rows(const RunShape& shape, const SampleLimits& limits) {

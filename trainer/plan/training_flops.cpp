@@ -23,24 +23,20 @@ struct LayerWeights {
   double total() const { return query_key_value + o_proj + gate_up + down_proj; }
 };
 
-/// Of all heads in all layers: what the pattern scores, or the model's own window where that is
-/// less.
-double trained_pairs(const ModelConfig& config, const AttentionPattern& attention, int64_t rows,
-                     int64_t seq_len) {
+/// Of all layers: the pairs that `of_layer` says a layer scores, or those of the model's own window
+/// where that is less.
+template <class PairsOfLayer>
+double attention_flops(const ModelConfig& config, int64_t rows, int64_t seq_len,
+                       const PairsOfLayer& of_layer) {
   const int64_t heads = config.num_attention_heads;
   double pairs = 0;
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    const int64_t all = attention.trained_pairs(layer, rows, seq_len, heads);
+    const int64_t all = of_layer(layer);
     const int64_t window = config.layer(layer).sliding_window;
     pairs +=
         real(window > 0 ? std::min(all, rows * heads * pairs_within_window(seq_len, window)) : all);
   }
-  return pairs;
-}
-
-double attention_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t rows,
-                       int64_t seq_len) {
-  return 4.0 * real(config.head_dim) * trained_pairs(config, attention, rows, seq_len);
+  return 4.0 * real(config.head_dim) * pairs;
 }
 
 /// What `part` of the layers computes again, of the forward pass that `flops` has.
@@ -63,8 +59,10 @@ double forward_flops(const ModelConfig& config, const AttentionPattern& attentio
                      int64_t rows) {
   double weights = real(config.num_hidden_layers) * LayerWeights(config).total() +
                    real(config.vocab_size) * real(config.hidden_size);
-  return 2.0 * real(rows) * weights * real(seq_len) +
-         attention_flops(config, attention, rows, seq_len);
+  const auto read = [&](int64_t layer) {
+    return rows * attention.read_pairs(layer, seq_len, config.num_attention_heads);
+  };
+  return 2.0 * real(rows) * weights * real(seq_len) + attention_flops(config, rows, seq_len, read);
 }
 
 StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
@@ -73,9 +71,12 @@ StepFlops step_flops(const ModelConfig& config, const Stage& stage, const Memory
   flops.linears_forward = 2.0 * real(config.num_hidden_layers) * real(stage.tokens_per_step()) *
                           LayerWeights(config).total();
   flops.linears_backward = (1 + trained_projections) * flops.linears_forward;
-  flops.attention_forward =
-      real(stage.gradient_accumulation_steps) *
-      attention_flops(config, *stage.attention, stage.batch_size, stage.seq_len);
+  const auto trained = [&](int64_t layer) {
+    return stage.attention->trained_pairs(layer, stage.batch_size, stage.seq_len,
+                                          config.num_attention_heads);
+  };
+  flops.attention_forward = real(stage.gradient_accumulation_steps) *
+                            attention_flops(config, stage.batch_size, stage.seq_len, trained);
   flops.attention_backward = 2.5 * flops.attention_forward;
   const int64_t layers = config.num_hidden_layers, first = first_layers(memory, layers);
   add_recomputed(flops, config, *memory.recompute, real(first) / real(layers));

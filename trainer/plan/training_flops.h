@@ -6,7 +6,7 @@
 
 namespace longspan {
 
-/// Multiplications and additions of a forward pass over `rows` sequences of seq_len tokens: 2 a
+/// Multiplications and additions to read `rows` sequences of seq_len tokens: 2 a
 /// weight of each projection and of lm_head, 4 x head_dim a scored query-key pair and head.
 double forward_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t seq_len,
                      int64_t rows);

@@ -114,6 +114,38 @@ TEST_F(Exported, KeepsTheSlidingWindowThatLlamaCppLeavesOut) {
   EXPECT_EQ(back.layer(0).sliding_window, 16);
 }
 
+TEST_F(Exported, WarnsThatLlamaCppReadsALongLlamaWithoutItsMemory) {
+  Json json = source_->config_json();
+  json.update({{"model_type", "longllama"},
+               {"mem_layers", {1}},
+               {"max_position_embeddings", 32},
+               {"last_context_length", 16}});
+  config_ = read_hf_config(json, "longllama");
+  testing::internal::CaptureStderr();
+  GgufSource back = exported("F32");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("llama.cpp has no focused memory: it will read the model as a plain LLaMA "
+                        "of 32 tokens"));
+  const ModelConfig config = read_hf_config(back);
+  EXPECT_EQ(config.model_type, "llama");
+  EXPECT_EQ(config.attention, nullptr);
+  EXPECT_EQ(config.max_position_embeddings, 32);
+  for (const auto& info : source_->tensors()) {
+    EXPECT_TRUE(at::equal(back.tensor(info.name), source_->tensor(info.name))) << info.name;
+  }
+}
+
+TEST_F(Exported, RefusesMemoryLayersWithoutRope) {
+  Json json = source_->config_json();
+  json.update({{"model_type", "longllama"},
+               {"mem_layers", {1}},
+               {"mem_positionals", false},
+               {"last_context_length", 16}});
+  config_ = read_hf_config(json, "longllama");
+  EXPECT_THAT(error_of([&] { exported("F32"); }), HasSubstr("layer 1 has no RoPE, and llama.cpp"));
+  EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
 TEST_F(Exported, RefusesWhatLlamaCppCannotComputeAndLeavesNoFile) {
   Json dynamic = {{"rope_type", "dynamic"}, {"factor", 4.0}};
   Diagnostics diagnostics;

@@ -175,6 +175,33 @@ TEST(FocusedMemory, ScoresThePairsOfItsWindows) {
   EXPECT_EQ(pattern.scored_pairs(25, 3), 3 * (36 + 36 + 10 + 15));
 }
 
+TEST(FocusedMemory, AMemoryLayerReadsAllBeforeOrTheTokensOfItsPages) {
+  FocusedMemoryOptions options = pattern_with(MemDtype::kFloat32).options();
+  const int64_t own = 36 + 36 + 10 + 15;
+  EXPECT_EQ(FocusedMemoryAttention(options).read_pairs(0, 25, 3), 3 * own);
+  EXPECT_EQ(FocusedMemoryAttention(options).read_pairs(1, 25, 3), 3 * (25 * 26 / 2));
+  options.search_pages = 2;
+  options.search_page_tokens = 5;
+  // Before 8 tokens there are 8 others; of the 9 behind them each finds 10.
+  EXPECT_EQ(FocusedMemoryAttention(options).read_pairs(1, 25, 3), 3 * (own + 8 * 8 + 9 * 10));
+}
+
+TEST(FocusedMemory, KeepsItsOpenWindowAndInMemoryLayersAllBefore) {
+  const KeyValueForm form{.heads = kKeyHeads, .head_dim = 32, .bits = 16};
+  const int64_t token = 2 * kKeyHeads * 32 * 2;
+  FocusedMemoryOptions options = pattern_with(MemDtype::kBFloat16).options();
+  // 20 tokens in closed windows, 5 in the open one.
+  EXPECT_EQ(FocusedMemoryAttention(options).kept_bytes(0, 25, form), 5 * token);
+  EXPECT_EQ(FocusedMemoryAttention(options).kept_bytes(1, 25, form), (2 * 5 + 20) * token);
+  options.mem_dtype = MemDtype::kInt8;  // a byte a number and 2 a group of 32
+  EXPECT_EQ(FocusedMemoryAttention(options).kept_bytes(1, 25, form),
+            10 * token + 20 * 2 * kKeyHeads * 34);
+  options.search_pages = 1;
+  options.search_page_tokens = 8;  // 3 pages, whose two bounds are float32
+  EXPECT_EQ(FocusedMemoryAttention(options).kept_bytes(1, 25, form),
+            10 * token + 20 * 2 * kKeyHeads * 34 + 3 * 2 * kKeyHeads * 32 * 4);
+}
+
 TEST(FocusedMemory, CountsThePairsOfTrainingByLayerAndSchedule) {
   const FocusedMemoryAttention pattern = pattern_with(MemDtype::kFloat32);
   // Rows of 2 documents: 0, 1, 2, 3 windows before in the first, whose negatives are not there,

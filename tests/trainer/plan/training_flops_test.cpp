@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "src/attention/focused_memory.h"
+
 namespace longspan {
 namespace {
 
@@ -40,6 +42,35 @@ TEST(TrainingFlops, ShiftedSparseAttentionIsAQuarterOfFull) {
   EXPECT_NEAR(shifted.attention_forward / full.attention_forward, (4 * 8 + 5 * 7) / (9 * 32.0),
               1e-4);
   EXPECT_EQ(shifted.linears_forward, full.linears_forward);
+}
+
+Stage stage_of_windows() {
+  FocusedMemoryOptions options;
+  options.mem_layers = {7, 15, 22};
+  return {.steps = 1,
+          .seq_len = 2048,
+          .batch_size = 8,
+          .gradient_accumulation_steps = 2,
+          .attention = std::make_shared<FocusedMemoryAttention>(options)};
+}
+
+TEST(TrainingFlops, MemoryLayersAttendToTheWindowsThatTheirScheduleHas) {
+  const StepFlops flops =
+      step_flops(smollm2_135m(), stage_of_windows(), {.recompute = Recompute::kSelective});
+  // Rows of two documents: 0, 1, 2, 3 windows before in the first, and 0, 2, 3, 3 in the second.
+  const double window = 2048, own = 8 * window * (window + 1) / 2, before = 14 * window * window;
+  EXPECT_DOUBLE_EQ(flops.attention_forward, 2 * 4 * 64 * 9 * (30 * own + 3 * before));
+  EXPECT_EQ(flops.attention_backward, 2.5 * flops.attention_forward);
+}
+
+TEST(TrainingFlops, ReadingCountsWhatMemoryLayersRemember) {
+  const Stage stage = stage_of_windows();
+  const double all = 8192.0 * 8193 / 2;
+  // Windows of 2,048 three times, of 1,024 before the last context and of 1,024.
+  const double own = 3 * 2048.0 * 2049 / 2 + 2 * 1024.0 * 1025 / 2;
+  const double less = forward_flops(smollm2_135m(), *make_attention_pattern("full"), 8192, 1) -
+                      forward_flops(smollm2_135m(), *stage.attention, 8192, 1);
+  EXPECT_NEAR(less / (4 * 64 * 9 * 27 * (all - own)), 1, 1e-9);
 }
 
 TEST(TrainingFlops, AModelsOwnWindowScoresNoMoreThanItsKeys) {

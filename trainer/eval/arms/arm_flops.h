@@ -10,7 +10,8 @@ class AttentionPattern;
 /// (trainer/plan/training_flops.h) with lm_head for the last token alone.
 double reading_flops(const ModelConfig& config, const AttentionPattern& attention, int64_t tokens);
 
-/// Of all layers' keys and values for `tokens` tokens, `bits` a number.
-int64_t key_value_bytes(const ModelConfig& config, int64_t tokens, double bits);
+/// Of the keys and values that all layers keep of `tokens` tokens, `bits` a number.
+int64_t key_value_bytes(const ModelConfig& config, const AttentionPattern& attention,
+                        int64_t tokens, double bits);
 
 }  // namespace longspan

@@ -6,28 +6,20 @@
 namespace longspan {
 
 /// The model reads in windows, with memory in some layers (src/attention/focused_memory.h). Its
-/// keys are those of the attention. Without mem_layers a model that has a memory of its own reads
-/// by that.
+/// keys are those of the attention; of a model that has a memory of its own, those not given are
+/// the model's.
 class FocusedMemoryArm : public ReadingArm {
  public:
   std::string_view name() const override { return "focused_memory"; }
-  void fields(FieldsIo& io) override { attention_.fields(io); }
-  void change(CausalLm& model, int64_t) const override {
-    const auto& own = model.config().attention;
-    if (attention_.options().mem_layers.empty() && own) return model.set_attention(own);
-    model.set_attention(std::make_shared<ToReadBy>(attention_));
-  }
+  void fields(FieldsIo& io) override;
+  void check(const EvalSubject& subject) const override;
+  void change(CausalLm& model, int64_t length) const override;
 
  private:
-  /// Not the model's own, which its config would keep when the arm is done.
-  class ToReadBy : public FocusedMemoryAttention {
-   public:
-    explicit ToReadBy(const FocusedMemoryAttention& attention)
-        : FocusedMemoryAttention(attention) {}
-    bool belongs_to_model() const override { return false; }
-  };
+  FocusedMemoryAttention attention_of(const ModelConfig& config) const;
 
   FocusedMemoryAttention attention_;
+  Json given_ = Json::object();  // the keys that were read
 };
 
 }  // namespace longspan

@@ -36,7 +36,7 @@ int64_t ReadingArm::kv_bytes(CausalLm& model, int64_t tokens_read) const {
   const ModelChange restored(model);
   change(model, tokens_read);
   if (!model.attention().make_state(/*layer=*/0)) return 0;
-  return key_value_bytes(model.config(), tokens_read, bits_of_key(model));
+  return key_value_bytes(model.config(), model.attention(), tokens_read, bits_of_key(model));
 }
 
 double ReadingArm::bits_of_key(const CausalLm& model) const {

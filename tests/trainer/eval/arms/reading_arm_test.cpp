@@ -50,6 +50,10 @@ TEST_F(ReadingArms, AWindowAsLongAsTheTextIsFullAttention) {
   expect_other_than_full("sliding_window", {{"window", 40}, {"sinks", 2}});
   expect_full("shifted_sparse", {{"group_size", 800}});
   expect_other_than_full("shifted_sparse", {{"group_size", 40}});
+  Json memory = {{"mem_layers", {1}}, {"window", 400}, {"last_context_length", 400}};
+  expect_full("focused_memory", memory);
+  memory["window"] = memory["last_context_length"] = 40;
+  expect_other_than_full("focused_memory", memory);
 }
 
 /// shifted_sparse keeps nothing between passes: what it would say is known up to the first token
@@ -180,6 +184,13 @@ TEST_F(ReadingArms, CostByFormulaIsThatOfWhatIsRead) {
   EXPECT_EQ(bytes("truncate", {{"budget_tokens", 50}}, 100), 2 * 2 * 3 * 8 * 4 * 50);
   EXPECT_EQ(bytes("kv_cache", {{"bits", 4}}, 100), 2 * 2 * 3 * 8 * 100 * 4.5 / 8);
   EXPECT_EQ(bytes("shifted_sparse", none, 100), 0);
+  // Windows of 64, 4 and the last 32, which is open; keys of two kinds of it in the memory layer,
+  // and 2 bytes a number of memory.
+  const Json memory = {{"mem_layers", {1}}, {"window", 64}, {"last_context_length", 32}};
+  EXPECT_EQ(bytes("focused_memory", memory, 100), 3 * 32 * 2 * 3 * 8 * 4 + 68 * 2 * 3 * 8 * 2);
+  const double own = 64 * 65 / 2 + 4 * 5 / 2 + 32 * 33 / 2, all = 100 * 101 / 2;
+  EXPECT_DOUBLE_EQ(flops("full", none, 100) - flops("focused_memory", memory, 100),
+                   4 * 8 * 9 * (all - own));
 }
 
 }  // namespace

@@ -1,0 +1,83 @@
+#include "trainer/eval/arms/focused_memory_arm.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/errors.h"
+#include "tests/trainer/eval/arms/arm_fixtures.h"
+#include "trainer/eval/eval_run.h"
+
+namespace longspan {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FocusedMemoryArms : public ::testing::Test {
+ protected:
+  double nll(const std::string& arm, const Json& keys = Json::object()) {
+    return answer_by(*arm_with(arm, keys), subject_, item_).nll;
+  }
+  std::string check_of(const Json& keys) {
+    const NamedArm arm{"far", arm_with("focused_memory", keys)};
+    return error_of([&] { check_arms({arm}, subject_); }, ExitCode::kUsage);
+  }
+  /// Makes of the model one that has a memory of its own.
+  void remember(std::vector<int64_t> mem_layers) {
+    FocusedMemoryOptions options;
+    options.mem_layers = std::move(mem_layers);
+    options.lengths = {.window = 32, .last_context = 16};
+    model_->set_attention(std::make_shared<FocusedMemoryAttention>(options));
+  }
+
+  std::unique_ptr<CausalLm> model_ = byte_model();
+  ByteTokenizer tokenizer_;
+  EvalSubject subject_{*model_, tokenizer_, {}};
+  Item item_ = byte_item(150);
+};
+
+TEST_F(FocusedMemoryArms, APlainModelRemembersInTheLayersNamed) {
+  Json keys = {{"mem_layers", {0}}, {"window", 32}, {"last_context_length", 16}};
+  const double by_arm = nll("focused_memory", keys);
+  keys["mem_layers"] = Json::array();
+  EXPECT_NE(nll("focused_memory", keys), by_arm);
+  remember({0});
+  EXPECT_EQ(nll("full"), by_arm);
+}
+
+TEST_F(FocusedMemoryArms, OfAModelWithMemoryWhatIsNotSaidIsItsOwn) {
+  remember({0});
+  const double own = nll("full");
+  EXPECT_EQ(nll("focused_memory"), own);
+  EXPECT_EQ(nll("focused_memory", {{"mem_layers", {0}}}), own);
+  const Json search = {{"search_pages", 1}, {"search_page_tokens", 4}};
+  Json all = {{"mem_layers", {0}}, {"window", 32}, {"last_context_length", 16}};
+  all.update(search);
+  const double by_search = nll("focused_memory", search);
+  EXPECT_NE(by_search, own);
+  EXPECT_EQ(nll("focused_memory", {{"mem_layers", Json::array()}}),
+            nll("focused_memory",
+                {{"mem_layers", Json::array()}, {"window", 32}, {"last_context_length", 16}}));
+  model_ = byte_model();
+  EvalSubject plain{*model_, tokenizer_, {}};
+  EXPECT_EQ(answer_by(*arm_with("focused_memory", all), plain, item_).nll, by_search);
+}
+
+/// Half of it, as everywhere; the model's own 16 would not fit.
+TEST_F(FocusedMemoryArms, AnotherWindowHasALastContextOfItsOwn) {
+  remember({0});
+  EXPECT_EQ(nll("focused_memory", {{"window", 8}}),
+            nll("focused_memory", {{"window", 8}, {"last_context_length", 4}}));
+}
+
+TEST_F(FocusedMemoryArms, SaysWhatDoesNotSuitTheModel) {
+  EXPECT_THAT(check_of(Json::object()),
+              HasSubstr("has no memory of its own; name layers of 0 to 1"));
+  EXPECT_THAT(check_of({{"mem_layers", {0, 2}}}),
+              HasSubstr("mem_layers has 2, and the model's layers are 0 to 1"));
+  EXPECT_EQ(check_of({{"mem_layers", Json::array()}}), "no error");
+  remember({1});
+  EXPECT_EQ(check_of(Json::object()), "no error");
+  EXPECT_THAT(check_of({{"last_context_length", 64}}), HasSubstr("64 do not fit a window of 32"));
+}
+
+}  // namespace
+}  // namespace longspan
