@@ -6,6 +6,7 @@
 #include <set>
 
 #include "src/core/random.h"
+#include "src/rope/critical_dimension.h"
 
 namespace longspan {
 
@@ -14,6 +15,8 @@ namespace {
 constexpr double kProbability = 0.3;  // of a pair to be mutated or crossed
 constexpr double kStep = 0.01;
 constexpr double kHeadroom = 1.25;  // the largest lambda over the factor
+constexpr double kHeadroom2 = 2;    // the same of LongRoPE2
+constexpr double kTurns2 = 10;      // of the first pair that may be LongRoPE2's critical one
 constexpr int kTries = 100;         // for a candidate that was not seen before
 
 using Factors = std::vector<double>;
@@ -33,14 +36,26 @@ class Draws {
   std::mt19937_64 generator_;
 };
 
-Factors mutate(Factors factors, double largest, Draws& draws) {
-  for (size_t i = 0; i < factors.size(); ++i) {
+double draw_factor(double low, double high, Draws& draws) {
+  const double drawn = low + draws.uniform() * (high - low);
+  return std::clamp(std::round(drawn / kStep) * kStep, low, high);
+}
+
+/// The factors that may be searched, from the pair `first` on; those before it follow from it.
+struct SearchSpace {
+  int64_t first = 0;
+  double least = 1, largest = 1;
+};
+
+Factors mutate(Factors factors, const SearchSpace& space, Draws& draws) {
+  const auto first = static_cast<size_t>(space.first);
+  for (size_t i = first; i < factors.size(); ++i) {
     if (!draws.happens()) continue;
-    double low = i == 0 ? 1.0 : factors[i - 1];
-    double high = i + 1 == factors.size() ? std::max(largest, factors[i]) : factors[i + 1];
-    double drawn = low + draws.uniform() * (high - low);
-    factors[i] = std::clamp(std::round(drawn / kStep) * kStep, low, high);
+    double low = i == first ? space.least : factors[i - 1];
+    double high = i + 1 == factors.size() ? std::max(space.largest, factors[i]) : factors[i + 1];
+    factors[i] = draw_factor(low, high, draws);
   }
+  scale_before(space.first, factors);
   return factors;
 }
 
@@ -57,16 +72,17 @@ class Search {
       : options_(options), loss_(loss) {}
 
   /// Evaluates what was not seen before; returns whether it was new.
-  bool add(const Factors& factors) {
+  bool add(const Factors& factors, int64_t critical_pair = 0) {
     if (!seen_.insert(factors).second) return false;
-    population_.push_back({factors, loss_(factors)});
+    population_.push_back({factors, loss_(factors), critical_pair});
     return true;
   }
 
-  void add_mutation(const Factors& parent, Draws& draws) {
-    double largest = kHeadroom * options_.factor;
+  void add_mutation(const Factors& parent, int64_t critical_pair, Draws& draws) {
+    const SearchSpace space{critical_pair, options_.longrope2 ? options_.factor : 1.0,
+                            (options_.longrope2 ? kHeadroom2 : kHeadroom) * options_.factor};
     for (int i = 0; i < kTries; ++i) {
-      if (add(mutate(parent, largest, draws))) return;
+      if (add(mutate(parent, space, draws), critical_pair)) return;
     }
   }
 
@@ -76,7 +92,7 @@ class Search {
       Factors mixed = cross(parent, other, draws);
       if (std::is_sorted(mixed.begin(), mixed.end()) && add(mixed)) return;
     }
-    add_mutation(parent, draws);
+    add_mutation(parent, /*critical_pair=*/0, draws);
   }
 
   void keep_best(size_t count) {
@@ -118,18 +134,33 @@ std::vector<LongRopeStart> longrope_starts(const RopeGeometry& geometry, double 
   return starts;
 }
 
+std::vector<LongRopeStart> longrope2_starts(const RopeGeometry& geometry,
+                                            const LongRopeSearchOptions& options) {
+  Draws draws(options.seed, /*iteration=*/-1);
+  std::vector<LongRopeStart> starts;
+  for (int64_t pair = critical_pair(geometry, kTurns2); pair <= critical_pair(geometry); ++pair) {
+    const double factor = draw_factor(options.factor, kHeadroom2 * options.factor, draws);
+    Factors factors(static_cast<size_t>(geometry.head_dim / 2), factor);
+    scale_before(pair, factors);
+    starts.push_back({"longrope", std::move(factors), pair});
+  }
+  return starts;
+}
+
 LongRopeIndividual search_longrope(
     const LongRopeSearchOptions& options, const std::vector<LongRopeStart>& starts,
     const std::function<double(const Factors&)>& loss,
     const std::function<void(int64_t, const std::vector<LongRopeIndividual>&)>& after_iteration) {
   Search search(options, loss);
   Draws first(options.seed, 0);
-  for (const auto& start : starts) search.add(start.rescale_factors);
+  for (const auto& start : starts) search.add(start.rescale_factors, start.critical_pair);
   for (auto i = std::ssize(starts); i < options.population; ++i) {
-    search.add_mutation(starts[static_cast<size_t>(i) % starts.size()].rescale_factors, first);
+    const LongRopeStart& start = starts[static_cast<size_t>(i) % starts.size()];
+    search.add_mutation(start.rescale_factors, start.critical_pair, first);
   }
   int64_t parents_size = std::max<int64_t>(options.population / 2, 2);
-  int64_t mutations = options.population / 4;
+  int64_t mutations =
+      options.longrope2 ? options.population - parents_size : options.population / 4;
   int64_t crossovers = options.population - parents_size - mutations;
   for (int64_t iteration = 1;; ++iteration) {
     search.keep_best(static_cast<size_t>(parents_size));
@@ -137,13 +168,16 @@ LongRopeIndividual search_longrope(
     if (after_iteration) after_iteration(iteration - 1, parents);
     if (iteration > options.iterations) return parents.front();
     Draws draws(options.seed, iteration);
-    auto parent = [&]() -> const Factors& {
-      return parents[draws.index(parents.size())].rescale_factors;
+    auto parent = [&]() -> const LongRopeIndividual& {
+      return parents[draws.index(parents.size())];
     };
-    for (int64_t i = 0; i < mutations; ++i) search.add_mutation(parent(), draws);
+    for (int64_t i = 0; i < mutations; ++i) {
+      const LongRopeIndividual& one = parent();
+      search.add_mutation(one.rescale_factors, one.critical_pair, draws);
+    }
     for (int64_t i = 0; i < crossovers; ++i) {
-      const Factors& one = parent();
-      search.add_crossover(one, parent(), draws);
+      const LongRopeIndividual& one = parent();
+      search.add_crossover(one.rescale_factors, parent().rescale_factors, draws);
     }
   }
 }

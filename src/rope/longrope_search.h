@@ -14,11 +14,13 @@ namespace longspan {
 struct LongRopeIndividual {
   std::vector<double> rescale_factors;  // [head_dim / 2]
   double loss = 0;
+  int64_t critical_pair = 0;  // of LongRoPE2: the pair from which on its factors are searched
 };
 
 struct LongRopeStart {
   std::string rope_type;
   std::vector<double> rescale_factors;
+  int64_t critical_pair = 0;
 };
 
 /// The rescale factors that equal linear (PI), ntk and yarn scaling by `factor`.
@@ -26,10 +28,20 @@ std::vector<LongRopeStart> longrope_starts(const RopeGeometry& geometry, double 
 
 struct LongRopeSearchOptions {
   double factor = 2.0;      // lambda is searched from 1 to 1.25 x factor in steps of 0.01
+  bool longrope2 = false;   // from factor to 2 x factor, from the critical pair on alone
   int64_t population = 64;  // evaluated before the first iteration, `starts` first
   int64_t iterations = 40;  // each evaluates half a population
   uint64_t seed = 0;
 };
+
+/// LongRoPE2's (Shang et al. 2025, arXiv 2502.20082, algorithm 1): one for each pair that may be
+/// the real critical one, from the first that turns no more than ten times within the original
+/// length to the theoretical one (critical_dimension.h). From it on the factor is one, drawn from
+/// `factor` to 2 x factor by `seed`. The paper's line 6 takes the base of the first candidate for
+/// all of them, under which factors would fall at the critical pair; here each has its own, as in
+/// algorithm 2.
+std::vector<LongRopeStart> longrope2_starts(const RopeGeometry& geometry,
+                                            const LongRopeSearchOptions& options);
 
 /// Evolutionary search of LongRoPE's factors (Ding et al. 2024, arXiv 2402.13753, algorithm 1). The
 /// first population is `starts` and mutations of them. Each iteration keeps the better half as
@@ -39,6 +51,10 @@ struct LongRopeSearchOptions {
 ///
 /// The paper's second variable, the first n tokens that stay unscaled, is left out: no config.json,
 /// GGUF or runtime can say it, and neither do Microsoft's own LongRoPE models.
+///
+/// LongRoPE2's (algorithm 2) has no crossover. A candidate keeps its critical pair: the factors
+/// from it on are mutated, those before it follow from it (scale_before). So the real critical
+/// dimension is that of the best.
 ///
 /// `loss` is called in an order that options and its own results decide, so that a search whose
 /// losses are remembered (see trainer/eval/loss_journal.h) goes on where it was stopped.

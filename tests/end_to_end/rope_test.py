@@ -260,10 +260,22 @@ def check_search(program, folder):
     assert result["losses"]["longrope, found"] <= min(
         loss for name, loss in result["losses"].items() if name.startswith("longrope, as")
     )
+    check_longrope2(program, needles)
     error = program.run(*needles, "--targets", "64", exit_code=2)
     assert "with --needles their values are the targets" in error, error
     program.run("eval", folder / "model", "--rope", whole, "--text", folder / "2.txt", "--lengths", "256",
                 "--targets", "64")  # fmt: skip
+
+
+def check_longrope2(program, needles):
+    """NTK scaling up to the critical pair that is found, and factors of the paper's space from it on."""
+    found = json.loads(program.run(*needles, "--method", "longrope2", "--iterations", "2", "--json"))
+    pair, factors = found["critical_pair"], found["rope"]["long_factor"]
+    assert 1 <= pair <= 3, pair  # 8 ln(64 / (2 pi turns)) / ln 10000 is 2.02 for one turn, 0.02 for ten
+    close(factors[:pair], [factors[pair] ** (i / pair) for i in range(pair)], "NTK before the critical pair", 1e-9)
+    assert factors == sorted(factors) and 4 <= factors[pair] and factors[-1] <= 8, factors
+    error = program.run(*needles, "--method", "longrope3", exit_code=2)
+    assert "'longrope3' is not known; expected one of longrope, longrope2" in error, error
 
 
 def main():

@@ -1,6 +1,8 @@
 #include "src/rope/longrope_search.h"
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
@@ -10,6 +12,7 @@
 #include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/core/text.h"
+#include "src/rope/critical_dimension.h"
 #include "tools/commands/commands.h"
 #include "tools/support/open_model.h"
 #include "tools/support/open_store.h"
@@ -26,6 +29,8 @@ namespace longspan {
 
 namespace {
 
+std::vector<std::string> longrope_methods() { return {"longrope", "longrope2"}; }
+
 constexpr Option kLongropeSearchArguments[] = {
     {"model", "MODEL", "", "model folder or GGUF file"},
 };
@@ -33,12 +38,16 @@ constexpr Option kLongropeSearchOptions[] = {
     {"data", "STORE", "", "token store of longspan prepare", kRequired},
     {"factor", "F", "", "target length over the original one", kRequired},
     {"out", "FILE.json", "", "write the scaling here", kRequired},
+    {"method", "METHOD", "longrope",
+     "whose search; longrope2 finds the real critical dimension too, and searches the factors from "
+     "it on",
+     "", longrope_methods},
     {"length", "N", "", "tokens of a document to read (default: original length x factor)"},
     {"documents", "N", "5", "the first N that are long enough; 0: all"},
     {"targets", "N", "", "scored tokens at the end of each document (default: all but the first)"},
-    {"needles", "N", "0",
+    {"needles", "N", "",
      "score the values of N needles hidden in each document, as LongRoPE2 does, in place of its "
-     "tokens; 0: none"},
+     "tokens; 0: none (default: 1 with longrope2, else 0)"},
     {"population", "N", "64", "candidates"},
     {"iterations", "N", "40", "each evaluates half a population"},
     {"seed", "N", "0", "of the search"},
@@ -51,7 +60,14 @@ constexpr Option kLongropeSearchOptions[] = {
 };
 
 LongRopeSearchOptions read_longrope_search_options(const Arguments& arguments) {
+  const std::string method = arguments["method"];
+  const auto methods = longrope_methods();
+  if (std::ranges::find(methods, method) == methods.end()) {
+    fail(ExitCode::kUsage, "--method: '{}' is not known; expected one of {}", method,
+         join(methods, ", "));
+  }
   LongRopeSearchOptions options{.factor = arguments.number<double>("factor"),
+                                .longrope2 = method == "longrope2",
                                 .population = arguments.number<int64_t>("population"),
                                 .iterations = arguments.number<int64_t>("iterations"),
                                 .seed = arguments.number<uint64_t>("seed")};
@@ -95,8 +111,8 @@ class Subject {
   }
 
  private:
-  void open_windows(const Arguments& arguments, const ModelSource& source, int64_t length,
-                    uint64_t seed);
+  void open_windows(const Arguments& arguments, const LongRopeSearchOptions& options,
+                    const ModelSource& source, int64_t length);
   Json identity(const Arguments& arguments, const ModelSource& source) const;
   double measure(const Json& rope);
 
@@ -136,7 +152,7 @@ Subject::Subject(const Arguments& arguments, const LongRopeSearchOptions& option
          "begins; expected more",
          length, original);
   }
-  open_windows(arguments, *source, length, options.seed);
+  open_windows(arguments, options, *source, length);
   std::string out = arguments["out"];
   require_output(out, {arguments["model"], arguments["data"]});
   std::string state = arguments.given("state") ? arguments["state"] : out + ".state";
@@ -144,10 +160,11 @@ Subject::Subject(const Arguments& arguments, const LongRopeSearchOptions& option
   model_ = import_model(*source, {.dtype = parse_dtype(arguments["dtype"])});
 }
 
-void Subject::open_windows(const Arguments& arguments, const ModelSource& source, int64_t length,
-                           uint64_t seed) {
+void Subject::open_windows(const Arguments& arguments, const LongRopeSearchOptions& options,
+                           const ModelSource& source, int64_t length) {
   const auto documents = arguments.number<int64_t>("documents");
-  const auto needles = arguments.number<int64_t>("needles");
+  int64_t needles = options.longrope2 ? 1 : 0;
+  if (arguments.given("needles")) needles = arguments.number<int64_t>("needles");
   if (documents < 0 || needles < 0) {
     fail(ExitCode::kUsage,
          "--documents {} --needles {}: expected counts, or 0 for all documents and no needles",
@@ -160,7 +177,7 @@ void Subject::open_windows(const Arguments& arguments, const ModelSource& source
       fail(ExitCode::kUsage, "--targets: with --needles their values are the targets; give one");
     }
     const TextModel text_model = open_text_model(arguments["model"]);
-    windows_ = needle_windows(texts, needles, *text_model.tokenizer, seed);
+    windows_ = needle_windows(texts, needles, *text_model.tokenizer, options.seed);
     return;
   }
   const int64_t targets =
@@ -229,11 +246,14 @@ std::vector<Row> measure_starts(Subject& subject, const std::vector<LongRopeStar
   return rows;
 }
 
-void print(const std::vector<Row>& rows, const Json& rope, bool as_json) {
+void print(const std::vector<Row>& rows, const Json& rope,
+           const std::optional<int64_t>& critical_pair, bool as_json) {
   if (as_json) {
     Json losses = Json::object();
     for (const auto& row : rows) losses[row.name] = row.loss;
-    fmt::print("{}\n", json_text(Json({{"rope", rope}, {"losses", losses}})));
+    Json result = {{"rope", rope}, {"losses", losses}};
+    if (critical_pair) result["critical_pair"] = *critical_pair;
+    fmt::print("{}\n", json_text(result));
     return;
   }
   Table table{.title = "Loss on the documents of the search (nats a token)",
@@ -253,7 +273,7 @@ int run_longrope_search(const Arguments& arguments) {
 
   std::vector<Row> rows = measure_starts(subject, starts, options.factor);
   auto best = search_longrope(
-      options, starts,
+      options, options.longrope2 ? longrope2_starts(subject.geometry(), options) : starts,
       [&](const std::vector<double>& factors) {
         return subject.loss_of(subject.longrope(factors));
       },
@@ -264,7 +284,13 @@ int run_longrope_search(const Arguments& arguments) {
   rows.push_back({"longrope, found", best.loss});
   Json rope = subject.longrope(best.rescale_factors);
   write_json_file(arguments["out"], rope);
-  print(rows, rope, arguments.given("json"));
+  std::optional<int64_t> found;
+  if (options.longrope2) {
+    found = best.critical_pair;
+    log_info("the real critical dimension is pair {}, the theoretical one pair {}", *found,
+             critical_pair(subject.geometry()));
+  }
+  print(rows, rope, found, arguments.given("json"));
   return 0;
 }
 
@@ -274,9 +300,10 @@ constinit const Command kLongropeSearchCommand{
     .name = "longrope-search",
     .summary = "search LongRoPE factors by the loss of documents",
     .description =
-        "Search LongRoPE's long_factor by the loss of long documents (Ding et al. 2024), or of "
-        "needles in them (--needles; Shang et al. 2025). What is written can be given to --rope, "
-        "and to rope of a recipe. The paper's other variable, how "
+        "Search LongRoPE's long_factor by the loss of long documents (Ding et al. 2024), or as "
+        "LongRoPE2 does (--method longrope2; Shang et al. 2025): by the loss of needles hidden in "
+        "them, and by NTK scaling before the dimension from which on factors are searched. What is "
+        "written can be given to --rope, and to rope of a recipe. LongRoPE's other variable, how "
         "many first tokens stay unscaled, is not searched: no config.json, GGUF or runtime can "
         "state it. Stopped, it goes on where it was when it is run again.",
     .example =

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <set>
 
+#include "src/rope/critical_dimension.h"
+
 namespace longspan {
 namespace {
 
@@ -118,6 +120,62 @@ TEST(LongRopeSearch, TheSeedDecides) {
   other.seed = 8;
   EXPECT_EQ(run(kSearch).asked, run(kSearch).asked);
   EXPECT_NE(run(kSearch).asked, run(other).asked);
+}
+
+const LongRopeSearchOptions kSearch2{
+    .factor = 4, .longrope2 = true, .population = 16, .iterations = 30, .seed = 7};
+
+TEST(LongRope2Starts, HaveOneFactorFromEachPossibleCriticalPairOn) {
+  const auto starts = longrope2_starts(kTiny, kSearch2);
+  // 1,000 tokens turn pair 2 15.9 times and pair 3 5.03, pair 4 1.59 and pair 5 0.503.
+  ASSERT_EQ(starts.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(starts[i].critical_pair, 3 + static_cast<int64_t>(i));
+    const auto& factors = starts[i].rescale_factors;
+    const double factor = factors.back();
+    EXPECT_GE(factor, 4);
+    EXPECT_LE(factor, 8);
+    for (size_t pair = 3 + i; pair < 8; ++pair) EXPECT_EQ(factors[pair], factor);
+    EXPECT_NEAR(factors[1], std::pow(factor, 1.0 / static_cast<double>(3 + i)), 1e-12);
+  }
+  LongRopeSearchOptions other = kSearch2;
+  other.seed = 8;
+  EXPECT_NE(longrope2_starts(kTiny, other)[0].rescale_factors, starts[0].rescale_factors);
+}
+
+TEST(LongRope2Search, FindsTheCriticalPairAndTheFactorsFromItOn) {
+  std::vector<double> wanted{0, 0, 0, 0, 5, 5.5, 6, 7};
+  for (size_t i = 0; i < 4; ++i) wanted[i] = std::pow(5, static_cast<double>(i) / 4);
+  const auto loss = [&](const std::vector<double>& factors) {
+    double sum = 0;
+    for (size_t i = 0; i < 8; ++i) sum += std::pow(factors[i] - wanted[i], 2);
+    return sum;
+  };
+  const auto starts = longrope2_starts(kTiny, kSearch2);
+  double of_starts = INFINITY;
+  for (const auto& start : starts) of_starts = std::min(of_starts, loss(start.rescale_factors));
+  int64_t seen = 0;
+  const auto best = search_longrope(
+      kSearch2, starts,
+      [&](const std::vector<double>& factors) {
+        ++seen;
+        return loss(factors);
+      },
+      [](int64_t, const std::vector<LongRopeIndividual>& parents) {
+        for (const auto& parent : parents) {
+          const auto& factors = parent.rescale_factors;
+          const auto first = static_cast<size_t>(parent.critical_pair);
+          EXPECT_TRUE(std::is_sorted(factors.begin(), factors.end()));
+          EXPECT_GE(factors[first], 4);
+          EXPECT_LE(factors.back(), 8);
+          auto followed = factors;
+          scale_before(parent.critical_pair, followed);
+          EXPECT_EQ(followed, factors);
+        }
+      });
+  EXPECT_EQ(seen, 16 + 30 * 8);
+  EXPECT_EQ(best.critical_pair, 4);
+  EXPECT_LT(best.loss, 0.1 * of_starts);
 }
 
 TEST(LongRopeSearch, EndsWhereTheSpaceIsExhausted) {
