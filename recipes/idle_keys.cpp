@@ -58,6 +58,13 @@ void find_idle_loss(const Recipe& recipe, Diagnostics& found) {
                                        begin));
 }
 
+void find_idle_packing(const Recipe& recipe, Diagnostics& found) {
+  if (recipe.packing.document_mask || !recipe.data.only_full_passages) return;
+  found.error("packing.document_mask",
+              "does nothing, since with data.only_full_passages no row mixes documents; leave one "
+              "of the two out");
+}
+
 void find_idle_attention(const Recipe& recipe, Diagnostics& found) {
   constexpr int64_t kHeads = 2;  // shifted_sparse shifts every second one
   std::set<std::string> said;    // stages may share a key
@@ -126,6 +133,7 @@ std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base
   Diagnostics found = recipe.places;
   find_idle_schedule(recipe, found);
   find_idle_loss(recipe, found);
+  find_idle_packing(recipe, found);
   find_idle_attention(recipe, found);
   find_idle_memory(recipe, found);
   if (recipe.lora.target_pattern.empty() && recipe.lora.target_modules.empty()) {

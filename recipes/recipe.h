@@ -41,12 +41,14 @@ struct DataOptions {
 
 void fields(FieldsIo& io, DataOptions& options);
 
-/// What positions the tokens of a row have.
+/// What positions the tokens of a row have, and what they see of it.
 struct PackingOptions {
   std::string positions = "consecutive";  // or "skip": PoSE (data/store/position_skip.h)
   int64_t target_length = 0;              // of skip: the length whose positions are trained
+  bool document_mask = true;              // false: a row's documents see those before them
 
   bool skips() const { return positions == "skip"; }
+  bool is_default() const { return !skips() && document_mask; }
 };
 
 void fields(FieldsIo& io, PackingOptions& options);

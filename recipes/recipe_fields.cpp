@@ -74,6 +74,11 @@ void fields(FieldsIo& io, PackingOptions& options) {
   } else if (!options.skips() && given) {
     io.error("target_length", "is for positions: skip; leave one of the two out");
   }
+  io.flag("document_mask", options.document_mask,
+          "`false`: a row that mixes documents is read as one text, in which they see those before "
+          "them; positions go on through it, and the last token of each (EOS) is read too, as what "
+          "separates it from the next",
+          {.written = !options.document_mask || !io.writing()});
 }
 
 namespace {

@@ -48,7 +48,9 @@ ModelInput model_input(const Batch& batch, at::Device device) {
                    .position_ids = to_tensor(batch.position_ids, batch).to(device),
                    .document_ids = {},
                    .passage_rows = batch.passage_rows};
-  if (!rows_are_documents(batch)) input.document_ids = to_tensor(batch.document_ids, batch);
+  if (batch.document_mask && !rows_are_documents(batch)) {
+    input.document_ids = to_tensor(batch.document_ids, batch);
+  }
   return input;
 }
 

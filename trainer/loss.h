@@ -9,7 +9,8 @@
 
 namespace longspan {
 
-/// The batch as tensors of the device; document_ids stay undefined when every row is one document.
+/// The batch as tensors of the device; document_ids stay undefined when every row is one document,
+/// and without a document mask.
 ModelInput model_input(const Batch& batch, at::Device device = at::kCPU);
 
 /// Sum of the cross entropies over the labelled tokens of the batch: a float32 scalar to call

@@ -100,8 +100,8 @@ std::vector<int64_t> Loader::rows_over_documents(int64_t count, uint64_t seed) c
 
 int64_t Loader::ignore_unlabelled(const Piece& piece, Batch& batch) const {
   if (store_->info().all_labels) return 0;
-  const auto is_label = store_->read_is_label(piece.offset + 1, piece.places());
-  int64_t* labels = &batch.labels.back() - (piece.places() - 1);
+  const auto is_label = store_->read_is_label(piece.offset + 1, piece.labels());
+  int64_t* labels = &batch.labels.back() - (piece.labels() - 1);
   int64_t ignored = 0;
   for (size_t i = 0; i < is_label.size(); ++i) {
     if (is_label[i] != 0) continue;
@@ -114,15 +114,21 @@ int64_t Loader::ignore_unlabelled(const Piece& piece, Batch& batch) const {
 void Loader::append(const PackedSequence& sequence, int64_t row, Batch& batch) const {
   int64_t document = 0;
   std::mt19937_64 generator = generator_of(options_.seed, static_cast<uint64_t>(row));
+  const auto append_positions = [&](int64_t places) {
+    const auto positions = skipped_positions(places, options_.target_length, generator);
+    batch.position_ids.insert(batch.position_ids.end(), positions.begin(), positions.end());
+  };
   for (const auto& piece : sequence.pieces) {
     std::vector<int32_t> ids = store_->read(piece.offset, piece.tokens);
-    batch.input_ids.insert(batch.input_ids.end(), ids.begin(), ids.end() - 1);
+    batch.input_ids.insert(batch.input_ids.end(), ids.begin(), ids.begin() + piece.places());
     batch.labels.insert(batch.labels.end(), ids.begin() + 1, ids.end());
-    batch.labelled_tokens += piece.places() - ignore_unlabelled(piece, batch);
-    const auto positions = skipped_positions(piece.places(), options_.target_length, generator);
-    batch.position_ids.insert(batch.position_ids.end(), positions.begin(), positions.end());
-    batch.document_ids.insert(batch.document_ids.end(), ids.size() - 1, document++);
+    batch.labelled_tokens += piece.labels() - ignore_unlabelled(piece, batch);
+    if (piece.reads_separator) batch.labels.push_back(kNoLabel);
+    if (batch.document_mask) append_positions(piece.places());
+    batch.document_ids.insert(batch.document_ids.end(), static_cast<size_t>(piece.places()),
+                              document++);
   }
+  if (!batch.document_mask) append_positions(sequence.places());
   int64_t padding = options_.packer.seq_len - sequence.places();
   batch.input_ids.insert(batch.input_ids.end(), static_cast<size_t>(padding), 0);
   batch.labels.insert(batch.labels.end(), static_cast<size_t>(padding), kNoLabel);
@@ -144,6 +150,7 @@ Batch Loader::batch(int64_t first_row, int64_t rows) const {
   batch.rows = rows;
   batch.seq_len = options_.packer.seq_len;
   batch.passage_rows = options_.packer.passage_rows;
+  batch.document_mask = options_.packer.document_mask;
   // Rows before it may have been another stage's, which had no passages to keep whole.
   first_row = (first_row + rows_of_passage() - 1) / rows_of_passage() * rows_of_passage();
   auto size = static_cast<size_t>(batch.rows * batch.seq_len);

@@ -15,8 +15,8 @@ struct LoaderOptions {
   PackerOptions packer;
   uint64_t seed = 0;
   bool shuffle = true;  // a new order of the passages each epoch, drawn from seed and epoch
-  /// Positions of each piece skip as those of a text of so many tokens (position_skip.h), drawn
-  /// from seed and row; 0: they follow each other.
+  /// Positions of each piece, or of a row without document mask, skip as those of a text of so many
+  /// tokens (position_skip.h), drawn from seed and row; 0: they follow each other.
   int64_t target_length = 0;
 };
 

@@ -71,7 +71,7 @@ std::vector<PackedSequence> pack(const std::vector<StoredDocument>& documents,
       counts.dropped_documents += whole;
       counts.dropped_tokens += whole ? document.tokens : places;
     } else if (places > 0) {
-      rests.push_back({offset, places + 1});
+      rests.push_back({offset, places + 1, /*reads_separator=*/!options.document_mask});
     }
   }
   counts.full_passages = static_cast<int64_t>(sequences.size());

@@ -10,10 +10,12 @@ namespace longspan {
 /// A run of tokens of one document. Its first tokens - 1 are inputs and its last tokens - 1 their
 /// labels, so it fills tokens - 1 places of a row.
 struct Piece {
-  int64_t offset = 0;  // in the token store
-  int64_t tokens = 0;  // at least 2
+  int64_t offset = 0;            // in the token store
+  int64_t tokens = 0;            // at least 2
+  bool reads_separator = false;  // its last token fills a place too, without a label
 
-  int64_t places() const { return tokens - 1; }
+  int64_t labels() const { return tokens - 1; }
+  int64_t places() const { return labels() + (reads_separator ? 1 : 0); }
 };
 
 /// What fills one row of a batch: one long passage, or pieces of different documents.
@@ -31,6 +33,9 @@ struct PackerOptions {
   /// Rows that a passage fills, side by side, for an attention that goes from one to the next;
   /// there are full passages alone then. 0: a passage is a row.
   int64_t passage_rows = 0;
+  /// false: a row's documents see those before them, from which the last token of each (prepare
+  /// appends EOS) separates them.
+  bool document_mask = true;
 
   int64_t passage_places() const { return seq_len * (passage_rows > 0 ? passage_rows : 1); }
 };

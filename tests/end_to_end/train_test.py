@@ -14,7 +14,7 @@ try:
     import torch
     from peft import PeftModel
     from safetensors.torch import load_file, save_file
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 except ImportError as missing:
     print(f"skipped: {missing}; tools/test.sh installs it")
     sys.exit(77)
@@ -80,6 +80,31 @@ class TrainTest(training_case.TrainingCase):
         process.send_signal(signal.SIGKILL)
         self.assertEqual(process.wait(), -signal.SIGKILL, "the run ended before it was killed")
         self.assertLess(metrics.read_text().count("\n"), 40)
+
+    def test_documents_of_a_row_are_masked_or_one_text(self):
+        """The loss of a row of two documents is that of transformers over each, or over both one after the other."""
+        paths = []
+        for name, text in (("short-1", "rope scale shift group"), ("short-2", "long span head rope token")):
+            paths.append(self.folder / f"{name}.md")
+            paths[-1].write_text(text)
+        self.succeeds("prepare", *self.prepare_arguments(*paths, out="short.h5"))
+        tokenizer = AutoTokenizer.from_pretrained(self.folder / "base")
+        ids = [tokenizer(path.read_text())["input_ids"] + [tokenizer.eos_token_id] for path in paths]
+        ids.sort(key=len, reverse=True)  # as they are packed
+        self.assertLessEqual(len(ids[0] + ids[1]), 64)
+        model = AutoModelForCausalLM.from_pretrained(self.folder / "base", dtype=torch.float64)
+        # The first token of a document is no label; -100 is transformers' for none.
+        one_text = ids[0] + ids[1], ids[0][1:] + [-100] + ids[1][1:]
+        for mask, texts in ((True, [(text, text[1:]) for text in ids]), (False, [one_text])):
+            logits = torch.cat([logits_of(model, text)[:-1] for text, _ in texts])
+            labels = torch.tensor([label for _, labels in texts for label in labels])
+            expected = torch.nn.functional.cross_entropy(logits, labels).item()
+            recipe = self.recipe(f"mask-{mask}")
+            self.succeeds("train", recipe, f"data.path={self.folder}/short.h5", "stages=null", "rope=null", "train.steps=1",
+                          "train.seq_len=64", "train.batch_size=1", "train.gradient_accumulation_steps=1",
+                          "lr_schedule.warmup_steps=0", f"packing.document_mask={str(mask).lower()}")  # fmt: skip
+            (record,) = read_metrics(self.folder / f"mask-{mask}")
+            self.assertAlmostEqual(record["loss"], expected, delta=1e-4)
 
     def test_another_recipe_is_not_resumed(self):
         recipe = self.recipe("other")

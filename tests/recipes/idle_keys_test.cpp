@@ -60,6 +60,12 @@ TEST_F(IdleKeys, KeysOfALossThatWeighsAllAlike) {
                                     "effective_context; leave it out, or take long_minus_short")));
 }
 
+TEST_F(IdleKeys, ADocumentMaskOfRowsThatMixNoDocuments) {
+  EXPECT_THAT(of({"packing.document_mask=false"}), IsEmpty());
+  EXPECT_THAT(of({"packing.document_mask=false", "data.only_full_passages=true"}),
+              ElementsAre(HasSubstr("packing.document_mask: does nothing")));
+}
+
 TEST_F(IdleKeys, GroupsAndWindowsThatSeeAll) {
   EXPECT_THAT(of({"attention={pattern: shifted_sparse, group_size: 4096}"}, false),
               ElementsAre(HasSubstr("attention: shifted_sparse lets each of 48 tokens see all")));

@@ -148,6 +148,17 @@ TEST_F(RecipeFile, PositionsSkipUpToATarget) {
               HasSubstr("leaves nothing to skip"));
 }
 
+TEST_F(RecipeFile, DocumentsOfARowMaySeeThoseBeforeThem) {
+  const Recipe by_default = load(kSmallest),
+               masked = load(kSmallest, {"packing.document_mask=true"});
+  EXPECT_TRUE(by_default.packing.document_mask);
+  EXPECT_EQ(resume_identity(masked), resume_identity(by_default));
+  const Recipe recipe = load(kSmallest, {"packing.document_mask=false"});
+  EXPECT_FALSE(recipe.packing.document_mask);
+  EXPECT_FALSE(load(write_yaml(resolved_recipe(recipe))).packing.document_mask);
+  EXPECT_NE(resume_identity(recipe), resume_identity(by_default));
+}
+
 TEST_F(RecipeFile, LoraMayBeNone) {
   EXPECT_FALSE(load(kSmallest).lora.none);
   const Recipe recipe = load(kSmallest + "lora: none\n");

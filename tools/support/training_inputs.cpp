@@ -31,7 +31,10 @@ std::shared_ptr<const Loader> make_loader(const Recipe& recipe,
                     .passage_rows = passage_rows};
   options.seed = recipe.train.seed;
   options.shuffle = trains && recipe.data.shuffle;
-  if (trains) options.target_length = recipe.packing.target_length;
+  if (trains) {
+    options.target_length = recipe.packing.target_length;
+    options.packer.document_mask = recipe.packing.document_mask;
+  }
   return std::make_shared<const Loader>(std::move(store), options);
 }
 

@@ -123,6 +123,29 @@ TEST(Loader, RestartsPositionsWithEachPieceAndSetsPaddingApart) {
   EXPECT_EQ(batch.labelled_tokens, 7);
 }
 
+TEST(Loader, ReadsARowAsOneTextWithoutADocumentMask) {
+  TemporaryFolder folder;
+  const auto store = counting_store(folder, {5, 4});
+  const PackerOptions packer{.seq_len = 11, .document_mask = false};
+  const Batch batch = Loader(store, {.packer = packer}).batch(0);
+  EXPECT_FALSE(batch.document_mask);
+  using V = std::vector<int64_t>;
+  EXPECT_EQ(batch.input_ids, (V{1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0}));
+  EXPECT_EQ(batch.labels, (V{2, 3, 4, 5, -100, 7, 8, 9, -100, -100, -100}));
+  EXPECT_EQ(batch.position_ids, (V{0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1}));
+  EXPECT_EQ(batch.document_ids, (V{0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2}));
+  EXPECT_EQ(batch.labelled_tokens, 7);
+  // Positions skip once in the row.
+  const Batch skipping = Loader(store, {.packer = packer, .target_length = 1000}).batch(0);
+  int jumps = 0;
+  for (size_t t = 1; t < 9; ++t) {
+    EXPECT_GT(skipping.position_ids[t], skipping.position_ids[t - 1]);
+    jumps += skipping.position_ids[t] != skipping.position_ids[t - 1] + 1;
+  }
+  EXPECT_EQ(jumps, 1);
+  EXPECT_EQ(skipping.labels, batch.labels);
+}
+
 TEST(Loader, LeavesOutLabelsOfTokensThatAreNone) {
   TemporaryFolder folder;
   {

@@ -121,6 +121,30 @@ TEST(Packer, GivesOnlyFullPassagesOnDemand) {
   EXPECT_EQ(report.dropped_tokens, 3 + 7);
 }
 
+TEST(Packer, GivesSeparatorsPlacesWithoutADocumentMask) {
+  auto documents = random_documents(4);
+  PackingReport report;
+  const auto rows = pack(documents, {.seq_len = 64, .document_mask = false}, &report);
+  std::map<int64_t, int> inputs;
+  int64_t places = 0;
+  for (const auto& row : rows) {
+    EXPECT_LE(row.places(), 64);
+    places += row.places();
+    for (const auto& piece : row.pieces) {
+      for (int64_t t = 0; t < piece.places(); ++t) ++inputs[piece.offset + t];
+    }
+  }
+  EXPECT_EQ(report.padding_tokens, std::ssize(rows) * 64 - places);
+  for (const auto& document : documents) {
+    // The last token of a document that ends with a full passage has no place in its row.
+    const bool ends_with_passage = document.tokens < 2 || (document.tokens - 1) % 64 == 0;
+    for (int64_t t = 0; t < document.tokens; ++t) {
+      const bool is_last = t + 1 == document.tokens;
+      EXPECT_EQ(inputs[document.offset + t], !is_last || !ends_with_passage);
+    }
+  }
+}
+
 TEST(Packer, PacksAMillionShortDocumentsQuickly) {
   std::vector<int64_t> lengths(1000000);
   std::mt19937 draw(3);
