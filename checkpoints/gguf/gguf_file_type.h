@@ -15,6 +15,7 @@ struct GgufFileType {
   std::string_view most;  // the ggml type of most matrices
 };
 
+/// The names of all, as find_gguf_file_type() takes them.
 std::vector<std::string> gguf_file_types();
 /// Throws Error(kUsage) naming `option` and the types there are. Upper or lower case.
 const GgufFileType& find_gguf_file_type(std::string_view name, std::string_view option);

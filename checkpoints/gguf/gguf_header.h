@@ -11,6 +11,7 @@
 
 namespace longspan {
 
+/// One tensor of a file, and where its bytes lie.
 struct GgufTensor {
   std::string name;
   const GgmlType* type = nullptr;

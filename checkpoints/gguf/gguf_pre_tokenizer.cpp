@@ -1,5 +1,6 @@
 #include "checkpoints/gguf/gguf_pre_tokenizer.h"
 
+#include <initializer_list>
 #include <vector>
 
 #include "src/core/text.h"

@@ -14,6 +14,7 @@ namespace longspan {
 Json gguf_rope_scaling(const GgufReader& gguf, const GgufArchitecture& architecture,
                        const RopeGeometry& geometry);
 
+/// rope_freqs.weight, or LongRoPE's rope_factors_long.weight or rope_factors_short.weight.
 struct GgufRopeTensor {
   std::string name;
   std::vector<float> values;  // what each frequency is divided by

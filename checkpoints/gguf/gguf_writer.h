@@ -34,6 +34,7 @@ class GgufMetadata {
   uint64_t size_ = 0;
 };
 
+/// A tensor as it will be in the file.
 struct GgufTensorPlan {
   std::string name;
   const GgmlType* type = nullptr;

@@ -1,6 +1,7 @@
 #include "checkpoints/hf/hf_exporter.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "checkpoints/dtype.h"
 #include "checkpoints/hf/hf_config.h"

@@ -7,6 +7,7 @@
 
 namespace longspan {
 
+/// How export_hf() writes, and what is done before its folder is there.
 struct ExportOptions {
   at::ScalarType dtype = at::kBFloat16;
   int64_t shard_bytes = int64_t{5'000'000'000};

@@ -8,6 +8,7 @@
 
 namespace longspan {
 
+/// What the weights are loaded as.
 struct ImportOptions {
   at::ScalarType dtype = at::kBFloat16;
   bool check_finite = true;  // NaN or infinite weights throw Error(kModel) with the tensor's name

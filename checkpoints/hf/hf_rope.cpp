@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "checkpoints/hf/hf_lengths.h"
 #include "src/core/log.h"

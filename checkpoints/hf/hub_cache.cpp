@@ -1,6 +1,7 @@
 #include "checkpoints/hf/hub_cache.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 
 #include "src/core/text.h"

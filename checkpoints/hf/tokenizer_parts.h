@@ -16,6 +16,7 @@ Json added_token(int64_t id, const std::string& content, bool special);
 /// The model BPE, without vocab and merges, that cuts by merges alone.
 Json bpe_model();
 
+/// A token that a template puts around a text.
 struct SpecialToken {
   std::string content;
   int64_t id = 0;

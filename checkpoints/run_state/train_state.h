@@ -30,7 +30,7 @@ struct TrainState {
 };
 
 /// What is no tensor of it.
-constexpr const char* kTrainStateFile = "state.json";
+inline constexpr const char* kTrainStateFile = "state.json";
 
 /// Writes both files into `folder`, which must exist.
 void write_train_state(const std::filesystem::path& folder, const TrainState& state);

@@ -12,6 +12,7 @@ struct DocumentPart {
   bool is_label = true;  // false: read as context, and not a label of the loss
 };
 
+/// One text: a file, or one record of it.
 struct Document {
   std::string name;                 // path of the file, with ":line" behind it for a record
   std::vector<DocumentPart> parts;  // one after another they are the text

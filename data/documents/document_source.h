@@ -20,6 +20,7 @@ class DocumentSource {
   virtual const DocumentReport& report() const = 0;
 };
 
+/// How documents are read, and what is too large to be one.
 struct DocumentOptions {
   std::string text_key = "text";  // of a record
   /// A document (a record of a .jsonl) is held whole. What is larger once decompressed is an error,

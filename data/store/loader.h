@@ -11,6 +11,7 @@
 
 namespace longspan {
 
+/// What decides the rows, and in which order they come.
 struct LoaderOptions {
   PackerOptions packer;
   uint64_t seed = 0;

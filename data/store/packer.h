@@ -25,6 +25,7 @@ struct PackedSequence {
   int64_t places() const;  // at most seq_len; what is left is padding
 };
 
+/// Which documents are packed, and into what rows.
 struct PackerOptions {
   int64_t seq_len = 8192;
   int64_t min_document_tokens = 1;        // shorter documents are left out
@@ -40,6 +41,7 @@ struct PackerOptions {
   int64_t passage_places() const { return seq_len * (passage_rows > 0 ? passage_rows : 1); }
 };
 
+/// What became of the documents of one epoch.
 struct PackingReport {
   int64_t sequences = 0;
   int64_t full_passages = 0;  // rows that are one unbroken passage, or a part of one

@@ -8,6 +8,7 @@
 
 namespace longspan {
 
+/// Where a document lies among the tokens of the store.
 struct StoredDocument {
   std::string name;
   int64_t offset = 0;  // of its first token in the store

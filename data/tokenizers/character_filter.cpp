@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 
 #include "data/tokenizers/byte_level_alphabet.h"
 #include "data/tokenizers/unicode_categories.h"

@@ -4,6 +4,7 @@
 #include <unicode/normalizer2.h>
 #include <unicode/uniset.h>
 
+#include <cstdint>
 #include <stdexcept>
 
 namespace longspan {
