@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/profiler_kineto.h>
 
+#include <set>
+
 namespace longspan {
 
 namespace profiler = torch::autograd::profiler;

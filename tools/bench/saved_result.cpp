@@ -1,6 +1,7 @@
 #include "tools/bench/saved_result.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 
 namespace longspan {

@@ -1,3 +1,5 @@
+#include <initializer_list>
+
 #include "checkpoints/dtype.h"
 #include "checkpoints/gguf/gguf_exporter.h"
 #include "checkpoints/hf/hf_config.h"

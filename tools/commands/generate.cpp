@@ -1,5 +1,6 @@
 #include "src/model/generate.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <set>
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "checkpoints/adapters/adapted_model.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/run_state/checkpoint_store.h"

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cxxopts.hpp>
+#include <memory>
 #include <set>
 #include <stdexcept>
 

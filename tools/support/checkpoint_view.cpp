@@ -1,6 +1,7 @@
 #include "tools/support/checkpoint_view.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "checkpoints/adapters/peft_adapter.h"
 #include "checkpoints/hf/hf_config.h"

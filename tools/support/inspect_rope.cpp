@@ -1,5 +1,7 @@
 #include "tools/support/inspect_rope.h"
 
+#include <cmath>
+
 #include "checkpoints/adapters/peft_adapter.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hub_cache.h"

@@ -1,6 +1,7 @@
 #include "tools/support/output_file.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <string_view>
 

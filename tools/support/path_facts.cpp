@@ -1,5 +1,6 @@
 #include "tools/support/path_facts.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include "checkpoints/adapters/peft_adapter.h"

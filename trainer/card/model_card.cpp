@@ -1,6 +1,7 @@
 #include "trainer/card/model_card.h"
 
 #include <algorithm>
+#include <exception>
 #include <fstream>
 
 #include "checkpoints/adapters/adapted_model.h"

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "trainer/eval/effective_length.h"
 #include "trainer/eval/statistics.h"

@@ -1,5 +1,7 @@
 #include "trainer/eval/arms/answer_json.h"
 
+#include <iterator>
+
 namespace longspan {
 
 namespace {

@@ -6,6 +6,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/where.h>
 
+#include <vector>
+
 namespace longspan {
 
 namespace {

@@ -1,5 +1,7 @@
 #include "trainer/eval/arms/truncate.h"
 
+#include <algorithm>
+
 namespace longspan {
 
 void TruncateArm::fields(FieldsIo& io) {

@@ -1,6 +1,7 @@
 #include "trainer/eval/tasks/item_file.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "data/documents/byte_stream.h"
 #include "src/core/text.h"

@@ -1,6 +1,7 @@
 #include "trainer/eval/tasks/jsonl.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "src/core/log.h"
 #include "src/core/text.h"
