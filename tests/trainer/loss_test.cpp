@@ -4,12 +4,16 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "src/attention/attention.h"
 #include "tests/support/float32_bound.h"
+#include "tests/support/masked_attention.h"
 #include "tests/support/tiny_llama.h"
 
 namespace longspan {
@@ -94,6 +98,43 @@ TEST(TokenLosses, AreThoseOfEachLabelFromItsOwnDocument) {
     EXPECT_NEAR(losses[place].item<double>(), expected,
                 float32_bound(5, terms_of_loss(model->config(), 24)))
         << place;
+  }
+}
+
+// Without a document mask the whole row before a label predicts it.
+TEST(TokenLosses, AreThoseOfEachLabelFromItsRowWithoutADocumentMask) {
+  auto model = random_model(tiny_llama_config());
+  Batch batch = three_documents(24);
+  batch.document_mask = false;
+  for (int64_t place = 0; place < 48; ++place) batch.position_ids[place] = place % 24;
+  const at::Tensor losses = token_losses(*model, batch, 7);
+  for (int64_t place = 0; place < 48; ++place) {
+    if (batch.labels[place] < 0) continue;
+    EXPECT_NEAR(losses[place].item<double>(), loss_after(*model, batch, place / 24 * 24, place),
+                float32_bound(5, terms_of_loss(model->config(), 24)))
+        << place;
+  }
+}
+
+TEST(ModelInput, LetsTokensSeeWhatTheDenseDocumentMaskDoes) {
+  at::manual_seed(5);
+  Batch batch = three_documents(24);
+  const auto full = make_attention_pattern("full");
+  const Heads heads{at::randn({2, 9, 24, 8}, at::kDouble), at::randn({2, 3, 24, 8}, at::kDouble),
+                    at::randn({2, 3, 24, 8}, at::kDouble)};
+  const at::Tensor documents = at::tensor(batch.document_ids, at::kLong).view({2, 1, 24});
+  const at::Tensor same = documents.unsqueeze(3).eq(documents.unsqueeze(2));
+  const at::Tensor causal = at::ones({24, 24}, at::kBool).tril();
+  for (const bool document_mask : {true, false}) {
+    batch.document_mask = document_mask;
+    const ModelInput input = model_input(batch);
+    const Rotary rotary({unscaled_inv_freq({8, 10000.0, 64}), 1.0}, input.position_ids,
+                        at::kDouble);
+    const at::Tensor visible = document_mask ? same.logical_and(causal) : causal;
+    const at::Tensor expected =
+        masked_attention(rotary.rotate(heads.q), rotary.rotate(heads.k), heads.v, visible);
+    const at::Tensor actual = full->attend(heads, {rotary, input.document_ids});
+    EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12) << document_mask;
   }
 }
 
