@@ -66,8 +66,7 @@ LengthEstimate loss_falls_until(const std::vector<LossAtLength>& lengths) {
   LengthEstimate estimate{.length = best->length};
   if (best->document_nll.size() < 2) return estimate;
   for (const auto& one : lengths) {
-    const PairedDifference above = paired_difference(one.document_nll, best->document_nll);
-    if (above.mean > 1.96 * *above.standard_error) continue;
+    if (told_apart(one.document_nll, best->document_nll)) continue;
     if (!estimate.low) estimate.low = one.length;
     estimate.high = one.length;
   }

@@ -32,8 +32,8 @@ struct LossAtLength {
 };
 
 /// Where more context stops lowering the loss: the length of the least mean loss, and the shortest
-/// and the longest length that cannot be told apart from it (the mean paired difference over
-/// documents is within 1.96 of its standard errors). With one document there is no interval.
+/// and the longest length that its documents do not tell apart from it (told_apart of
+/// statistics.h). With one document there is no interval.
 LengthEstimate loss_falls_until(const std::vector<LossAtLength>& lengths);
 
 /// "16K [8K, 32K]"; "none" where a length is.

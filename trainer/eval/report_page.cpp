@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "src/core/text.h"
+#include "trainer/eval/conclusions.h"
 #include "trainer/eval/triangle.h"
 #include "trainer/figures/svg_elements.h"
 
@@ -117,21 +118,24 @@ std::string percent_encoded(const std::string& text) {
   return encoded;
 }
 
-/// A link to what the figures and tables of a task were made from, which the page itself holds.
-std::string data_link(const TaskComparison& comparison) {
+/// A link to what figures and tables were made from, which the page itself holds.
+std::string data_link(const std::string& name, const Json& data) {
+  return fmt::format(
+      "<p class=\"data\"><a download=\"{0}.json\" href=\"data:application/json,{1}\">the numbers "
+      "of these figures and tables as JSON</a></p>\n",
+      escape_html(name), percent_encoded(data.dump()));
+}
+
+std::string link_of_task(const TaskComparison& comparison) {
   Json models = Json::array();
   for (const auto& model : comparison.models) {
     models.push_back({{"label", model.label}, {"rows", model.rows}});
   }
-  const Json data = {{"task", comparison.task}, {"models", models}};
-  return fmt::format(
-      "<p class=\"data\"><a download=\"{0}.json\" href=\"data:application/json,{1}\">the numbers "
-      "of these figures and tables as JSON</a></p>\n",
-      escape_html(comparison.task), percent_encoded(data.dump()));
+  return data_link(comparison.task, {{"task", comparison.task}, {"models", models}});
 }
 
-std::string conclusions_html(const TaskStandings& task) {
-  const std::vector<std::string> sentences = conclusions(task);
+std::string conclusions_html(const TaskStandings& task, const std::string& reference) {
+  const std::vector<std::string> sentences = conclusions(task, reference);
   if (sentences.empty()) return "";
   std::string html = "<ul class=\"conclusions\">\n";
   for (const auto& sentence : sentences) {
@@ -140,30 +144,39 @@ std::string conclusions_html(const TaskStandings& task) {
   return html + "</ul>\n";
 }
 
-std::string costs_html(const std::vector<TaskStandings>& tasks) {
+std::string link_of_costs(const std::vector<EvalResult>& results) {
+  Json models = Json::array();
+  for (const auto& result : results) {
+    models.push_back({{"label", result.label}, {"arms", result.provenance.value("arms", Json())}});
+  }
+  return data_link("costs", {{"models", models}});
+}
+
+std::string costs_html(const std::vector<EvalResult>& results,
+                       const std::vector<TaskStandings>& tasks) {
   const std::vector<Table> tables = cost_tables(tasks);
   if (tables.empty()) return "";
   std::string html = "<h2>What it takes</h2>\n";
   for (const auto& figure : cost_figures(tasks)) html += figure_html(figure);
   for (const auto& table : tables) html += html_table(table);
-  return html;
+  return html + link_of_costs(results);
 }
 
 std::string task_html(const TaskComparison& comparison, const std::vector<TaskStandings>& standings,
                       const std::string& reference) {
   auto task = make_eval_task(comparison.task);
+  const size_t compared_to = reference_index(comparison, reference);
   std::string html = fmt::format("<h2>{}</h2>\n", escape_html(task->title()));
   for (const auto& of : standings) {
     if (of.task != comparison.task) continue;
-    html += conclusions_html(of);
+    html += conclusions_html(of, comparison.models[compared_to].label);
     for (const auto& figure : triangle_figures(of)) html += figure_html(figure);
   }
   for (const auto& figure : task->figures(comparison.models)) html += figure_html(figure);
-  for (const auto& table :
-       task->tables(comparison.models, reference_index(comparison, reference))) {
+  for (const auto& table : task->tables(comparison.models, compared_to)) {
     html += html_table(table);
   }
-  return html + data_link(comparison) + protocol_html(comparison.protocol);
+  return html + link_of_task(comparison) + protocol_html(comparison.protocol);
 }
 
 /// Models as columns, what is known of them as rows; a fact that all share stands once.
@@ -214,7 +227,7 @@ std::string report_page(const std::vector<EvalResult>& results,
       escape_html(join(labels, ", ")), std::string(chart_style()) + std::string(kStyle));
   const std::vector<TaskStandings> standings = standings_of(results, comparisons);
   for (const auto& comparison : comparisons) html += task_html(comparison, standings, reference);
-  html += costs_html(standings) + provenance_html(results);
+  html += costs_html(results, standings) + provenance_html(results);
   return html + fmt::format("<script>{}</script>\n</body>\n</html>\n", kSortScript);
 }
 

@@ -72,6 +72,14 @@ std::vector<int64_t> TaskStandings::lengths() const {
   return {lengths.begin(), lengths.end()};
 }
 
+std::vector<std::string> TaskStandings::labels() const {
+  std::vector<std::string> labels;
+  for (const Standing& standing : standings) {
+    if (std::ranges::find(labels, standing.label) == labels.end()) labels.push_back(standing.label);
+  }
+  return labels;
+}
+
 std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
                                         const std::vector<TaskComparison>& comparisons) {
   std::vector<TaskStandings> tasks;
@@ -101,10 +109,8 @@ std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
 }
 
 bool told_apart(const Standing& a, const Standing& b) {
-  if (a.document_nll.size() == 1 || b.document_nll.size() == 1) return false;
-  if (a.document_nll.size() > 1 && a.document_nll.size() == b.document_nll.size()) {
-    const Interval interval = *mean_interval(differences(a.document_nll, b.document_nll));
-    return interval.low > 0 || interval.high < 0;
+  if (!a.document_nll.empty() || !b.document_nll.empty()) {
+    return told_apart(a.document_nll, b.document_nll);
   }
   return a.high < b.low || b.high < a.low;
 }

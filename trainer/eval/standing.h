@@ -36,6 +36,8 @@ struct TaskStandings {
   bool better(double a, double b) const { return is_loss ? a < b : a > b; }
   std::vector<Standing> at(int64_t length) const;
   std::vector<int64_t> lengths() const;
+  /// In the order of their first standings: the same colour in every chart.
+  std::vector<std::string> labels() const;
 };
 
 /// Rows of several depths or kinds are pooled by their `n`; the interval of a pooled score is
@@ -43,8 +45,8 @@ struct TaskStandings {
 std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
                                         const std::vector<TaskComparison>& comparisons);
 
-/// Whether 0 is outside the 95 % interval of the differences, for losses of the same documents;
-/// else whether the 95 % intervals of both have no value in common. Never by one document.
+/// Of losses whether their documents tell them apart (statistics.h), of scores whether the 95 %
+/// intervals of both have no value in common.
 bool told_apart(const Standing& a, const Standing& b);
 
 /// The standings that no other beats in value without costing more, by cost; those alone that have

@@ -23,6 +23,12 @@ double students_t(double degrees) {
              (92160 * d * d * d * d);
 }
 
+std::vector<double> differences(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> found;
+  for (size_t i = 0; i < a.size(); ++i) found.push_back(a[i] - b[i]);
+  return found;
+}
+
 }  // namespace
 
 double mean(const std::vector<double>& values) {
@@ -54,10 +60,14 @@ std::optional<Interval> mean_interval(const std::vector<double>& values) {
   return Interval{mean(values) - half, mean(values) + half};
 }
 
-std::vector<double> differences(const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> found;
-  for (size_t i = 0; i < a.size(); ++i) found.push_back(a[i] - b[i]);
-  return found;
+bool told_apart(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.size() < 2 || b.size() < 2) return false;
+  if (a.size() == b.size()) {
+    const Interval interval = *mean_interval(differences(a, b));
+    return interval.low > 0 || interval.high < 0;
+  }
+  const Interval of_a = *mean_interval(a), of_b = *mean_interval(b);
+  return of_a.high < of_b.low || of_b.high < of_a.low;
 }
 
 PairedDifference paired_difference(const std::vector<double>& a, const std::vector<double>& b) {

@@ -24,10 +24,12 @@ Interval wilson_interval(double correct, int64_t trials);
 /// two values.
 std::optional<Interval> mean_interval(const std::vector<double>& values);
 
-/// a[i] - b[i]: the same items under two conditions.
-std::vector<double> differences(const std::vector<double>& a, const std::vector<double>& b);
+/// Whether their means differ at 95 %: as many values are those of the same items, and 0 must be
+/// outside the interval of their differences; else the intervals of both have no value in common.
+/// Never by fewer than two values of either.
+bool told_apart(const std::vector<double>& a, const std::vector<double>& b);
 
-/// Their mean and its standard error.
+/// The mean of a[i] - b[i], the same items under two conditions, and its standard error.
 struct PairedDifference {
   double mean = 0;
   std::optional<double> standard_error;

@@ -12,32 +12,11 @@ namespace longspan {
 
 namespace {
 
-std::string brief_seconds(double seconds) {
-  return seconds < 10 ? fmt::format("{:.2g} s", seconds) : fmt::format("{:.0f} s", seconds);
-}
-
-std::string standing_shown(const Standing& standing) {
-  if (standing.document_nll.size() == 1) {  // no interval
-    return fmt::format("{} ({:.3g})", standing.label, standing.value);
-  }
-  return fmt::format("{} ({:.3g} [{:.3g}, {:.3g}])", standing.label, standing.value, standing.low,
-                     standing.high);
-}
-
-/// The labels of a task in the order of their first standings: the same colour in every chart.
-std::vector<std::string> labels_of(const TaskStandings& task) {
-  std::vector<std::string> labels;
-  for (const Standing& standing : task.standings) {
-    if (std::ranges::find(labels, standing.label) == labels.end()) labels.push_back(standing.label);
-  }
-  return labels;
-}
-
 ScatterChart chart_at(const TaskStandings& task, int64_t length) {
   ScatterChart chart{.title = fmt::format("{} tokens", length_label(length)),
                      .x_label = "time to the first token (s)",
                      .y_label = task.is_loss ? "loss" : "score"};
-  const std::vector<std::string> labels = labels_of(task);
+  const std::vector<std::string> labels = task.labels();
   const std::vector<Standing> front = pareto_front(task, task.at(length));
   for (const Standing& standing : task.at(length)) {
     if (!standing.cost || !(standing.cost->time_to_first_token_seconds > 0)) continue;
@@ -84,7 +63,7 @@ struct CostColumn {
 std::vector<CostColumn> cost_columns() {
   const auto bytes = [](double count) { return human_bytes(static_cast<int64_t>(count)); };
   return {{"Time to the first token",
-           [](const ArmCost& c) { return c.time_to_first_token_seconds; }, brief_seconds, true},
+           [](const ArmCost& c) { return c.time_to_first_token_seconds; }, seconds_label, true},
           {"Generated tokens a second", [](const ArmCost& c) { return c.tokens_per_second; },
            [](double rate) { return fmt::format("{:.3g}", rate); }, false},
           {"TFLOP of a prompt by formula", [](const ArmCost& c) { return c.flops / 1e12; },
@@ -121,52 +100,6 @@ std::set<int64_t> lengths_of(const std::vector<LabelledCosts>& costs) {
     for (const auto& [length, cost] : by_length) lengths.insert(length);
   }
   return lengths;
-}
-
-/// Which of `equals` costs least, where costs are known and differ.
-std::string cheapest_of(const std::vector<Standing>& equals, const Standing& best) {
-  const Standing* cheapest = nullptr;
-  for (const Standing& standing : equals) {
-    if (!standing.cost) continue;
-    if (!cheapest ||
-        standing.cost->time_to_first_token_seconds < cheapest->cost->time_to_first_token_seconds) {
-      cheapest = &standing;
-    }
-  }
-  if (!cheapest) return "";
-  const double seconds = cheapest->cost->time_to_first_token_seconds;
-  if (cheapest->label == best.label || !best.cost) {
-    return fmt::format(" {} takes {} to the first token.", cheapest->label, brief_seconds(seconds));
-  }
-  const double share = seconds / best.cost->time_to_first_token_seconds;
-  return fmt::format(" Of these {} is the cheapest: {} to the first token, {:.0f} % of {}.",
-                     cheapest->label, brief_seconds(seconds), 100 * share, best.label);
-}
-
-std::string conclusion_at(const TaskStandings& task, int64_t length) {
-  std::vector<Standing> standings = task.at(length);
-  std::ranges::stable_sort(standings, [&](const Standing& a, const Standing& b) {
-    return task.better(a.value, b.value);
-  });
-  const Standing best = standings.front();
-  std::vector<Standing> equals{best};
-  std::vector<std::string> alike, behind;
-  for (size_t i = 1; i < standings.size(); ++i) {
-    if (told_apart(best, standings[i])) {
-      behind.push_back(standing_shown(standings[i]));
-    } else {
-      equals.push_back(standings[i]);
-      alike.push_back(standing_shown(standings[i]));
-    }
-  }
-  std::string text =
-      fmt::format("{} tokens: {} is first.", length_label(length), standing_shown(best));
-  if (!alike.empty()) {
-    text += fmt::format(" Cannot be told apart from it: {}.", join(alike, ", "));
-  }
-  text += cheapest_of(equals, best);
-  if (!behind.empty()) text += fmt::format(" Behind: {}.", join(behind, ", "));
-  return text;
 }
 
 }  // namespace
@@ -211,13 +144,6 @@ std::vector<Figure> cost_figures(const std::vector<TaskStandings>& tasks) {
   if (chart.series.empty()) return {};
   return {
       {"Time from a prompt to the first token, as measured in these runs.", line_chart_svg(chart)}};
-}
-
-std::vector<std::string> conclusions(const TaskStandings& task) {
-  std::vector<std::string> sentences;
-  if (labels_of(task).size() < 2) return sentences;
-  for (int64_t length : task.lengths()) sentences.push_back(conclusion_at(task, length));
-  return sentences;
 }
 
 }  // namespace longspan

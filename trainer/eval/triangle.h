@@ -17,8 +17,4 @@ std::vector<Figure> triangle_figures(const TaskStandings& task);
 std::vector<Table> cost_tables(const std::vector<TaskStandings>& tasks);
 std::vector<Figure> cost_figures(const std::vector<TaskStandings>& tasks);
 
-/// For each length of the task a sentence: which arm stands first, which cannot be told apart from
-/// it, and which of these costs least.
-std::vector<std::string> conclusions(const TaskStandings& task);
-
 }  // namespace longspan

@@ -58,6 +58,10 @@ std::string length_label(int64_t tokens) {
   return fmt::format("{}", tokens);
 }
 
+std::string seconds_label(double seconds) {
+  return seconds < 10 ? fmt::format("{:.2g} s", seconds) : fmt::format("{:.0f} s", seconds);
+}
+
 std::string text_table(const Table& table) {
   std::vector<size_t> widths(table.header.size(), 0);
   auto widen = [&](const std::vector<std::string>& cells) {

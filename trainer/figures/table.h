@@ -26,4 +26,7 @@ std::string escape_html(std::string_view text);
 /// 4096 -> "4K", 1536 -> "1.5K", 1000 -> "1000".
 std::string length_label(int64_t tokens);
 
+/// 0.123 -> "0.12 s", 57.6 -> "58 s".
+std::string seconds_label(double seconds);
+
 }  // namespace longspan

@@ -186,6 +186,18 @@ TEST(ReportPage, LoadsNothingFromElsewhere) {
   EXPECT_THAT(page, HasSubstr("m/base"));
 }
 
+TEST(ReportPage, HasThePriceBesideTheGainAndTheNumbersOfItsCharts) {
+  EvalResult base = perplexity_result("base");
+  base.provenance["arms"] =
+      Json::array({{{"arm", "full"}, {"length", 4096}, {"time_to_first_token_seconds", 2.5}}});
+  std::vector<EvalResult> results{base, perplexity_result("trained", -0.25)};
+  const std::string page = report_page(results, compare(results));
+  EXPECT_THAT(page, HasSubstr("Against base at 4K tokens, and at 8K: trained gains 0.25"));
+  for (const char* name : {"perplexity", "costs"}) {
+    EXPECT_THAT(page, HasSubstr(fmt::format("download=\"{}.json\"", name)));
+  }
+}
+
 TEST(ReportPage, EscapesLabels) {
   std::vector<EvalResult> results{perplexity_result("<b>\"&")};
   std::string page = report_page(results, compare(results));

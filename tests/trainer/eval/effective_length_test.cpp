@@ -57,6 +57,24 @@ TEST(LossFallsUntil, IsTheLengthOfTheLeastLoss) {
   EXPECT_EQ(estimate.high, 4096);
 }
 
+/// Of three documents: 0.053 with a standard error of 0.026, of which the interval has 4.3.
+TEST(LossFallsUntil, FewDocumentsTellLittleApart) {
+  const std::vector<double> least{2.0, 2.29, 2.6}, above{2.05, 2.3, 2.7};
+  const auto estimate = loss_falls_until({{1024, above}, {2048, least}, {4096, {3.0, 3.3, 3.6}}});
+  EXPECT_EQ(estimate.length, 2048);
+  EXPECT_EQ(estimate.low, 1024);
+  EXPECT_EQ(estimate.high, 2048);
+}
+
+/// A length that fewer documents reach has no pairs.
+TEST(LossFallsUntil, OtherDocumentsAreComparedByTheirIntervals) {
+  const auto estimate = loss_falls_until(
+      {{1024, {2.0, 2.1, 2.05}}, {2048, {1.9, 1.91}}, {4096, {9.0, 9.1, 9.05, 9.02}}});
+  EXPECT_EQ(estimate.length, 2048);
+  EXPECT_EQ(estimate.low, 1024);
+  EXPECT_EQ(estimate.high, 2048);
+}
+
 TEST(LossFallsUntil, OneDocumentHasNoInterval) {
   const auto estimate = loss_falls_until({{1024, {3.0}}, {2048, {2.8}}});
   EXPECT_EQ(estimate.length, 2048);

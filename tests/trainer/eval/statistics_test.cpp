@@ -40,6 +40,22 @@ TEST(MeanInterval, IsStudentsT) {
   EXPECT_FALSE(mean_interval({2}).has_value());
 }
 
+/// Means that lie in one another's intervals, of items that all differ alike.
+TEST(ToldApart, IsByTheDifferencesOfTheSameItems) {
+  const std::vector<double> low{2.00, 2.30, 2.60};
+  EXPECT_TRUE(told_apart(low, {2.03, 2.33, 2.632}));
+  EXPECT_FALSE(told_apart(low, {2.03, 2.33, 2.56}));
+  EXPECT_FALSE(told_apart(low, low));
+}
+
+TEST(ToldApart, IsByTheIntervalsOfOtherItems) {
+  EXPECT_TRUE(told_apart({2.00, 2.01, 2.02}, {3.00, 3.01}));
+  EXPECT_FALSE(told_apart({2.00, 2.01, 2.02}, {3.00, 3.20}));  // 3.1 -+ 1.27
+  EXPECT_FALSE(told_apart({1}, {9}));
+  EXPECT_FALSE(told_apart({1, 1, 1}, {9}));
+  EXPECT_FALSE(told_apart({}, {9, 9.1}));
+}
+
 TEST(PairedDifference, CancelsWhatTheItemsShare) {
   auto difference = paired_difference({3.5, 2.5, 5.5}, {3, 2, 5});
   EXPECT_DOUBLE_EQ(difference.mean, 0.5);
