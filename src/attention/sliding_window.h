@@ -15,7 +15,7 @@ class SlidingWindowAttention : public AttentionPattern {
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
 
- private:
+ protected:
   int64_t window_ = 4096;
   int64_t sinks_ = 4;  // the paper's
 };

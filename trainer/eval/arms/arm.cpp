@@ -10,6 +10,7 @@
 #include "trainer/eval/arms/pattern_arm.h"
 #include "trainer/eval/arms/position_arms.h"
 #include "trainer/eval/arms/retrieval.h"
+#include "trainer/eval/arms/rolling_cache_attention.h"
 #include "trainer/eval/arms/rope_arm.h"
 #include "trainer/eval/arms/smaller_model.h"
 #include "trainer/eval/arms/truncate.h"
@@ -23,18 +24,16 @@ std::unique_ptr<Arm> make_kind(Arguments... arguments) {
   return std::make_unique<Kind>(arguments...);
 }
 
-std::unique_ptr<Arm> make_pattern(std::string_view name) {
-  return std::make_unique<PatternArm>(make_attention_pattern(name));
-}
-
 constexpr SettableEntry<Arm> kArms[] = {
     {"full", make_kind<FullArm>},
     {"rope", make_kind<RopeArm>},
     {"linear", [] { return make_kind<FactorArm>("linear"); }},
     {"ntk", [] { return make_kind<FactorArm>("ntk"); }},
     {"yarn", [] { return make_kind<FactorArm>("yarn"); }},
-    {"shifted_sparse", [] { return make_pattern("shifted_sparse"); }},
-    {"sliding_window", [] { return make_pattern("sliding_window"); }},
+    {"shifted_sparse",
+     [] { return make_kind<PatternArm>(make_attention_pattern("shifted_sparse")); }},
+    {"sliding_window",
+     [] { return make_kind<PatternArm>(std::make_shared<RollingCacheAttention>()); }},
     {"dual_chunk", make_kind<DualChunkArm>},
     {"string", make_kind<StringArm>},
     {"block_memory", make_kind<BlockMemoryArm>},

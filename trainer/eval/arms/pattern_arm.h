@@ -6,7 +6,7 @@ namespace longspan {
 
 /// The model reads by an attention pattern that it was not opened with, whose keys and name are the
 /// arm's: shifted_sparse is the attention that LongLoRA trains with, and gives the perplexity that
-/// it prints; sliding_window has StreamingLLM's sinks.
+/// it prints.
 class PatternArm : public ReadingArm {
  public:
   explicit PatternArm(std::shared_ptr<AttentionPattern> pattern) : pattern_(std::move(pattern)) {}

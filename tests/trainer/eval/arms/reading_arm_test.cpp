@@ -70,25 +70,35 @@ TEST_F(ReadingArms, WithoutACacheTheTextEndsWhereItIsWrong) {
   EXPECT_EQ(whole.rank, full.rank);
 }
 
-/// Groups are a quarter of passage, question and answer, whichever answer it is.
-TEST_F(ReadingArms, ShiftedSparseScoresAnAnswerAsOnePassOverAllDoes) {
-  const auto arm = make_arm("shifted_sparse");
-  const auto in_one_pass = [&](const std::string& answer) {
-    Item item = item_;
-    item.question.answers = {answer};
-    const ItemTokens tokens = tokenize_item(tokenizer_, {}, item.passage, item.question);
-    std::vector<int64_t> ids = tokens.prompt;
-    ids.insert(ids.end(), tokens.answer.begin(), tokens.answer.end());
-    return mean(arm->target_nll(subject_, ids, std::ssize(tokens.answer)));
-  };
-  const double right = in_one_pass("answer");
-  item_.question.distractors = {"others", "x", "zebras", "longer than it", "number"};
-  int64_t rank = 1;
-  for (const auto& wrong : item_.question.distractors) rank += in_one_pass(wrong) < right ? 1 : 0;
-  const Answer by_arm = answer("shifted_sparse");
-  EXPECT_NEAR(by_arm.nll, right, loss_bound(*model_, right));
-  EXPECT_EQ(by_arm.rank, rank);
-  EXPECT_GT(std::abs(right - answer("full").nll), 1e-3);
+/// The groups of shifted_sparse are a quarter of passage, question and answer, whichever answer it
+/// is; of what sliding_window has read it keeps the last 9 tokens and 2 sinks.
+TEST_F(ReadingArms, ScoreAnAnswerAsOnePassOverAllDoes) {
+  const Json window = {{"window", 10}, {"sinks", 2}};
+  const Json in_text = {{"window", 10}, {"sinks", 2}, {"positions", "text"}};
+  const std::pair<const char*, Json> arms[] = {
+      {"shifted_sparse", Json::object()}, {"sliding_window", window}, {"sliding_window", in_text}};
+  const double full = answer("full").nll;
+  for (const auto& [name, keys] : arms) {
+    const auto arm = arm_with(name, keys);
+    const auto in_one_pass = [&](const std::string& text) {
+      Item item = item_;
+      item.question.answers = {text};
+      const ItemTokens tokens = tokenize_item(tokenizer_, {}, item.passage, item.question);
+      std::vector<int64_t> ids = tokens.prompt;
+      ids.insert(ids.end(), tokens.answer.begin(), tokens.answer.end());
+      return mean(arm->target_nll(subject_, ids, std::ssize(tokens.answer)));
+    };
+    const double right = in_one_pass("answer");
+    item_.question.distractors = {"others", "x", "zebras", "longer than it", "number"};
+    int64_t rank = 1;
+    for (const auto& wrong : item_.question.distractors) rank += in_one_pass(wrong) < right ? 1 : 0;
+    const Answer by_arm = answer(name, keys);
+    EXPECT_NEAR(by_arm.nll, right, loss_bound(*model_, right)) << name << keys;
+    EXPECT_EQ(by_arm.rank, rank) << name << keys;
+    EXPECT_GT(std::abs(right - full), 1e-3) << name << keys;
+  }
+  EXPECT_GT(std::abs(answer("sliding_window", window).nll - answer("sliding_window", in_text).nll),
+            1e-3);
 }
 
 TEST_F(ReadingArms, ACacheOfEightBitsIsNearAndOneOfFourFurther) {
@@ -191,6 +201,10 @@ TEST_F(ReadingArms, CostByFormulaIsThatOfWhatIsRead) {
   const double own = 64 * 65 / 2 + 4 * 5 / 2 + 32 * 33 / 2, all = 100 * 101 / 2;
   EXPECT_DOUBLE_EQ(flops("full", none, 100) - flops("focused_memory", memory, 100),
                    4 * 8 * 9 * (all - own));
+  // What a token after them sees: two sinks and nine tokens.
+  const Json window = {{"window", 10}, {"sinks", 2}};
+  EXPECT_EQ(bytes("sliding_window", window, 100), 2 * 2 * 3 * 8 * 4 * 11);
+  EXPECT_EQ(bytes("sliding_window", window, 8), bytes("full", none, 8));
 }
 
 }  // namespace
