@@ -35,10 +35,16 @@ struct PasskeyCell {
       const Answer answer = reading->ask(prompt.item.question);
       require_finite(answer.nll, "passkey",
                      fmt::format("at length {} and depth {}", length, depth));
-      row.correct += first_digits(answer.text) == keys[trial] ? 1 : 0;
+      const bool is_correct = first_digits(answer.text) == keys[trial];
+      row.correct += is_correct ? 1 : 0;
+      row.scores.push_back(is_correct ? 1 : 0);
       row.answer_nll += answer.nll / trials;
       row.answer_token_accuracy += answer.token_accuracy / trials;
       row.tokens_read += static_cast<double>(answer.tokens_read) / trials;
+      if (answer.rank) {
+        ++row.ranked;
+        row.ranked_first += *answer.rank == 1 ? 1 : 0;
+      }
       if (answer.recall) row.recall = row.recall.value_or(0) + *answer.recall / trials;
       row.prompt_tokens += static_cast<double>(prompt.tokens.prompt.size()) / trials;
     }
@@ -60,6 +66,7 @@ class Passkey::Drawn final : public DrawnTask {
           const auto key = draw_passkey(static_cast<uint64_t>(task.seed_), length, depth, trial);
           auto prompt =
               build_passkey_prompt(subject.tokenizer, subject.bos_token_id, length, depth, key);
+          prompt.item.question.distractors = wrong_passkeys(key);
           prompt.item.question.max_new_tokens = std::ssize(prompt.tokens.answer) + kExtraNewTokens;
           cell.keys.push_back(key);
           cell.prompts.push_back(std::move(prompt));

@@ -15,10 +15,14 @@ struct PasskeyRow {
   int64_t correct = 0;
   double answer_nll = 0;             // nats a token, right answer fed; mean over trials
   double answer_token_accuracy = 0;  // of the same pass
+  int64_t ranked = 0;                // keys that were ranked among wrong ones
+  int64_t ranked_first = 0;          // those that have the least loss a token
   double prompt_tokens = 0;          // mean over trials
   double tokens_read = 0;            // of them, by the arm's model
   std::optional<double> recall{};    // mean over trials, of an arm that cuts
   double seconds = 0;
+  /// Of each trial, 0 or 1; none in a result of an older version.
+  std::vector<double> scores{};
 
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(trials); }
   Json write() const;
@@ -26,7 +30,8 @@ struct PasskeyRow {
 };
 
 /// Passkey retrieval over lengths and depths: greedy exact match, and what exact match hides in a
-/// small model: loss and accuracy of the answer's tokens when the right ones are fed.
+/// small model: loss and accuracy of the answer's tokens when the right ones are fed, and whether
+/// the key has less loss than nine wrong ones.
 class Passkey : public EvalTask {
  public:
   std::string_view name() const override { return "passkey"; }

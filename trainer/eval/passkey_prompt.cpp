@@ -27,6 +27,10 @@ std::string filler(int64_t characters) {
   return text.substr(0, characters);
 }
 
+std::string five_digits(std::mt19937& generator) {
+  return std::to_string(10000 + generator() % 90000);
+}
+
 }  // namespace
 
 Item passkey_item(int64_t filler_characters, double depth, const std::string& key) {
@@ -49,7 +53,18 @@ std::string draw_passkey(uint64_t seed, int64_t length, double depth, int64_t tr
       static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32), static_cast<uint32_t>(length),
       static_cast<uint32_t>(std::llround(depth * 1e6)), static_cast<uint32_t>(trial)};
   std::mt19937 generator(mixed);
-  return std::to_string(10000 + generator() % 90000);
+  return five_digits(generator);
+}
+
+std::vector<std::string> wrong_passkeys(const std::string& key) {
+  constexpr size_t kWrongKeys = 9;
+  std::mt19937 generator(static_cast<uint32_t>(std::stoul(key)));
+  std::vector<std::string> wrong;
+  while (wrong.size() < kWrongKeys) {
+    const std::string other = five_digits(generator);
+    if (other != key && std::ranges::find(wrong, other) == wrong.end()) wrong.push_back(other);
+  }
+  return wrong;
 }
 
 PasskeyPrompt build_passkey_prompt(const Tokenizer& tokenizer, std::optional<int64_t> bos_token_id,

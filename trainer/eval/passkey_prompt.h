@@ -17,6 +17,9 @@ Item passkey_item(int64_t filler_characters, double depth, const std::string& ke
 /// Five digits, a pure function of its arguments: every model gets the same keys.
 std::string draw_passkey(uint64_t seed, int64_t length, double depth, int64_t trial);
 
+/// Nine other keys to rank `key` among, a pure function of it.
+std::vector<std::string> wrong_passkeys(const std::string& key);
+
 struct PasskeyPrompt {
   Item item;
   ItemTokens tokens;

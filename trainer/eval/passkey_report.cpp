@@ -9,13 +9,22 @@ namespace longspan {
 
 namespace {
 
-/// A row of before there were scores of each question says how many were right, and not which.
-constexpr RetrievalWords kPasskeyWords{
-    .scores = "Keys found", .depth = "depth of the key", .knows_each_score = false};
+using PasskeyRows = ModelRows<PasskeyRow>;
 
-std::vector<RetrievalRows> retrieval_rows(const std::vector<LabelledRows>& models) {
+/// A row of before there were scores of each trial says how many were right, and not which.
+RetrievalWords passkey_words(const std::vector<PasskeyRows>& models) {
+  RetrievalWords words{.scores = "Keys found", .depth = "depth of the key"};
+  for (const auto& [label, rows] : models) {
+    for (const auto& row : rows) {
+      if (row.scores.empty()) words.knows_each_score = false;
+    }
+  }
+  return words;
+}
+
+std::vector<RetrievalRows> retrieval_rows(const std::vector<PasskeyRows>& models) {
   std::vector<RetrievalRows> converted;
-  for (const auto& [label, rows] : read_models<PasskeyRow>(models)) {
+  for (const auto& [label, rows] : models) {
     RetrievalRows& model = converted.emplace_back(RetrievalRows{.label = label, .rows = {}});
     for (const auto& row : rows) {
       RetrievalRow& one = model.rows.emplace_back(RetrievalRow{.length = row.length,
@@ -24,6 +33,11 @@ std::vector<RetrievalRows> retrieval_rows(const std::vector<LabelledRows>& model
                                                                .score = row.accuracy(),
                                                                .answer_nll = row.answer_nll});
       one.token_accuracy = row.answer_token_accuracy;
+      one.ranked = row.ranked;
+      one.ranked_first = row.ranked_first;
+      one.recall = row.recall;
+      one.scores = row.scores;
+      if (!one.scores.empty()) continue;
       one.scores.assign(row.trials, 0.0);
       std::fill_n(one.scores.begin(), row.correct, 1.0);
     }
@@ -48,9 +62,12 @@ Json PasskeyRow::write() const {
           {"accuracy_high", interval.high},
           {"answer_nll", answer_nll},
           {"answer_token_accuracy", answer_token_accuracy},
+          {"ranked", ranked},
+          {"ranked_first", ranked_first},
           {"prompt_tokens", prompt_tokens},
           {"tokens_read", tokens_read},
           {"recall", recall ? Json(*recall) : Json(nullptr)},
+          {"scores", scores},
           {"seconds", seconds}};
 }
 
@@ -65,6 +82,12 @@ void PasskeyRow::read(Fields& fields) {
   fields.in_range("correct", correct, 0, trials);
   fields.required("answer_nll", answer_nll);
   fields.required("answer_token_accuracy", answer_token_accuracy);
+  fields.in_range("ranked", ranked, 0, trials);
+  fields.in_range("ranked_first", ranked_first, 0, ranked);
+  fields.optional("scores", scores);
+  if (!scores.empty() && std::ssize(scores) != trials) {
+    fields.error("scores", "has not a score for each of n trials");
+  }
   fields.optional("prompt_tokens", prompt_tokens);
   fields.optional("tokens_read", tokens_read);
   if (fields.has("recall")) fields.required("recall", recall.emplace());
@@ -77,11 +100,13 @@ void Passkey::check_rows(const Json& rows, Diagnostics& diagnostics) const {
 
 std::vector<Table> Passkey::tables(const std::vector<LabelledRows>& models,
                                    size_t reference) const {
-  return retrieval_tables(kPasskeyWords, retrieval_rows(models), reference);
+  const auto read = read_models<PasskeyRow>(models);
+  return retrieval_tables(passkey_words(read), retrieval_rows(read), reference);
 }
 
 std::vector<Figure> Passkey::figures(const std::vector<LabelledRows>& models) const {
-  return retrieval_figures(kPasskeyWords, retrieval_rows(models));
+  const auto read = read_models<PasskeyRow>(models);
+  return retrieval_figures(passkey_words(read), retrieval_rows(read));
 }
 
 }  // namespace longspan

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -14,6 +15,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/float32_bound.h"
 #include "tests/trainer/eval/eval_fixtures.h"
+#include "trainer/eval/arms/arm.h"
 #include "trainer/eval/passkey_prompt.h"
 
 namespace longspan {
@@ -78,6 +80,16 @@ TEST(DrawPasskey, HasFiveDigitsAndDependsOnEverything) {
   EXPECT_NE(draw_passkey(0, 4096, 0.5, 0), draw_passkey(0, 4096, 0.75, 0));
 }
 
+TEST(WrongPasskeys, AreNineOthers) {
+  const auto wrong = wrong_passkeys("12345");
+  std::set<std::string> keys(wrong.begin(), wrong.end());
+  for (const auto& key : keys) EXPECT_EQ(first_digits(key), key);
+  EXPECT_TRUE(keys.insert("12345").second);
+  EXPECT_EQ(keys.size(), 10);
+  EXPECT_EQ(wrong_passkeys("12345"), wrong);
+  EXPECT_NE(wrong_passkeys("12346"), wrong);
+}
+
 TEST(PasskeyPrompt, FillsTheLengthToTheLastToken) {
   ByteTokenizer tokenizer;
   for (int64_t length : {400, 1000, 4096}) {
@@ -128,6 +140,9 @@ TEST(Passkey, GivesARowForEachLengthAndDepth) {
   EXPECT_EQ(row["low"], row["accuracy_low"]);
   EXPECT_EQ(row["high"], row["accuracy_high"]);
   EXPECT_EQ(row["prompt_tokens"], 394);
+  EXPECT_EQ(row["scores"].size(), 2);
+  EXPECT_EQ(row["ranked"], 2);
+  EXPECT_LE(row["ranked_first"], 2);
   EXPECT_LE(row["accuracy_low"], row["accuracy"]);
   EXPECT_GE(row["accuracy_high"], row["accuracy"]);
   EXPECT_EQ(result.protocol["trials"], 2);
@@ -156,6 +171,63 @@ TEST(Passkey, ScoresTheAnswerBehindThePrompt) {
   EXPECT_NEAR(row["answer_nll"].get<double>(), nll / answer,
               float32_bound(nll / answer, terms_of_loss(model->config(), 360)));
   EXPECT_DOUBLE_EQ(row["answer_token_accuracy"].get<double>(), first_choices / answer);
+}
+
+/// The rank of the key is that among the losses of it and of nine others, each fed alone.
+TEST(Passkey, RanksTheKeyAmongWrongOnes) {
+  auto model = byte_model();
+  ByteTokenizer tokenizer;
+  const EvalSubject subject{*model, tokenizer, {}};
+  const auto passkey = task_with<Passkey>({{"depths", {0, 0.5, 1}}, {"trials", 4}});
+  const auto nll_of = [&](Item item, const std::string& key) {
+    item.question.answers = {key};
+    item.question.max_new_tokens = 1;
+    return full_arm()->read_passage(subject, item.passage, 340)->ask(item.question).nll;
+  };
+  int64_t first = 0;
+  for (const double depth : {0.0, 0.5, 1.0}) {
+    for (int64_t trial = 0; trial < 4; ++trial) {
+      const std::string key = draw_passkey(0, 340, depth, trial);
+      const Item item = build_passkey_prompt(tokenizer, {}, 340, depth, key).item;
+      const double right = nll_of(item, key);
+      const auto wrong = wrong_passkeys(key);
+      first +=
+          std::ranges::none_of(wrong, [&](auto& k) { return nll_of(item, k) < right; }) ? 1 : 0;
+    }
+  }
+  int64_t ranked_first = 0;
+  for (const auto& row : passkey.run(subject, {{340}}).rows) {
+    ranked_first += row["ranked_first"].get<int64_t>();
+  }
+  EXPECT_EQ(ranked_first, first);
+}
+
+Json passkey_rows(std::vector<double> scores) {
+  PasskeyRow row{.length = 340, .depth = 0.5, .trials = 3, .correct = 2};
+  row.scores = std::move(scores);
+  return Json::array({row.write()});
+}
+
+std::string titles_of(const std::vector<Table>& tables) {
+  std::string titles;
+  for (const auto& table : tables) titles += table.title + "\n";
+  return titles;
+}
+
+TEST(PasskeyReport, PairsTrialsWhereTheirScoresAreKnown) {
+  const std::vector<LabelledRows> known{{"base", passkey_rows({1, 1, 0})},
+                                        {"trained", passkey_rows({1, 1, 0})}};
+  EXPECT_THAT(titles_of(Passkey().tables(known, 0)), HasSubstr("Score minus that of 'base'"));
+  Json older = passkey_rows({});
+  older[0].erase("scores");
+  older[0].erase("ranked");
+  older[0].erase("ranked_first");
+  EXPECT_THAT(
+      titles_of(Passkey().tables({{"base", older}, {"trained", passkey_rows({1, 1, 0})}}, 0)),
+      ::testing::Not(HasSubstr("Score minus")));
+  Diagnostics diagnostics;
+  Passkey().check_rows(passkey_rows({1, 1}), diagnostics);
+  EXPECT_THAT(diagnostics.errors().at(0), HasSubstr("scores: has not a score for each"));
 }
 
 /// Reads out of any tokens what it was told to.
