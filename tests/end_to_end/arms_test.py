@@ -12,10 +12,12 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from unittest.mock import patch
 
 try:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
+    from transformers.models.llama import modeling_llama
 except ImportError as missing:
     print(f"skipped: {missing}; tools/test.sh installs it")
     sys.exit(77)
@@ -33,6 +35,26 @@ def longspan(*arguments):
 
 def without_seconds(rows):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def streaming_attention(rotary_emb, window, sinks):
+    """Of keys not yet rotated: each query sees the first and the last, which stand where they are among these."""
+    rotated = modeling_llama.apply_rotary_pos_emb
+
+    def attend(module, query, key, value, attention_mask, scaling, **unused):
+        groups = query.shape[1] // key.shape[1]
+        key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+        cos, sin = rotary_emb(query, torch.arange(window + sinks)[None])
+        outputs = []
+        for i in range(query.shape[2]):
+            seen = [j for j in range(i + 1) if j < sinks or j > i - window]
+            n = len(seen)
+            q, _ = rotated(query[:, :, i : i + 1], query[:, :, i : i + 1], cos[:, n - 1 : n], sin[:, n - 1 : n])
+            k, _ = rotated(key[:, :, seen], key[:, :, seen], cos[:, :n], sin[:, :n])
+            outputs.append((q @ k.transpose(2, 3) * scaling).softmax(-1) @ value[:, :, seen])
+        return torch.cat(outputs, dim=2).transpose(1, 2), None
+
+    return attend
 
 
 class ArmsTest(unittest.TestCase):
@@ -126,6 +148,28 @@ class ArmsTest(unittest.TestCase):
             self.assertAlmostEqual(row["answer_nll"], rows[0]["answer_nll"], delta=1e-4, msg=row["arm"])
             self.assertEqual(row["correct"], rows[0]["correct"], row["arm"])
 
+    def test_sliding_window_stands_where_streamingllm_has_it(self):
+        text = self.folder / "harbour.txt"
+        text.write_text("".join(f"In {year} the harbour had {year % 97} ships and {year % 13} boats. " for year in range(1500, 1530)))
+        result = self.eval(
+            "--task", "perplexity", "--arm", "sliding_window,in_text=sliding_window", "--lengths", "200", "--targets", "64",
+            "--text", text, "--set", "sliding_window.window=32", "--set", "in_text.window=32",
+            "--set", "in_text.positions=text")  # fmt: skip
+        nll = {row["arm"]: row["nll"] for row in result["tasks"][0]["rows"]}
+        tokenizer = AutoTokenizer.from_pretrained(self.base)
+        model = AutoModelForCausalLM.from_pretrained(self.base, dtype=torch.float32).eval()
+        ids = tokenizer(text.read_text(), add_special_tokens=False, return_tensors="pt").input_ids[:, :200]
+        labels = ids.clone()
+        labels[:, :-64] = -100
+        AttentionInterface.register("streaming", streaming_attention(model.model.rotary_emb, 32, 4))
+        model.set_attn_implementation("streaming")
+        as_they_are = patch.object(modeling_llama, "apply_rotary_pos_emb", lambda q, k, *unused: (q, k))
+        with as_they_are, torch.no_grad():
+            expected = model(input_ids=ids, labels=labels, use_cache=False).loss.item()
+        self.assertAlmostEqual(nll["sliding_window"], expected, delta=1e-4)
+        self.assertGreater(abs(nll["in_text"] - expected), 1e-3)
+        checked("losses of eval with sinks in a rolling cache", "transformers", detail="SmolLM2-135M")
+
     def test_oracle_beats_no_context_and_retrieval_finds_what_truncation_cuts(self):
         result = self.passkey("--arm", "full,oracle,no_context,retrieval,truncate", "--set", "retrieval.budget_tokens=300",
                               "--set", "retrieval.chunk_tokens=64", "--set", "truncate.budget_tokens=300")  # fmt: skip
@@ -148,6 +192,7 @@ class ArmsTest(unittest.TestCase):
                      "--depths", "0.5", "--trials", "2", "--arm", "full,retrieval", "--set", "retrieval.budget_tokens=256"]  # fmt: skip
         expected = json.loads(longspan(*arguments).stdout)["tasks"]
         out, journal = self.folder / "killed.json", self.folder / "killed.json.journal"
+        answers = self.folder / "answers.jsonl"
         process = subprocess.Popen([LONGSPAN, *map(str, arguments), "--out", out],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") >= 4):
@@ -155,13 +200,19 @@ class ArmsTest(unittest.TestCase):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         self.assertFalse(out.exists())
-        again = longspan(*arguments, "--out", out)
+        again = longspan(*arguments, "--out", out, "--answers-out", answers)
         self.assertEqual(again.returncode, 0, again.stderr.decode())
         self.assertIn("answers are in", again.stderr.decode())
         for result in (json.loads(again.stdout), json.loads(out.read_text())):
             self.assertEqual(result["tasks"][0]["protocol"], expected[0]["protocol"])
             self.assertEqual(without_seconds(result["tasks"][0]["rows"]), without_seconds(expected[0]["rows"]))
         self.assertFalse(journal.exists())
+        told = [json.loads(line) for line in answers.read_text().splitlines()]
+        self.assertEqual(len(told), 1 + 2 * 2 * 2)
+        self.assertEqual(told[0]["provenance"]["weights_fingerprint"], json.loads(out.read_text())["weights_fingerprint"])
+        for row in expected[0]["rows"]:
+            said = [answer for answer in told[1:] if (answer["arm"], answer["length"]) == (row["arm"], row["length"])]
+            self.assertEqual(row["scores"], [float(answer["answers"][0] in answer["text"]) for answer in said])
 
     def test_budget_says_what_it_leaves_out(self):
         result = longspan("eval", self.base, "--task", "passkey", "--lengths", "400,4000", "--depths", "0.5", "--trials", "4",

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "src/core/atomic_file.h"
 #include "src/core/log.h"
@@ -10,6 +11,7 @@
 #include "tools/commands/commands.h"
 #include "tools/support/eval_provenance.h"
 #include "tools/support/eval_suite.h"
+#include "tools/support/json_lines.h"
 #include "tools/support/memory_option.h"
 #include "tools/support/models_of_arms.h"
 #include "tools/support/open_model.h"
@@ -64,6 +66,8 @@ constexpr Option kEvalOptions[] = {
     {"html", "FILE.html", "", "write a page with the curves here", "Results"},
     {"items-out", "FILE.jsonl", "", "write the items that are asked: context, question, answers",
      "Results"},
+    {"answers-out", "FILE.jsonl", "",
+     "write a line of provenance, then what each arm answered: text, loss, rank", "Results"},
     {"json", "", "", "print the result as JSON instead of tables", "Results"},
 };
 
@@ -107,7 +111,7 @@ void check_outputs(const Arguments& arguments, const EvalTasks& tasks) {
     for (const auto& file : task->inputs()) inputs.push_back(file);
   }
   std::map<std::filesystem::path, std::string> written;
-  for (const char* option : {"out", "html", "items-out"}) {
+  for (const char* option : {"out", "html", "items-out", "answers-out"}) {
     if (!arguments.given(option)) continue;
     const std::filesystem::path file = arguments[option];
     require_output(file, inputs);
@@ -135,16 +139,14 @@ void check_choice(const Arguments& arguments, const EvalChoice& choice,
 std::vector<EvalWork> count_work(const Arguments& arguments, const DrawnTasks& drawn,
                                  const EvalSubject& subject, const std::vector<NamedArm>& arms) {
   if (!arguments.given("items-out")) return work_of(drawn, subject, arms);
-  const auto path = arguments["items-out"];
-  AtomicFile file(path);
+  JsonLines lines(arguments["items-out"]);
   const auto write = [&](const AskedItem& asked) {
     Json item = {{"task", asked.task}, {"length", asked.length}};
     item.update(asked.item);
-    file.write(item.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    lines.add(item);
   };
   auto work = work_of(drawn, subject, arms, write);
-  file.commit();
-  log_info("wrote the items to {}", path);
+  lines.commit("the items");
   return work;
 }
 
@@ -226,9 +228,16 @@ int run_eval(const Arguments& arguments) {
   if (arguments.given("budget")) {
     apply_budget(arguments, choice.arms, subject, journal, drawn, options);
   }
+  std::optional<JsonLines> answers;
+  if (arguments.given("answers-out")) {
+    answers.emplace(arguments["answers-out"]).add({{"provenance", result.provenance}});
+  }
   EvalRun run(subject, choice.arms, options.lengths,
-              count_work(arguments, drawn, subject, choice.arms), journal);
+              count_work(arguments, drawn, subject, choice.arms), journal, [&](const Json& answer) {
+                if (answers) answers->add(answer);
+              });
   run_tasks(drawn, run, arguments, result);
+  if (answers) answers->commit("the answers");
   journal.remove();
   show_result(arguments, result);
   return 0;

@@ -21,10 +21,12 @@ void check_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject) {
 }
 
 EvalRun::EvalRun(const EvalSubject& subject, std::vector<NamedArm> arms,
-                 std::vector<int64_t> lengths, std::vector<EvalWork> work, AnswerJournal& journal)
+                 std::vector<int64_t> lengths, std::vector<EvalWork> work, AnswerJournal& journal,
+                 std::function<void(const Json& answer)> on_answer)
     : subject_(subject),
       arms_(std::move(arms)),
       journal_(journal),
+      on_answer_(std::move(on_answer)),
       costs_(std::move(lengths)),
       progress_(std::move(work)) {}
 
@@ -42,7 +44,7 @@ TaskResult EvalRun::run(DrawnTask& task) {
     };
     EvalSubject reader = arm.subject(subject_);
     reader.arm = std::make_shared<RecordingArm>(arm.arm, arm.label, whole.task,
-                                                ArmRecord{journal_, costs_, on_item});
+                                                ArmRecord{journal_, costs_, on_item, on_answer_});
     TaskResult part = task.run(reader);
     whole.protocol = std::move(part.protocol);
     whole.seconds += part.seconds;

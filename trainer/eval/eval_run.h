@@ -12,9 +12,11 @@ void check_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject);
 /// are counted, and a line on stderr says how far it is.
 class EvalRun {
  public:
-  /// `lengths` ascend; `work` is what work_of() found. The subject and the journal must outlive it.
+  /// `lengths` ascend; `work` is what work_of() found; `on_answer` is that of ArmRecord. The
+  /// subject and the journal must outlive it.
   EvalRun(const EvalSubject& subject, std::vector<NamedArm> arms, std::vector<int64_t> lengths,
-          std::vector<EvalWork> work, AnswerJournal& journal);
+          std::vector<EvalWork> work, AnswerJournal& journal,
+          std::function<void(const Json& answer)> on_answer = {});
 
   /// The rows of one arm after the other, each with its label under "arm". An arm that needs
   /// questions is left out, with a warning, of a task that asks none. DrawnTask::run says what is
@@ -30,6 +32,7 @@ class EvalRun {
   EvalSubject subject_;
   std::vector<NamedArm> arms_;
   AnswerJournal& journal_;
+  std::function<void(const Json& answer)> on_answer_;
   CostMeters costs_;
   EvalProgress progress_;
   Stopwatch since_line_;

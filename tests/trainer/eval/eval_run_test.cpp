@@ -63,6 +63,7 @@ TEST_F(Run, DrawsTheItemsThatAreAsked) {
   EXPECT_THAT(item.item["question"].get<std::string>(), HasSubstr("The pass key is"));
   EXPECT_THAT(item.item["context"].get<std::string>(),
               HasSubstr("The pass key is " + item.item["answers"][0].get<std::string>()));
+  EXPECT_EQ(item.item["distractors"].size(), 9);
   const std::string text = some_text(400);
   EXPECT_EQ(items_[8].item["context"], text.substr(60, 332));
   EXPECT_EQ(items_[8].item["answers"], Json::array({text.substr(392)}));
@@ -133,6 +134,33 @@ TEST_F(Run, GoesOnBehindTheLastAnswer) {
   model_->visit_parameters("", [](const std::string&, at::Tensor& weight) { weight.zero_(); });
   AnswerJournal complete(path, identity);
   EXPECT_EQ(rows({"full", "retrieval"}, complete), expected);
+}
+
+/// Those that the journal has, too.
+TEST_F(Run, HandsOverEachAnswer) {
+  AnswerJournal journal;
+  std::vector<Json> answers;
+  const auto note = [&](const Json& answer) { answers.push_back(answer); };
+  const auto arms = named({"full", "truncate"});
+  for (int again = 0; again < 2; ++again) {
+    answers.clear();
+    EvalRun run(subject_, arms, options_.lengths, work(arms), journal, note);
+    const Json rows = run.run(*drawn_[0]).rows;
+    run.run(*drawn_[1]);
+    ASSERT_EQ(answers.size(), 2 * (2 * 2 * 2 + 2));
+    const Json& first = answers[0];
+    EXPECT_EQ(first["task"], "passkey");
+    EXPECT_EQ(first["arm"], "full");
+    EXPECT_EQ(first["length"], 340);
+    EXPECT_EQ(first["question"], items_[0].item["question"]);
+    EXPECT_EQ(first["answers"], items_[0].item["answers"]);
+    EXPECT_TRUE(first["text"].is_string());
+    EXPECT_NEAR((first["nll"].get<double>() + answers[1]["nll"].get<double>()) / 2,
+                rows[0]["answer_nll"].get<double>(), 1e-9);
+    EXPECT_EQ(answers.back()["task"], "perplexity");
+    EXPECT_EQ(answers.back()["arm"], "truncate");
+    EXPECT_EQ(answers.back()["nll"].size(), 8);
+  }
 }
 
 TEST_F(Run, AnArmOfOtherKeysIsAskedAnew) {

@@ -32,6 +32,7 @@ class RecordingArm::RecordingReading : public Reading {
       return std::isfinite(answer.nll) ? write_answer(answer) : Json();
     });
     if (found.is_null()) return {.nll = std::nan("")};
+    arm_.hand_over(length_, {{"question", question.text}, {"answers", question.answers}}, found);
     const Answer answer = read_answer(found, arm_.record_.journal.path().string());
     const AnswerTime& time = answer.time;
     // Questions share a passage; for each its first token comes after all of it.
@@ -79,6 +80,14 @@ std::string RecordingArm::question_of(const Json& item) const {
   return label_ + " " + digest.hex().substr(0, 32);
 }
 
+void RecordingArm::hand_over(int64_t length, const Json& asked, const Json& found) const {
+  if (!record_.on_answer) return;
+  Json answer = {{"task", task_}, {"arm", label_}, {"length", length}};
+  answer.update(asked);
+  answer.update(found);
+  record_.on_answer(answer);
+}
+
 Json RecordingArm::found_or(const std::string& question, int64_t length,
                             const std::function<Json()>& measure) {
   Json found;
@@ -108,6 +117,7 @@ std::vector<double> RecordingArm::target_nll(const EvalSubject& subject,
     return finite ? Json{{"nll", losses}} : Json();
   });
   if (found.is_null()) return std::vector<double>(static_cast<size_t>(targets), std::nan(""));
+  hand_over(length, Json::object(), found);
   count_pass(subject.model, length, arm_->tokens_to_read(subject.model, length),
              found.value("seconds", 0.0));
   return found.at("nll").get<std::vector<double>>();

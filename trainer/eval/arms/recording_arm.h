@@ -15,6 +15,10 @@ struct ArmRecord {
   /// Called after each item with the length and the seconds it took, now or when the journal got
   /// it.
   std::function<void(int64_t length, double seconds)> on_item;
+  /// Given, it gets each answer as the journal has it, {"task", "arm", "length", "question",
+  /// "answers", "text", "nll", ...}, or the losses of a text {"task", "arm", "length", "nll":
+  /// [...]}.
+  std::function<void(const Json& answer)> on_answer = {};
 };
 
 /// Another arm, whose answers come from the journal where it has them, and go there where it has
@@ -49,6 +53,7 @@ class RecordingArm : public Arm {
   /// What the journal has, or else what `measure` finds, with "seconds" and "peak_bytes" added.
   Json found_or(const std::string& question, int64_t length, const std::function<Json()>& measure);
   std::string question_of(const Json& item) const;
+  void hand_over(int64_t length, const Json& asked, const Json& found) const;
 
   std::shared_ptr<Arm> arm_;
   std::string label_, task_;
