@@ -12,8 +12,7 @@ namespace longspan {
 /// made from the user's documents.
 class ClozeTask : public ItemTask {
  public:
-  std::string_view name() const override { return "cloze"; }
-  std::string_view title() const override { return "Last words at short context"; }
+  ClozeTask() : ItemTask({"cloze", "Last words at short context", {"Last words chosen", ""}}) {}
   void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
@@ -22,7 +21,6 @@ class ClozeTask : public ItemTask {
 
  protected:
   Json rules() const override;
-  RetrievalWords words() const override { return {"Last words chosen", ""}; }
 
  private:
   std::vector<std::string> text_;

@@ -108,11 +108,11 @@ void ItemTask::check_rows(const Json& rows, Diagnostics& diagnostics) const {
 
 std::vector<Table> ItemTask::tables(const std::vector<LabelledRows>& models,
                                     size_t reference) const {
-  return retrieval_tables(words(), read_models<RetrievalRow>(models), reference);
+  return retrieval_tables(names_.words, read_models<RetrievalRow>(models), reference);
 }
 
 std::vector<Figure> ItemTask::figures(const std::vector<LabelledRows>& models) const {
-  return retrieval_figures(words(), read_models<RetrievalRow>(models));
+  return retrieval_figures(names_.words, read_models<RetrievalRow>(models));
 }
 
 }  // namespace longspan

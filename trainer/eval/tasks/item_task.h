@@ -10,10 +10,18 @@
 
 namespace longspan {
 
+/// What results and pages call a task and its scores.
+struct ItemTaskNames {
+  std::string_view name, title;
+  RetrievalWords words;
+};
+
 /// A task of items: draws them for each length, puts them to the arm, scores the answers and shows
 /// them. A task of this kind says what it draws.
 class ItemTask : public EvalTask {
  public:
+  std::string_view name() const final { return names_.name; }
+  std::string_view title() const final { return names_.title; }
   bool needs_cache() const override { return true; }
   std::unique_ptr<DrawnTask> draw(const EvalSubject& subject,
                                   const EvalOptions& options) const override;
@@ -29,13 +37,15 @@ class ItemTask : public EvalTask {
                           const Use& use) const = 0;
 
  protected:
+  explicit ItemTask(const ItemTaskNames& names) : names_(names) {}
   /// "rule" and what else one must know to compare; it is added to the keys of write(), and
   /// replaces those that say where files lie.
   virtual Json rules() const = 0;
-  virtual RetrievalWords words() const = 0;
 
  private:
   class Drawn;
+
+  ItemTaskNames names_;
 };
 
 }  // namespace longspan

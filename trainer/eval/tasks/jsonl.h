@@ -11,8 +11,7 @@ namespace longspan {
 /// The user's own questions about own texts, and the benchmarks that come as files.
 class JsonlTask : public ItemTask {
  public:
-  std::string_view name() const override { return "jsonl"; }
-  std::string_view title() const override { return "Questions of a file"; }
+  JsonlTask() : ItemTask({"jsonl", "Questions of a file", {"Score", ""}}) {}
   void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
@@ -21,7 +20,6 @@ class JsonlTask : public ItemTask {
 
  protected:
   Json rules() const override;
-  RetrievalWords words() const override { return {"Score", ""}; }
 
  private:
   std::vector<DrawnItem> read_items() const;

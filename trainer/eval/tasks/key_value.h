@@ -9,15 +9,13 @@ namespace longspan {
 /// prefill.
 class KeyValueTask : public ItemTask {
  public:
-  std::string_view name() const override { return "kv"; }
-  std::string_view title() const override { return "Key-value retrieval"; }
+  KeyValueTask() : ItemTask({"kv", "Key-value retrieval", {"Values found", "depth of the pair"}}) {}
   void fields(FieldsIo& io) override;
   void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
                   const Use& use) const override;
 
  protected:
   Json rules() const override;
-  RetrievalWords words() const override { return {"Values found", "depth of the pair"}; }
 
  private:
   int64_t questions_ = 10;

@@ -14,8 +14,8 @@ namespace longspan {
 /// are distractors, so that it is harder than `single`, the published form.
 class NeedleTask : public ItemTask {
  public:
-  std::string_view name() const override { return "needle"; }
-  std::string_view title() const override { return "Needles in a haystack"; }
+  NeedleTask()
+      : ItemTask({"needle", "Needles in a haystack", {"Needles found", "depth of the needle"}}) {}
   void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
   void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
@@ -23,7 +23,6 @@ class NeedleTask : public ItemTask {
 
  protected:
   Json rules() const override;
-  RetrievalWords words() const override { return {"Needles found", "depth of the needle"}; }
 
  private:
   std::string mode_ = "multi_key";

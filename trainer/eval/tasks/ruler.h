@@ -13,8 +13,7 @@ namespace longspan {
 /// samples here stand at even depths, so that lengths differ in nothing else.
 class RulerTask : public ItemTask {
  public:
-  std::string_view name() const override { return "ruler"; }
-  std::string_view title() const override { return "RULER"; }
+  RulerTask() : ItemTask({"ruler", "RULER", {"Score", "depth of the needle"}}) {}
   void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
@@ -23,7 +22,6 @@ class RulerTask : public ItemTask {
 
  protected:
   Json rules() const override;
-  RetrievalWords words() const override { return {"Score", "depth of the needle"}; }
 
  private:
   void check_names(FieldsIo& io) const;

@@ -9,15 +9,13 @@ namespace longspan {
 /// after one prefill.
 class ThreadingTask : public ItemTask {
  public:
-  std::string_view name() const override { return "threading"; }
-  std::string_view title() const override { return "Needle threading"; }
+  ThreadingTask() : ItemTask({"threading", "Needle threading", {"Threads followed", ""}}) {}
   void fields(FieldsIo& io) override;
   void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
                   const Use& use) const override;
 
  protected:
   Json rules() const override;
-  RetrievalWords words() const override { return {"Threads followed", ""}; }
 
  private:
   DrawnItem draw_threads(const EvalSubject& subject, int64_t length, int64_t trial) const;
