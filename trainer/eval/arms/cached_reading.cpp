@@ -64,7 +64,7 @@ Answer PromptReader::ask(const EvalSubject& subject, const ItemTokens& item,
   if (!unread.empty()) prefill(subject.model, unread, state, kReadChunkTokens);
   answer.time.first_token_seconds = own.seconds();
   const auto prompt_read = [&](int64_t) -> const ModelState& { return state; };
-  const FedAnswer fed = feed_answer(subject.model, item, prompt_read);
+  const FedAnswer fed = feed_answer(subject.model, item, prompt_read, FedLengths::kAlike);
   answer.nll = fed.nll;
   answer.token_accuracy = fed.token_accuracy;
   answer.rank = fed.rank;

@@ -21,44 +21,60 @@ using Ids = std::vector<int64_t>;
 
 constexpr size_t kAnswersOfAPass = 16;
 
-/// Answers of one length behind a prompt.
+/// Answers behind a prompt.
 struct FedRows {
-  at::Tensor hidden;  // [B, T, C] that predict the labels
-  at::Tensor labels;  // [B, T]
+  at::Tensor hidden;             // [B, T, C] that predict the labels
+  at::Tensor labels;             // [B, T]
+  std::vector<int64_t> lengths;  // of the answers; what is behind them pads
 
   /// Mean nats a token of each.
   std::vector<double> losses(const at::Tensor& head) const {
-    const at::Tensor nll =
-        token_cross_entropy(hidden.flatten(0, 1), head, labels.flatten()).to(at::kCPU, at::kDouble);
-    const at::Tensor means = nll.view(labels.sizes()).mean(-1);
-    const auto* first = means.const_data_ptr<double>();
-    return {first, first + means.numel()};
+    const at::Tensor nll = token_cross_entropy(hidden.flatten(0, 1), head, labels.flatten())
+                               .to(at::kCPU, at::kDouble)
+                               .view(labels.sizes());
+    std::vector<double> means;
+    for (int64_t row = 0; row < nll.size(0); ++row) {
+      means.push_back(nll[row].narrow(0, 0, lengths[row]).mean().item<double>());
+    }
+    return means;
   }
 };
 
 /// `answers` behind the prompt's last token, which is still to be read.
 FedRows feed_rows(CausalLm& model, int64_t last_of_prompt, const std::vector<const Ids*>& answers,
                   const PromptRead& prompt_read) {
+  std::vector<int64_t> lengths;
+  for (const Ids* answer : answers) lengths.push_back(std::ssize(*answer));
+  const int64_t longest = *std::ranges::max_element(lengths);
   std::vector<at::Tensor> inputs, labels;
   for (const Ids* answer : answers) {
-    Ids fed{last_of_prompt};
+    Ids fed{last_of_prompt}, expected = *answer;
     fed.insert(fed.end(), answer->begin(), answer->end() - 1);
+    fed.resize(longest);
+    expected.resize(longest);
     inputs.push_back(at::tensor(fed, at::kLong));
-    labels.push_back(at::tensor(*answer, at::kLong));
+    labels.push_back(at::tensor(expected, at::kLong));
   }
   const at::Device device = model.lm_head_weight().device();
-  const ModelState& state = prompt_read(std::ssize(*answers.front()));
-  return {branch_hidden_states(model, at::stack(inputs).to(device), state),
-          at::stack(labels).to(device)};
+  const at::Tensor hidden =
+      branch_hidden_states(model, at::stack(inputs).to(device), lengths, prompt_read(longest));
+  return {hidden, at::stack(labels).to(device), lengths};
 }
 
-/// The distractors by length, those of the answer's length behind the answer and first; no group
-/// has more rows than a pass.
-std::vector<std::vector<const Ids*>> rows_of_passes(const ItemTokens& item) {
+/// Whether answers of so many tokens are rows of one pass: what pads the shorter costs as much as
+/// what is fed.
+bool go_together(size_t a, size_t b, FedLengths lengths) {
+  return lengths == FedLengths::kEqual ? a == b : std::max(a, b) <= 2 * std::min(a, b);
+}
+
+/// The answer first, and with it the distractors that go with it; no group has more rows than a
+/// pass.
+std::vector<std::vector<const Ids*>> rows_of_passes(const ItemTokens& item, FedLengths lengths) {
   std::vector<std::vector<const Ids*>> groups{{&item.answer}};
   for (const Ids& distractor : item.distractors) {
     const auto open = std::ranges::find_if(groups, [&](const auto& group) {
-      return group.size() < kAnswersOfAPass && group.front()->size() == distractor.size();
+      return group.size() < kAnswersOfAPass &&
+             go_together(group.front()->size(), distractor.size(), lengths);
     });
     if (open != groups.end()) {
       open->push_back(&distractor);
@@ -71,17 +87,21 @@ std::vector<std::vector<const Ids*>> rows_of_passes(const ItemTokens& item) {
 
 }  // namespace
 
-FedAnswer feed_answer(CausalLm& model, const ItemTokens& item, const PromptRead& prompt_read) {
+FedAnswer feed_answer(CausalLm& model, const ItemTokens& item, const PromptRead& prompt_read,
+                      FedLengths lengths) {
   const at::NoGradGuard no_gradients;
   const at::Tensor& head = model.lm_head_weight();
   FedAnswer fed;
   int64_t before = 0;  // distractors with less loss
-  for (const auto& group : rows_of_passes(item)) {
+  for (const auto& group : rows_of_passes(item, lengths)) {
     const FedRows rows = feed_rows(model, item.prompt.back(), group, prompt_read);
     const std::vector<double> losses = rows.losses(head);
     if (group.front() == &item.answer) {
-      const at::Tensor guesses = at::linear(rows.hidden[0], head).argmax(-1);
-      fed.token_accuracy = guesses.eq(rows.labels[0]).to(at::kDouble).mean().item<double>();
+      const auto of_answer = [&](const at::Tensor& x) {
+        return x[0].narrow(0, 0, rows.lengths[0]);
+      };
+      const at::Tensor guesses = at::linear(of_answer(rows.hidden), head).argmax(-1);
+      fed.token_accuracy = guesses.eq(of_answer(rows.labels)).to(at::kDouble).mean().item<double>();
       const at::Tensor choices = guesses.cpu();
       const auto* first = choices.const_data_ptr<int64_t>();
       fed.choices.assign(first, first + choices.numel());

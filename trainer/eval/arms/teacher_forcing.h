@@ -20,8 +20,13 @@ struct FedAnswer {
 /// A model that has read the prompt but for its last token, to go on with so many tokens.
 using PromptRead = std::function<const ModelState&(int64_t tokens)>;
 
-/// Feeds the item's answer and its distractors; those of one length are rows of one pass. What was
-/// read stays as it is. An answer whose loss is not finite has no rank.
-FedAnswer feed_answer(CausalLm& model, const ItemTokens& item, const PromptRead& prompt_read);
+/// Which answers may go on from one reading of the prompt: those of about one length, or those of
+/// equal length alone, where the prompt is read for the length of the whole.
+enum class FedLengths { kAlike, kEqual };
+
+/// Feeds the item's answer and its distractors, as rows of as few passes as `lengths` allows. What
+/// was read stays as it is. An answer whose loss is not finite has no rank.
+FedAnswer feed_answer(CausalLm& model, const ItemTokens& item, const PromptRead& prompt_read,
+                      FedLengths lengths);
 
 }  // namespace longspan

@@ -68,7 +68,7 @@ Answer WholeLengthReading::ask(const Question& question) {
   const auto prompt_read = [&](int64_t tokens) -> const ModelState& {
     return prompt.before(tokens);
   };
-  const FedAnswer fed = feed_answer(subject_.model, item, prompt_read);
+  const FedAnswer fed = feed_answer(subject_.model, item, prompt_read, FedLengths::kEqual);
   answer.nll = fed.nll;
   answer.token_accuracy = fed.token_accuracy;
   answer.rank = fed.rank;

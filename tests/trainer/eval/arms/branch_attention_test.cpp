@@ -22,14 +22,33 @@ at::Tensor random_ids(at::IntArrayRef sizes) {
   return at::randint(256, sizes, at::kLong);
 }
 
+const std::vector<int64_t> kWholeRows(kBranches, kBranchTokens);
+const std::vector<int64_t> kRaggedRows{5, 2, 1, 4};
+
+/// The tokens of all rows, one after the other: [1, sum of lengths, hidden_size].
+at::Tensor without_padding(const at::Tensor& hidden, const std::vector<int64_t>& lengths) {
+  std::vector<at::Tensor> rows;
+  for (int64_t row = 0; row < hidden.size(0); ++row) {
+    rows.push_back(hidden.narrow(0, row, 1).narrow(1, 0, lengths[row]));
+  }
+  return at::cat(rows, 1);
+}
+
+at::Tensor as_branches(CausalLm& model, const at::Tensor& ids, const std::vector<int64_t>& lengths,
+                       const ModelState& state) {
+  return without_padding(branch_hidden_states(model, ids, lengths, state), lengths);
+}
+
 /// Each row for itself behind a fork.
-at::Tensor one_by_one(CausalLm& model, const at::Tensor& ids, const ModelState& state) {
+at::Tensor one_by_one(CausalLm& model, const at::Tensor& ids, const std::vector<int64_t>& lengths,
+                      const ModelState& state) {
   std::vector<at::Tensor> rows;
   for (int64_t row = 0; row < ids.size(0); ++row) {
     ModelState own = state.fork();
-    rows.push_back(model.hidden_states({ids.narrow(0, row, 1), {}, {}}, &own));
+    const at::Tensor of_row = ids.narrow(0, row, 1).narrow(1, 0, lengths[row]);
+    rows.push_back(model.hidden_states({of_row, {}, {}}, &own));
   }
-  return at::cat(rows);
+  return at::cat(rows, 1);
 }
 
 ModelState read_text(CausalLm& model, int64_t tokens) {
@@ -61,15 +80,17 @@ TEST(BranchAttention, GivesWhatEachRowGivesAlone) {
     dynamic_cast<ReadingArm&>(*arm).change(*model, kTokensRead + kBranchTokens);
     const ModelState state = read_text(*model, kTokensRead);
     const at::Tensor ids = random_ids({kBranches, kBranchTokens});
-    const at::Tensor expected = one_by_one(*model, ids, state);
-    const at::Tensor together = branch_hidden_states(*model, ids, state);
     const int64_t terms = terms_of_logits(model->config(), kTokensRead + kBranchTokens);
-    EXPECT_LE(largest(together - expected), float32_bound(expected, terms)) << name;
-    // The rows are different texts, and leave nothing behind.
-    EXPECT_GT(largest(together[0] - together[1]), 0.1) << name;
-    EXPECT_EQ(state.length(), kTokensRead) << name;
-    EXPECT_TRUE(at::equal(branch_hidden_states(*model, ids, state), together)) << name;
-    EXPECT_EQ(model->attention().name(), pattern);
+    for (const auto& lengths : {kWholeRows, kRaggedRows}) {
+      const at::Tensor expected = one_by_one(*model, ids, lengths, state);
+      const at::Tensor together = as_branches(*model, ids, lengths, state);
+      EXPECT_LE(largest(together - expected), float32_bound(expected, terms)) << name;
+      // The rows are different texts, and leave nothing behind.
+      EXPECT_GT(largest(together[0][0] - together[0][5]), 0.1) << name;
+      EXPECT_EQ(state.length(), kTokensRead) << name;
+      EXPECT_TRUE(at::equal(as_branches(*model, ids, lengths, state), together)) << name;
+      EXPECT_EQ(model->attention().name(), pattern);
+    }
   }
 }
 
@@ -92,11 +113,30 @@ TEST(BranchAttention, TakesRowsOneByOneWhereTheModelReadsAnew) {
   const at::Tensor ids = random_ids({kBranches, kBranchTokens});
   for (const int64_t read : {40, 62, 70}) {
     const ModelState state = read_text(*model, read);
-    const at::Tensor expected = one_by_one(*model, ids, state);
-    const at::Tensor together = branch_hidden_states(*model, ids, state);
-    EXPECT_LE(largest(together - expected),
-              float32_bound(expected, terms_of_logits(config, read + kBranchTokens)))
-        << read;
+    for (const auto& lengths : {kWholeRows, kRaggedRows}) {
+      const at::Tensor expected = one_by_one(*model, ids, lengths, state);
+      EXPECT_LE(largest(as_branches(*model, ids, lengths, state) - expected),
+                float32_bound(expected, terms_of_logits(config, read + kBranchTokens)))
+          << read;
+    }
+  }
+}
+
+/// Beyond the model's length its frequencies change with every token.
+TEST(BranchAttention, TakesRowsOfOtherLengthsOneByOneWhereTheyTurnOtherwise) {
+  const at::NoGradGuard no_gradients;
+  auto model = byte_model();  // of 64 tokens
+  const Json dynamic = {{"scaling", {{"rope_type", "dynamic"}, {"factor", 2.0}}}};
+  const ModelChange restored(*model);
+  const auto arm = arm_with("rope", dynamic);
+  dynamic_cast<ReadingArm&>(*arm).change(*model, kTokensRead + kBranchTokens);
+  const ModelState state = read_text(*model, kTokensRead);
+  const at::Tensor ids = random_ids({kBranches, kBranchTokens});
+  for (const auto& lengths : {kWholeRows, kRaggedRows}) {
+    const at::Tensor expected = one_by_one(*model, ids, lengths, state);
+    EXPECT_LE(
+        largest(as_branches(*model, ids, lengths, state) - expected),
+        float32_bound(expected, terms_of_logits(model->config(), kTokensRead + kBranchTokens)));
   }
 }
 

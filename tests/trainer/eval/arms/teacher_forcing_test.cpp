@@ -39,36 +39,46 @@ class TeacherForcing : public ::testing::Test {
     item.question.distractors = distractors;
     return tokenize_item(tokenizer_, {}, item.passage, item.question);
   }
-  FedAnswer feed(const ItemTokens& item) {
+  FedAnswer feed(const ItemTokens& item, FedLengths lengths = FedLengths::kAlike) {
     ModelState state;
     prefill(model_, {item.prompt.begin(), item.prompt.end() - 1}, state, 4096);
     model_.rows.clear();
-    return feed_answer(model_, item, [&](int64_t) -> const ModelState& { return state; });
+    const auto prompt_read = [&](int64_t) -> const ModelState& { return state; };
+    return feed_answer(model_, item, prompt_read, lengths);
   }
 
   NotingModel model_;
   ByteTokenizer tokenizer_;
 };
 
-/// In one pass for each length, with the ranks and losses of one pass for each answer.
+/// With the ranks and losses of one pass for each answer, whichever go together.
 TEST_F(TeacherForcing, RanksAsPassesOneByOneDo) {
   const std::vector<std::string> wrong{"zebras", "x", "number", "ab", "others", "anchor", "yz"};
   int64_t ranks = 0;
   for (const char* answer : {"answer", "qq", "longest answer"}) {
-    const FedAnswer fed = feed(tokens_of(answer, wrong));
-    const double own = feed(tokens_of(answer, {})).nll;
-    EXPECT_NEAR(fed.nll, own, loss_bound(model_, own));
+    const FedAnswer alone = feed(tokens_of(answer, {}));
     int64_t rank = 1;
-    for (const auto& distractor : wrong) rank += feed(tokens_of(distractor, {})).nll < own ? 1 : 0;
-    EXPECT_EQ(fed.rank, rank) << answer;
+    for (const auto& distractor : wrong) {
+      rank += feed(tokens_of(distractor, {})).nll < alone.nll ? 1 : 0;
+    }
+    for (const FedLengths lengths : {FedLengths::kAlike, FedLengths::kEqual}) {
+      const FedAnswer fed = feed(tokens_of(answer, wrong), lengths);
+      EXPECT_NEAR(fed.nll, alone.nll, loss_bound(model_, alone.nll));
+      EXPECT_EQ(fed.token_accuracy, alone.token_accuracy);
+      EXPECT_EQ(fed.choices, alone.choices);
+      EXPECT_EQ(fed.rank, rank) << answer;
+    }
     ranks += rank;
   }
   EXPECT_GT(ranks, 3);  // not the first each time: the test could not fail
 }
 
-TEST_F(TeacherForcing, ReadsAnswersOfOneLengthInOnePass) {
-  feed(tokens_of("answer", {"zebras", "x", "number", "yz", "ab"}));
-  EXPECT_THAT(model_.rows, ElementsAre(3, 1, 2));  // of 7, 2 and 3 bytes with the space
+TEST_F(TeacherForcing, ReadsAnswersOfAboutOneLengthInOnePass) {
+  const ItemTokens item = tokens_of("answer", {"zebras", "x", "lines", "yz", "ab"});
+  feed(item);  // of 7, 7, 2, 6, 3 and 3 bytes with the space
+  EXPECT_THAT(model_.rows, ElementsAre(3, 3));
+  feed(item, FedLengths::kEqual);
+  EXPECT_THAT(model_.rows, ElementsAre(2, 1, 1, 2));
   EXPECT_EQ(feed(tokens_of("answer", {})).rank, std::nullopt);
   EXPECT_THAT(model_.rows, ElementsAre(1));
   feed(tokens_of("b", std::vector<std::string>(20, "a")));
