@@ -36,6 +36,7 @@ std::vector<RetrievalRows> retrieval_rows(const std::vector<PasskeyRows>& models
       one.ranked = row.ranked;
       one.ranked_first = row.ranked_first;
       one.recall = row.recall;
+      one.recalled = row.recall ? row.trials : 0;
       one.scores = row.scores;
       if (!one.scores.empty()) continue;
       one.scores.assign(row.trials, 0.0);
