@@ -43,10 +43,11 @@ __attribute__((target("sse4.2"))) uint32_t by_instruction(const unsigned char* a
 
 }  // namespace
 
-uint32_t crc32c(const void* data, size_t size, uint32_t crc) {
+uint32_t crc32c(const void* data, size_t size) {
   static const bool has_instruction = __builtin_cpu_supports("sse4.2");
   const auto* bytes = static_cast<const unsigned char*>(data);
-  return ~(has_instruction ? by_instruction(bytes, size, ~crc) : by_table(bytes, size, ~crc));
+  constexpr uint32_t kBegin = 0xffffffff;
+  return ~(has_instruction ? by_instruction(bytes, size, kBegin) : by_table(bytes, size, kBegin));
 }
 
 }  // namespace longspan

@@ -6,7 +6,6 @@
 namespace longspan {
 
 /// CRC-32C (Castagnoli; RFC 3720, appendix B.4), by the instruction of SSE 4.2 where there is one.
-/// `crc` is that of the bytes before, to go on from.
-uint32_t crc32c(const void* data, size_t size, uint32_t crc = 0);
+uint32_t crc32c(const void* data, size_t size);
 
 }  // namespace longspan

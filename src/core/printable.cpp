@@ -83,10 +83,10 @@ std::string printable_value(std::string_view value, size_t longest) {
   return printable_line(value, longest, false);
 }
 
-std::vector<std::string> printable_values(const std::vector<std::string>& values, size_t longest) {
+std::vector<std::string> printable_values(const std::vector<std::string>& values) {
   std::vector<std::string> shown;
   shown.reserve(values.size());
-  for (const auto& value : values) shown.push_back(printable_value(value, longest));
+  for (const auto& value : values) shown.push_back(printable_value(value, kLongestReason));
   return shown;
 }
 

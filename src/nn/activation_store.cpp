@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "src/core/error.h"
-#include "src/core/stopwatch.h"
 #include "src/core/text.h"
 
 namespace longspan {
@@ -54,7 +53,7 @@ ActivationStore::Ticket ActivationStore::put(at::Tensor tensor) {
          human_bytes(kept_bytes_), human_bytes(bytes), human_bytes(options_.ram_bytes));
   }
   if (to_disk) {
-    wait(lock, [&] { return count(Place::kWriting) < kWritesUnderWay || write_failure_; });
+    done_.wait(lock, [&] { return count(Place::kWriting) < kWritesUnderWay || write_failure_; });
     throw_write_failure();
   }
   if (fits || to_disk) tensor = in_ram(tensor, to_disk);
@@ -90,7 +89,7 @@ at::Tensor ActivationStore::take(Ticket ticket) {
   if (entry.place == Place::kWriting) abandon_write(lock, ticket);
   if (entry.place == Place::kDisk) start_read(ticket);
   read_ahead(ticket);
-  wait(lock, [&] { return entry.place != Place::kReading; });
+  done_.wait(lock, [&] { return entry.place != Place::kReading; });
   if (entry.read_failure) std::rethrow_exception(entry.read_failure);
   if (entry.place == Place::kRam) kept_bytes_ -= entry.bytes;
   if (entry.place != Place::kDevice) held_bytes_ -= entry.bytes;
@@ -146,7 +145,7 @@ void ActivationStore::abandon_write(Lock& lock, Ticket ticket) {
   const auto queued = std::find(writes_.begin(), writes_.end(), ticket);
   if (queued == writes_.end()) {
     abandoned_ = true;
-    wait(lock, [&] { return under_way_ != ticket; });
+    done_.wait(lock, [&] { return under_way_ != ticket; });
     abandoned_ = false;
     return;
   }
@@ -259,14 +258,6 @@ int64_t ActivationStore::end_of_file() const {
     end = std::max(end, entry.offset + entry.bytes);
   }
   return (end + kPageBytes - 1) / kPageBytes * kPageBytes;
-}
-
-template <class Condition>
-void ActivationStore::wait(Lock& lock, Condition condition) {
-  if (condition()) return;
-  const Stopwatch waiting;
-  done_.wait(lock, condition);
-  seconds_waited_ += waiting.seconds();
 }
 
 }  // namespace longspan

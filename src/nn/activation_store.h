@@ -63,8 +63,6 @@ class ActivationStore {
   /// What has gone to disk and come from it so far.
   int64_t bytes_written() const { return locked(written_bytes_); }
   int64_t bytes_read() const { return locked(read_bytes_); }
-  /// How long put() and take() have waited for the disk.
-  double seconds_waited() const { return locked(seconds_waited_); }
 
  private:
   // kWriting and kReading: in the queue or under way. kDevice: on the GPU that it came from.
@@ -100,8 +98,6 @@ class ActivationStore {
     Lock lock(mutex_);
     return value;
   }
-  template <class Condition>
-  void wait(Lock& lock, Condition condition);
 
   const ActivationStoreOptions options_;
   SpillFile file_;  // used by the thread only
@@ -115,7 +111,6 @@ class ActivationStore {
   Ticket next_ = 0;
   int64_t kept_bytes_ = 0;  // of tensors in Place::kRam
   int64_t held_bytes_ = 0, peak_held_bytes_ = 0, written_bytes_ = 0, read_bytes_ = 0;
-  double seconds_waited_ = 0;
   std::exception_ptr write_failure_;
   std::thread thread_;  // started by the first write
 };

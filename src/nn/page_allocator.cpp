@@ -81,11 +81,6 @@ class Pages {
     return true;
   }
 
-  void forget_peak() {
-    const std::lock_guard lock(mutex_);
-    peak_live_ = live_bytes_;
-  }
-
   PageUse use() {
     const std::lock_guard lock(mutex_);
     return {static_cast<int64_t>(live_bytes_), static_cast<int64_t>(freed_bytes_),
@@ -187,7 +182,5 @@ void keep_freed_scratch() {
 }
 
 PageUse page_use() { return pages().use(); }
-
-void forget_peak_of_pages() { pages().forget_peak(); }
 
 }  // namespace longspan

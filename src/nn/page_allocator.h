@@ -31,7 +31,5 @@ struct PageUse {
   int64_t peak_live = 0;  // the most that live tensors had at one time
 };
 PageUse page_use();
-/// The most that tensors had counts from now on.
-void forget_peak_of_pages();
 
 }  // namespace longspan
