@@ -68,8 +68,8 @@ std::vector<std::pair<HeadRange, HeadRange>> head_sets(HeadRange heads, int64_t 
   return sets;
 }
 
-const std::vector<AlikeHeads>& heads_in_runs(const at::Tensor& key_start, const at::Tensor& k) {
-  const std::vector<AlikeHeads>& all = causal_shape(key_start, k.size(2)).heads;
+const std::vector<AlikeHeads>& heads_in_runs(const at::Tensor& begin, const at::Tensor& k) {
+  const std::vector<AlikeHeads>& all = causal_shape(begin, k.size(2)).heads;
   TORCH_CHECK(!all.empty(),
               "interval_attention: LibTorch's flash attention takes only intervals that begin at "
               "their own query");
@@ -89,8 +89,8 @@ std::vector<Piece> pieces_of(const std::vector<AlikeHeads>& all, int64_t sharers
 }
 
 /// What CUDA's kernels take whole: all that is causal, also behind a cache or in a band.
-std::optional<int64_t> window_on_cuda(const at::Tensor& key_start, const at::Tensor& k) {
-  return k.is_cuda() ? causal_shape(key_start, k.size(2)).window : std::nullopt;
+std::optional<int64_t> window_on_cuda(const at::Tensor& begin, const at::Tensor& k) {
+  return k.is_cuda() ? causal_shape(begin, k.size(2)).window : std::nullopt;
 }
 
 /// Whether to call a GPU once: where its kernels are done before the next one is launched, and
@@ -148,11 +148,11 @@ bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const Visible
 }
 
 AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                   const at::Tensor& key_start) {
-  if (const auto window = window_on_cuda(key_start, k)) {
+                                   const at::Tensor& begin) {
+  if (const auto window = window_on_cuda(begin, k)) {
     return cuda_flash_forward(q, k, v, *window);
   }
-  const std::vector<AlikeHeads>& all = heads_in_runs(key_start, k);
+  const std::vector<AlikeHeads>& all = heads_in_runs(begin, k);
   const std::vector<Piece> pieces = pieces_of(all, q.size(1) / k.size(1), k.is_cuda());
   if (is_packed(pieces, q)) return cuda_packed_forward(q, k, v, all);
   if (is_whole(pieces)) {
@@ -171,12 +171,11 @@ AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, con
 
 AttentionGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
                                        const at::Tensor& k, const at::Tensor& v,
-                                       const at::Tensor& key_start,
-                                       const AttentionResult& forward) {
-  if (const auto window = window_on_cuda(key_start, k)) {
+                                       const at::Tensor& begin, const AttentionResult& forward) {
+  if (const auto window = window_on_cuda(begin, k)) {
     return cuda_flash_backward(grad_out, q, k, v, *window, forward);
   }
-  const std::vector<AlikeHeads>& all = heads_in_runs(key_start, k);
+  const std::vector<AlikeHeads>& all = heads_in_runs(begin, k);
   const std::vector<Piece> pieces = pieces_of(all, q.size(1) / k.size(1), k.is_cuda());
   if (is_packed(pieces, q)) return cuda_packed_backward(grad_out, q, k, v, all, forward);
   if (is_whole(pieces)) return backward_of(pieces.front(), grad_out, q, k, v, forward);

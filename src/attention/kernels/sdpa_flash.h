@@ -17,12 +17,12 @@ bool sdpa_flash_supports(const at::Tensor& q, const at::Tensor& k, const Visible
 
 /// flash_forward by LibTorch's kernel, for such intervals; on CUDA see cuda_flash.h.
 AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                   const at::Tensor& key_start);
+                                   const at::Tensor& begin);
 
 /// flash_backward by it. CUDA sums gradients in any order: their last bits change from run to run.
 /// On the CPU each query head's gradient of shared keys is rounded before they are added.
 AttentionGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Tensor& q,
                                        const at::Tensor& k, const at::Tensor& v,
-                                       const at::Tensor& key_start, const AttentionResult& forward);
+                                       const at::Tensor& begin, const AttentionResult& forward);
 
 }  // namespace longspan
