@@ -17,11 +17,13 @@ namespace longspan {
 
 // B batch, T time (tokens of this pass), H query heads, Hkv key/value heads, D head_dim.
 
+/// What the projections of a layer give its attention.
 struct Heads {
   at::Tensor q;     // [B, H, T, D], before rotation
   at::Tensor k, v;  // [B, Hkv, T, D], before rotation
 };
 
+/// What attention knows of a pass besides its heads.
 struct AttentionContext {
   const Rotary& rotary;
   at::Tensor document_ids;  // [B, T] int64, non-decreasing; undefined when a row is one document

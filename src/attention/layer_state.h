@@ -7,6 +7,7 @@
 
 namespace longspan {
 
+/// Of the tokens of one pass or of several, in their order.
 struct KeysAndValues {
   at::Tensor k, v;  // [B, Hkv, T, D]
 };

@@ -1,5 +1,7 @@
 #include "src/attention/memory_block.h"
 
+#include <utility>
+
 #include "src/attention/memory_file.h"
 
 namespace longspan {

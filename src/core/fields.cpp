@@ -1,5 +1,6 @@
 #include "src/core/fields.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "src/core/text.h"

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ struct FieldTraits {
   bool* none = nullptr;  // of a map: the word `none` may stand in its place, and sets this
 };
 
+/// The word that may stand in place of a map; see FieldTraits::none.
 inline constexpr const char* kNoMap = "none";
 
 /// A key, and what is said of it.

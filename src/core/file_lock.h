@@ -4,6 +4,7 @@
 
 namespace longspan {
 
+/// What try_lock() found.
 enum class LockResult { kLocked, kHeldByAnother, kUnsupported };
 
 /// Locks an open file or folder against other processes, and against other openings in this one,

@@ -15,7 +15,7 @@ std::string printable_message(std::string_view text);
 /// The same for one value of a message: line ends and tabs are shown as \n and \t, and what is
 /// longer than `longest` characters is cut in the middle.
 std::string printable_value(std::string_view value, size_t longest = 200);
-constexpr size_t kLongestReason = 800;  // of a value that may be a whole message
+inline constexpr size_t kLongestReason = 800;  // of a value that may be a whole message
 std::vector<std::string> printable_values(const std::vector<std::string>& values);
 
 }  // namespace longspan

@@ -16,7 +16,9 @@ namespace longspan {
 /// what was meant (more than a third of the letters differ).
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
+/// The parts of `text` between separators; an empty text has none.
 std::vector<std::string> split(std::string_view text, char separator);
+/// The inverse of split().
 std::string join(std::span<const std::string> parts, std::string_view separator);
 
 /// ASCII letters in lower case; other bytes stay.

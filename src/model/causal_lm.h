@@ -47,6 +47,7 @@ struct ModelState {
                   int64_t num_layers);
 };
 
+/// What forward keeps for backward, and how much of a sequence it works on at once.
 struct ActivationOptions {
   RecomputeOptions recompute = {};
   /// Tokens that an MLP and the projections of q, k and v work on at once, with recompute; 0: all.

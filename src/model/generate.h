@@ -9,6 +9,7 @@
 
 namespace longspan {
 
+/// How many tokens are generated, and how each is chosen.
 struct GenerateOptions {
   int64_t max_new_tokens = 128;
   double temperature = 0.0;  // 0 is greedy

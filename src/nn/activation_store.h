@@ -20,6 +20,7 @@
 
 namespace longspan {
 
+/// How much stays in RAM, and where the rest goes.
 struct ActivationStoreOptions {
   int64_t ram_bytes = std::numeric_limits<int64_t>::max();  // bound of RAM; the rest goes to disk
   std::filesystem::path directory = {};                     // holds the file; empty: RAM only

@@ -7,10 +7,10 @@
 
 namespace longspan {
 
-constexpr int64_t kIgnoreIndex = -100;  // a label that is not scored, as in PyTorch
+inline constexpr int64_t kIgnoreIndex = -100;  // a label that is not scored, as in PyTorch
 
 /// Rows of the weight whose gradient is summed at once.
-constexpr int64_t kVocabularyBlock = 4096;
+inline constexpr int64_t kVocabularyBlock = 4096;
 
 /// How many rows have logits at once: chunk_tokens on the CPU, and on a GPU, which needs more work
 /// at a time, as many as take a gigabyte.
@@ -26,6 +26,7 @@ int64_t loss_chunk_rows(at::Device device, int64_t chunk_tokens, int64_t vocab_s
 at::Tensor chunked_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
                                      const at::Tensor& labels, int64_t chunk_tokens = 512);
 
+/// One sum of losses twice: for backward and to be reported.
 struct WeightedSum {
   at::Tensor weighted;  // differentiable as chunked_cross_entropy_sum() is
   at::Tensor plain;     // all rows counted alike, without gradients

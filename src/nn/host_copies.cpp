@@ -4,6 +4,8 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <utility>
+
 namespace longspan {
 
 HostCopies::HostCopies(at::Device device) : device_(device) {

@@ -19,7 +19,7 @@ bool matches_pattern(const std::string& pattern, std::string_view module);
 bool is_saved(std::string_view module, std::string_view saved);
 
 /// PEFT's text in place of a list of target_modules: every projection, the head apart.
-constexpr std::string_view kAllLinear = "all-linear";
+inline constexpr std::string_view kAllLinear = "all-linear";
 /// Whether a text of target_modules is it, in letters of either case.
 bool is_all_linear(const std::string& target_modules);
 

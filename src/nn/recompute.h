@@ -38,6 +38,7 @@ enum class Recompute {
   kLayer,              // keeps the layer's input alone
 };
 
+/// What the layers keep of their activations, and where.
 struct RecomputeOptions {
   Recompute what = Recompute::kNone;
   /// The first so many layers do that, the others what `rest` says: their backward comes first.

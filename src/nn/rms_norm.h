@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "src/nn/module.h"
 
 namespace longspan {

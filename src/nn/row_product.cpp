@@ -6,6 +6,7 @@
 #include <ATen/ops/linear.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "src/nn/kernels/elementwise.h"
 

@@ -17,6 +17,7 @@ struct LongRopeIndividual {
   int64_t critical_pair = 0;  // of LongRoPE2: the pair from which on its factors are searched
 };
 
+/// Factors of a known scaling that the search may begin with.
 struct LongRopeStart {
   std::string rope_type;
   std::vector<double> rescale_factors;
@@ -26,6 +27,7 @@ struct LongRopeStart {
 /// The rescale factors that equal linear (PI), ntk and yarn scaling by `factor`.
 std::vector<LongRopeStart> longrope_starts(const RopeGeometry& geometry, double factor);
 
+/// How far and how long is searched.
 struct LongRopeSearchOptions {
   double factor = 2.0;      // lambda is searched from 1 to 1.25 x factor in steps of 0.01
   bool longrope2 = false;   // from factor to 2 x factor, from the critical pair on alone

@@ -22,6 +22,7 @@ struct RopeGeometry {
   int64_t max_position_embeddings = 2048;
 };
 
+/// What a scaling makes of the frequencies of RoPE.
 struct RopeFrequencies {
   std::vector<double> inv_freq;   // [head_dim / 2], radians a token
   double attention_factor = 1.0;  // cos and sin are multiplied by it

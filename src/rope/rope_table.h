@@ -21,8 +21,10 @@ struct RopeTableRow {
   bool unseen_angles() const { return turns_before < 1 && turns > turns_before * (1 + 1e-6); }
 };
 
+/// The word for it in a table of `longspan inspect`.
 std::string_view effect_name(RopeTableRow::Effect effect);
 
+/// What a scaling does to each pair of dimensions at a target length.
 struct RopeTable {
   int64_t original_length = 0, length = 0;  // tokens
   double attention_factor = 1.0;

@@ -12,6 +12,7 @@ namespace longspan {
 // VisibleKeys. LibTorch's kernels take whole causal triangles and bands of one width, and no
 // intervals.
 
+/// Heads that see the same keys, from `begin` to before `end`.
 struct HeadRange {
   int64_t begin = 0, end = 0;
 

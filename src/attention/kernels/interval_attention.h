@@ -12,6 +12,7 @@ struct AttentionResult {
   at::Tensor log_sum_exp;  // [B, H, Tq] float32 (float64 of float64), of the scaled scores
 };
 
+/// Of the loss by q, k and v.
 struct AttentionGradients {
   at::Tensor q, k, v;
 };

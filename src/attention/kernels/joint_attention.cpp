@@ -5,6 +5,8 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <utility>
+
 #include "src/attention/kernels/merge_attention.h"
 #include "src/simd/operators.h"
 
