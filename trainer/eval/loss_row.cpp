@@ -1,5 +1,6 @@
 #include "trainer/eval/loss_row.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -20,7 +21,8 @@ LossRow loss_row(int64_t length, double nll, std::vector<double> document_nll,
 }
 
 Json LossRow::write() const {
-  const std::optional<Interval> interval = mean_interval(document_nll);
+  std::optional<Interval> interval = mean_interval(document_nll);
+  if (interval) interval->low = std::max(0.0, interval->low);  // no loss is below
   return {{"length", length},
           {"n", document_nll.size()},
           {"nll", nll},

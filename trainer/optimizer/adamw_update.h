@@ -33,7 +33,8 @@ struct AdamWStep {
 };
 
 /// One update, in one pass where the processor has AVX2 and all is contiguous float32 or bfloat16.
-/// `master` is float32; `parameter`, of any dtype, becomes its rounding, and may be `master` itself.
+/// `master` is float32; `parameter`, of any dtype, becomes its rounding, and may be `master`
+/// itself.
 void adamw_update(const AdamWStep& step, const at::Tensor& gradient, const AdamWMoments& moments,
                   const at::Tensor& master, const at::Tensor& parameter);
 

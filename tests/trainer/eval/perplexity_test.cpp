@@ -224,23 +224,5 @@ TEST(Perplexity, NamesTheFilesThatItReads) {
   EXPECT_TRUE(Perplexity().inputs().empty());
 }
 
-TEST(LossRow, SurvivesJson) {
-  LossRow row{.length = 4096,
-              .nll = 3.25,
-              .nll_standard_error = 0.125,
-              .ppl = 25.79,
-              .bits_per_byte = 1.1,
-              .tokens_scored = 1024,
-              .document_nll = {3.125, 3.375},
-              .seconds = 2};
-  Diagnostics diagnostics;
-  Json json = row.write();
-  LossRow read;
-  Fields fields(json, diagnostics);
-  read.read(fields);
-  EXPECT_TRUE(diagnostics.empty());
-  EXPECT_EQ(read.write(), json);
-}
-
 }  // namespace
 }  // namespace longspan
