@@ -60,7 +60,7 @@ class DataScoreTest(training_case.TrainingCase):
             ids = tokenizer((self.folder / f"{number}.txt").read_text())["input_ids"] + [tokenizer.eos_token_id]
             self.assertEqual(lines[number]["tokens"], len(ids))
             self.assertAlmostEqual(lines[number]["score"], score_of(model, ids), delta=1e-6)
-        checked("document scores", "transformers", "llama", "", "LongFilter's formula")
+        checked("document scores", "transformers", detail="LongFilter's formula")
 
     def test_goes_on_from_what_is_known_and_shows_the_highest_first(self):
         out, _ = self.score()
