@@ -73,8 +73,9 @@ void BlockMemoryState::represent(int64_t blocks, const at::Tensor& keys) {
   const at::Tensor queries = pending_sums_.narrow(0, known + 1, count + window_blocks - 1)
                                  .unfold(0, window_blocks, 1)
                                  .sum(-1)
-                                 .transpose(0, 1);                            // [Hkv, count, D]
-  const at::Tensor scores = (block_keys * queries.unsqueeze(2)).sum({0, 3});  // [count, size]
+                                 .transpose(0, 1);  // [Hkv, count, D]
+  const at::Tensor scores =
+      (block_keys * queries.unsqueeze(2)).sum(at::IntArrayRef({0, 3}));  // [count, size]
   const int64_t chosen = std::min(options_.representatives, size);
   const at::Tensor places = std::get<1>(at::topk(scores, chosen, 1));  // [count, chosen]
   const at::Tensor index = places.unsqueeze(0).unsqueeze(-1).expand(
