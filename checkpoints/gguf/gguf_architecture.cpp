@@ -40,28 +40,22 @@ constexpr Renamed kGemma3[] = {{"attn_norm", "input_layernorm"},
                                {"ffn_down", "mlp.down_proj"},
                                {"post_ffw_norm", "post_feedforward_layernorm"}};
 
+constexpr GgufArchitecture llama_of(std::string_view model_type) {
+  return {.name = "llama",
+          .model_type = model_type,
+          .in_layer = kLlama,
+          .permuted = true,
+          .takes_rope_freqs = true,
+          .takes_rope_factors = true};
+}
+
 constexpr GgufArchitecture kArchitectures[] = {
-    {.name = "llama",
-     .model_type = "llama",
-     .in_layer = kLlama,
-     .permuted = true,
-     .takes_rope_freqs = true,
-     .takes_rope_factors = true},
+    llama_of("llama"),
     // llama.cpp has no architecture of its own for it, and for GGUF -> config.json the first
     // counts.
-    {.name = "llama",
-     .model_type = "mistral",
-     .in_layer = kLlama,
-     .permuted = true,
-     .takes_rope_freqs = true,
-     .takes_rope_factors = true},
+    llama_of("mistral"),
     // Nor for LongLLaMA, which it reads without memory (gguf_config.cpp).
-    {.name = "llama",
-     .model_type = "longllama",
-     .in_layer = kLlama,
-     .permuted = true,
-     .takes_rope_freqs = true,
-     .takes_rope_factors = true},
+    llama_of("longllama"),
     {.name = "qwen2", .model_type = "qwen2", .in_layer = kLlama},
     {.name = "qwen3", .model_type = "qwen3", .in_layer = kLlama},
     {.name = "smollm3", .model_type = "smollm3", .in_layer = kLlama, .permuted = true},

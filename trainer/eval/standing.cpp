@@ -112,7 +112,7 @@ bool told_apart(const Standing& a, const Standing& b) {
   if (!a.document_nll.empty() || !b.document_nll.empty()) {
     return told_apart(a.document_nll, b.document_nll);
   }
-  return a.high < b.low || b.high < a.low;
+  return !Interval{a.low, a.high}.meets({b.low, b.high});
 }
 
 std::vector<Standing> pareto_front(const TaskStandings& task, std::vector<Standing> standings) {

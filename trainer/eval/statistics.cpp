@@ -66,8 +66,7 @@ bool told_apart(const std::vector<double>& a, const std::vector<double>& b) {
     const Interval interval = *mean_interval(differences(a, b));
     return interval.low > 0 || interval.high < 0;
   }
-  const Interval of_a = *mean_interval(a), of_b = *mean_interval(b);
-  return of_a.high < of_b.low || of_b.high < of_a.low;
+  return !mean_interval(a)->meets(*mean_interval(b));
 }
 
 PairedDifference paired_difference(const std::vector<double>& a, const std::vector<double>& b) {

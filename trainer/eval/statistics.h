@@ -14,6 +14,8 @@ std::optional<double> standard_error(const std::vector<double>& values);
 
 struct Interval {
   double low = 0, high = 1;
+
+  bool meets(const Interval& other) const { return !(high < other.low || other.high < low); }
 };
 
 /// The 95 % score interval of a proportion (Wilson 1927); [0, 1] for no trials. `correct` may be a

@@ -4,6 +4,7 @@
 
 #include "data/tokenizers/tokenizer.h"
 #include "src/core/fields.h"
+#include "src/core/keyed.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
@@ -27,15 +28,19 @@ class ByteTokenizer : public Tokenizer {
   std::string fingerprint() const override { return "bytes"; }
 };
 
-/// A task with these keys, which it must take.
+/// Gives a task, an arm or a pattern these keys, which it must take.
+inline void give_keys(Keyed& taker, const Json& keys) {
+  Diagnostics diagnostics;
+  Fields fields(keys, diagnostics);
+  taker.read(fields);
+  fields.finish();
+  diagnostics.throw_if_any(ExitCode::kUsage);
+}
+
 template <class Task>
 Task task_with(const Json& keys) {
   Task task;
-  Diagnostics diagnostics;
-  Fields fields(keys, diagnostics);
-  task.read(fields);
-  fields.finish();
-  diagnostics.throw_if_any(ExitCode::kUsage);
+  give_keys(task, keys);
   return task;
 }
 

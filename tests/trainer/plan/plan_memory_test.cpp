@@ -180,9 +180,7 @@ TEST(PlanMemory, WhatTheLastLayersKeptIsFreeWhereOthersComputeAgain) {
 TEST(PlanMemory, AGpuKeepsWhatHasNoRoomInRam) {
   RunShape shape = tiny_shape();
   shape.device = at::kCUDA;
-  MemoryOptions memory = recomputing(Recompute::kLayer);
-  memory.offload = Offload::kRam;
-  memory.offload_ram = int64_t{1} << 40;
+  MemoryOptions memory = offloading_to_ram();
   const MemoryPlan all = plan_memory(shape, tiny_stage(1000), memory);
   const int64_t input = 1000 * 36 * 2, attended = 1000 * 9 * 8 * 2;
   EXPECT_EQ(all.stored, 2 * input);

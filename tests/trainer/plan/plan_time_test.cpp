@@ -70,9 +70,7 @@ TEST(PlanTime, ShortWindowsAreForwardPassesOverManyTimesTheTokens) {
 TEST(PlanTime, CopiesToRamAreWaitedForBeyondWhatAGpuComputesMeanwhile) {
   RunShape shape = tiny_shape();
   shape.device = at::kCUDA;
-  MemoryOptions memory = recomputing(Recompute::kLayer);
-  memory.offload = Offload::kRam;
-  memory.offload_ram = int64_t{1} << 40;
+  const MemoryOptions memory = offloading_to_ram();
   Stage stage = tiny_stage(4096);
   stage.gradient_accumulation_steps = 3;
   const MemoryPlan bytes = plan_memory(shape, stage, memory);

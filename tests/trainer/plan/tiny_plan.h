@@ -25,4 +25,12 @@ inline MemoryOptions recomputing(Recompute recompute) {
   return memory;
 }
 
+/// Layer by layer, with more RAM than the run can fill.
+inline MemoryOptions offloading_to_ram() {
+  MemoryOptions memory = recomputing(Recompute::kLayer);
+  memory.offload = Offload::kRam;
+  memory.offload_ram = int64_t{1} << 40;
+  return memory;
+}
+
 }  // namespace longspan

@@ -6,14 +6,9 @@
 
 namespace longspan {
 
-/// The arm with these keys, which it must take.
 inline std::unique_ptr<Arm> arm_with(const std::string& name, const Json& keys) {
   auto arm = make_arm(name);
-  Diagnostics diagnostics;
-  Fields fields(keys, diagnostics);
-  arm->read(fields);
-  fields.finish();
-  diagnostics.throw_if_any(ExitCode::kUsage);
+  give_keys(*arm, keys);
   return arm;
 }
 

@@ -13,6 +13,7 @@
 #include "src/attention/full.h"
 #include "tests/support/float32_bound.h"
 #include "tests/support/masked_attention.h"
+#include "tests/trainer/eval/eval_fixtures.h"
 
 namespace longspan {
 namespace {
@@ -21,12 +22,7 @@ constexpr int64_t kRolledTokens = 70;
 
 RollingCacheAttention rolling(int64_t window, int64_t sinks, const char* positions = "cache") {
   RollingCacheAttention pattern;
-  const Json keys = {{"window", window}, {"sinks", sinks}, {"positions", positions}};
-  Diagnostics diagnostics;
-  Fields fields(keys, diagnostics);
-  pattern.read(fields);
-  fields.finish();
-  diagnostics.throw_if_any(ExitCode::kUsage);
+  give_keys(pattern, {{"window", window}, {"sinks", sinks}, {"positions", positions}});
   return pattern;
 }
 
