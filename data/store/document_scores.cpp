@@ -15,10 +15,7 @@ constexpr double kUnscored = -std::numeric_limits<double>::infinity();
 
 /// As the file has it, for a name may hold bytes that are no UTF-8.
 bool is_name(const Json& name, const StoredDocument& document) {
-  const auto text = [](const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  };
-  return text(name) == text(document.name);
+  return json_line(name) == json_line(document.name);
 }
 
 /// Takes the score of one line.

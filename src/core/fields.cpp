@@ -93,7 +93,7 @@ void Fields::finish() {
 }
 
 void Fields::wrong_type(const Json& value, const std::string& path, std::string_view expected) {
-  std::string shown = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string shown = json_line(value);
   if (shown.size() > 40) shown.replace(37, shown.npos, "...");
   diagnostics_->error(path, fmt::format("expected {}, got {}", expected, shown));
 }

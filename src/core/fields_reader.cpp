@@ -9,8 +9,8 @@ void FieldsReader::child(const FieldKey& key, const Body& body) {
     *key.traits.none = given == kNoMap;
     if (given == kNoMap) return;
     if (given.is_string()) {
-      const std::string shown = given.dump(-1, ' ', false, Json::error_handler_t::replace);
-      return fields_.error(key.name, fmt::format("expected a map or {}, got {}", kNoMap, shown));
+      return fields_.error(key.name,
+                           fmt::format("expected a map or {}, got {}", kNoMap, json_line(given)));
     }
   }
   Fields map = fields_.child(key.name);

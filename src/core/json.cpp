@@ -202,6 +202,10 @@ std::string json_text(const Json& value) {
   return value.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string json_line(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 void write_json_file(const std::filesystem::path& path, const Json& value) {
   write_file(path, json_text(value) + "\n");
 }

@@ -19,6 +19,8 @@ Json parse_json(std::string_view text, const std::string& place, ExitCode code);
 
 /// With an indent of 2. Bytes of a text that are not UTF-8 (paths have them) become U+FFFD.
 std::string json_text(const Json& value);
+/// The same on one line, without its end.
+std::string json_line(const Json& value);
 
 /// Writes json_text and a final newline, aside and renamed (see atomic_file.h).
 void write_json_file(const std::filesystem::path& path, const Json& value);

@@ -18,6 +18,7 @@
 #include "tools/bench/observed_memory.h"
 #include "tools/bench/read_model.h"
 #include "tools/bench/timing.h"
+#include "trainer/eval/arms/arm_flops.h"
 #include "trainer/figures/table.h"
 
 namespace longspan {
@@ -79,16 +80,6 @@ void read_until(CausalLm& model, const at::Tensor& ids, int64_t until, int64_t s
 
 double mib(double bytes) { return std::round(bytes / (1 << 20) * 10) / 10; }
 
-double kept_bytes(const CausalLm& model, int64_t tokens) {
-  const ModelConfig& config = model.config();
-  const KeyValueForm form{config.num_key_value_heads, config.head_dim, 16};
-  double bytes = 0;
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    bytes += model.attention().kept_bytes(layer, tokens, form);
-  }
-  return bytes;
-}
-
 /// What every row says of the work.
 Json row_of(const ReadModel& read, const FocusedMemoryOptions& options, int64_t length) {
   return {{"model", read.name},
@@ -119,7 +110,8 @@ std::vector<ModelState> measure_reading(ReadModel& read, const FocusedMemoryOpti
     row["tokens_per_second"] = std::round(static_cast<double>(length) / seconds * 10) / 10;
     row["peak_rss_mib"] = mib(static_cast<double>(peak));
     row["over_weights_mib"] = mib(static_cast<double>(peak - before));
-    row["kept_mib"] = mib(kept_bytes(*read.model, length));
+    row["kept_mib"] = mib(static_cast<double>(
+        key_value_bytes(read.model->config(), read.model->attention(), length, /*bits=*/16)));
     log_info("{} tokens, search_pages {}: {} tokens/s, {} MiB", human_count(length),
              options.search_pages, row["tokens_per_second"].dump(), row["peak_rss_mib"].dump());
     rows.push_back(std::move(row));
@@ -207,18 +199,23 @@ int memory_bench(int argc, char** argv) {
   const auto count = [](const char* value) {
     return cxxopts::value<int64_t>()->default_value(value);
   };
-  options.add_options()("model", "Hugging Face model folder", cxxopts::value<std::string>(), "DIR")(
-      "random-weights", "draw them: DIR needs config.json alone, and with --text tokenizer.json")(
-      "layers", "of --random-weights, instead of num_hidden_layers", cxxopts::value<int64_t>(),
-      "N")("text", "a text, or a folder of them", cxxopts::value<std::string>(), "PATH")(
-      "lengths", "tokens", text("32K,64K,128K,256K"), "LIST")(
-      "search-pages", "that reading attends to; 0: all of memory", count("0"), "N")(
-      "pages", "that the searches compared look for", text("16,64,256"), "LIST")("page-tokens", "",
-                                                                                 count("64"), "N")(
-      "mem-layers", "default: at a quarter, a half and three quarters of the depth",
-      cxxopts::value<std::string>(), "LIST")("window", "tokens", count("2048"), "N")(
-      "mem-dtype", "", text("bfloat16"), "DTYPE")("threads", "0: one a core", count("0"), "N")(
-      "json", "print the rows as JSON instead of a table");
+  options.add_options(
+      "",
+      {{"model", "Hugging Face model folder", cxxopts::value<std::string>(), "DIR"},
+       {"random-weights", "draw them: DIR needs config.json alone, and with --text tokenizer.json"},
+       {"layers", "of --random-weights, instead of num_hidden_layers", cxxopts::value<int64_t>(),
+        "N"},
+       {"text", "a text, or a folder of them", cxxopts::value<std::string>(), "PATH"},
+       {"lengths", "tokens", text("32K,64K,128K,256K"), "LIST"},
+       {"search-pages", "that reading attends to; 0: all of memory", count("0"), "N"},
+       {"pages", "that the searches compared look for", text("16,64,256"), "LIST"},
+       {"page-tokens", "", count("64"), "N"},
+       {"mem-layers", "default: at a quarter, a half and three quarters of the depth",
+        cxxopts::value<std::string>(), "LIST"},
+       {"window", "tokens", count("2048"), "N"},
+       {"mem-dtype", "", text("bfloat16"), "DTYPE"},
+       {"threads", "0: one a core", count("0"), "N"},
+       {"json", "print the rows as JSON instead of a table"}});
   auto parsed = parse_bench_options(options, argc, argv, kMemoryBenchExample);
   if (!parsed) return 0;
   if (!parsed->count("model")) {

@@ -7,7 +7,6 @@ STUDY/study.toml says the base recipe, what all runs and each run replace in it,
 in turn. A run without `overrides` is the model itself, read as its own `eval` says. Each run leaves run.json, recipe.yaml,
 metrics.jsonl and PART.json in STUDY/RUN, and its checkpoints and merged model in FOLDER/RUN (FOLDER: runs/NAME of STUDY). The same
 command goes on where it was stopped or killed. What is done is not done again, on another machine either; a run that fails does not
-command goes on where it was stopped or killed. What is done is not done again, on another machine either; a run that fails does not
 stop the next. STUDY/table.md has a row for each run that is done, and is written anew after each.
 """
 

@@ -89,7 +89,7 @@ Json line_of(const TokenStore& store, const ScoredDocument& scored) {
 std::string lines_of(const TokenStore& store, const std::vector<ScoredDocument>& all) {
   std::string text;
   for (const auto& scored : all) {
-    text += line_of(store, scored).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    text += json_line(line_of(store, scored)) + "\n";
   }
   return text;
 }

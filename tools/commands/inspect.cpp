@@ -17,7 +17,7 @@ constexpr Option kInspectOptions[] = {
 
 /// As in JSON without its quotes: a text of a file stays in its line and steers no terminal.
 std::string one_line(const Json& text) {
-  std::string quoted = text.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string quoted = json_line(text);
   return quoted.substr(1, quoted.size() - 2);
 }
 

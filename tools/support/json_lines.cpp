@@ -4,9 +4,7 @@
 
 namespace longspan {
 
-void JsonLines::add(const Json& line) {
-  file_.write(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-}
+void JsonLines::add(const Json& line) { file_.write(json_line(line) + "\n"); }
 
 void JsonLines::commit(std::string_view what) {
   file_.commit();

@@ -12,10 +12,6 @@ namespace longspan {
 
 namespace {
 
-std::string journal_line(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 void require_own_identity(const std::string& place, const Json& theirs, const Json& ours) {
   for (const auto& [key, value] : ours.items()) {
     const Json other = theirs.is_object() ? theirs.value(key, Json()) : Json();
@@ -85,9 +81,9 @@ void AnswerJournal::append(const std::string& line) {
 
 void AnswerJournal::add(const std::string& question, Json found) {
   if (!path_.empty()) {
-    if (!exists_) write_file(path_, journal_line({{"identity", identity_}}));
+    if (!exists_) write_file(path_, json_line({{"identity", identity_}}) + "\n");
     exists_ = true;
-    append(journal_line({{"question", question}, {"found", found}}));
+    append(json_line({{"question", question}, {"found", found}}) + "\n");
   }
   found_[question] = std::move(found);
 }

@@ -10,7 +10,7 @@
 namespace longspan {
 
 /// Of the device's memory: a plan is right within a tenth.
-constexpr double kUsable = 0.9;
+inline constexpr double kUsable = 0.9;
 
 /// What a run will need, before anything is loaded.
 struct Plan {

@@ -12,9 +12,7 @@ namespace longspan {
 namespace {
 
 /// As it is when a journal has it back: bytes that are not UTF-8 are U+FFFD.
-Json as_read_back(const Json& json) {
-  return Json::parse(json.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
+Json as_read_back(const Json& json) { return Json::parse(json_line(json)); }
 
 }  // namespace
 
@@ -76,7 +74,7 @@ std::string RecordingArm::question_of(const Json& item) const {
   const Json key = {
       {"task", task_}, {"arm", arm_->name()}, {"keys", arm_->write()}, {"asked", item}};
   Digest digest;
-  digest.update(key.dump(-1, ' ', false, Json::error_handler_t::replace));
+  digest.update(json_line(key));
   return label_ + " " + digest.hex().substr(0, 32);
 }
 
