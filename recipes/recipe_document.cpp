@@ -17,7 +17,7 @@ constexpr std::string_view kBegin =
     "# The keys of a recipe\n";
 
 constexpr std::string_view kIntroduction[] = {
-    "A recipe is a YAML file that says all that decides a run; `recipes/` has five. `longspan "
+    "A recipe is a YAML file that says all that decides a run; `recipes/` has some. `longspan "
     "validate RECIPE` names all that is wrong with one. An unknown key is an error, and a key "
     "without a value counts as left out. Behind the recipe any value can be replaced: "
     "`optimizer.lr=1e-4`, `lora.target_modules=[q_proj, v_proj]`, or `stages.1.steps=20`, where "

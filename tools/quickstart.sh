@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # From nothing to a language model with a longer context, measured: SmolLM2-135M-Instruct from 8,192 to
 # 16,384 tokens, or to 12,288 where that would take too long. Once tools/setup.sh is done it measures
-# this machine, says how long it will take, and does what fits into about ten minutes of training and
-# measuring, or the least of what it can do.
+# this machine, says how long it will take, and does what fits into about twelve minutes of training
+# and measuring, or the least of what it can do. Measured are the loss of documents that were not trained
+# on, and how many keys the model finds that are hidden in them.
 #
 #   tools/quickstart.sh                  on the long manuals of Debian's vim-runtime
 #   tools/quickstart.sh FOLDER|FILE...   on your own long .txt and .md documents (80 KB and up)
 #
 # Leaves runs/quickstart/merged (the model, for transformers and all that reads its files) and
-# runs/quickstart/report.html (the curves).
+# runs/quickstart/report.html (curves and tables). What an earlier run left is kept beside it.
 set -euo pipefail
 documents=()
 for given in "$@"; do documents+=("$(realpath "$given")"); done
@@ -19,9 +20,10 @@ RUN=runs/quickstart
 RECIPE=recipes/smollm2-135m-16k-quickstart.yaml
 BASE_LENGTH=8192
 # What can be done, the most first: tokens of context, steps with shifted sparse and with full
-# attention, documents to measure. The first that takes no more than BUDGET is done, else the last.
-SIZES=("16384 2 4 3" "16384 2 3 2" "16384 1 2 2" "12288 1 2 2" "12288 1 1 2")
-BUDGET=600 # seconds
+# attention, documents to measure, keys to hide. The first that takes no more than BUDGET is done, else
+# the last.
+SIZES=("16384 2 4 3 16" "16384 2 3 2 16" "16384 1 2 2 10" "12288 1 2 2 10" "12288 1 1 2 10")
+BUDGET=720 # seconds
 MANUALS=(/usr/share/vim/vim*/doc)
 HELD_OUT_MANUALS='/(eval|pi_netrw|syntax)\.txt$'
 LONG=80k # bytes of prose that surely hold more than 16,384 tokens
@@ -52,21 +54,31 @@ choose_documents() {
   echo "held out to measure: ${held_out[*]}" >&2
 }
 
-# Fills length, factor, documents_measured and overrides (of the recipe) by the speed of this machine.
+# What an earlier run left is not lost: it is renamed.
+keep_earlier_run() {
+  [[ -e $RUN ]] || return 0
+  local number=1
+  while [[ -e $RUN-$number ]]; do ((++number)); done
+  mv "$RUN" "$RUN-$number"
+  echo "an earlier run is now $RUN-$number; remove it when you need it no more" >&2
+}
+
+# Fills length, factor, documents_measured, keys and overrides (of the recipe) by the speed of this machine.
 choose_size() {
   local size sparse full forecast rates="$RUN/rates.json"
   build/longspan plan "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" "output.dir=$RUN" \
     --save-rates "$rates" >/dev/null
   for size in "${SIZES[@]}"; do
-    read -r length sparse full documents_measured <<<"$size"
+    read -r length sparse full documents_measured keys <<<"$size"
     ((documents_measured <= ${#held_out[@]})) || documents_measured=${#held_out[@]}
     factor=$(awk "BEGIN { print $length / $BASE_LENGTH }")
     overrides=("train.seq_len=$length" "rope.factor=$factor" "stages.0.steps=$sparse" "stages.1.steps=$full")
-    # Three models read each document at three lengths; a pass grows with the length in its products
-    # and with its square in attention. The last stage is the one with full attention.
+    # Three models read each document and a text with keys at three lengths, and 16 questions for keys
+    # take as long as a text; a pass grows with the length in its products and with its square in
+    # attention. The last stage is the one with full attention.
     forecast=$(build/longspan plan "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" \
       "output.dir=$RUN" "${overrides[@]}" --rates "$rates" --json | tr -d ' ,"' |
-      awk -F: -v length_="$length" -v documents="$documents_measured" '
+      awk -F: -v length_="$length" -v texts="$documents_measured" -v keys="$keys" '
         $1 == "linears_forward" { linears = $2 }
         $1 == "attention_forward" { attention = $2 }
         $1 == "run_seconds" { training = $2 }
@@ -74,27 +86,29 @@ choose_size() {
           for (part = 4096; part <= 8192; part += 4096) {
             share = part / length_; shares += share; squares += share * share
           }
-          evaluation = 3 * documents * (linears * (1 + shares) + attention * (1 + squares))
+          texts += 1 + keys / 16
+          evaluation = 3 * texts * (linears * (1 + shares) + attention * (1 + squares))
           printf "%d %d", training, evaluation
         }')
     ((${forecast% *} + ${forecast#* } > BUDGET)) || break
   done
   echo "to $length tokens (YaRN x$factor), $sparse steps with shifted sparse and $full with full attention;" \
     "about $(((${forecast% *} + ${forecast#* } + 120) / 60)) minutes from here on this machine:" \
-    "training $(((${forecast% *} + 30) / 60)), measuring $documents_measured documents three times $(((${forecast#* } + 30) / 60))" >&2
+    "training $(((${forecast% *} + 30) / 60)), measuring $documents_measured documents and $keys keys three times" \
+    "$(((${forecast#* } + 30) / 60))" >&2
 }
 
 evaluate() { # LABEL MODEL [OPTION...]
   local label=$1 model=$2 text=()
   shift 2
   for file in "${held_out[@]:0:documents_measured}"; do text+=(--text "$file"); done
-  build/longspan eval "$model" "$@" --lengths "4096,$BASE_LENGTH,$length" "${text[@]}" --label "$label" \
-    --out "$RUN/$label.json" >&2
+  build/longspan eval "$model" "$@" --task perplexity,needle --set "needle.needles=$keys" \
+    --lengths "4096,$BASE_LENGTH,$length" "${text[@]}" --label "$label" --out "$RUN/$label.json" >&2
 }
 
 tools/setup.sh >&2
 SECONDS=0
-rm -rf "$RUN"
+keep_earlier_run
 mkdir -p "$RUN"
 
 begin "documents"
@@ -133,5 +147,7 @@ build/longspan report "$RUN"/{base,yarn-untrained,trained}.json --reference yarn
 build/longspan card "$RUN/merged"
 minutes=$(((SECONDS + 30) / 60))
 echo "The base model of 8,192 tokens, the same with YaRN x$factor untrained, and trained by $RECIPE"
-echo "to $length tokens, on $documents_measured documents that were not trained on; $minutes minutes on $(nproc) cores."
+echo "to $length tokens, on $documents_measured documents that were not trained on and $keys keys hidden in them:"
+echo "loss, keys found, the loss of a key's value when it is fed, and how often it is ranked first."
+echo "$minutes minutes on $(nproc) cores."
 echo "Model: $RUN/merged   Page: $RUN/report.html"

@@ -9,6 +9,7 @@ import sys
 
 try:
     import torch
+    from safetensors.torch import load_file, save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 except ImportError as missing:
     print(f"skipped: {missing}; tools/test.sh installs it")
@@ -79,6 +80,20 @@ class DataScoreTest(training_case.TrainingCase):
         self.assertEqual(shown, sorted(shown, reverse=True))
         self.fails(2, "data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", out, "--length",
                    "64", "--short", "60", "--step", "10", says="are all the context that passages of 64 tokens")  # fmt: skip
+
+    def test_refuses_a_store_before_it_reads_the_weights(self):
+        def lose_a_tensor(weights):
+            tensors = load_file(weights)
+            del tensors["model.norm.weight"]
+            save_file(tensors, weights, {"format": "pt"})
+
+        broken = self.changed_base("no-norm", lose_a_tensor)
+        for name, says in (("0.txt", "0.txt"), ("missing.h5", "missing.h5")):
+            self.fails(4, "data-score", broken, "--data", self.folder / name, "--out", self.folder / "out.jsonl", says=says)
+        store = ["--data", self.folder / "tokens.h5", "--out", self.folder / "out.jsonl"]
+        self.fails(5, "data-score", broken, *store, says="model.norm.weight")
+        training_case.make_tokenizer(broken, "neither these words nor those " * 100)
+        self.fails(4, "data-score", broken, *store, says="was made with another tokenizer")
 
     def test_a_recipe_trains_on_the_highest_alone(self):
         scores, _ = self.score()

@@ -13,12 +13,32 @@ from xml.etree import ElementTree
 from program import command_line, refusal, run
 
 LONGSPAN = None
-RECIPE = Path(__file__).parents[2] / "recipes" / "llama2-7b-100k.yaml"
+RECIPES = Path(__file__).parents[2] / "recipes"
 LLAMA_2_7B = dict(
     architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=32000, hidden_size=4096, intermediate_size=11008,
     num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=32, max_position_embeddings=4096,
     rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False, torch_dtype="bfloat16",
 )
+LLAMA_2_70B = LLAMA_2_7B | dict(
+    hidden_size=8192, intermediate_size=28672, num_hidden_layers=80, num_attention_heads=64, num_key_value_heads=8,
+)  # fmt: skip
+LLAMA_3_8B = LLAMA_2_7B | dict(
+    vocab_size=128256, intermediate_size=14336, num_key_value_heads=8, max_position_embeddings=8192, rope_theta=500000.0,
+)  # fmt: skip
+MISTRAL_7B = LLAMA_3_8B | dict(
+    architectures=["MistralForCausalLM"], model_type="mistral", vocab_size=32768, max_position_embeddings=32768,
+    rope_theta=1000000.0, sliding_window=None,
+)  # fmt: skip
+QWEN_2_5_7B = LLAMA_2_7B | dict(
+    architectures=["Qwen2ForCausalLM"], model_type="qwen2", vocab_size=152064, hidden_size=3584, intermediate_size=18944,
+    num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4, max_position_embeddings=32768,
+    rope_theta=1000000.0, use_sliding_window=False,
+)  # fmt: skip
+SHAPES = {
+    "llama2-7b-100k": LLAMA_2_7B, "llama2-7b-100k-yarn": LLAMA_2_7B, "llama2-70b-32k": LLAMA_2_70B,
+    "llama2-70b-32k-yarn": LLAMA_2_70B, "llama3-8b-64k": LLAMA_3_8B, "mistral-7b-128k": MISTRAL_7B,
+    "qwen2.5-7b-128k": QWEN_2_5_7B,
+}  # fmt: skip
 RATES = dict(
     linear_gflops=100, linear_backward_gflops=100, head_gflops=100, attention_forward_gflops=100,
     attention_backward_gflops=100, elementwise_gb_per_second=10, disk_write_gb_per_second=1, disk_read_gb_per_second=1,
@@ -38,9 +58,10 @@ class PlanTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def command(self, *arguments, rates=None, available="22GiB"):
-        paths = [f"model.path={self.folder}/config.json", f"output.dir={self.folder}/run"]
-        return [LONGSPAN, "plan", RECIPE, *paths, "--rates", rates or self.rates, "--available", available, *arguments]
+    def command(self, *arguments, rates=None, available="22GiB", recipe="llama2-7b-100k", config="config.json"):
+        paths = [f"model.path={self.folder / config}", f"output.dir={self.folder}/run"]
+        return [LONGSPAN, "plan", RECIPES / f"{recipe}.yaml", *paths, "--rates", rates or self.rates, "--available", available,
+                *arguments]  # fmt: skip
 
     def plan(self, *arguments, **options):
         return json.loads(run(*self.command(*arguments, "--json", **options)))
@@ -122,6 +143,22 @@ class PlanTest(unittest.TestCase):
         text = run(*self.command(*arguments))
         self.assertIn("fits     no", text)
         self.assertIn("model.quantization=nf4", text)
+
+    def test_recipes_of_this_repository_train_all_the_context_that_they_make(self):
+        shipped = {path.stem for path in RECIPES.glob("*.yaml") if not path.stem.startswith("smollm2-")}
+        self.assertEqual(set(SHAPES), shipped)
+        for recipe, shape in SHAPES.items():
+            with self.subTest(recipe=recipe):
+                config = self.folder / f"{recipe}.json"
+                config.write_text(json.dumps(shape))
+                valid = run(LONGSPAN, "validate", RECIPES / f"{recipe}.yaml", f"model.path={config}")
+                self.assertIn(": valid; ", valid)
+                plan = self.plan(recipe=recipe, config=config.name, available="80GiB")
+                context = plan["stages"][-1]["seq_len"]
+                longer = self.command(f"train.seq_len={context + 4}", recipe=recipe, config=config.name)
+                self.assertIn(f"beyond the context of {context} ", refusal(*longer, code=3))
+                seconds = [stage["step_seconds"]["total"] for stage in plan["stages"]]
+                self.assertEqual(seconds, sorted(seconds))  # full attention last
 
     def test_refuses_rates_it_cannot_use(self):
         wrong = self.folder / "wrong.json"

@@ -5,10 +5,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import training_case
@@ -19,6 +21,7 @@ import study  # noqa: E402
 
 PLAN = """\
 title = "A tiny model"
+notes = "Its weights are random."
 recipe = "{recipe}"
 reference = "yarn"
 overrides = ["data.only_full_passages=true"]
@@ -44,6 +47,11 @@ overrides = ["stages.0.steps=20", "stages.1.steps=20"]
 [runs.skip]
 overrides = ["stages=null", "train.steps=2", "train.seq_len=64", "packing={{positions: skip, target_length: 128}}"]
 """
+SMOLLM2_135M = dict(
+    architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=49152, hidden_size=576, intermediate_size=1536,
+    num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192, rms_norm_eps=1e-5,
+    rope_theta=100000.0, tie_word_embeddings=True, torch_dtype="bfloat16",
+)  # fmt: skip
 COLUMNS = ["run", "steps", "tokens", "minutes", "needle, 700", "needle, 1,024", "kv, 700", "kv, 1,024",
            "perplexity, 64", "perplexity, 128"]  # fmt: skip
 
@@ -120,19 +128,42 @@ class StudyTest(training_case.TrainingCase):
             for ours, theirs in zip(study.wilson(row["score"] * 3, 3), (row["low"], row["high"])):
                 self.assertAlmostEqual(ours, theirs, delta=1e-9)
         nats = sum(row["answer_nll"] for row in needles) / 2
-        self.assertRegex(table["sparse"]["needle, 1,024"], rf"^\d/6 \(0\.\d\d to \d\.\d\d\); {nats:.3f}$")
+        of_yarn = rows_of("yarn", "retrieval", "needle", 1024)
+        a, b = (x["answer_nll"] - y["answer_nll"] for x, y in zip(needles, of_yarn))
+        beside = re.escape(f"; {(a + b) / 2:+.4f} ± {abs(a - b) / 2:.4f}")  # of two values: s / sqrt(2)
+        self.assertRegex(table["sparse"]["needle, 1,024"], rf"^\d/6 \(0\.\d\d to \d\.\d\d\); {nats:.3f}{beside}$")
+        self.assertRegex(table["yarn"]["needle, 1,024"], r"; \d+\.\d{3}$")  # the reference
         ours, theirs = (rows_of(name, "loss", "perplexity", 128)[0] for name in ("sparse", "yarn"))
         a, b = (x - y for x, y in zip(ours["document_nll"], theirs["document_nll"]))
-        cell = f"{ours['nll']:.3f}; {(a + b) / 2:+.4f} ± {abs(a - b) / 2:.4f}"  # of two values: s / sqrt(2)
+        cell = f"{ours['nll']:.3f}; {(a + b) / 2:+.4f} ± {abs(a - b) / 2:.4f}"
         self.assertEqual(table["sparse"]["perplexity, 128"], cell)
         interval = f"{theirs['nll']:.3f} ({theirs['low']:.3f} to {theirs['high']:.3f})"
         self.assertEqual(table["yarn"]["perplexity, 128"], interval)
+        self.assertTrue((folder / "table.md").read_text().endswith(" |\n\nIts weights are random.\n"))
         recipe = (folder / "skip" / "recipe.yaml").read_text()
         self.assertIn("target_length: 128", recipe)
 
+    def test_the_studies_of_this_repository_are_valid(self):
+        config = self.folder / "smollm2-135m.json"
+        config.write_text(json.dumps(SMOLLM2_135M))
+        root = STUDY.parents[2]
+        plans = sorted((root / "docs" / "results").glob("*/study.toml"))
+        self.assertGreaterEqual(len(plans), 3)
+        for path in plans:
+            plan = tomllib.loads(path.read_text())
+            self.assertIn(plan.get("reference", next(iter(plan["runs"]))), plan["runs"])
+            for name, defined in plan["runs"].items():
+                if "overrides" not in defined:
+                    continue
+                with self.subTest(study=path.parent.name, run=name):
+                    overrides = [*plan.get("overrides", []), *defined["overrides"]]
+                    result = self.succeeds("validate", root / plan["recipe"], f"model.path={config}", *overrides)
+                    self.assertNotIn("does nothing", result.stderr)  # a key that is idle
+
     def test_a_run_that_fails_stops_no_other_and_one_of_another_definition_is_refused(self):
         folder = self.begin("fails", PLAN.replace('"train.seq_len=64", ', ""))
-        done = self.study(folder, "skip", "base", code=1)
+        self.assertIn("failed: base (eval: exit code 2)", self.study(folder, "base", "--device", "tpu", code=1).stderr)
+        done = self.study(folder, "skip", "base", "--device", "cpu", code=1)
         self.assertIn("failed: skip (train: exit code 3)", done.stderr)
         self.assertEqual(list(self.table(folder)), ["base"])
         plan = (folder / "study.toml").read_text()

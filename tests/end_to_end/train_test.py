@@ -204,6 +204,30 @@ class TrainTest(training_case.TrainingCase):
         checked("merge", "transformers", "llama", "yarn", "a trained run")
         checked("PEFT out", "peft", "llama", "yarn", "a trained run")
 
+    def test_mixed_windows_leave_short_text_the_rope_of_the_base(self):
+        """LongRoPE2's mixed windows in one run, and one longrope model that transformers reads at either length."""
+        factors = "attention_factor: 1, short_factor: [1, 1, 1, 1], long_factor: [1, 1.5, 2, 2]"
+        self.succeeds(
+            "train", self.recipe("mixed"), f"rope={{rope_type: longrope, factor: 2, {factors}}}", "train.interleave=true",
+            "stages=[{steps: 4, seq_len: 64}, {steps: 2, seq_len: 128}]",
+        )  # fmt: skip
+        self.assertEqual([record["stage"] for record in read_metrics(self.folder / "mixed")], [0, 1, 0, 0, 1, 0])
+        merged = self.folder / "mixed-merged"
+        self.succeeds("merge", self.folder / "base", self.folder / "mixed", merged)
+        scaled = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32)
+        self.assertEqual(scaled.config.rope_parameters["short_factor"], [1, 1, 1, 1])
+        plain = self.folder / "mixed-plain"  # the same weights with the RoPE of the base
+        shutil.copytree(merged, plain)
+        shutil.copy(self.folder / "base" / "config.json", plain)
+        plain = AutoModelForCausalLM.from_pretrained(plain, dtype=torch.float32)
+        ids = torch.randint(0, 300, (128,), generator=torch.Generator().manual_seed(7)).tolist()
+        for length, differs in ((64, False), (128, True)):
+            theirs = logits_of(scaled, ids[:length])
+            bound = float32_bound(theirs, scaled.config, length)
+            self.assertLess((self.logits(merged, ids=ids[:length]) - theirs).abs().max(), bound)
+            self.assertEqual(bool((logits_of(plain, ids[:length]) - theirs).abs().max() > bound), differs)
+        checked("merge", "transformers", "llama", "longrope", "mixed windows")
+
     def test_peft_loads_every_form_of_target_modules(self):
         attention = {"q_proj", "k_proj", "v_proj", "o_proj"}
         forms = {

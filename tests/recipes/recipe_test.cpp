@@ -254,7 +254,7 @@ TEST(ShippedRecipes, AreValid) {
     EXPECT_NO_THROW(load_recipe(entry.path(), {})) << entry.path();
     ++read;
   }
-  EXPECT_GE(read, 5);
+  EXPECT_GE(read, 10);
 }
 
 }  // namespace

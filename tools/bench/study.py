@@ -7,7 +7,8 @@ STUDY/study.toml says the base recipe, what all runs and each run replace in it,
 in turn. A run without `overrides` is the model itself, read as its own `eval` says. Each run leaves run.json, recipe.yaml,
 metrics.jsonl and PART.json in STUDY/RUN, and its checkpoints and merged model in FOLDER/RUN (FOLDER: runs/NAME of STUDY). The same
 command goes on where it was stopped or killed. What is done is not done again, on another machine either; a run that fails does not
-stop the next. STUDY/table.md has a row for each run that is done, and is written anew after each.
+stop the next. STUDY/table.md has a row for each run that is done, and below them the `notes` of study.toml; it is written anew after
+each.
 """
 
 import argparse
@@ -51,6 +52,7 @@ class Study:
         self.work = args.work or Path("runs") / args.study.resolve().name
         self.plan = tomllib.loads((self.folder / "study.toml").read_text())
         self.runs = self.plan["runs"]
+        self.device = ["--device", args.device] if args.device else []
 
     def definition(self, name):
         """All of study.toml that decides the run."""
@@ -88,7 +90,7 @@ class Study:
             places = [f"model.path={args.model}", f"data.path={args.data}", f"output.dir={work}"]
             overrides = [*self.plan.get("overrides", []), *self.runs[name]["overrides"]]
             resume = ["--resume"] if (work / "metrics.jsonl").exists() else []
-            longspan(args.longspan, "train", self.plan["recipe"], *places, *overrides, *resume)
+            longspan(args.longspan, "train", self.plan["recipe"], *places, *overrides, *self.device, *resume)
             longspan(args.longspan, "merge", args.model, work, merged)
         shutil.copy(work / "recipe.resolved.yaml", self.folder / name / "recipe.yaml")
         shutil.copy(work / "metrics.jsonl", self.folder / name / "metrics.jsonl")
@@ -100,8 +102,8 @@ class Study:
         for part, options in self.plan["eval"].items():
             if self.is_evaluated(name, part):
                 continue
-            longspan(self.args.longspan, "eval", model, *options, *self.runs[name].get("eval", []), *text, "--label", name,
-                     "--out", self.result(name, part))  # fmt: skip
+            longspan(self.args.longspan, "eval", model, *options, *self.runs[name].get("eval", []), *text, *self.device,
+                     "--label", name, "--out", self.result(name, part))  # fmt: skip
 
     def rows(self, name):
         """Of each column, "TASK, LENGTH", the result's rows: one a depth where a task has depths."""
@@ -133,12 +135,14 @@ class Study:
             compared = results.get(reference, {}) if name != reference else {}
             cells = [cell(rows[column], compared.get(column)) if column in rows else "" for column in columns]
             lines.append([name, *self.trained(name), *cells])
-        return f"# {self.plan['title']}\n\n{NOTE}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        notes = f"\n{self.plan['notes'].strip()}\n" if "notes" in self.plan else ""
+        return f"# {self.plan['title']}\n\n{NOTE}\n\n{table}{notes}"
 
 
 NOTE = """Made by tools/bench/study.py of study.toml, which says what the runs are. Of questions: right answers of all with the 95 %
 interval (Wilson), and the nats a token of the right answer when it is fed. Of texts: nats a token, with the 95 % interval over
-documents, or with the difference to the same documents' under the reference, mean and standard error."""
+documents. Behind nats stands the difference to the reference, mean and standard error over the same depths or documents."""
 
 
 def wilson(correct, count):
@@ -148,6 +152,15 @@ def wilson(correct, count):
     return max(0.0, middle - half), middle + half
 
 
+def difference(ours, theirs):
+    """Of the same depths or documents; nothing where there are no two."""
+    if len(ours) != len(theirs) or len(ours) < 2:
+        return ""
+    differences = [a - b for a, b in zip(ours, theirs)]
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    return f"; {statistics.mean(differences):+.4f} ± {error:.4f}"
+
+
 def cell(rows, reference):
     if "nll" in rows[0]:
         return loss_cell(rows[0], reference[0] if reference else None)
@@ -155,15 +168,15 @@ def cell(rows, reference):
     correct = sum(row["score"] * row["n"] for row in rows)
     nats = sum(row["answer_nll"] * row["n"] for row in rows) / count
     low, high = wilson(correct, count)
-    return f"{correct:g}/{count} ({low:.2f} to {high:.2f}); {nats:.3f}"
+    beside = difference([row["answer_nll"] for row in rows], [row["answer_nll"] for row in reference or []])
+    return f"{correct:g}/{count} ({low:.2f} to {high:.2f}); {nats:.3f}{beside}"
 
 
 def loss_cell(row, reference):
     loss = f"{row['nll']:.3f}"
-    if reference and len(row["document_nll"]) == len(reference["document_nll"]) > 1:
-        differences = [ours - theirs for ours, theirs in zip(row["document_nll"], reference["document_nll"])]
-        error = statistics.stdev(differences) / math.sqrt(len(differences))
-        return f"{loss}; {statistics.mean(differences):+.4f} ± {error:.4f}"
+    beside = difference(row["document_nll"], reference["document_nll"]) if reference else ""
+    if beside:
+        return loss + beside
     return loss if row.get("low") is None else f"{loss} ({row['low']:.3f} to {row['high']:.3f})"
 
 
@@ -175,6 +188,7 @@ def main():
     parser.add_argument("--data", required=True, help="a token store of longspan prepare")
     parser.add_argument("--text", action="append", required=True, help="what is evaluated on, and nothing is trained on")
     parser.add_argument("--work", type=Path, help="a folder for checkpoints and merged models")
+    parser.add_argument("--device", help="where runs are trained and evaluated, as of longspan train and eval")
     parser.add_argument("--longspan", default="build/longspan")
     args = parser.parse_intermixed_args()
     study = Study(args)

@@ -116,8 +116,9 @@ void print_table(const TokenStore& store, std::vector<ScoredDocument> all) {
 int run_data_score(const Arguments& arguments) {
   const std::string out = arguments["out"];
   require_output(out, {arguments["data"], arguments["model"]});
-  OpenedModel opened = open_model(arguments);
-  const auto store = open_store(arguments["data"], *opened.source);
+  std::shared_ptr<const TokenStore> store;
+  OpenedModel opened = open_model(
+      arguments, [&](const ModelSource& model) { store = open_store(arguments["data"], model); });
   const DocumentScoreOptions options = read_options(arguments, opened.model->config());
   LossJournal journal(arguments.given("state") ? arguments["state"] : out + ".state",
                       identity_of(arguments, opened, *store, options));

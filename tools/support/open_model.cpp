@@ -35,7 +35,8 @@ std::filesystem::path base_of(const PeftAdapter& adapter, const std::filesystem:
 
 /// The model with the adapter, or with the one that lies in its own folder.
 OpenedModel open_as_stored(const Arguments& arguments, std::filesystem::path model,
-                           std::optional<std::filesystem::path> adapter) {
+                           std::optional<std::filesystem::path> adapter,
+                           const std::function<void(const ModelSource&)>& before_weights) {
   const at::Device device = open_device(arguments["device"]);
   const ImportOptions import{.dtype = parse_dtype(arguments["dtype"]),
                              .quantization = parse_quantization(arguments["quantization"])};
@@ -49,6 +50,9 @@ OpenedModel open_as_stored(const Arguments& arguments, std::filesystem::path mod
   opened.base = open_model_source(model);
   ModelConfig base = read_hf_config(*opened.base);
   opened.rope_before = rope_entry(base);
+  if (before_weights) {
+    before_weights(opened.adapter ? *merged_source(*opened.base, *opened.adapter) : *opened.base);
+  }
   if (opened.adapter) {
     opened.model = import_adapted_model(*opened.base, *opened.adapter, import);
     opened.source = merged_source(*opened.base, *opened.adapter);
@@ -95,16 +99,17 @@ void require_cache(const Arguments& arguments, std::string_view what) {
 }
 
 OpenedModel open_plain_model(const Arguments& arguments, const std::filesystem::path& model) {
-  return open_as_stored(arguments, model, std::nullopt);
+  return open_as_stored(arguments, model, std::nullopt, {});
 }
 
-OpenedModel open_model(const Arguments& arguments) {
+OpenedModel open_model(const Arguments& arguments,
+                       const std::function<void(const ModelSource& model)>& before_weights) {
   set_threads(arguments);
   auto attention = read_attention_option(arguments);
   check_rope_option(arguments);
   std::optional<std::filesystem::path> adapter;
   if (arguments.given("adapter")) adapter = arguments["adapter"];
-  OpenedModel opened = open_as_stored(arguments, arguments["model"], adapter);
+  OpenedModel opened = open_as_stored(arguments, arguments["model"], adapter, before_weights);
   if (arguments.given("rope")) {
     apply_rope(extend_rope_by_option(opened.model->config(), arguments), *opened.model);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -27,9 +28,11 @@ OpenedModel open_plain_model(const Arguments& arguments, const std::filesystem::
 /// Throws Error(kUsage) where --attention has no key/value cache, which `what` needs.
 void require_cache(const Arguments& arguments, std::string_view what);
 
-/// Opens the model the options name and puts adapter, RoPE scaling and attention on it. Errors
-/// carry kUsage for an option and kModel for a file.
-OpenedModel open_model(const Arguments& arguments);
+/// Opens the model the options name and puts adapter, RoPE scaling and attention on it. What does
+/// not suit the model on disk is for `before_weights` to refuse: they may take minutes to read.
+/// Errors carry kUsage for an option and kModel for a file.
+OpenedModel open_model(const Arguments& arguments,
+                       const std::function<void(const ModelSource& model)>& before_weights = {});
 
 /// The tokenizer that lies beside the model. Throws Error(kModel) when there is none, or when it
 /// has ids that the model lacks.
