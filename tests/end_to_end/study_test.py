@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import os
 import re
 import signal
@@ -46,6 +47,7 @@ overrides = ["stages.0.steps=20", "stages.1.steps=20"]
 
 [runs.skip]
 overrides = ["stages=null", "train.steps=2", "train.seq_len=64", "packing={{positions: skip, target_length: 128}}"]
+seeds = [0, 7]
 """
 SMOLLM2_135M = dict(
     architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=49152, hidden_size=576, intermediate_size=1536,
@@ -110,10 +112,10 @@ class StudyTest(training_case.TrainingCase):
         self.assertEqual({path: path.stat().st_mtime_ns for path in kept}, before)
         self.assertFalse(journal.exists())
         expected = self.table(whole)
-        self.assertEqual(list(expected), ["base", "yarn", "sparse", "skip"])
+        self.assertEqual(list(expected), ["base", "yarn", "sparse", "skip-seed0", "skip-seed7", "skip, 2 seeds"])
         self.assertEqual(self.table(broken), expected)
-        self.assertEqual([expected[name]["steps"] for name in expected], ["", "", "40", "2"])
-        self.assertEqual([expected[name]["tokens"] for name in ("sparse", "skip")], ["20,480", "512"])
+        self.assertEqual([row["steps"] for row in expected.values()], ["", "", "40", "2", "2", ""])
+        self.assertEqual([expected[name]["tokens"] for name in ("sparse", "skip-seed7")], ["20,480", "512"])
         self.check_cells(whole, expected)
 
     def check_cells(self, folder, table):
@@ -140,8 +142,12 @@ class StudyTest(training_case.TrainingCase):
         interval = f"{theirs['nll']:.3f} ({theirs['low']:.3f} to {theirs['high']:.3f})"
         self.assertEqual(table["yarn"]["perplexity, 128"], interval)
         self.assertTrue((folder / "table.md").read_text().endswith(" |\n\nIts weights are random.\n"))
-        recipe = (folder / "skip" / "recipe.yaml").read_text()
+        recipe = (folder / "skip-seed7" / "recipe.yaml").read_text()
         self.assertIn("target_length: 128", recipe)
+        self.assertIn("seed: 7", recipe)
+        a, b = (rows_of(f"skip-seed{seed}", "loss", "perplexity", 128)[0]["nll"] for seed in (0, 7))
+        self.assertNotEqual(a, b)
+        self.assertEqual(table["skip, 2 seeds"]["perplexity, 128"], f"{(a + b) / 2:.3f} ± {abs(a - b) / math.sqrt(2):.4f}")
 
     def test_the_studies_of_this_repository_are_valid(self):
         config = self.folder / "smollm2-135m.json"
@@ -163,8 +169,8 @@ class StudyTest(training_case.TrainingCase):
     def test_a_run_that_fails_stops_no_other_and_one_of_another_definition_is_refused(self):
         folder = self.begin("fails", PLAN.replace('"train.seq_len=64", ', ""))
         self.assertIn("failed: base (eval: exit code 2)", self.study(folder, "base", "--device", "tpu", code=1).stderr)
-        done = self.study(folder, "skip", "base", "--device", "cpu", code=1)
-        self.assertIn("failed: skip (train: exit code 3)", done.stderr)
+        done = self.study(folder, "skip-seed0", "base", "--device", "cpu", code=1)
+        self.assertIn("failed: skip-seed0 (train: exit code 3)", done.stderr)
         self.assertEqual(list(self.table(folder)), ["base"])
         plan = (folder / "study.toml").read_text()
         (folder / "study.toml").write_text(plan.replace("needle.trials=3", "needle.trials=1"))

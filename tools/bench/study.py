@@ -4,11 +4,11 @@
     tools/bench/study.py STUDY --model MODEL --data STORE.h5 --text FILE|FOLDER [--text ...] [--work FOLDER] [RUN ...]
 
 STUDY/study.toml says the base recipe, what all runs and each run replace in it, and how each is evaluated, in parts that are done
-in turn. A run without `overrides` is the model itself, read as its own `eval` says. Each run leaves run.json, recipe.yaml,
-metrics.jsonl and PART.json in STUDY/RUN, and its checkpoints and merged model in FOLDER/RUN (FOLDER: runs/NAME of STUDY). The same
-command goes on where it was stopped or killed. What is done is not done again, on another machine either; a run that fails does not
-stop the next. STUDY/table.md has a row for each run that is done, and below them the `notes` of study.toml; it is written anew after
-each.
+in turn. A run without `overrides` is the model itself, read as its own `eval` says. One with `seeds = [0, 1]` is a run for each, called
+RUN-seed0 and RUN-seed1. Each run leaves run.json, recipe.yaml, metrics.jsonl and PART.json in STUDY/RUN, and its checkpoints and merged
+model in FOLDER/RUN (FOLDER: runs/NAME of STUDY). The same command goes on where it was stopped or killed. What is done is not done
+again, on another machine either; a run that fails does not stop the next. STUDY/table.md has a row for each run that is done, and below
+them the `notes` of study.toml; it is written anew after each.
 """
 
 import argparse
@@ -51,8 +51,21 @@ class Study:
         self.folder = args.study
         self.work = args.work or Path("runs") / args.study.resolve().name
         self.plan = tomllib.loads((self.folder / "study.toml").read_text())
-        self.runs = self.plan["runs"]
+        self.seeded = {}  # the runs of each with `seeds`
+        self.runs = self.expanded()
         self.device = ["--device", args.device] if args.device else []
+
+    def expanded(self):
+        runs = {}
+        for name, run in self.plan["runs"].items():
+            if "seeds" not in run:
+                runs[name] = run
+                continue
+            of_all = {key: value for key, value in run.items() if key != "seeds"}
+            of_seeds = {f"{name}-seed{seed}": [*run["overrides"], f"train.seed={seed}"] for seed in run["seeds"]}
+            runs |= {each: of_all | {"overrides": overrides} for each, overrides in of_seeds.items()}
+            self.seeded[name] = list(of_seeds)
+        return runs
 
     def definition(self, name):
         """All of study.toml that decides the run."""
@@ -135,6 +148,10 @@ class Study:
             compared = results.get(reference, {}) if name != reference else {}
             cells = [cell(rows[column], compared.get(column)) if column in rows else "" for column in columns]
             lines.append([name, *self.trained(name), *cells])
+        for name, runs in self.seeded.items():
+            if all(run in results for run in runs):
+                cells = [over_seeds([results[run][column] for run in runs]) for column in columns]
+                lines.append([f"{name}, {len(runs)} seeds", "", "", "", *cells])
         table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
         notes = f"\n{self.plan['notes'].strip()}\n" if "notes" in self.plan else ""
         return f"# {self.plan['title']}\n\n{NOTE}\n\n{table}{notes}"
@@ -142,7 +159,8 @@ class Study:
 
 NOTE = """Made by tools/bench/study.py of study.toml, which says what the runs are. Of questions: right answers of all with the 95 %
 interval (Wilson), and the nats a token of the right answer when it is fed. Of texts: nats a token, with the 95 % interval over
-documents. Behind nats stands the difference to the reference, mean and standard error over the same depths or documents."""
+documents. Behind nats stands the difference to the reference, mean and standard error over the same depths or documents. Of several
+seeds: nats a token, mean and standard deviation over the runs."""
 
 
 def wilson(correct, count):
@@ -166,10 +184,20 @@ def cell(rows, reference):
         return loss_cell(rows[0], reference[0] if reference else None)
     count = sum(row["n"] for row in rows)
     correct = sum(row["score"] * row["n"] for row in rows)
-    nats = sum(row["answer_nll"] * row["n"] for row in rows) / count
     low, high = wilson(correct, count)
     beside = difference([row["answer_nll"] for row in rows], [row["answer_nll"] for row in reference or []])
-    return f"{correct:g}/{count} ({low:.2f} to {high:.2f}); {nats:.3f}{beside}"
+    return f"{correct:g}/{count} ({low:.2f} to {high:.2f}); {nats_of(rows):.3f}{beside}"
+
+
+def nats_of(rows):
+    if "nll" in rows[0]:
+        return rows[0]["nll"]
+    return sum(row["answer_nll"] * row["n"] for row in rows) / sum(row["n"] for row in rows)
+
+
+def over_seeds(runs):
+    nats = [nats_of(rows) for rows in runs]
+    return f"{statistics.mean(nats):.3f}" + (f" ± {statistics.stdev(nats):.4f}" if len(nats) > 1 else "")
 
 
 def loss_cell(row, reference):
