@@ -15,7 +15,8 @@ HostCopies::HostCopies(at::Device device) : device_(device) {
 
 HostCopies::~HostCopies() {
   try {
-    finish();
+    // Also for copies back: blocks that they read are given back next.
+    if (stream_) stream_->synchronize();
   } catch (const c10::Error&) {  // of the GPU: whoever uses it next hears of it
   }
 }

@@ -18,7 +18,7 @@ namespace longspan {
 class HostCopies {
  public:
   explicit HostCopies(at::Device device);
-  /// Waits for the copies.
+  /// Waits for the copies, there and back.
   ~HostCopies();
   HostCopies(const HostCopies&) = delete;
   HostCopies& operator=(const HostCopies&) = delete;

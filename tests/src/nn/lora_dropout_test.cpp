@@ -9,6 +9,8 @@
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
+#include "src/nn/kernels/dropout_group.h"
+#include "tests/support/devices.h"
 #include "tests/support/largest.h"
 
 namespace longspan {
@@ -60,6 +62,31 @@ TEST(LoraDropout, OfAChunkIsThatOfTheWhole) {
   const at::Tensor y = dropped(ones());
   const FirstToken first(20);
   EXPECT_TRUE(at::equal(dropped(ones().narrow(1, 20, 7)), y.narrow(1, 20, 7)));
+}
+
+TEST(LoraDropout, AGroupIsWhatTheGeneratorOfItsRowGivesNext) {
+  const DropoutDraw draw{.key = 77, .threshold = 16384, .begin = 5, .first_token = 3, .tokens = 4};
+  // Row 5 + 2 is token 3 + 3 of the batch's row 1.
+  at::Philox4_32 in_turn(77, uint64_t{1} << 32 | 6);
+  for (int64_t group = 0; group < 4; ++group) {
+    float drawn[kDropoutGroup];
+    draw_dropout_group(draw, draw.subsequence(/*row=*/2), group, /*kept=*/2.0f, drawn);
+    for (int i = 0; i < kDropoutGroup; i += 2) {
+      const uint32_t bits = in_turn(kPhiloxRounds);
+      EXPECT_EQ(drawn[i], bits % 65536 < 16384 ? 0 : 2);
+      EXPECT_EQ(drawn[i + 1], bits / 65536 < 16384 ? 0 : 2);
+    }
+  }
+}
+
+TEST(LoraDropout, OnCudaDropsTheSameElements) {
+  if (auto reason = why_not_on_cuda(); !reason.empty()) GTEST_SKIP() << reason;
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {
+    for (const int64_t columns : {96, 97}) {
+      const at::Tensor x = at::ones({3, 700, columns}, dtype);
+      EXPECT_TRUE(at::equal(dropped(x.to(at::kCUDA)).cpu(), dropped(x)));
+    }
+  }
 }
 
 TEST(LoraDropout, ProductAndItsGradientsAreThoseOfTheDroppedInput) {
