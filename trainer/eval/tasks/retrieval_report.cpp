@@ -113,6 +113,32 @@ std::vector<Line> line_a_subset(const std::vector<RetrievalRows>& models) {
   return lines;
 }
 
+/// "+0.500 ± 0.189", of as many values for the same questions; else "-".
+std::string difference_label(const std::vector<double>& ours, const std::vector<double>& theirs) {
+  if (ours.empty() || ours.size() != theirs.size()) return "-";
+  const auto difference = paired_difference(ours, theirs);
+  const auto text = fmt::format("{:+.3f}", difference.mean);
+  return difference.standard_error ? fmt::format("{} ± {:.3f}", text, *difference.standard_error)
+                                   : text;
+}
+
+std::vector<double> losses_of_answers(const Rows& rows) {
+  std::vector<double> losses;
+  for (const auto& row : rows) losses.push_back(row.answer_nll);
+  return losses;
+}
+
+Table loss_difference_table(const std::vector<RetrievalRows>& models,
+                            const RetrievalRows& reference, const std::set<int64_t>& lengths) {
+  const auto title = fmt::format(
+      "Loss of the answer's tokens minus that of '{}' (± standard error, paired by depth and kind)",
+      reference.label);
+  return table_by_length(title, line_a_model(models), lengths, [&](const Rows& rows) {
+    const Rows others = rows_of_length(reference, rows.front().length);
+    return difference_label(losses_of_answers(rows), losses_of_answers(others));
+  });
+}
+
 Table difference_table(const std::vector<RetrievalRows>& models, const RetrievalRows& reference,
                        const std::set<int64_t>& lengths) {
   const auto title = fmt::format(
@@ -120,12 +146,7 @@ Table difference_table(const std::vector<RetrievalRows>& models, const Retrieval
   return table_by_length(title, line_a_model(models), lengths, [&](const Rows& rows) {
     const Rows others = rows_of_length(reference, rows.front().length);
     if (others.empty()) return std::string("-");
-    const auto scores = pooled(rows).scores, other_scores = pooled(others).scores;
-    if (scores.size() != other_scores.size()) return std::string("-");
-    const auto difference = paired_difference(scores, other_scores);
-    const auto text = fmt::format("{:+.3f}", difference.mean);
-    return difference.standard_error ? fmt::format("{} ± {:.3f}", text, *difference.standard_error)
-                                     : text;
+    return difference_label(pooled(rows).scores, pooled(others).scores);
   });
 }
 
@@ -198,6 +219,9 @@ std::vector<Table> retrieval_tables(const RetrievalWords& words,
   if (lengths.size() > 1) tables.push_back(effective_table(models));
   if (models.size() > 1 && words.knows_each_score) {
     tables.push_back(difference_table(models, models.at(reference), lengths));
+  }
+  if (models.size() > 1) {
+    tables.push_back(loss_difference_table(models, models.at(reference), lengths));
   }
   if (subsets_of(models).size() > 1) {
     tables.push_back(table_by_length(fmt::format("{} by kind", words.scores), line_a_subset(models),

@@ -69,6 +69,7 @@ TEST(ItemTask, ShowsScoresEffectiveLengthAndMaps) {
   EXPECT_THAT(text, HasSubstr("8/8 [0.68, 1.00]"));
   EXPECT_THAT(text, HasSubstr("1.000 (62 %; 4/8 first)"));
   EXPECT_THAT(text, HasSubstr("+0.500 ± 0.189"));
+  EXPECT_THAT(text, HasSubstr("-0.750 ± 0.289"));  // its loss: 0.25 and 1.25 less, twice each
   EXPECT_THAT(text, HasSubstr("Effective length"));
   const auto figures = task.figures({{"half", rows}});
   ASSERT_EQ(figures.size(), 1);
