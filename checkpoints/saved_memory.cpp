@@ -62,12 +62,12 @@ Json memory_identity(const ModelSource& source, const CausalLm& model) {
 }
 
 void save_memory(const std::filesystem::path& path, const ModelState& state, const Json& identity) {
-  NamedTensors tensors{{kInputIds, state.input_ids},
+  NamedTensors tensors{{kInputIds, state.input_ids.cpu()},
                        {kRopeLength, at::tensor({state.rope_length}, at::kLong)}};
   for (size_t i = 0; i < state.layers.size(); ++i) {
     const auto& layer = dynamic_cast<const FocusedMemoryState&>(*state.layers[i]);
     for (auto& [name, tensor] : layer.tensors()) {
-      tensors.emplace_back(prefix_of(i) + name, tensor.contiguous());
+      tensors.emplace_back(prefix_of(i) + name, tensor.cpu().contiguous());
     }
   }
   write_safetensors(path, tensors, {{kIdentity, identity.dump()}, {kChecksum, checksum(tensors)}});
@@ -101,12 +101,14 @@ ModelState load_memory(const std::filesystem::path& path, const CausalLm& model,
     }
   }
   ModelState state;
-  state.input_ids = file.tensor(kInputIds).clone();
+  const at::Device device = model.lm_head_weight().device();
+  state.input_ids =
+      file.tensor(kInputIds).to(device, at::kLong, /*non_blocking=*/false, /*copy=*/true);
   state.rope_length = file.tensor(kRopeLength).item<int64_t>();
   for (size_t i = 0; i < layers.size(); ++i) {
     auto layer = model.attention().make_state(static_cast<int64_t>(i));
     try {
-      dynamic_cast<FocusedMemoryState&>(*layer).restore(layers[i]);
+      dynamic_cast<FocusedMemoryState&>(*layer).restore(layers[i], device);
     } catch (const std::out_of_range&) {
       fail_as_damaged(path, fmt::format("lacks a tensor of layer {}", i));
     }

@@ -41,7 +41,7 @@ std::string AttentionPattern::misfit(int64_t) const { return {}; }
 
 std::string AttentionPattern::misfit_of_batch(int64_t, int64_t) const { return {}; }
 
-bool AttentionPattern::attends_to_other_rows(int64_t) const { return false; }
+int64_t AttentionPattern::other_rows(int64_t, int64_t) const { return 0; }
 
 int64_t AttentionPattern::read_pairs(int64_t, int64_t seq_len, int64_t num_heads) const {
   return scored_pairs(seq_len, num_heads);

@@ -71,8 +71,9 @@ class AttentionPattern : public Keyed {
   /// Of how many windows of a document it wants the rows of a training batch; 0: rows are texts of
   /// their own.
   virtual int64_t passage_rows() const { return 0; }
-  /// Whether in such a batch `layer` attends to rows before a query's own.
-  virtual bool attends_to_other_rows(int64_t layer) const;
+  /// In such a batch of `rows` rows, the most before its own that a row of `layer` attends to in
+  /// one piece; 0: it attends to itself alone.
+  virtual int64_t other_rows(int64_t layer, int64_t rows) const;
   /// Whether it is a part of the model, which its config.json must say: what was trained with it is
   /// read with it.
   virtual bool belongs_to_model() const { return false; }

@@ -43,6 +43,16 @@ int64_t cross_batch_contexts(const CrossBatchSchedule& schedule, int64_t rows) {
   return contexts;
 }
 
+int64_t most_contexts_at_once(const CrossBatchSchedule& schedule, int64_t rows) {
+  int64_t most = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (const Rows& seen : contexts_of(row, schedule)) {
+      most = std::max(most, seen.end - seen.begin);
+    }
+  }
+  return most;
+}
+
 CrossBatchSchedule long_llama_3b_schedule() { return {{0, 0}, {1, 1}, {2, 1}, {3, 0}}; }
 
 at::Tensor cross_batch_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

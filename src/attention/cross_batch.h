@@ -20,6 +20,8 @@ CrossBatchSchedule long_llama_3b_schedule();
 
 /// How many earlier windows all rows of a batch attend to together.
 int64_t cross_batch_contexts(const CrossBatchSchedule& schedule, int64_t rows);
+/// The most that a row attends to in one piece: windows side by side in the batch.
+int64_t most_contexts_at_once(const CrossBatchSchedule& schedule, int64_t rows);
 
 /// The training attention of the Focused Transformer (Tworkowski et al. 2023, arXiv 2307.03170;
 /// cross_batch_attention of long_llama): each row of the batch is a window that attends, under one

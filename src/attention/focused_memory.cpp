@@ -85,6 +85,10 @@ int64_t FocusedMemoryAttention::trained_pairs(int64_t layer, int64_t rows, int64
   return num_heads * (own + contexts * seq_len * seq_len);
 }
 
+int64_t FocusedMemoryAttention::other_rows(int64_t layer, int64_t rows) const {
+  return options_.is_memory_layer(layer) ? most_contexts_at_once(options_.schedule, rows) : 0;
+}
+
 std::string FocusedMemoryAttention::misfit_of_batch(int64_t rows, int64_t seq_len) const {
   if (seq_len != options_.lengths.window) {
     return fmt::format("a row of {} tokens is a window, and `window` is {}; expected the same",
@@ -213,7 +217,7 @@ AttentionResult FocusedMemoryAttention::attend_memory(const at::Tensor& q,
   }
   AttentionResult all;
   for (const auto& block : memory) {
-    const KeysAndValues keys = block->recall(q.scalar_type());
+    const KeysAndValues keys = block->recall(q.options());
     add_part(all, partial_attention(q, keys.k, keys.v, all_keys(q, block->tokens())));
   }
   return all;

@@ -32,9 +32,7 @@ class FocusedMemoryAttention : public AttentionPattern {
                         int64_t num_heads) const override;
   double kept_bytes(int64_t layer, int64_t seq_len, const KeyValueForm& form) const override;
   int64_t rope_length(int64_t seq_len) const override;
-  bool attends_to_other_rows(int64_t layer) const override {
-    return options_.is_memory_layer(layer);
-  }
+  int64_t other_rows(int64_t layer, int64_t rows) const override;
   int64_t passage_rows() const override { return std::ssize(options_.schedule); }
   bool belongs_to_model() const override { return true; }
   std::string misfit_of_batch(int64_t rows, int64_t seq_len) const override;

@@ -98,13 +98,10 @@ void FocusedMemoryAttention::fields(FieldsIo& io) {
   WindowLengths& lengths = options_.lengths;
   mem_layers_field(io, options_.mem_layers);
   io.whole("window", lengths.window, {2, kMost}, "tokens of a window; in training `seq_len`");
-  // Half a window where LongLLaMA's own does not fit.
-  if (io.reading() && !io.given("last_context_length")) {
-    lengths.last_context = std::min(lengths.last_context, std::max<int64_t>(1, lengths.window / 2));
-  }
+  if (io.reading() && !io.given("last_context_length")) lengths = lengths.fitted();
   io.whole("last_context_length", lengths.last_context, {1, kMost},
            "of a text that is read at once, the tokens of its last window",
-           {.otherwise = "1024, or half a window where that is less"});
+           {.otherwise = "1024, or half a window that is shorter"});
   if (lengths.last_context > lengths.window) {
     io.error("last_context_length",
              fmt::format("{} do not fit a window of {}", lengths.last_context, lengths.window));

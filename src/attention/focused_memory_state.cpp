@@ -162,7 +162,8 @@ std::map<std::string, at::Tensor> FocusedMemoryState::tensors() const {
   return all;
 }
 
-void FocusedMemoryState::restore(const std::map<std::string, at::Tensor>& tensors) {
+void FocusedMemoryState::restore(const std::map<std::string, at::Tensor>& tensors,
+                                 at::Device device) {
   const at::NoGradGuard no_gradients;
   const auto optional = [&](const std::string& name) {
     const auto found = tensors.find(name);
@@ -172,7 +173,8 @@ void FocusedMemoryState::restore(const std::map<std::string, at::Tensor>& tensor
   const auto number = [&](int64_t i) { return numbers[i].item<int64_t>(); };
   now_.windows = ReadingWindows(options_.lengths, number(0), number(1));
   const auto cache_of = [&](const std::string& name) {
-    return cache_of_last({tensors.at(name + ".k"), tensors.at(name + ".v")}, number(0) - number(1));
+    const auto part = [&](const char* which) { return tensors.at(name + which).to(device); };
+    return cache_of_last({part(".k"), part(".v")}, number(0) - number(1));
   };
   now_.open = cache_of("open");
   if (!is_memory_layer_) return;

@@ -37,10 +37,11 @@ class FocusedMemoryState : public LayerState {
   void commit() override;
   std::shared_ptr<LayerState> fork() const override;
 
-  /// All of it between passes, by name; and back into a state that holds nothing. restore() throws
-  /// std::out_of_range where a tensor is missing.
+  /// All of it between passes, by name; and back into a state that holds nothing, of a model on
+  /// `device`. What is memory stays where its tensor is. restore() throws std::out_of_range where a
+  /// tensor is missing.
   std::map<std::string, at::Tensor> tensors() const;
-  void restore(const std::map<std::string, at::Tensor>& tensors);
+  void restore(const std::map<std::string, at::Tensor>& tensors, at::Device device);
 
  private:
   struct Moment {

@@ -31,17 +31,21 @@ MemoryBlock::MemoryBlock(const KeysAndValues& window, MemDtype dtype, MemoryFile
 MemoryBlock::MemoryBlock(Remembered k, Remembered v, int64_t head_dim)
     : k_(std::move(k)), v_(std::move(v)), head_dim_(head_dim) {}
 
-KeysAndValues MemoryBlock::recall(at::ScalarType dtype) const {
-  return {longspan::recall(k_, head_dim_, dtype), longspan::recall(v_, head_dim_, dtype)};
+KeysAndValues MemoryBlock::recall(const at::TensorOptions& options) const {
+  const auto moved = [&](const at::Tensor& x) { return x.to(options.device()); };
+  const auto whole = [&](const Remembered& x) {
+    return longspan::recall(each_tensor(x, moved), head_dim_,
+                            c10::typeMetaToScalarType(options.dtype()));
+  };
+  return {whole(k_), whole(v_)};
 }
 
 KeysAndValues MemoryBlock::recall(int64_t row, int64_t head, int64_t begin, int64_t tokens,
-                                  at::ScalarType dtype) const {
+                                  const at::TensorOptions& options) const {
   const auto part = [&](const at::Tensor& x) {
     return x.narrow(0, row, 1).narrow(1, head, 1).narrow(2, begin, tokens);
   };
-  return {longspan::recall(each_tensor(k_, part), head_dim_, dtype),
-          longspan::recall(each_tensor(v_, part), head_dim_, dtype)};
+  return MemoryBlock(each_tensor(k_, part), each_tensor(v_, part), head_dim_).recall(options);
 }
 
 }  // namespace longspan

@@ -17,11 +17,12 @@ class MemoryBlock {
   MemoryBlock(Remembered k, Remembered v, int64_t head_dim);
 
   int64_t tokens() const { return k_.codes.size(2); }
-  /// What a file holds is on the CPU, all else where the window was.
-  KeysAndValues recall(at::ScalarType dtype) const;
+  /// In the dtype and on the device of `options`.
+  KeysAndValues recall(const at::TensorOptions& options) const;
   /// [1, 1, tokens, D]: of one row and one key/value head, `tokens` from `begin` on.
   KeysAndValues recall(int64_t row, int64_t head, int64_t begin, int64_t tokens,
-                       at::ScalarType dtype) const;
+                       const at::TensorOptions& options) const;
+  /// What a file holds is on the CPU, all else where the window was.
   const Remembered& stored_k() const { return k_; }
   const Remembered& stored_v() const { return v_; }
 

@@ -34,11 +34,11 @@ at::Tensor of_query_heads(const at::Tensor& x, int64_t heads) {
 /// The keys and values of some pages of a row and key/value head, one behind the other.
 KeysAndValues keys_of_pages(const MemoryBlocks& memory, const PageIndex& index,
                             const int64_t* pages, int64_t count, int64_t row, int64_t head,
-                            at::ScalarType dtype) {
+                            const at::TensorOptions& options) {
   std::vector<at::Tensor> k, v;
   for (int64_t i = 0; i < count; ++i) {
     const PageIndex::Page& page = index.pages()[static_cast<size_t>(pages[i])];
-    KeysAndValues part = memory[page.block]->recall(row, head, page.begin, page.tokens, dtype);
+    KeysAndValues part = memory[page.block]->recall(row, head, page.begin, page.tokens, options);
     k.push_back(std::move(part.k));
     v.push_back(std::move(part.v));
   }
@@ -49,7 +49,7 @@ KeysAndValues keys_of_pages(const MemoryBlocks& memory, const PageIndex& index,
 
 PageIndex PageIndex::with(const MemoryBlock& block) const {
   PageIndex index = *this;
-  const at::Tensor k = block.recall(at::kFloat).k;
+  const at::Tensor k = block.recall(block.stored_k().codes.options().dtype(at::kFloat)).k;
   std::vector<at::Tensor> low, high;
   for (int64_t begin = 0; begin < block.tokens(); begin += page_tokens_) {
     const int64_t tokens = std::min(page_tokens_, block.tokens() - begin);
@@ -65,7 +65,7 @@ PageIndex PageIndex::with(const MemoryBlock& block) const {
 }
 
 at::Tensor PageIndex::bounds(const at::Tensor& q) const {
-  const at::Tensor x = q.to(at::kFloat);
+  const at::Tensor x = q.to(low_.options());
   const int64_t heads = q.size(1);
   return at::matmul(x.clamp_min(0), of_query_heads(high_, heads)) +
          at::matmul(x.clamp_max(0), of_query_heads(low_, heads));
@@ -97,7 +97,7 @@ AttentionResult attend_found_pages(const at::Tensor& q, const MemoryBlocks& memo
       };
       const KeysAndValues keys =
           keys_of_pages(memory, index, found.const_data_ptr<int64_t>() + i * found.size(2),
-                        found.size(2), row, head, q.scalar_type());
+                        found.size(2), row, head, q.options());
       const std::vector<int64_t> each_query{1, group, tokens};
       const AttentionResult here =
           partial_attention(part(queries), keys.k, keys.v,

@@ -4,6 +4,10 @@
 
 namespace longspan {
 
+WindowLengths WindowLengths::fitted() const {
+  return {window, last_context <= window ? last_context : std::max<int64_t>(1, window / 2)};
+}
+
 std::vector<ReadingWindows::Cut> ReadingWindows::cuts() const {
   const int64_t before_last = std::max(at_once_begin_, at_once_end_ - lengths_.last_context);
   const bool was_open = at_once_open_ < at_once_begin_;

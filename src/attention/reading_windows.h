@@ -9,6 +9,9 @@ namespace longspan {
 struct WindowLengths {
   int64_t window = 2048;        // tokens that a window holds at most
   int64_t last_context = 1024;  // of what is read at once, the tokens of its last window
+
+  /// The same, where the last would be longer than a window with half of one.
+  WindowLengths fitted() const;
 };
 
 /// Cuts a text into windows as LongLLaMA does (Tworkowski et al. 2023, arXiv 2307.03170;

@@ -25,6 +25,7 @@ void read_longllama(Fields& fields, ModelConfig& config) {
   require_silu(fields);
   FocusedMemoryOptions options;
   options.lengths.window = config.max_position_embeddings;
+  if (!fields.has("last_context_length")) options.lengths = options.lengths.fitted();
   fields.optional("mem_layers", options.mem_layers);
   for (const int64_t layer : options.mem_layers) {
     if (layer >= 0 && layer < config.num_hidden_layers) continue;

@@ -103,6 +103,23 @@ TEST(LongLlamaConfig, RefusesWhatDoesNotFitTheModel) {
   EXPECT_THAT(refused({{"mem_dtype", "float8"}}), testing::HasSubstr("bfloat16"));
 }
 
+// LongLLaMA's 1,024 would fit no window of 32 tokens.
+TEST(LongLlamaConfig, WithoutALastContextHasOneThatFitsItsWindow) {
+  Json config = read_json_file(kLongLlama / "a" / "config.json", ExitCode::kFailure);
+  config.erase("last_context_length");
+  const auto last_context = [&](int64_t window) {
+    config["max_position_embeddings"] = window;
+    const ModelConfig read = read_hf_config(config, "");
+    return dynamic_cast<const FocusedMemoryAttention&>(*read.attention)
+        .options()
+        .lengths.last_context;
+  };
+  EXPECT_EQ(last_context(32), 16);
+  EXPECT_EQ(last_context(2048), 1024);
+  config.erase("max_position_embeddings");
+  EXPECT_NO_THROW(read_hf_config(config, ""));
+}
+
 TEST(LongLlamaConfig, IsWrittenForALlamaThatHasMemory) {
   Json llama = read_json_file(kLongLlama / "a" / "config.json", ExitCode::kFailure);
   for (const char* key : {"mem_layers", "mem_positionals", "mem_dtype", "last_context_length"}) {

@@ -57,6 +57,8 @@ def check_generate(binary, folder):
         run(binary, "generate", *options, "--prompt", prompt, "--save-memory", saved)
         first, second = (run(binary, "generate", *options, "--prompt", new[:3], "--memory", saved) for _ in range(2))
         assert first == second and len(first) == 21, (first, second)
+        told = refusal(binary, "generate", *options, "--prompt", new[:3], "--memory", saved, "--quantization", "int8", code=8)
+        assert 'was read with another quantization ("none"; here "int8")' in told, told
         other = folder / "a" if model == "b" else None
         if other:
             told = refusal(binary, "generate", other, "--dtype", "float32", "--prompt", prompt, "--memory", saved, code=8)

@@ -72,6 +72,16 @@ def drawn_modules(pick, model):
     return targets, saved
 
 
+def drawn_focused_memory(pick, layers, tokens):
+    """The attention, and the shape of a batch of as many tokens: windows of two documents or more, side by side."""
+    schedule = pick([[[0, 0], [1, 1], [2, 1], [3, 0]], [[0, 0], [1, 2]], [[0, 0], [1, 2], [2, 5], [3, 4]]])
+    rows = pick([8, 16])
+    memory = pick([[0], [1], [0, 1], [layers - 1], list(range(layers))])
+    window = tokens // rows
+    attention = {"pattern": "focused_memory", "window": window, "mem_layers": memory, "schedule": schedule}
+    return attention, {"seq_len": window, "batch_size": rows}
+
+
 def drawn(number):
     """A config.json and a recipe without paths."""
     pick = random.Random(number).choice
@@ -97,11 +107,9 @@ def drawn(number):
         # The second step's record has the peak of the validation after the first.
         recipe["validation"] = {"every_steps": 1, "sequences": 1, "seq_len": pick([2048, 8192])}
         recipe["train"]["steps"] = 2
-    if model["model_type"] == "llama" and number % 4 == 0:
-        window = tokens // 8
-        recipe["attention"] = {"pattern": "focused_memory", "window": window, "mem_layers": pick([[0], [1], [0, 1]]),
-                               "schedule": pick([[[0, 0], [1, 1], [2, 1], [3, 0]], [[0, 0], [1, 2]]])}
-        recipe["train"] |= {"seq_len": window, "batch_size": 8}
+    if model["model_type"] == "llama" and number % 2 == 0:
+        recipe["attention"], shape = drawn_focused_memory(pick, model["num_hidden_layers"], tokens)
+        recipe["train"] |= shape
     return model, recipe
 
 

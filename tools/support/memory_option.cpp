@@ -18,6 +18,13 @@ const FocusedMemoryAttention* focused_memory_of(const CausalLm& model) {
   return dynamic_cast<const FocusedMemoryAttention*>(&model.attention());
 }
 
+/// --quantization too changes what a model remembers, and not its files.
+Json identity_of(const Arguments& arguments, const OpenedModel& opened) {
+  Json identity = memory_identity(*opened.source, *opened.model);
+  identity["quantization"] = arguments["quantization"];
+  return identity;
+}
+
 }  // namespace
 
 void announce_memory(const CausalLm& model, int64_t tokens) {
@@ -63,15 +70,15 @@ ModelState open_memory(const Arguments& arguments, const OpenedModel& opened) {
          option, opened.model->attention().name());
   }
   if (!arguments.given("memory")) return {};
-  ModelState state = load_memory(arguments["memory"], *opened.model,
-                                 memory_identity(*opened.source, *opened.model));
+  ModelState state =
+      load_memory(arguments["memory"], *opened.model, identity_of(arguments, opened));
   log_info("{}: {} tokens", arguments["memory"], human_count(state.length()));
   return state;
 }
 
 void write_memory(const Arguments& arguments, const OpenedModel& opened, const ModelState& state) {
   const std::string path = arguments["save-memory"];
-  save_memory(path, state, memory_identity(*opened.source, *opened.model));
+  save_memory(path, state, identity_of(arguments, opened));
   log_info("{}: {} tokens", path, human_count(state.length()));
 }
 

@@ -19,6 +19,7 @@
 #include "src/nn/spill_file.h"
 #include "src/nn/swiglu.h"
 #include "trainer/plan/rate_samples.h"
+#include "trainer/plan/real.h"
 
 namespace longspan {
 
@@ -94,17 +95,23 @@ void measure_linears(const RunShape& shape, const SampleLimits& limits, KernelRa
   rates.head_gflops = head.gflop() / seconds_of(shape, [&] { at::linear(hidden, weight); });
 }
 
-/// GFLOP forward and seconds of a stage's attention.
+/// GFLOP forward and seconds of attention.
 struct AttentionSample {
-  double gflop, forward, backward;
+  double gflop = 0, forward = 0, backward = 0;
+
+  void add(const AttentionSample& other, double times) {
+    gflop += times * other.gflop;
+    forward += times * other.forward;
+    backward += times * other.backward;
+  }
 };
 
-AttentionSample measure_attention(const RunShape& shape, const SampleLimits& limits,
-                                  const AttentionPattern& pattern, int64_t seq_len) {
-  const AttentionShape measured = measured_attention(shape, pattern, seq_len, limits);
+AttentionSample measure_layer(const RunShape& shape, const SampleLimits& limits,
+                              const AttentionPattern& pattern, int64_t layer, int64_t seq_len) {
+  const AttentionShape measured = measured_attention(shape, pattern, layer, seq_len, limits);
   const int64_t head_dim = shape.config.head_dim;
   const auto heads = [&](int64_t count) {
-    return random(shape, {1, measured.length, count, head_dim}).transpose(1, 2);
+    return random(shape, {measured.rows, measured.length, count, head_dim}).transpose(1, 2);
   };
   const auto operand = [&](int64_t count) { return heads(count).requires_grad_(true); };
   const Heads operands{operand(measured.query_heads), operand(measured.key_value_heads),
@@ -113,11 +120,39 @@ AttentionSample measure_attention(const RunShape& shape, const SampleLimits& lim
   const Rotary no_rotation;
   at::AutoGradMode with_gradients(true);
   const auto attend = [&] {
-    return pattern.attend(operands, {.rotary = no_rotation, .document_ids = {}});
+    return pattern.attend(operands, {.rotary = no_rotation,
+                                     .document_ids = {},
+                                     .layer = layer,
+                                     .passage_rows = pattern.passage_rows()});
   };
   const double forward = seconds_of(shape, [&] { attend(); });
   const double both = seconds_of(shape, [&] { attend().backward(grad); });
   return {forward_gflop(shape, pattern, measured), forward, std::max(1e-9, both - forward)};
+}
+
+/// A pass of a stage, from a layer of each kind: those that attend to their own row alone, and to
+/// others too.
+AttentionSample measure_attention(const RunShape& shape, const SampleLimits& limits,
+                                  const Stage& stage) {
+  struct Kind {
+    int64_t layer;     // the first
+    double gflop = 0;  // of all
+  };
+  const AttentionPattern& pattern = *stage.attention;
+  std::map<bool, Kind> kinds;
+  for (int64_t layer = 0; layer < shape.config.num_hidden_layers; ++layer) {
+    const bool sees_others = pattern.other_rows(layer, stage.batch_size) > 0;
+    const int64_t pairs = pattern.trained_pairs(layer, stage.batch_size, stage.seq_len,
+                                                shape.config.num_attention_heads);
+    kinds.try_emplace(sees_others, Kind{layer}).first->second.gflop +=
+        4e-9 * real(shape.config.head_dim) * real(pairs);
+  }
+  AttentionSample pass;
+  for (const auto& [sees_others, kind] : kinds) {
+    const AttentionSample sample = measure_layer(shape, limits, pattern, kind.layer, stage.seq_len);
+    pass.add(sample, kind.gflop / sample.gflop);
+  }
+  return pass;
 }
 
 void measure_elementwise(const RunShape& shape, const SampleLimits& limits, KernelRates& rates) {
@@ -207,17 +242,13 @@ KernelRates measure_rates(const RunShape& shape, const std::vector<Stage>& stage
   measure_elementwise(shape, limits, rates);
   if (!shape.device.is_cpu()) measure_host_copy(shape, rates);
   std::vector<std::string> measured;
-  AttentionSample sum{0, 0, 0};
+  AttentionSample sum;
   for (const Stage& stage : stages) {
     const std::string pattern =
         std::string(stage.attention->name()) + stage.attention->write().dump();
     if (std::find(measured.begin(), measured.end(), pattern) != measured.end()) continue;
     measured.push_back(pattern);
-    const AttentionSample sample =
-        measure_attention(shape, limits, *stage.attention, stage.seq_len);
-    sum.gflop += sample.gflop;
-    sum.forward += sample.forward;
-    sum.backward += sample.backward;
+    sum.add(measure_attention(shape, limits, stage), 1);
   }
   rates.attention_forward_gflops = sum.gflop / sum.forward;
   rates.attention_backward_gflops = 2.5 * sum.gflop / sum.backward;

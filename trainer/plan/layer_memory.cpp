@@ -73,17 +73,24 @@ bool chunks_mlp(const RunShape& shape, const PassTensors& t) {
   return t.chunked() && !train_weights(shape, kIntoMlp) && !train_weights(shape, kOutOfMlp);
 }
 
-at::Tensor shaped_heads(const RunShape& shape, const PassTensors& t, int64_t count) {
-  return at::empty({1, 1, 1, shape.config.head_dim}, shape.dtype)
-      .expand({t.rows, count, t.row_tokens, shape.config.head_dim});
+/// Heads of `tokens` tokens that are shapes alone: of queries, or of keys and values.
+at::Tensor shaped_heads(const RunShape& shape, int64_t rows, int64_t count, int64_t tokens) {
+  const int64_t head_dim = shape.config.head_dim;
+  return at::empty({1, 1, 1, head_dim}, shape.dtype).expand({rows, count, tokens, head_dim});
+}
+
+int64_t workspace_of_cpu_backward(const RunShape& shape, int64_t rows, int64_t queries,
+                                  int64_t keys) {
+  return flash_backward_workspace_bytes(
+      shaped_heads(shape, rows, shape.config.num_attention_heads, queries),
+      shaped_heads(shape, rows, shape.config.num_key_value_heads, keys), shape.threads);
 }
 
 int64_t workspace_of_backward(const RunShape& shape, const PassTensors& t) {
   const int64_t heads = shape.config.num_attention_heads;
   const int64_t key_heads = shape.config.num_key_value_heads;
   if (shape.device.is_cpu()) {
-    return flash_backward_workspace_bytes(shaped_heads(shape, t, heads),
-                                          shaped_heads(shape, t, key_heads), shape.threads);
+    return workspace_of_cpu_backward(shape, t.rows, t.row_tokens, t.row_tokens);
   }
   // LibTorch's, of the heads at work: dQ in float32, dK and dV of each query head where heads
   // share them, and where others come after them the gradients that they become.
@@ -91,13 +98,16 @@ int64_t workspace_of_backward(const RunShape& shape, const PassTensors& t) {
   const int64_t queries = t.queries() / parts;
   const int64_t shared = heads == key_heads ? 0 : 2 * queries;
   const int64_t copied = parts == 1 ? 0 : queries + 2 * t.keys() / parts;
-  return queries / t.element * 4 + shared + copied;
+  return t.in_float32(queries) + shared + copied;
 }
 
 int64_t workspace_of_forward(const RunShape& shape, const PassTensors& t) {
   if (!shape.device.is_cpu()) return 0;
-  return flash_forward_workspace_bytes(shaped_heads(shape, t, shape.config.num_attention_heads),
-                                       shaped_heads(shape, t, shape.config.num_key_value_heads));
+  const auto heads = [&](int64_t count) {
+    return shaped_heads(shape, t.rows, count, t.row_tokens);
+  };
+  return flash_forward_workspace_bytes(heads(shape.config.num_attention_heads),
+                                       heads(shape.config.num_key_value_heads));
 }
 
 }  // namespace
@@ -113,9 +123,8 @@ KeptByLayer LayerMemory::kept(const LayerPass& pass) const {
   if (pass.recompute == Recompute::kNone) {
     KeptByLayer kept{.beside = kept_by_mlp(), .of_mlp = kept_by_mlp()};
     if (!pass.records_attention) return kept;
-    kept.beside += t_.hidden() + graph_of_attention() + attended + log_sum_exp;
+    kept.beside += t_.hidden() + graph_of_attention(pass.other_rows) + attended + log_sum_exp;
     if (!shape_.config.decoder.sandwich_norms) kept.beside += held(shape_, t_, kOutOfAttention);
-    if (pass.attends_to_other_rows) kept.beside += other_rows();
     return kept;
   }
   if (!pass.records_attention) return {.stored = t_.hidden()};
@@ -130,19 +139,14 @@ KeptByLayer LayerMemory::kept(const LayerPass& pass) const {
 }
 
 BackwardOfLayer LayerMemory::backward(const LayerPass& pass) const {
-  // Gradients of the residual, of what attention gives and of q, k and v; the dot products of rows.
-  int64_t attention =
-      t_.hidden() + 2 * t_.queries() + 2 * t_.keys() + t_.of_each_query() + backward_workspace_;
-  // The gradients of the keys, values and queries of all rows, in float32.
-  if (pass.attends_to_other_rows) {
-    attention += other_rows() + (other_rows() + t_.queries()) / t_.element * 4;
-  }
+  // Gradients of the residual and of what attention gives.
+  int64_t attention = t_.hidden() + t_.queries() + backward_of_attention(pass.other_rows);
   if (pass.recompute == Recompute::kNone) {
     // The product of gate and up, where it was kept, is free before their gradients are made.
     const bool frees_product = hold_input(shape_, kOutOfMlp);
     return {attention, t_.hidden() + (frees_product ? 2 : 3) * t_.intermediate()};
   }
-  const int64_t graph = graph_of_attention() + (pass.attends_to_other_rows ? other_rows() : 0);
+  const int64_t graph = graph_of_attention(pass.other_rows);
   attention += graph + (make_output(shape_, kOutOfAttention) ? t_.hidden() : 0);
   int64_t mlp = recomputed_mlp();
   // The MLP's input is made again, and the graph of attention waits for the MLP's backward.
@@ -156,10 +160,7 @@ BackwardOfLayer LayerMemory::backward(const LayerPass& pass) const {
   return {attention, mlp};
 }
 
-int64_t LayerMemory::forward() const {
-  // q and k before and after they are rotated, v; intervals and log-sum-exp.
-  const int64_t attention =
-      3 * t_.queries() + 3 * t_.keys() + 2 * t_.of_each_query() + forward_workspace_;
+int64_t LayerMemory::forward(int64_t other_rows) const {
   const PassTensors part = chunks_mlp(shape_, t_) ? t_.part() : t_;
   // gate, up and their product; copies of the two where one projection makes both, or GELU's
   // result.
@@ -167,14 +168,43 @@ int64_t LayerMemory::forward() const {
   const int64_t beside = decoder.fused_projections ? 2 : decoder.gelu_tanh ? 1 : 0;
   int64_t mlp = part.hidden() + (3 + beside) * part.intermediate();
   if (chunks_mlp(shape_, t_)) mlp += t_.hidden() + part.hidden();
-  return t_.hidden() + std::max(attention, mlp);
+  return t_.hidden() + std::max(forward_of_attention(other_rows), mlp);
+}
+
+int64_t LayerMemory::forward_of_attention(int64_t other_rows) const {
+  // q and k before and after they are rotated, v; intervals and log-sum-exp.
+  const int64_t operands = 2 * t_.queries() + 3 * t_.keys() + 2 * t_.of_each_query();
+  if (other_rows == 0) return operands + t_.queries() + forward_workspace_;
+  // The result in float32; that of a row's part, and then the two in float32 that join it.
+  const int64_t part = t_.queries() / t_.rows;
+  return operands + t_.in_float32(t_.queries()) + t_.of_each_query() + part +
+         std::max(forward_workspace_, 2 * t_.in_float32(part));
+}
+
+/// Beside the gradient of what attention gives.
+int64_t LayerMemory::backward_of_attention(int64_t other_rows) const {
+  // Gradients of q, k and v; the dot products of rows.
+  const int64_t own_row = t_.queries() + 2 * t_.keys() + t_.of_each_query() + backward_workspace_;
+  if (other_rows == 0) return own_row;
+  // Other rows come when the workspace of all is free: the gradients of the keys and values of all
+  // rows, in float32, and those of one row's part. In the end q's sum is rounded.
+  const int64_t part = (t_.queries() + t_.of_each_query() + 2 * other_rows * t_.keys()) / t_.rows;
+  const int64_t at_work =
+      shape_.device.is_cpu()
+          ? workspace_of_cpu_backward(shape_, 1, t_.row_tokens, other_rows * t_.row_tokens)
+          : 0;
+  const int64_t rounded = t_.element < 4 ? t_.queries() : 0;
+  const int64_t others =
+      2 * t_.keys() + t_.in_float32(2 * t_.keys()) + std::max(part + at_work, rounded);
+  return t_.in_float32(t_.queries()) + std::max(own_row, others);
 }
 
 /// What leads to attention's result: q, k and v, the intervals, and the first norm's output where
-/// a projection's gradient needs it.
-int64_t LayerMemory::graph_of_attention() const {
+/// a projection's gradient needs it. Other rows see keys that are not rotated, each its interval.
+int64_t LayerMemory::graph_of_attention(int64_t other_rows) const {
   const DecoderOptions& decoder = shape_.config.decoder;
   int64_t bytes = t_.queries() + 2 * t_.keys() + t_.of_each_query();
+  if (other_rows > 0) bytes += t_.keys() + t_.of_each_query();
   // The input of the norms of q and k, or the fused projection's output, of which v is a part.
   if (decoder.qk_norm || decoder.fused_projections) bytes += t_.queries() + t_.keys();
   if (decoder.sandwich_norms) bytes += t_.hidden() + held(shape_, t_, kOutOfAttention);
@@ -206,8 +236,5 @@ int64_t LayerMemory::recomputed_mlp() const {
   if (in_chunks) bytes += t_.hidden() + 2 * part.hidden();
   return bytes;
 }
-
-/// Keys and values of all rows in one.
-int64_t LayerMemory::other_rows() const { return 2 * t_.keys(); }
 
 }  // namespace longspan

@@ -12,7 +12,7 @@ namespace longspan {
 struct LayerPass {
   Recompute recompute = Recompute::kNone;
   bool records_attention = true;  // false: nothing up to the layer's attention is trained
-  bool attends_to_other_rows = false;
+  int64_t other_rows = 0;         // AttentionPattern::other_rows
 };
 
 /// What a layer keeps from forward to backward, in bytes.
@@ -28,22 +28,25 @@ struct BackwardOfLayer {
   int64_t attention = 0, mlp = 0;
 };
 
-/// Counts the tensors that src/nn/recompute.cpp, src/model/decoder.cpp, src/nn/projection.cpp and
-/// src/attention/kernels/flash_*.cpp allocate, and must change with them.
+/// Counts the tensors that src/nn/recompute.cpp, src/model/decoder.cpp, src/nn/projection.cpp and,
+/// in src/attention/kernels, flash_*.cpp and joint_attention.cpp allocate, and must change with
+/// them.
 class LayerMemory {
  public:
   LayerMemory(const RunShape& shape, const PassTensors& tensors);
 
   KeptByLayer kept(const LayerPass& pass) const;
   BackwardOfLayer backward(const LayerPass& pass) const;
-  /// What a layer that records nothing has at its peak, its input included.
-  int64_t forward() const;
+  /// What a layer that records nothing has at its peak, its input included. With other_rows its
+  /// rows are windows of a batch, or one row is a text that is read in windows.
+  int64_t forward(int64_t other_rows) const;
 
  private:
-  int64_t graph_of_attention() const;
+  int64_t graph_of_attention(int64_t other_rows) const;
+  int64_t forward_of_attention(int64_t other_rows) const;
+  int64_t backward_of_attention(int64_t other_rows) const;
   int64_t kept_by_mlp() const;
   int64_t recomputed_mlp() const;
-  int64_t other_rows() const;
 
   const RunShape& shape_;
   PassTensors t_;

@@ -18,6 +18,7 @@ struct PassTensors {
   PassTensors part() const {
     return {config, element, rows, chunked() ? chunk_tokens : row_tokens};
   }
+  int64_t in_float32(int64_t bytes) const { return bytes / element * 4; }
   int64_t tokens() const { return rows * row_tokens; }
   int64_t features(int64_t count) const { return tokens() * count * element; }
   int64_t hidden() const { return features(config.hidden_size); }

@@ -121,8 +121,12 @@ int64_t pass_bytes(const RunShape& shape, const PassTensors& t) {
 }
 
 /// A forward pass without gradients over one row: a layer, or the last norm and the loss.
-int64_t validation_working(const RunShape& shape, const PassTensors& t) {
-  return pass_bytes(shape, t) + std::max(LayerMemory(shape, t).forward(),
+int64_t validation_working(const RunShape& shape, const Stage& stage, const PassTensors& t) {
+  int64_t other_rows = 0;  // of any layer
+  for (int64_t layer = 0; layer < shape.config.num_hidden_layers; ++layer) {
+    other_rows = std::max(other_rows, stage.attention->other_rows(layer, stage.batch_size));
+  }
+  return pass_bytes(shape, t) + std::max(LayerMemory(shape, t).forward(other_rows),
                                          t.hidden() + std::max(t.hidden(), logits(shape, t)));
 }
 
@@ -197,13 +201,14 @@ void plan_layers(const RunShape& shape, const Stage& stage, const MemoryOptions&
   const int64_t gradients_of_layer = gradient_bytes_of_layer(shape);
   int64_t stored = 0, beside = 0, attention = 0, mlp = 0;
   for (int64_t layer = 0; layer < layers; ++layer) {
+    const int64_t other_rows = stage.attention->other_rows(layer, stage.batch_size);
     if (2 * layer + 1 < shape.blocks_before_trained) {
-      mlp = layer_memory.forward();
+      mlp = std::max(mlp, layer_memory.forward(other_rows));
       continue;
     }
     const LayerPass pass{.recompute = layer < first ? *memory.recompute : recompute_of_rest(memory),
                          .records_attention = 2 * layer >= shape.blocks_before_trained,
-                         .attends_to_other_rows = stage.attention->attends_to_other_rows(layer)};
+                         .other_rows = other_rows};
     const KeptByLayer kept = layer_memory.kept(pass);
     const BackwardOfLayer backward = layer_memory.backward(pass);
     stored += kept.stored;
@@ -244,14 +249,15 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
     const int64_t tokens =
         *shape.validation_seq_len > 0 ? *shape.validation_seq_len : stage.seq_len;
     plan.validation = validation_working(
-        shape, {shape.config, t.element, /*rows=*/1, tokens, *memory.chunk_tokens});
+        shape, stage, {shape.config, t.element, /*rows=*/1, tokens, *memory.chunk_tokens});
   }
   if (shape.short_context) {  // its windows are forward passes like those of a validation
     const auto [tokens, step] = *shape.short_context;
     const int64_t window = std::min(stage.seq_len, tokens + step - 1);
-    plan.validation =
-        std::max(plan.validation, validation_working(shape, {shape.config, t.element, /*rows=*/1,
-                                                             window, *memory.chunk_tokens}));
+    plan.validation = std::max(
+        plan.validation,
+        validation_working(shape, stage,
+                           {shape.config, t.element, /*rows=*/1, window, *memory.chunk_tokens}));
   }
   plan.working = std::max({plan.attention, plan.mlp, plan.loss, plan.update - plan.kept,
                            plan.validation - plan.kept, int64_t{0}});

@@ -13,7 +13,7 @@ constexpr int64_t kFewestRows = 64;
 /// gradient, and float32 sums of the gradients, which count as two tensors each.
 int64_t attention_bytes(const RunShape& shape, const AttentionShape& measured) {
   const int64_t heads = 6 * measured.query_heads + 8 * measured.key_value_heads;
-  return shape.element_bytes() * heads * measured.length * shape.config.head_dim;
+  return shape.element_bytes() * heads * measured.rows * measured.length * shape.config.head_dim;
 }
 
 }  // namespace
@@ -34,10 +34,14 @@ LinearShape measured_linear(LinearShape shape, const SampleLimits& limits, int64
 }
 
 AttentionShape measured_attention(const RunShape& shape, const AttentionPattern& pattern,
-                                  int64_t seq_len, const SampleLimits& limits) {
+                                  int64_t layer, int64_t seq_len, const SampleLimits& limits) {
   const ModelConfig& c = shape.config;
   const int64_t groups = c.num_attention_heads / c.num_key_value_heads;
-  AttentionShape measured{c.num_key_value_heads, c.num_attention_heads, seq_len};
+  AttentionShape measured{.layer = layer,
+                          .rows = std::max<int64_t>(1, pattern.passage_rows()),
+                          .key_value_heads = c.num_key_value_heads,
+                          .query_heads = c.num_attention_heads,
+                          .length = seq_len};
   const auto is_large = [&] {
     return forward_gflop(shape, pattern, measured) > limits.attention_gflop ||
            attention_bytes(shape, measured) > limits.bytes;
@@ -55,8 +59,8 @@ AttentionShape measured_attention(const RunShape& shape, const AttentionPattern&
 double forward_gflop(const RunShape& shape, const AttentionPattern& pattern,
                      const AttentionShape& measured) {
   return 4e-9 * static_cast<double>(shape.config.head_dim) *
-         static_cast<double>(
-             pattern.read_pairs(/*layer=*/0, measured.length, measured.query_heads));
+         static_cast<double>(pattern.trained_pairs(measured.layer, measured.rows, measured.length,
+                                                   measured.query_heads));
 }
 
 int64_t measured_elementwise_rows(const RunShape& shape, const SampleLimits& limits) {

@@ -39,15 +39,15 @@ struct LinearShape {
 LinearShape measured_linear(LinearShape shape, const SampleLimits& limits, int64_t element_bytes);
 
 struct AttentionShape {
-  int64_t key_value_heads, query_heads, length;
+  int64_t layer, rows, key_value_heads, query_heads, length;
 };
 
-/// Attention that stands for a stage's: with fewer heads, then shorter, where all of it would take
-/// long or much memory.
+/// Attention that stands for that of `layer` in a stage: a row, or as many as its pattern wants
+/// side by side; with fewer heads, then shorter, where all of it would take long or much memory.
 AttentionShape measured_attention(const RunShape& shape, const AttentionPattern& pattern,
-                                  int64_t seq_len, const SampleLimits& limits);
+                                  int64_t layer, int64_t seq_len, const SampleLimits& limits);
 
-/// What a forward pass over the pattern's pairs takes in that shape.
+/// What a forward pass over the pairs that the pattern trains takes in that shape.
 double forward_gflop(const RunShape& shape, const AttentionPattern& pattern,
                      const AttentionShape& measured);
 

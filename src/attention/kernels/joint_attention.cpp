@@ -52,6 +52,11 @@ AttentionResult forward_over(const at::Tensor& q, const std::vector<KeySource>& 
   return {all.out.to(q.scalar_type()), all.log_sum_exp};
 }
 
+/// Zeros like x in the dtype of its arithmetic.
+at::Tensor exact_zeros_like(const at::Tensor& x) {
+  return at::zeros_like(x, x.options().dtype(at::toOpMathType(x.scalar_type())));
+}
+
 /// Gradients of a source, summed over its parts.
 struct SourceGradients {
   at::Tensor k, v;
@@ -63,8 +68,8 @@ struct SourceGradients {
       return;
     }
     if (!k.defined()) {
-      k = at::zeros_like(exact(work.source.k));
-      v = at::zeros_like(exact(work.source.v));
+      k = exact_zeros_like(work.source.k);
+      v = exact_zeros_like(work.source.v);
     }
     work.keys(k).add_(grad.k);
     work.keys(v).add_(grad.v);
@@ -100,7 +105,7 @@ class JointAttention : public torch::autograd::Function<JointAttention> {
     const at::Tensor grad_out = with_contiguous_rows(grad_outputs[0]);
     const std::vector<KeySource> sources = sources_of(saved);
     std::vector<SourceGradients> gradients(sources.size());
-    at::Tensor grad_q = at::zeros_like(exact(q));
+    at::Tensor grad_q = exact_zeros_like(q);
     const auto capsule = context->saved_data["parts"].toCapsule();
     for (const KeyPart& part : static_cast<const JointParts&>(*capsule).parts) {
       const Work work(part, sources);
@@ -110,11 +115,16 @@ class JointAttention : public torch::autograd::Function<JointAttention> {
       work.rows(grad_q).add_(grad.q);
       gradients[part.source].add(work, grad);
     }
-    variable_list returned{grad_q.to(q.scalar_type())};
+    variable_list returned;
+    // A sum is free before the next is rounded.
+    const auto give = [&](at::Tensor& sum, const at::Tensor& operand) {
+      returned.push_back(sum.defined() ? sum.to(operand.scalar_type()) : sum);
+      sum.reset();
+    };
+    give(grad_q, q);
     for (size_t i = 0; i < sources.size(); ++i) {
-      const bool used = gradients[i].k.defined();
-      returned.push_back(used ? gradients[i].k.to(sources[i].k.scalar_type()) : at::Tensor());
-      returned.push_back(used ? gradients[i].v.to(sources[i].v.scalar_type()) : at::Tensor());
+      give(gradients[i].k, sources[i].k);
+      give(gradients[i].v, sources[i].v);
     }
     returned.resize(returned.size() + 2);  // of `parts` and `kept`
     return returned;

@@ -29,7 +29,8 @@ class MergeAttention : public torch::autograd::Function<MergeAttention> {
                                const at::Tensor& lse_a, const at::Tensor& out_b,
                                const at::Tensor& lse_b) {
     const at::Tensor lse = at::logaddexp(lse_a, lse_b);
-    const at::Tensor out = share(lse_a, lse) * exact(out_a) + share(lse_b, lse) * exact(out_b);
+    const at::Tensor out = share(lse_a, lse) * exact(out_a);
+    out.addcmul_(share(lse_b, lse), exact(out_b));
     context->set_materialize_grads(false);
     context->save_for_backward({out_a, lse_a, out_b, lse_b, lse});
     return {out.to(out_a.scalar_type()), lse};

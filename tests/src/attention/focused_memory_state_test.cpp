@@ -47,7 +47,9 @@ class Reader {
   }
 
   FocusedMemoryState& state() { return static_cast<FocusedMemoryState&>(*state_); }
-  void restore(const std::map<std::string, at::Tensor>& tensors) { state().restore(tensors); }
+  void restore(const std::map<std::string, at::Tensor>& tensors) {
+    state().restore(tensors, at::kCPU);
+  }
 
  private:
   FocusedMemoryAttention pattern_;

@@ -208,8 +208,8 @@ TEST(FocusedMemory, CountsThePairsOfTrainingByLayerAndSchedule) {
   // and 0, 2, 3, 3 in the second.
   EXPECT_EQ(pattern.trained_pairs(0, 8, 8, 3), 3 * 8 * 36);
   EXPECT_EQ(pattern.trained_pairs(1, 8, 8, 3), 3 * (8 * 36 + (6 + 8) * 64));
-  EXPECT_TRUE(pattern.attends_to_other_rows(1));
-  EXPECT_FALSE(pattern.attends_to_other_rows(0));
+  EXPECT_EQ(pattern.other_rows(0, 8), 0);
+  EXPECT_EQ(pattern.other_rows(1, 8), 3);
   EXPECT_EQ(pattern.misfit_of_batch(8, 8), "");
   EXPECT_THAT(pattern.misfit_of_batch(6, 8), testing::HasSubstr("multiple of 4"));
   EXPECT_THAT(pattern.misfit_of_batch(8, 9), testing::HasSubstr("a row of 9 tokens is a window"));

@@ -31,6 +31,16 @@ TEST(ReadingWindows, CutFromTheBeginningAndKeepTheLastContextTogether) {
   EXPECT_THAT(sizes(lengths, 101), ElementsAre(32, 32, 25, 12));
 }
 
+TEST(ReadingWindows, HaveALastContextThatFits) {
+  const auto fitted = [](int64_t window, int64_t last_context) {
+    return WindowLengths{window, last_context}.fitted().last_context;
+  };
+  EXPECT_EQ(fitted(2048, 1024), 1024);
+  EXPECT_EQ(fitted(1024, 1024), 1024);
+  EXPECT_EQ(fitted(1000, 1024), 500);
+  EXPECT_EQ(fitted(1, 1024), 1);
+}
+
 TEST(ReadingWindows, GoOnInTheOpenWindowUntilTheNextTokensDoNotFit) {
   ReadingWindows windows({.window = 32, .last_context = 12});
   windows.read(67, 67);  // 32, 23 and 12

@@ -3,6 +3,7 @@
 #include <ATen/ops/randint.h>
 #include <gtest/gtest.h>
 
+#include "src/attention/focused_memory.h"
 #include "src/core/processor.h"
 #include "src/model/apply_lora.h"
 #include "src/nn/activation_store.h"
@@ -100,6 +101,51 @@ TEST(PlanMemory, AValidationOfLongerRowsMayBeThePeak) {
   const MemoryPlan plan = plan_memory(shape, tiny_stage(1000), default_memory_options());
   EXPECT_GT(plan.validation, 100000 * 36 * 2);  // the residual
   EXPECT_EQ(plan.working, plan.validation - plan.kept);
+}
+
+/// A pass of two documents of two windows of 250 tokens. Of its rows the last attends to two others
+/// in one piece: the window before it and one of the other document.
+MemoryPlan planned_windows(std::vector<int64_t> mem_layers, Recompute recompute,
+                           std::optional<int64_t> validation_seq_len = {}) {
+  FocusedMemoryOptions options;
+  options.mem_layers = std::move(mem_layers);
+  options.schedule = {{0, 0}, {1, 1}};
+  Stage stage = tiny_stage(250);
+  stage.batch_size = 4;
+  stage.attention = std::make_shared<FocusedMemoryAttention>(options);
+  RunShape shape = tiny_shape();
+  shape.validation_seq_len = validation_seq_len;
+  return plan_memory(shape, stage, recomputing(recompute));
+}
+
+// Of 1,000 tokens: q of 9 heads of 8, keys of 3, the ends of intervals.
+TEST(PlanMemory, AMemoryLayerKeepsKeysThatAreNotRotated) {
+  const auto kept = [](std::vector<int64_t> mem_layers) {
+    return planned_windows(std::move(mem_layers), Recompute::kNone).kept;
+  };
+  EXPECT_EQ(kept({1}) - kept({}), 1000 * (3 * 8 * 2 + 9 * 4));
+  EXPECT_EQ(kept({0, 1}) - kept({1}), kept({1}) - kept({}));
+}
+
+TEST(PlanMemory, OtherRowsHaveTheirGradientsWhenTheOwnRowIsDone) {
+  const int64_t queries = 1000 * 9 * 8 * 2, keys = 1000 * 3 * 8 * 2, of_each_query = 1000 * 9 * 4;
+  const int64_t own_row = queries + 2 * keys + of_each_query;
+  // Those of the own row's keys and values in bfloat16, of all rows' in float32, and q's rounded,
+  // which is more than a part of one row has.
+  const int64_t others = 2 * keys + 4 * keys + queries;
+  ASSERT_LT((queries + of_each_query + 2 * 2 * keys) / 4, queries);
+  const auto attention = [](std::vector<int64_t> mem_layers) {
+    return planned_windows(std::move(mem_layers), Recompute::kSelective).attention;
+  };
+  EXPECT_EQ(attention({1}) - attention({}), keys + of_each_query + 2 * queries + others - own_row);
+}
+
+TEST(PlanMemory, AValidationThatReadsWindowsJoinsThemInFloat32) {
+  const auto validation = [](std::vector<int64_t> mem_layers) {
+    return planned_windows(std::move(mem_layers), Recompute::kSelective, 100000).validation;
+  };
+  // All parts, and the two that are joined; the log-sum-exp of another.
+  EXPECT_EQ(validation({1}) - validation({}), 100000 * (3 * 9 * 8 * 4 + 9 * 4));
 }
 
 TEST(PlanMemory, LayerKeepsItsInputAlone) {

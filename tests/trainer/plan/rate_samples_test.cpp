@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "src/attention/focused_memory.h"
+
 namespace longspan {
 namespace {
 
@@ -32,7 +34,7 @@ TEST(RateSamples, OnAGpuStayWithinAQuarterOfWhatItCanGive) {
     EXPECT_LE(2 * head.in * head.out, free / 4);
     const int64_t rows = measured_elementwise_rows(shape, limits);
     EXPECT_LE(6 * 2 * rows * 11008, free / 4);
-    const AttentionShape attention = measured_attention(shape, *full, 98304, limits);
+    const AttentionShape attention = measured_attention(shape, *full, 0, 98304, limits);
     EXPECT_LE(8 * 2 * attention.query_heads * attention.length * 128, free / 4);
     EXPECT_GE(attention.length, 1024);
   }
@@ -55,9 +57,27 @@ TEST(RateSamples, OnACpuAreBoundedByTimeAlone) {
   EXPECT_GT(linear.gflop(), 15);
   EXPECT_EQ(measured_elementwise_rows(shape, limits), 4096);
   const auto full = make_attention_pattern("full");
-  const AttentionShape attention = measured_attention(shape, *full, 98304, limits);
+  const AttentionShape attention = measured_attention(shape, *full, 0, 98304, limits);
   EXPECT_EQ(attention.query_heads, 2);
   EXPECT_LE(forward_gflop(shape, *full, attention), 200);
+}
+
+// A document of LongLLaMA-3B's schedule: windows of 2,048 that attend to themselves, and in memory
+// layers to 0, 1, 2 and 3 before.
+TEST(RateSamples, OfAMemoryLayerAreADocumentInWindows) {
+  const RunShape shape = wide_shape(at::kCPU);
+  FocusedMemoryOptions options;
+  options.mem_layers = {1};
+  const FocusedMemoryAttention pattern(options);
+  for (const int64_t layer : {0, 1}) {
+    const AttentionShape attention =
+        measured_attention(shape, pattern, layer, 2048, {.attention_gflop = 1e9});
+    EXPECT_EQ(attention.rows, 4);
+    EXPECT_EQ(attention.length, 2048);
+    const double before = layer == 1 ? 6 * 2048.0 * 2048 : 0;
+    EXPECT_DOUBLE_EQ(forward_gflop(shape, pattern, attention),
+                     4e-9 * 128 * 32 * (4 * 2048.0 * 2049 / 2 + before));
+  }
 }
 
 }  // namespace
