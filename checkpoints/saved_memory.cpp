@@ -49,6 +49,15 @@ void require_same(const Json& saved, const Json& current, const std::filesystem:
   }
 }
 
+/// What is no safetensors file, or cut short, is damaged memory and no model.
+SafetensorsReader open_saved(const std::filesystem::path& path) {
+  try {
+    return SafetensorsReader(path);
+  } catch (const Error& error) {
+    fail(ExitCode::kCheckpoint, "{}", error.what());
+  }
+}
+
 }  // namespace
 
 Json memory_identity(const ModelSource& source, const CausalLm& model) {
@@ -75,7 +84,7 @@ void save_memory(const std::filesystem::path& path, const ModelState& state, con
 
 ModelState load_memory(const std::filesystem::path& path, const CausalLm& model,
                        const Json& identity) {
-  const SafetensorsReader file(path);
+  const SafetensorsReader file = open_saved(path);
   const auto& metadata = file.metadata();
   if (!metadata.contains(kIdentity) || !metadata.contains(kChecksum)) {
     fail(ExitCode::kCheckpoint, "{}: is no saved memory; expected a file of --save-memory",

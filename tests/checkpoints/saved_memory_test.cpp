@@ -91,6 +91,8 @@ TEST_F(SavedMemory, SaysWhenItIsDamagedOrNone) {
     file.put('\x55');
   }
   EXPECT_THAT(refused(opened), testing::HasSubstr("holds other bytes than were saved"));
+  std::filesystem::resize_file(path_, std::filesystem::file_size(path_) - 100);
+  EXPECT_THAT(refused(opened), testing::HasSubstr("it is truncated"));
   path_ = reference_folder() / "longllama/a/model.safetensors";
   EXPECT_THAT(refused(opened), testing::HasSubstr("is no saved memory"));
 }
