@@ -60,8 +60,10 @@ void add_input(const std::string& input, DocumentFiles& files) {
     fail(ExitCode::kData, "{}: no such file or folder", input);
   }
   if (std::ssize(files.paths) == before) {
-    fail(ExitCode::kData, "{}: holds no documents, expected files that end in {}", input,
-         document_endings());
+    fail(ExitCode::kData, "{}: holds no documents, expected files that end in {}; there is {}",
+         input, document_endings(),
+         files.unclaimed.count() > 0 ? fmt::format("{}", fmt::join(files.unclaimed.lines(), ", "))
+                                     : std::string("nothing"));
   }
   std::sort(files.paths.begin() + before, files.paths.end());
 }

@@ -58,14 +58,12 @@ void read_first_symbols(const IdsByText& ids, BpeVocabulary& bpe) {
   }
 }
 
-void read_unknown(const Json& model, const std::string& place, const IdsByText& ids,
-                  BpeVocabulary& bpe) {
+/// One that the vocabulary lacks is none: tokenizers asks for it only where a text needs it.
+void read_unknown(const Json& model, const IdsByText& ids, BpeVocabulary& bpe) {
   const Json unknown = model.value("unk_token", Json());
   if (unknown.is_null()) return;
   auto found = ids.find(unknown.get<std::string>());
-  if (found == ids.end()) {
-    fail(ExitCode::kModel, "{}: model.unk_token {} is not in model.vocab", place, unknown.dump());
-  }
+  if (found == ids.end()) return;
   bpe.unknown_id = found->second;
   bpe.fuse_unknown = model.value("fuse_unk", false);
 }
@@ -118,7 +116,7 @@ BpeVocabulary read_bpe_vocabulary(const Json& model, bool byte_level, const std:
   }
   read_tokens(model, place, vocabulary, ids, bpe);
   read_first_symbols(ids, bpe);
-  read_unknown(model, place, ids, bpe);
+  read_unknown(model, ids, bpe);
   read_merges(model, place, ids, bpe);
   return bpe;
 }

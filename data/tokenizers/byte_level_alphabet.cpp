@@ -37,6 +37,12 @@ std::string byte_level_name(uint8_t byte) {
   return name;
 }
 
+std::string byte_level_names(std::string_view bytes) {
+  std::string names;
+  for (char byte : bytes) append_utf8(names, kNames[static_cast<uint8_t>(byte)]);
+  return names;
+}
+
 std::optional<std::string> byte_level_bytes(std::string_view token) {
   std::string bytes;
   for (size_t at = 0; at < token.size();) {

@@ -33,7 +33,7 @@ constexpr size_t kMostSteps = 32;  // each takes a part of the stack
   fail(ExitCode::kModel,
        "{}: {} is not supported; expected null, Split, Digits, Punctuation, Whitespace, "
        "WhitespaceSplit, CharDelimiterSplit, FixedLength, UnicodeScripts, BertPreTokenizer, "
-       "Metaspace, or a Sequence of these, and ByteLevel only as the last",
+       "Metaspace, or a Sequence of these, and of one ByteLevel",
        place, what);
 }
 
@@ -66,9 +66,12 @@ PreTokenizer::PreTokenizer(const Json& json, const std::string& place) {
 
 void PreTokenizer::add(const Json& json, const std::string& place) {
   if (!json.is_object()) unsupported_step(place, json.dump());
-  if (byte_level_) unsupported_step(place, "a step behind ByteLevel");
   if (steps_.size() >= kMostSteps) unsupported_step(place, "a list of so many steps");
   const std::string type = json.value("type", "");
+  if (type != "Sequence" && byte_level_ && !names_bytes_) {
+    names_bytes_ = true;
+    steps_.emplace_back(NamedBytes{});
+  }
   if (type == "Sequence") {
     const Json steps = json.value("pretokenizers", Json::array());
     for (size_t i = 0; i < steps.size(); ++i) add(steps[i], fmt::format("{}[{}]", place, i));
@@ -95,6 +98,7 @@ void PreTokenizer::add(const Json& json, const std::string& place) {
     add_pattern(kWhiteSpace, "Removed", false, place);
     add_punctuation("Isolated", place);
   } else if (type == "ByteLevel") {
+    if (byte_level_) unsupported_step(place, "a second ByteLevel");
     if (json.value("add_prefix_space", true)) steps_.emplace_back(PrefixSpace{});
     if (json.value("use_regex", true)) add_pattern(kGpt2Pattern, "Isolated", false, place);
     byte_level_ = true;
@@ -162,6 +166,7 @@ std::string PreTokenizer::Split::description() const {
 }
 
 void PreTokenizer::add_metaspace(const Json& json, const std::string& place) {
+  if (byte_level_) unsupported_step(place, "Metaspace behind ByteLevel");
   using Prepend = Metaspace::Prepend;
   Metaspace step;
   step.replacement = json.at("replacement").get<std::string>();
@@ -207,6 +212,7 @@ std::string PreTokenizer::description_of(const Step& step) {
     return fmt::format("metaspace {} {} {:d}\n", metaspace->replacement,
                        static_cast<int>(metaspace->prepend), metaspace->split);
   }
+  if (std::holds_alternative<NamedBytes>(step)) return "named bytes\n";
   return std::holds_alternative<UnicodeScripts>(step) ? "scripts\n" : "prefix space\n";
 }
 

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "data/tokenizers/byte_level_alphabet.h"
 #include "data/tokenizers/regex.h"
 #include "data/tokenizers/split_behavior.h"
 #include "src/core/json.h"
@@ -14,14 +15,15 @@ namespace longspan {
 
 /// Cuts a text into the pieces that tokens never cross: tokenizer.json's `pre_tokenizer`. null, one
 /// step or a Sequence of Split, Digits, Punctuation, Whitespace, WhitespaceSplit,
-/// CharDelimiterSplit, FixedLength, UnicodeScripts, BertPreTokenizer, Metaspace, and ByteLevel as
-/// the last. Each step cuts the pieces of the one before it, blind to what lies around them.
+/// CharDelimiterSplit, FixedLength, UnicodeScripts, BertPreTokenizer, Metaspace, and one ByteLevel.
+/// Each step cuts the pieces of the one before it, blind to what lies around them; those behind
+/// ByteLevel see the names of the bytes.
 class PreTokenizer {
  public:
   /// Throws Error(kModel) naming the part it does not support.
   PreTokenizer(const Json& json, const std::string& place);
 
-  /// Whether ByteLevel closes it, so that a vocabulary is one of bytes.
+  /// Whether ByteLevel is one of the steps, so that a vocabulary is one of bytes.
   bool byte_level() const { return byte_level_; }
 
   /// Calls piece(std::string_view) for each piece in order; a view lives until the call returns.
@@ -36,6 +38,7 @@ class PreTokenizer {
 
  private:
   struct PrefixSpace {};  // puts a space before a piece that does not start with one
+  struct NamedBytes {};   // the letters that ByteLevel makes of a piece
   struct Split {
     Regex pattern;
     Regex::Kind kind;
@@ -57,13 +60,17 @@ class PreTokenizer {
 
     std::string apply(std::string_view text, bool first) const;
   };
-  using Step = std::variant<Split, Punctuation, UnicodeScripts, PrefixSpace, Metaspace>;
+  using Step = std::variant<Split, Punctuation, UnicodeScripts, PrefixSpace, NamedBytes, Metaspace>;
 
   template <class Piece>
   void run(size_t index, std::string_view text, bool first, RegexScratch& scratch,
            Piece& piece) const {
     if (index == steps_.size()) {
-      piece(text);
+      if (names_bytes_) {
+        piece(std::string_view(byte_level_bytes(text).value()));
+      } else {
+        piece(text);
+      }
       return;
     }
     auto next = [&](std::string_view part) {
@@ -82,6 +89,8 @@ class PreTokenizer {
         next(rest.substr(0, end));
         rest.remove_prefix(end);
       }
+    } else if (std::holds_alternative<NamedBytes>(step)) {
+      next(byte_level_names(text));
     } else if (!std::holds_alternative<PrefixSpace>(step)) {
       for (const auto& span : pieces(step, text, scratch)) {
         if (span.end > span.begin) next(text.substr(span.begin, span.end - span.begin));
@@ -104,7 +113,7 @@ class PreTokenizer {
   void add_pattern(const std::string& pattern, const Json& behavior, bool invert,
                    const std::string& place, Regex::Kind kind = Regex::Kind::kPattern);
 
-  bool byte_level_ = false;
+  bool byte_level_ = false, names_bytes_ = false;
   std::vector<Step> steps_;
 };
 

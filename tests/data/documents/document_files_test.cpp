@@ -81,6 +81,8 @@ TEST(DocumentFiles, SayWhatMatchesNothing) {
   EXPECT_THAT(files_complaint({folder.path("none.txt")}), HasSubstr("no such file"));
   EXPECT_THAT(files_complaint({folder.path("*.txt")}), HasSubstr("holds no documents"));
   EXPECT_THAT(files_complaint({folder.path("")}), HasSubstr("holds no documents"));
+  EXPECT_THAT(files_complaint({folder.path("")}),
+              HasSubstr("behind it; there is " + folder.path("pic.png")));
   EXPECT_THAT(files_complaint({folder.path("pic.png")}),
               HasSubstr(".txt, .md, .tex or .jsonl, each also with .gz or .zst behind it"));
 }

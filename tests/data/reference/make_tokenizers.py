@@ -205,6 +205,11 @@ VARIANTS = {
     "bert_cased": ("gpt2", then_bytes({"type": "BertPreTokenizer"}) | {
         "normalizer": BERT | {"clean_text": False, "handle_chinese_chars": False, "strip_accents": True, "lowercase": False}}),
     "punctuation_bytes": ("gpt2", then_bytes({"type": "Punctuation", "behavior": "MergedWithNext"})),
+    "falcon": ("gpt2", {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [  # as Falcon's own: steps behind ByteLevel
+        {"type": "Punctuation", "behavior": "Contiguous"},
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        {"type": "Digits", "individual_digits": False},
+        {"type": "Split", "pattern": {"Regex": "[0-9][0-9][0-9]"}, "behavior": "Isolated", "invert": False}]}}),
     "byte_names": ("gpt2", {"normalizer": {"type": "ByteLevel"}, "pre_tokenizer": {
         "type": "Split", "pattern": {"Regex": "\u0120?\\w+"}, "behavior": "Isolated", "invert": False}}),  # gpt2's decoder is ByteLevel
     "whitespace": ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "Whitespace"}}),

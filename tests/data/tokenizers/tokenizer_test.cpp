@@ -135,6 +135,16 @@ TEST(ByteLevelBpe, CountsTheCharactersThatNoTokenHas) {
   EXPECT_TRUE(notes.special.empty());
 }
 
+TEST(ByteLevelBpe, TakesAnUnknownTokenThatTheVocabularyLacksForNone) {
+  Json json = tokenizer_json("smollm");
+  const std::string text = "the \u0e01 of \u2603!";
+  auto before = make_tokenizer(json, "t")->encode(text);
+  json["model"]["unk_token"] = "<none>";
+  EncodeNotes notes;
+  EXPECT_EQ(make_tokenizer(json, "t")->encode_noting(text, notes), before);
+  EXPECT_EQ(notes.lost, (std::map<std::string, int64_t>{{"\u0e01", 1}, {"\u2603", 1}}));
+}
+
 TEST(ByteLevelBpe, CountsSpecialTokensInTheTextOrTakesThemAsText) {
   Json json = tokenizer_json("llama3");
   auto tokenizer = make_tokenizer(json, "t");
@@ -297,6 +307,14 @@ TEST(MakeTokenizer, NamesWhatItDoesNotSupport) {
                 j["decoder"] = {{"type", "CTC"}};
               }),
               HasSubstr("CTC"));
+  const Json bytes = {{"type", "ByteLevel"}};
+  for (const Json& behind : {bytes, Json{{"type", "Metaspace"}, {"replacement", "_"}}}) {
+    EXPECT_THAT(with([&](Json& j) {
+                  j["pre_tokenizer"] = {{"type", "Sequence"},
+                                        {"pretokenizers", Json::array({bytes, behind})}};
+                }),
+                HasSubstr("pre_tokenizer[1]"));
+  }
 }
 
 TEST(MakeTokenizer, NamesWhatIsDamaged) {
