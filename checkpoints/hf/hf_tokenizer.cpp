@@ -18,7 +18,9 @@ constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                            "vocab.json",
                                            "merges.txt",
                                            "tokenizer.model",
-                                           "chat_template.jinja"};
+                                           "tekken.json",
+                                           "chat_template.jinja",
+                                           "chat_template.json"};
 
 Json read_if_there(const fs::path& path) {
   return fs::exists(path) ? read_json_file(path, ExitCode::kModel) : Json();
@@ -26,9 +28,16 @@ Json read_if_there(const fs::path& path) {
 
 constexpr const char* kTemplates = "additional_chat_templates";
 
-bool has_llama_model(const fs::path& folder) {
-  Json config = read_if_there(folder / "config.json");
-  return config.is_object() && config.value("model_type", Json()) == "llama";
+/// Whether AutoTokenizer takes LlamaTokenizer: for a LLaMA whose tokenizer_config.json names it, or
+/// else its config.json.
+bool takes_llama_tokenizer(const fs::path& folder, const Json& tokenizer_config) {
+  const Json config = read_if_there(folder / "config.json");
+  if (!config.is_object() || config.value("model_type", Json()) != "llama") return false;
+  for (const Json* file : {&tokenizer_config, &config}) {
+    const Json name = file->is_object() ? file->value("tokenizer_class", Json()) : Json();
+    if (!name.is_null()) return is_llama_tokenizer(*file);
+  }
+  return false;
 }
 
 bool has_byte_fallback(const Json& tokenizer_json) {
@@ -39,18 +48,18 @@ bool has_byte_fallback(const Json& tokenizer_json) {
 }  // namespace
 
 Json hf_tokenizer_json(const fs::path& folder) {
-  const TokenizerSideFiles files{read_if_there(folder / "tokenizer_config.json"),
-                                 read_if_there(folder / "special_tokens_map.json"),
-                                 read_if_there(folder / "added_tokens.json")};
-  const Json& config = files.tokenizer_config;
+  TokenizerSideFiles files{read_if_there(folder / "tokenizer_config.json"),
+                           read_if_there(folder / "special_tokens_map.json"),
+                           read_if_there(folder / "added_tokens.json")};
   Json json = read_if_there(folder / "tokenizer.json");
   const fs::path path = folder / "tokenizer.model";
   if (json.is_null() && !fs::exists(path) && has_vocab_and_merges(folder)) {
-    json = vocab_and_merges_json(folder, config);
+    json = vocab_and_merges_json(folder, files.tokenizer_config);
+    files.tokenizer_config = with_default_tokens(folder, json, std::move(files.tokenizer_config));
   }
   if (!json.is_null()) {
-    if (is_llama_tokenizer(config) && has_byte_fallback(json) && has_llama_model(folder)) {
-      apply_llama_tokenizer(config, json);
+    if (has_byte_fallback(json) && takes_llama_tokenizer(folder, files.tokenizer_config)) {
+      apply_llama_tokenizer(files.tokenizer_config, json);
     }
     add_side_tokens(files, json);
     return json;

@@ -14,11 +14,12 @@ namespace longspan {
 /// tokenizer_config.json, special_tokens_map.json and added_tokens.json say (see side_tokens.h);
 /// null when there is none.
 ///
-/// - A folder with `tokenizer_class: LlamaTokenizer` is cut by the rules of that class, as
-///   AutoTokenizer of transformers 5.23 does whatever normalizer the tokenizer.json has: a blank
-///   before the text unless it starts with one, with `legacy: true` also behind each special token,
-///   none with `add_prefix_space: false`. (With a tokenizer.json only where model_type is llama;
-///   AutoTokenizer takes those of other families as they are.)
+/// - A folder with `tokenizer_class: LlamaTokenizer`, or CodeLlamaTokenizer, is cut by the rules of
+///   that class, as AutoTokenizer of transformers 5.23 does whatever normalizer the tokenizer.json
+///   has: a blank before the text unless it starts with one, with `legacy: true` also behind each
+///   special token, none with `add_prefix_space: false`. (With a tokenizer.json only where
+///   model_type is llama, and then config.json may name the class too; AutoTokenizer takes those of
+///   other families as they are.)
 /// - A tokenizer.model is cut by the SentencePiece library, and without that class as transformers
 ///   4's slow tokenizer has it: a blank before every text. transformers 5.23 puts none there.
 /// - transformers 5.23 makes BPE of a tokenizer.model with its merges ordered by id, not by score,

@@ -25,10 +25,10 @@ Json entry_of(const Json& token) {
   return entry;
 }
 
-/// Those named by their use in one map, special all.
-std::vector<Json> named_tokens(const Json& map) {
+/// Those named by their use, special all.
+std::vector<Json> named_tokens(const TokenizerSideFiles& files) {
   std::vector<Json> named;
-  for (const auto& token : tokens_by_use(map)) {
+  for (const auto& token : tokens_by_use(files)) {
     Json entry = entry_of(token);
     if (entry.is_null() || entry["content"] == "") continue;
     entry["special"] = true;
@@ -90,11 +90,11 @@ class AddedTokenList {
 };
 
 /// By the ids that the files give them, which decide the order alone.
-std::map<int64_t, Json> listed_tokens(const TokenizerSideFiles& files, bool decoder,
+std::map<int64_t, Json> listed_tokens(const TokenizerSideFiles& files, const Json& decoder,
                                       const std::vector<Json>& named) {
   std::map<int64_t, Json> listed;
-  if (decoder) {
-    for (const auto& [key, token] : files.tokenizer_config["added_tokens_decoder"].items()) {
+  if (decoder.is_object()) {
+    for (const auto& [key, token] : decoder.items()) {
       const auto id = listed_token_id(key);
       Json entry = token.is_object() ? entry_of(token) : Json();
       if (id && !entry.is_null()) listed[*id] = std::move(entry);
@@ -121,14 +121,12 @@ void add_side_tokens(const TokenizerSideFiles& files, Json& tokenizer_json) {
   }
   static const Json::json_pointer kVocab("/model/vocab");
   if (!tokenizer_json.is_object() || !tokenizer_json.contains(kVocab)) return;
-  const bool decoder =
-      config.is_object() && config.value("added_tokens_decoder", Json()).is_object();
-  std::vector<Json> named = decoder ? std::vector<Json>() : named_tokens(files.special_tokens_map);
-  for (auto& token : named_tokens(config)) named.push_back(std::move(token));
+  const Json decoder = added_tokens_decoder(files);
+  const std::vector<Json> named = named_tokens(files);
   AddedTokenList added(tokenizer_json);
   for (const auto& [id, entry] : listed_tokens(files, decoder, named)) {
     // The entries of tokenizer.json count where no file lists tokens with their flags.
-    if (decoder || !added.has(entry["content"])) added.put(entry);
+    if (decoder.is_object() || !added.has(entry["content"])) added.put(entry);
   }
   for (const auto& token : named) {
     if (!added.has(token["content"])) added.put(token);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "checkpoints/sentencepiece/sentencepiece_tokenizer.h"
+#include "checkpoints/hf/tokens_by_use.h"
 #include "src/core/json.h"
 
 namespace longspan {

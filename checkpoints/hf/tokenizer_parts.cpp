@@ -2,6 +2,18 @@
 
 namespace longspan {
 
+namespace {
+
+/// Of ["<s>", 1].
+std::optional<SpecialToken> token_of_pair(const Json& pair) {
+  const bool is_one =
+      pair.is_array() && pair.size() == 2 && pair[0].is_string() && pair[1].is_number_integer();
+  if (!is_one) return std::nullopt;
+  return SpecialToken{pair[0].get<std::string>(), pair[1].get<int64_t>()};
+}
+
+}  // namespace
+
 Json added_token(int64_t id, const std::string& content, bool special) {
   return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"normalized", false}, {"special", special}};
@@ -45,7 +57,12 @@ Json template_processing(const std::optional<SpecialToken>& bos,
 
 Json find_template_processing(const Json& post_processor) {
   if (!post_processor.is_object()) return nullptr;
-  if (post_processor.value("type", Json()) == "TemplateProcessing") return post_processor;
+  const Json type = post_processor.value("type", Json());
+  if (type == "TemplateProcessing") return post_processor;
+  if (type == "BertProcessing" || type == "RobertaProcessing") {
+    return template_processing(token_of_pair(post_processor.value("cls", Json())),
+                               token_of_pair(post_processor.value("sep", Json())));
+  }
   const Json parts = post_processor.value("processors", Json());
   if (!parts.is_array()) return nullptr;
   for (const auto& part : parts) {

@@ -26,7 +26,8 @@ struct SpecialToken {
 Json template_processing(const std::optional<SpecialToken>& bos,
                          const std::optional<SpecialToken>& eos);
 
-/// The TemplateProcessing that a post_processor is or holds, or null.
+/// The TemplateProcessing that a post_processor is or holds, or that of a BertProcessing or
+/// RobertaProcessing; else null.
 Json find_template_processing(const Json& post_processor);
 
 }  // namespace longspan

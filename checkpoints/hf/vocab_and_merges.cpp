@@ -11,16 +11,21 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::string text_of(const Json& map, const char* key) {
+  const Json value = map.is_object() ? map.value(key, Json()) : Json();
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
+std::string tokenizer_class(const Json& tokenizer_config) {
+  return text_of(tokenizer_config, "tokenizer_class");
+}
+
 bool is_qwen2(const fs::path& folder, const Json& tokenizer_config) {
-  auto text = [](const Json& map, const char* key) {
-    const Json value = map.is_object() ? map.value(key, Json()) : Json();
-    return value.is_string() ? value.get<std::string>() : "";
-  };
-  const std::string name = text(tokenizer_config, "tokenizer_class");
+  const std::string name = tokenizer_class(tokenizer_config);
   if (!name.empty()) return name.starts_with("Qwen2Tokenizer");
   const fs::path config = folder / "config.json";
   if (!fs::exists(config)) return false;
-  return text(read_json_file(config, ExitCode::kModel), "model_type").starts_with("qwen");
+  return text_of(read_json_file(config, ExitCode::kModel), "model_type").starts_with("qwen");
 }
 
 /// "a b" a line; the first may be "#version: 0.2".
@@ -68,6 +73,19 @@ Json vocab_and_merges_json(const fs::path& folder, const Json& tokenizer_config)
   json["model"]["vocab"] = std::move(vocab);
   json["model"]["merges"] = read_merge_lines(folder / "merges.txt");
   return json;
+}
+
+Json with_default_tokens(const fs::path& folder, const Json& tokenizer_json,
+                         Json tokenizer_config) {
+  constexpr const char* kDefault = "<|endoftext|>";
+  if (!tokenizer_config.is_object()) tokenizer_config = Json::object();
+  const bool qwen2 = is_qwen2(folder, tokenizer_config);
+  const bool named = qwen2 || tokenizer_class(tokenizer_config).starts_with("GPT2Tokenizer");
+  if (!named && !tokenizer_json["model"]["vocab"].contains(kDefault)) return tokenizer_config;
+  for (const char* use : {"unk_token", "eos_token", qwen2 ? "pad_token" : "bos_token"}) {
+    if (!tokenizer_config.contains(use)) tokenizer_config[use] = kDefault;
+  }
+  return tokenizer_config;
 }
 
 }  // namespace longspan

@@ -14,4 +14,10 @@ bool has_vocab_and_merges(const std::filesystem::path& folder);
 /// no map and no list of merges throw Error(kModel).
 Json vocab_and_merges_json(const std::filesystem::path& folder, const Json& tokenizer_config);
 
+/// `tokenizer_config` with the special token that Qwen2Tokenizer and GPT2Tokenizer take for each
+/// use that it does not name, "<|endoftext|>"; under another class where `tokenizer_json`, which
+/// vocab_and_merges_json() made, has it.
+Json with_default_tokens(const std::filesystem::path& folder, const Json& tokenizer_json,
+                         Json tokenizer_config);
+
 }  // namespace longspan

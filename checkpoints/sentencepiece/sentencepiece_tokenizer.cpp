@@ -16,6 +16,15 @@ bool flag(const Json& map, const char* key, bool otherwise) {
   return value.is_boolean() ? value.get<bool>() : otherwise;
 }
 
+constexpr const char* kCodeLlama = "CodeLlamaTokenizer";
+
+/// Whether tokenizer_class is `name`, or the fast one of that name.
+bool names_class(const Json& tokenizer_config, const std::string& name) {
+  if (!tokenizer_config.is_object()) return false;
+  const Json named = tokenizer_config.value("tokenizer_class", Json());
+  return named == name || named == name + "Fast";
+}
+
 /// "</s>" of "</s>" or {"content": "</s>", ...}.
 std::string content_of(const Json& token) {
   if (token.is_string()) return token.get<std::string>();
@@ -40,15 +49,12 @@ class PieceVocabulary {
         add(static_cast<int64_t>(id), pieces_[id], special);
       }
     }
-    Json special_tokens =
-        files.tokenizer_config.is_object() ? files.tokenizer_config : Json::object();
-    if (Json listed = special_tokens.value("added_tokens_decoder", Json()); listed.is_object()) {
+    if (const Json listed = added_tokens_decoder(files); listed.is_object()) {
       for (const auto& [id, token] : listed.items()) add_listed(id, token);
     } else {
-      if (files.special_tokens_map.is_object()) special_tokens.update(files.special_tokens_map);
       add_by_content(files.added_tokens);
     }
-    mark_special(special_tokens);
+    mark_special(files);
   }
 
   const std::vector<std::string>& pieces() const { return pieces_; }
@@ -110,9 +116,9 @@ class PieceVocabulary {
     }
   }
 
-  /// The tokens that the maps name by their use; those that are none yet get the next ids.
-  void mark_special(const Json& maps) {
-    for (const auto& token : tokens_by_use(maps)) {
+  /// The tokens that the files name by their use; those that are none yet get the next ids.
+  void mark_special(const TokenizerSideFiles& files) {
+    for (const auto& token : tokens_by_use(files)) {
       std::string content = content_of(token);
       if (content.empty()) continue;
       auto id = id_of(content);
@@ -185,37 +191,15 @@ bool defines_blanks(const SentencePieceModel& model) {
 
 }  // namespace
 
-std::vector<Json> tokens_by_use(const Json& map) {
-  std::vector<Json> tokens;
-  if (!map.is_object()) return tokens;
-  for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
-                          "cls_token", "mask_token"}) {
-    tokens.push_back(map.value(key, Json()));
-  }
-  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
-    const Json list = map.value(key, Json());
-    if (!list.is_array() && !list.is_object()) continue;
-    tokens.insert(tokens.end(), list.begin(), list.end());
-  }
-  return tokens;
-}
-
-std::optional<int64_t> listed_token_id(const std::string& key) {
-  constexpr size_t kMostDigits = 9;
-  const bool is_number = !key.empty() && key.size() <= kMostDigits &&
-                         key.find_first_not_of("0123456789") == std::string::npos;
-  return is_number ? std::optional<int64_t>(std::stoll(key)) : std::nullopt;
-}
-
 bool is_llama_tokenizer(const Json& tokenizer_config) {
-  Json name =
-      tokenizer_config.is_object() ? tokenizer_config.value("tokenizer_class", Json()) : Json();
-  return name == "LlamaTokenizer" || name == "LlamaTokenizerFast";
+  return names_class(tokenizer_config, "LlamaTokenizer") ||
+         names_class(tokenizer_config, kCodeLlama);
 }
 
 void apply_llama_tokenizer(const Json& tokenizer_config, Json& tokenizer_json) {
   bool prefix = flag(tokenizer_config, "add_prefix_space", true);
-  bool legacy = flag(tokenizer_config, "legacy", false);
+  bool legacy =
+      flag(tokenizer_config, "legacy", false) && !names_class(tokenizer_config, kCodeLlama);
   tokenizer_json["normalizer"] = nullptr;
   tokenizer_json["pre_tokenizer"] = {{"type", "Metaspace"},
                                      {"replacement", "\u2581"},

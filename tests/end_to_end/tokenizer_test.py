@@ -100,6 +100,9 @@ def files_beside(longspan, folder):
         "map": {"special_tokens_map.json": {"pad_token": token("<x>", lstrip=True), "sep_token": "<y>"}},
         "config": {"tokenizer_config.json": {"pad_token": "<x>", "split_special_tokens": True}},
         "unlisted": {"tokenizer_config.json": {"additional_special_tokens": ["<y>", "<x>"]}},
+        "family": {"tokenizer_config.json": {"image_token": "<y>", "extra_special_tokens": ["<x>"]}},
+        "model_specific": {"tokenizer_config.json": {"model_specific_special_tokens": {"image_token": "<x>"}}},
+        "both": {"tokenizer_config.json": {"pad_token": "<y>"}, "special_tokens_map.json": {"pad_token": "<x>"}},
     }
     for name, files in cases.items():
         model = folder / f"beside-{name}"
@@ -112,15 +115,16 @@ def files_beside(longspan, folder):
         tokenizer = AutoTokenizer.from_pretrained(model)
         compare(f"beside tokenizer.json: {name}", Ours(longspan, model), lambda t: tokenizer(t, add_special_tokens=False)["input_ids"],
                 text.encode())
-    for cls, family in (("GPT2Tokenizer", "gpt2"), ("Qwen2Tokenizer", "qwen2")):
-        model = folder / cls
+    for cls, family, named in (("GPT2Tokenizer", "gpt2", {}), ("GPT2Tokenizer", "gpt2", {"eos_token": "</s>", "unk_token": None}),
+                               ("Qwen2Tokenizer", "qwen2", {}), ("Qwen2Tokenizer", "qwen2", {"eos_token": "<|im_end|>"})):
+        model = folder / f"{cls}-{len(named)}"
         model.mkdir()
         (model / "vocab.json").write_text(json.dumps(state["model"]["vocab"]))
         (model / "merges.txt").write_text("#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in state["model"]["merges"]))
         (model / "config.json").write_text(json.dumps({"model_type": family}))
-        (model / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": cls, "eos_token": "<|endoftext|>"}))
+        (model / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": cls} | named))
         tokenizer = AutoTokenizer.from_pretrained(model)
-        odd = "\n<|endoftext|>".join([*ODD, *random_texts(40)])
+        odd = "\n<|endoftext|>".join([*ODD, *random_texts(40), text])
         tokens = compare(f"vocab.json and merges.txt, {cls}", Ours(longspan, model),
                          lambda t: tokenizer(t, add_special_tokens=False)["input_ids"], odd.encode())
         print(f"vocab.json and merges.txt, {cls}: {tokens:,} tokens")

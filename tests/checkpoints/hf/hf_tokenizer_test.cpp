@@ -110,6 +110,36 @@ TEST_F(HfTokenizer, TakesTokensOfAddedTokensJsonAndTheMapBesideTokenizerJson) {
   EXPECT_EQ(made()["split_special_tokens"], true);
 }
 
+// transformers 5.23.0, AutoTokenizer: each key that ends in "_token" names a special token.
+TEST_F(HfTokenizer, TakesTheTokensThatAFamilyNames) {
+  write("tokenizer.json", three_tokens());
+  write("tokenizer_config.json", {{"add_bos_token", true},
+                                  {"image_token", "<img>"},
+                                  {"pad_token", "<pad>"},
+                                  {"extra_special_tokens", {"<x>"}},
+                                  {"additional_special_tokens", {"<y>"}}});
+  EXPECT_EQ(added("<pad>")["id"], 3);
+  EXPECT_EQ(added("<img>")["id"], 4);
+  EXPECT_EQ(added("<img>")["special"], true);
+  EXPECT_EQ(added("<x>")["id"], 5);
+  EXPECT_TRUE(added("<y>").is_null());
+  write("tokenizer_config.json", {{"model_specific_special_tokens", {{"boi_token", "<boi>"}}},
+                                  {"extra_special_tokens", {"<eoi>"}}});
+  EXPECT_EQ(added("<boi>")["id"], 3);
+  EXPECT_EQ(added("<eoi>")["id"], 4);
+}
+
+// As above: special_tokens_map.json goes before tokenizer_config.json, key by key.
+TEST_F(HfTokenizer, TakesTheMapsTokensInPlaceOfTheConfigs) {
+  write("tokenizer.json", three_tokens());
+  write("tokenizer_config.json", {{"pad_token", "<old>"}});
+  write("special_tokens_map.json",
+        {{"pad_token", "<new>"}, {"additional_special_tokens", {"<y>", "<z>"}}});
+  EXPECT_TRUE(added("<old>").is_null());
+  EXPECT_EQ(added("<new>")["id"], 3);
+  EXPECT_EQ(added("<z>")["id"], 5);
+}
+
 TEST(HfVocabAndMerges, AreByteLevelBpe) {
   TemporaryFolder folder;
   folder.write("vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
@@ -126,6 +156,38 @@ TEST(HfVocabAndMerges, AreByteLevelBpe) {
   EXPECT_EQ(hf_tokenizer_json(folder.path())["model"]["merges"], json["model"]["merges"]);
   folder.write("merges.txt", "a b c\n");
   EXPECT_THAT(error_of([&] { hf_tokenizer_json(folder.path()); }), HasSubstr("line 1: 'a b c'"));
+}
+
+// transformers 5.23.0: GPT2Tokenizer and Qwen2Tokenizer take "<|endoftext|>" for what is not named.
+TEST(HfVocabAndMerges, HaveTheSpecialTokensOfTheirClass) {
+  TemporaryFolder folder;
+  const auto added = [&](const Json& config) {
+    folder.write("tokenizer_config.json", config.dump());
+    std::vector<std::string> contents;
+    const Json json = hf_tokenizer_json(folder.path());
+    for (const auto& token : json["added_tokens"]) {
+      contents.push_back(
+          fmt::format("{} {}", token["id"].get<int64_t>(), token["content"].get<std::string>()));
+    }
+    return contents;
+  };
+  using Contents = std::vector<std::string>;
+  folder.write("merges.txt", "");
+  folder.write("vocab.json", R"({"a": 0, "<|endoftext|>": 1})");
+  EXPECT_EQ(added(Json::object()), Contents{"1 <|endoftext|>"});
+  folder.write("vocab.json", R"({"a": 0, "</s>": 1})");
+  EXPECT_EQ(added(Json::object()), Contents{});
+  EXPECT_EQ(added({{"tokenizer_class", "GPT2Tokenizer"}}), Contents{"2 <|endoftext|>"});
+  EXPECT_EQ(added({{"tokenizer_class", "GPT2TokenizerFast"},
+                   {"unk_token", nullptr},
+                   {"bos_token", "</s>"},
+                   {"eos_token", "</s>"}}),
+            Contents{"1 </s>"});
+  EXPECT_EQ(added({{"tokenizer_class", "Qwen2Tokenizer"},
+                   {"unk_token", nullptr},
+                   {"eos_token", "</s>"},
+                   {"pad_token", "<pad>"}}),
+            (Contents{"1 </s>", "2 <pad>"}));
 }
 
 TEST(HfTokenizerFiles, HaveTheAdditionalChatTemplates) {
@@ -164,6 +226,14 @@ TEST_F(HfTokenizer, LlamaTokenizerOverridesATokenizerJsonOfALlamaModelAlone) {
   EXPECT_EQ(made(), golden());
   write("config.json", {{"model_type", "llama"}});
   EXPECT_EQ(made()["pre_tokenizer"]["prepend_scheme"], "first");
+  folder.write("tokenizer_config.json", "{}");
+  EXPECT_EQ(made(), golden());
+  write("config.json", {{"model_type", "llama"}, {"tokenizer_class", "LlamaTokenizer"}});
+  EXPECT_EQ(made()["pre_tokenizer"]["prepend_scheme"], "first");
+  write("tokenizer_config.json", {{"tokenizer_class", "CodeLlamaTokenizer"}, {"legacy", true}});
+  EXPECT_EQ(made()["pre_tokenizer"]["prepend_scheme"], "first");  // it has no legacy
+  write("config.json", {{"model_type", "llama"}});
+  write("tokenizer_config.json", {{"tokenizer_class", "LlamaTokenizer"}});
   Json byte_level = golden();
   byte_level["model"]["byte_fallback"] = false;
   write("tokenizer.json", byte_level);

@@ -23,6 +23,15 @@ TEST(AddedBosToken, IsThatOfTheTemplate) {
   EXPECT_EQ(added_bos_token(second, {{"add_bos_token", false}}, 1), 8);
 }
 
+// tokenizers 0.23: cls comes before a text, sep behind it.
+TEST(AddedBosToken, IsTheFirstTokenOfRobertaProcessing) {
+  const Json json = Json::parse(R"({"post_processor": {"type": "RobertaProcessing",
+    "sep": ["</s>", 5], "cls": ["<s>", 4], "trim_offsets": true, "add_prefix_space": false}})");
+  EXPECT_EQ(added_bos_token(json, nullptr, 1), 4);
+  const Json damaged = Json::parse(R"({"post_processor": {"type": "BertProcessing", "cls": 4}})");
+  EXPECT_EQ(added_bos_token(damaged, nullptr, 1), std::nullopt);
+}
+
 TEST(AddedBosToken, IsThatOfTheConfigWhereTheTokenizerConfigAddsIt) {
   Json without = {{"post_processor", nullptr}};
   EXPECT_EQ(added_bos_token(without, {{"add_bos_token", true}}, 1), 1);
