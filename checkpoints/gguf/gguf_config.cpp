@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "checkpoints/gguf/gguf_end_tokens.h"
 #include "src/attention/focused_memory.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -80,19 +81,6 @@ RopeGeometry rope_geometry_of(const GgufReader& gguf, const GgufArchitecture& ar
   return geometry;
 }
 
-/// The end of a turn and that of a message end a text too.
-void add_other_ends(const GgufReader& gguf, Json& config) {
-  Json ends = Json::array();
-  if (config.contains("eos_token_id")) ends.push_back(config["eos_token_id"]);
-  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
-    if (!gguf.value(key)) continue;
-    const Json id = gguf.integer(key);
-    if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
-  }
-  if (ends.size() == 1) config["eos_token_id"] = ends[0];
-  if (ends.size() > 1) config["eos_token_id"] = ends;
-}
-
 }  // namespace
 
 const GgufArchitecture& gguf_architecture(const GgufReader& gguf) {
@@ -153,11 +141,12 @@ Json gguf_config_json(const GgufReader& gguf) {
     config["rope_scaling"] = std::move(scaling);
   }
   for (auto [from, ours] : {std::pair("tokenizer.ggml.bos_token_id", "bos_token_id"),
-                            std::pair("tokenizer.ggml.eos_token_id", "eos_token_id"),
                             std::pair("tokenizer.ggml.padding_token_id", "pad_token_id")}) {
     if (gguf.value(from)) config[ours] = gguf.integer(from);
   }
-  add_other_ends(gguf, config);
+  const std::vector<int64_t> ends = gguf_end_tokens(gguf);
+  if (ends.size() == 1) config["eos_token_id"] = ends[0];
+  if (ends.size() > 1) config["eos_token_id"] = ends;
   std::string name = gguf.text("general.name", "");
   if (!name.empty()) config["_name_or_path"] = name;
   return config;
@@ -183,8 +172,8 @@ void write_gemma3(const ModelConfig& config, const GgufArchitecture& architectur
          "regular pattern and sliding layers without RoPE scaling",
          scalar, config.decoder.query_pre_attn_scalar);
   }
-  metadata.set(architecture.key("attention.sliding_window_pattern"),
-               static_cast<uint32_t>(pattern));
+  metadata.set_whole(architecture.key("attention.sliding_window_pattern"),
+                     static_cast<int64_t>(pattern));
   metadata.set(architecture.key("rope.freq_base_swa"),
                static_cast<float>(config.decoder.local_rope->rope_theta));
 }
@@ -235,7 +224,7 @@ void write_sliding_window(const ModelConfig& config, const GgufArchitecture& arc
   }
   bool gemma = architecture.name == "gemma3";
   if (everywhere || gemma || architecture.name == "phi3") {
-    metadata.set(architecture.key("attention.sliding_window"), static_cast<uint32_t>(window));
+    metadata.set_whole(architecture.key("attention.sliding_window"), window);
   }
   if (window > 0 && window < context_length(config).usable && !gemma) {
     log_warning(
@@ -252,7 +241,7 @@ std::vector<GgufRopeTensor> write_gguf_config(const ModelConfig& config,
                                               GgufMetadata& metadata) {
   refuse_what_llama_cpp_lacks(config, architecture);
   auto set = [&](const char* name, int64_t value) {
-    metadata.set(architecture.key(name), static_cast<uint32_t>(value));
+    metadata.set_whole(architecture.key(name), value);
   };
   set("vocab_size", config.vocab_size);
   set("context_length", context_length(config).usable);

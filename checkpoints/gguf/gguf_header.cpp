@@ -226,7 +226,10 @@ GgufHeader read_gguf_header(const std::shared_ptr<const MappedFile>& file,
                             const std::string& place) {
   Cursor cursor(*file, place);
   if (cursor.left() < 4 || cursor.number<uint32_t>("the magic") != kMagic) {
-    fail(ExitCode::kModel, "{}: is no GGUF file", place);
+    fail(ExitCode::kModel,
+         "{}: is no GGUF file; a model is one, a folder with config.json, or a .safetensors, .bin "
+         "or .pth beside it",
+         place);
   }
   auto version = cursor.number<uint32_t>("the version");
   if (version != 2 && version != 3) {

@@ -207,7 +207,7 @@ std::vector<GgufRopeTensor> write_gguf_rope(const ModelConfig& config,
   RopeGeometry geometry = config.rope_geometry();
   Json entry = scaling.config_entry(geometry);  // "ntk" is a default of another rope_theta here
   std::string type = entry["rope_type"];
-  metadata.set(architecture.key("rope.dimension_count"), static_cast<uint32_t>(geometry.head_dim));
+  metadata.set_whole(architecture.key("rope.dimension_count"), geometry.head_dim);
   metadata.set(architecture.key("rope.freq_base"), entry["rope_theta"].get<float>());
   if (type == "default") return {};
 
@@ -217,7 +217,7 @@ std::vector<GgufRopeTensor> write_gguf_rope(const ModelConfig& config,
     auto original = config.original_max_position_embeddings;  // linear's
     if (entry.contains(kOriginalMaxPositionEmbeddings))
       original = entry[kOriginalMaxPositionEmbeddings].get<int64_t>();
-    if (original) metadata.set(key("original_context_length"), static_cast<uint32_t>(*original));
+    if (original) metadata.set_whole(key("original_context_length"), *original);
   };
   // phi3 in transformers has longrope alone: its divisors can state the others.
   bool by_name = !architecture.takes_rope_factors || architecture.takes_rope_freqs;

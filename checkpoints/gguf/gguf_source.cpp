@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 
+#include "checkpoints/gguf/gguf_chat_templates.h"
 #include "checkpoints/gguf/gguf_config.h"
 #include "checkpoints/gguf/gguf_tokenizer.h"
 #include "checkpoints/half_split_rows.h"
@@ -28,8 +29,10 @@ Json GgufSource::tokenizer_json() const { return gguf_tokenizer_json(gguf_); }
 std::vector<std::pair<std::string, std::string>> GgufSource::side_files() const {
   std::vector<std::pair<std::string, std::string>> files;
   if (Json tokenizer = tokenizer_json_file(tokenizer_json(), gguf_.place()); !tokenizer.is_null()) {
+    Json config = gguf_tokenizer_config_json(gguf_);
+    files = read_gguf_chat_templates(gguf_, config);
     files.emplace_back("tokenizer.json", tokenizer.dump(2) + "\n");
-    files.emplace_back("tokenizer_config.json", gguf_tokenizer_config_json(gguf_).dump(2) + "\n");
+    files.emplace_back("tokenizer_config.json", config.dump(2) + "\n");
   }
   Json generation = {{"_from_model_config", true}};
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {

@@ -233,8 +233,6 @@ Json gguf_tokenizer_config_json(const GgufReader& gguf) {
                            std::pair("tokenizer.ggml.padding_token_id", "pad_token")}) {
     if (std::string token = token_of(gguf, key); !token.empty()) config[ours] = token;
   }
-  std::string chat_template = gguf.text("tokenizer.chat_template", "");
-  if (!chat_template.empty()) config["chat_template"] = chat_template;
   return config;
 }
 

@@ -10,7 +10,7 @@ namespace longspan {
 /// Error(kModel). null when the file has no tokenizer.
 Json gguf_tokenizer_json(const GgufReader& gguf);
 
-/// tokenizer_config.json: the special tokens, chat template and model_max_length.
+/// tokenizer_config.json: the special tokens and model_max_length.
 Json gguf_tokenizer_config_json(const GgufReader& gguf);
 
 }  // namespace longspan

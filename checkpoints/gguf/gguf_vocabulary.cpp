@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "checkpoints/gguf/gguf_chat_templates.h"
+#include "checkpoints/gguf/gguf_end_tokens.h"
 #include "checkpoints/gguf/gguf_pre_tokenizer.h"
 #include "checkpoints/gguf/gguf_sentencepiece.h"
 #include "checkpoints/gguf/gguf_token_list.h"
@@ -106,16 +108,6 @@ void write_sentencepiece(const Json& tokenizer, const GgufTokenList& vocabulary,
   if (unigram) metadata.set("tokenizer.ggml.remove_extra_whitespaces", false);
 }
 
-/// tokenizer_config.json, or an empty map; its chat_template may lie in a file of its own.
-Json tokenizer_config_of(const ModelSource& source) {
-  Json config = source.side_json("tokenizer_config.json");
-  if (!config.is_object()) config = Json::object();
-  for (const auto& [name, content] : source.side_files()) {
-    if (name == "chat_template.jinja") config["chat_template"] = content;
-  }
-  return config;
-}
-
 /// Whether a text gets a special token in front (or behind).
 bool adds_token(const Json& tokenizer, const Json& config, bool in_front) {
   Json made = find_template_processing(tokenizer.value("post_processor", Json()));
@@ -155,22 +147,18 @@ std::vector<int64_t> other_ends(const ModelSource& source, const ModelConfig& co
   }
   for (int64_t id : config.eos_token_ids) add(id);
   if (!ends.empty()) return ends;
-  for (const char* name : {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"}) {
-    auto found = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), name);
-    if (found == vocabulary.tokens.end()) continue;
-    add(found - vocabulary.tokens.begin());
-    break;
-  }
+  if (auto turn_end = find_turn_end(vocabulary.tokens)) add(*turn_end);
   return ends;
 }
 
 void write_special_tokens(const ModelSource& source, const Json& tokenizer,
                           const ModelConfig& config, const GgufTokenList& vocabulary,
                           GgufMetadata& metadata) {
-  const Json tokenizer_config = tokenizer_config_of(source);
+  Json tokenizer_config = source.side_json("tokenizer_config.json");
+  if (!tokenizer_config.is_object()) tokenizer_config = Json::object();
   auto set = [&](const char* name, std::optional<int64_t> id) {
     if (id && *id >= 0 && *id < config.vocab_size) {
-      metadata.set(fmt::format("tokenizer.ggml.{}", name), static_cast<uint32_t>(*id));
+      metadata.set_whole(fmt::format("tokenizer.ggml.{}", name), *id);
     }
   };
   auto special = [&](const char* key, std::optional<int64_t> otherwise) {
@@ -181,24 +169,12 @@ void write_special_tokens(const ModelSource& source, const Json& tokenizer,
   eos = special("eos_token", eos);
   set("bos_token_id", special("bos_token", config.bos_token_id));
   set("eos_token_id", eos);
-  const std::vector<int64_t> ends = other_ends(source, config, vocabulary, eos);
-  if (!ends.empty()) set("eot_token_id", ends[0]);
-  if (ends.size() > 1) set("eom_token_id", ends[1]);
+  write_other_ends(other_ends(source, config, vocabulary, eos), vocabulary, source.path().string(),
+                   metadata);
   set("unknown_token_id", special("unk_token", std::nullopt));
   set("padding_token_id", special("pad_token", config.pad_token_id));
   metadata.set("tokenizer.ggml.add_bos_token", adds_token(tokenizer, tokenizer_config, true));
   metadata.set("tokenizer.ggml.add_eos_token", adds_token(tokenizer, tokenizer_config, false));
-  Json chat_template = tokenizer_config.value("chat_template", Json());
-  if (chat_template.is_array()) {  // several by name
-    Json named = std::move(chat_template);
-    chat_template = nullptr;
-    for (const auto& one : named) {
-      if (one.value("name", "") == "default") chat_template = one.value("template", Json());
-    }
-  }
-  if (chat_template.is_string()) {
-    metadata.set("tokenizer.chat_template", chat_template.get<std::string>());
-  }
 }
 
 void write_vocabulary(const ModelSource& source, const Json& tokenizer, const ModelConfig& config,
@@ -225,6 +201,7 @@ void write_vocabulary(const ModelSource& source, const Json& tokenizer, const Mo
     write_byte_level(tokenizer, vocabulary, place, metadata);
   }
   write_special_tokens(source, tokenizer, config, vocabulary, metadata);
+  write_gguf_chat_templates(source, metadata);
 }
 
 }  // namespace

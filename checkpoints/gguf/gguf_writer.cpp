@@ -3,8 +3,10 @@
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "src/core/crc32c.h"
+#include "src/core/error.h"
 
 namespace longspan {
 
@@ -97,6 +99,17 @@ void GgufMetadata::set(std::string_view key, const std::vector<float>& values) {
   append(bytes_, uint32_t{6});
   append(bytes_, uint64_t{values.size()});
   for (float value : values) append(bytes_, value);
+}
+
+void GgufMetadata::set_whole(std::string_view key, int64_t value) {
+  constexpr int64_t kMost = std::numeric_limits<uint32_t>::max();
+  if (value < 0 || value > kMost) {
+    fail(ExitCode::kModel,
+         "{}: {} has no place in a GGUF, which takes 0 to {}; mend config.json, or convert to a "
+         "folder (an OUT without .gguf)",
+         key, value, kMost);
+  }
+  set(key, static_cast<uint32_t>(value));
 }
 
 int64_t GgufTensorPlan::bytes() const {

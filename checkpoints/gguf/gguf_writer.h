@@ -23,6 +23,9 @@ class GgufMetadata {
   void set(std::string_view key, const std::vector<std::string>& values);
   void set(std::string_view key, const std::vector<int32_t>& values);
   void set(std::string_view key, const std::vector<float>& values);
+  /// A length or a number of things: llama.cpp reads them as uint32, and one beyond throws
+  /// Error(kModel).
+  void set_whole(std::string_view key, int64_t value);
 
   uint64_t size() const { return size_; }
   const std::string& bytes() const { return bytes_; }

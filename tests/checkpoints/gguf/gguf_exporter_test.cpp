@@ -3,6 +3,8 @@
 #include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "checkpoints/gguf/gguf_config.h"
 #include "checkpoints/gguf/gguf_source.h"
 #include "checkpoints/hf/hf_config.h"
@@ -15,6 +17,7 @@ namespace longspan {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class Exported : public testing::Test {
  protected:
@@ -78,6 +81,53 @@ TEST_F(Exported, CarriesAllEndsOfAText) {
   folder_.write("model/generation_config.json", R"({"eos_token_id": [2, 5, 7]})");
   config_.eos_token_ids = {2};
   EXPECT_EQ(exported("F32").config_json()["eos_token_id"], Json::array({2, 5, 7}));
+}
+
+TEST_F(Exported, NamesTheEndsThatFindNoPlaceAndLeavesThoseOfTurnsToTheirNames) {
+  folder_.write("model/tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1,
+      "c": 2, "d": 3, "<|eot_id|>": 4}, "merges": []},
+      "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}})");
+  config_.eos_token_ids = {0};
+  auto carried = [&](const Json& ends) {
+    folder_.write("model/generation_config.json", Json{{"eos_token_id", ends}}.dump());
+    testing::internal::CaptureStderr();
+    Json back = exported("F32").config_json()["eos_token_id"];
+    return std::pair(back, testing::internal::GetCapturedStderr());
+  };
+  auto [all, silent] = carried({0, 4, 1, 2});
+  EXPECT_EQ(all, Json::array({0, 1, 2, 4}));
+  EXPECT_THAT(silent, Not(HasSubstr("ends of a text")));
+  auto [some, warning] = carried({0, 1, 2, 3});
+  EXPECT_EQ(some, Json::array({0, 1, 2, 4}));
+  EXPECT_THAT(warning, HasSubstr("states 3 ends of a text; llama.cpp will not end one at d"));
+}
+
+// The keys are those of gguf-py 0.19's add_chat_template, the files those of transformers 5.23.
+TEST_F(Exported, CarriesChatTemplatesByName) {
+  folder_.write("model/tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0},
+      "merges": []}, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}})");
+  folder_.write("model/tokenizer_config.json",
+                R"({"chat_template": [{"name": "default", "template": "one"},
+                                      {"name": "tool use", "template": "two"}]})");
+  auto carried = [&] {
+    std::map<std::string, std::string> files;
+    for (auto& [name, content] : exported("F32").side_files()) files[name] = content;
+    return files;
+  };
+  auto files = carried();
+  EXPECT_EQ(files["chat_template.jinja"], "one");
+  EXPECT_EQ(files["additional_chat_templates/tool_use.jinja"], "two");
+  EXPECT_FALSE(Json::parse(files["tokenizer_config.json"]).contains("chat_template"));
+  folder_.write("model/chat_template.jinja", "three");  // goes before tokenizer_config.json
+  files = carried();
+  EXPECT_EQ(Json::parse(files["tokenizer_config.json"])["chat_template"], "three");
+  EXPECT_FALSE(files.contains("additional_chat_templates/tool_use.jinja"));
+}
+
+TEST_F(Exported, RefusesLengthsThatAGgufCannotState) {
+  config_.max_position_embeddings = int64_t{1} << 32;
+  EXPECT_THAT(error_of([&] { exported("F32"); }),
+              HasSubstr("llama.context_length: 4294967296 has no place in a GGUF"));
 }
 
 TEST_F(Exported, CarriesEachFixedRopeScaling) {

@@ -308,6 +308,27 @@ TEST(GgufSource, EndsATextWhereATurnOrAMessageEndsToo) {
   EXPECT_EQ(small_llama(file)->config_json()["eos_token_id"], Json::array({0, 1}));
 }
 
+// special_eog_ids of llama.cpp's src/llama-vocab.cpp has them by name.
+TEST(GgufSource, EndsATextAtTokensWithTheNameOfATurnsEnd) {
+  GgufFile file = llama_keys();
+  file.set("tokenizer.ggml.eos_token_id", 0u);
+  file.set("tokenizer.ggml.tokens",
+           std::vector<std::string>{"</s>", "a", "<|im_end|>", "<|eom_id|>", "b", "c"});
+  add_tensors(file);
+  EXPECT_EQ(Opened(file)->config_json()["eos_token_id"], Json::array({0, 2, 3}));
+}
+
+TEST(GgufTokenizer, PassesOverChatTemplatesWithNamesThatLeadElsewhere) {
+  GgufFile file = llama_keys();
+  file.set("tokenizer.chat_templates", std::vector<std::string>{"../../x", "rag"});
+  file.set("tokenizer.chat_template.../../x", "evil").set("tokenizer.chat_template.rag", "{{ d }}");
+  std::vector<std::string> names;
+  for (const auto& [name, content] : small_llama(file)->side_files()) names.push_back(name);
+  EXPECT_THAT(names, testing::UnorderedElementsAre(
+                         "additional_chat_templates/rag.jinja", "chat_template.jinja",
+                         "tokenizer.json", "tokenizer_config.json", "generation_config.json"));
+}
+
 TEST(GgufTokenizer, PutsBosInFrontWhereTheModelDoes) {
   GgufFile file = llama_keys();
   file.value("tokenizer.ggml.add_bos_token", 7, bytes_of(uint8_t{1}));
