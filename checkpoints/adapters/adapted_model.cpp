@@ -2,7 +2,9 @@
 
 #include <ATen/ops/equal.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <set>
 
 #include "checkpoints/adapters/adapted_tensor.h"
@@ -75,15 +77,21 @@ void resize_vocabulary(ModelConfig& config, const PeftAdapter& adapter, const st
   config.vocab_size = rows;
 }
 
-/// The base's config.json with the context, RoPE and focused memory that the adapter's says.
+/// The base's config.json with the context, RoPE and focused memory that the adapter's says. One
+/// without any key of RoPE, as that of a model whose text part has a map of its own, says no RoPE.
 Json with_context_of(const Json& adapter_config, Json base) {
   if (!adapter_config.is_object()) {
     fail(ExitCode::kModel, "config.json of the adapter: is no map");
   }
-  for (const char* key : {"rope_theta", "rope_scaling", "rope_parameters", "rope_local_base_freq",
-                          kOriginalMaxPositionEmbeddings, "partial_rotary_factor"}) {
-    base.erase(key);
-    if (adapter_config.contains(key)) base[key] = adapter_config[key];
+  constexpr const char* kRopeKeys[] = {
+      "rope_theta",           "rope_scaling",          "rope_parameters",
+      "rope_local_base_freq", "partial_rotary_factor", kOriginalMaxPositionEmbeddings};
+  const auto is_stated = [&](const char* key) { return adapter_config.contains(key); };
+  if (std::any_of(std::begin(kRopeKeys), std::end(kRopeKeys), is_stated)) {
+    for (const char* key : kRopeKeys) {
+      base.erase(key);
+      if (is_stated(key)) base[key] = adapter_config[key];
+    }
   }
   constexpr const char* kLength = "max_position_embeddings";
   if (adapter_config.contains(kLength)) base[kLength] = adapter_config[kLength];

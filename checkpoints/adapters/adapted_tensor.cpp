@@ -44,8 +44,8 @@ at::Tensor with_lora(const PeftAdapter& adapter, const std::string& module,
   if (weight.dim() != 2 || a.dim() != 2 || b.dim() != 2 || a.size(1) != weight.size(1) ||
       b.size(0) != weight.size(0) || a.size(0) != b.size(1) ||
       (magnitude.defined() && (magnitude.dim() != 1 || magnitude.size(0) != weight.size(0)))) {
-    fail(ExitCode::kModel, "{}: '{}' is {}, the adapter's A is {} and B {}", place, module,
-         shape_text(weight.sizes()), shape_text(a.sizes()), shape_text(b.sizes()));
+    fail(ExitCode::kModel, "{}: '{}' is {}, the adapter's A is {} and B {}; is it of another base?",
+         place, module, shape_text(weight.sizes()), shape_text(a.sizes()), shape_text(b.sizes()));
   }
   return lora_weight(weight, a, b, magnitude, scale_of(adapter, module, a.size(0), place));
 }

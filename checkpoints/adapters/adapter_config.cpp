@@ -14,12 +14,11 @@ namespace longspan {
 namespace {
 
 /// Keys that change the result in ways we do not compute; each must be absent, null, false or
-/// empty.
-constexpr const char* kUnsupported[] = {"fan_in_fan_out",    "use_qalora",
-                                        "target_parameters", "layer_replication",
-                                        "use_bdlora",        "alora_invocation_tokens",
-                                        "arrow_config",      "kasa_config",
-                                        "velora_config",     "monteclora_config"};
+/// empty. (fan_in_fan_out is none: PEFT takes it for false at every nn.Linear.)
+constexpr const char* kUnsupported[] = {
+    "use_qalora",  "target_parameters",       "layer_replication",
+    "use_bdlora",  "alora_invocation_tokens", "arrow_config",
+    "kasa_config", "velora_config",           "monteclora_config"};
 
 /// Starts of init_lora_weights that change the base's weights; PEFT does so again at loading.
 constexpr const char* kBaseChanging[] = {"pissa", "olora", "corda", "loftq", "lora_ga"};
@@ -115,11 +114,14 @@ nlohmann::json targets_for_peft(const std::string& pattern,
 }
 
 /// layers_to_transform, one number or a list, against the last "NAME.N." in the module's name; NAME
-/// must be one of layers_pattern, if any.
+/// must be one of layers_pattern, if any. A module that target_modules has by its whole name is not
+/// asked.
 bool is_of_transformed_layer(const Json& json, const std::string& module,
                              const std::string& place) {
   const Json layers = json.value("layers_to_transform", Json());
-  if (says_nothing(layers) || !json["target_modules"].is_array()) return true;
+  const Json& targets = json["target_modules"];
+  if (says_nothing(layers) || !targets.is_array()) return true;
+  if (std::find(targets.begin(), targets.end(), module) != targets.end()) return true;
   const Json named = json.value("layers_pattern", Json());
   const Json patterns = says_nothing(named) || named.is_array() ? named : Json::array({named});
   const std::vector<std::string> parts = split(module, '.');

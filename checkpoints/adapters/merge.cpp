@@ -16,6 +16,21 @@ namespace longspan {
 
 namespace {
 
+using NamedFiles = std::vector<std::pair<std::string, std::string>>;
+
+/// What tokenizer_config.json says under `key`, and chat_template.jinja in place of its
+/// chat_template.
+Json tokenizer_key(const NamedFiles& files, const std::string& folder, const std::string& key) {
+  Json said;
+  for (const auto& [name, content] : files) {
+    if (name == "chat_template.jinja" && key == "chat_template") return content;
+    if (name != "tokenizer_config.json") continue;
+    const Json json = parse_json(content, folder + "/" + name, ExitCode::kModel);
+    if (json.is_object()) said = json.value(key, Json());
+  }
+  return said.is_object() ? said.value("content", Json()) : said;
+}
+
 class MergedSource : public ModelSource {
  public:
   MergedSource(const ModelSource& base, const PeftAdapter& adapter)
@@ -43,7 +58,7 @@ class MergedSource : public ModelSource {
   Json tokenizer_json() const override {
     return brings_tokenizer() ? hf_tokenizer_json(adapter_.folder) : base_.tokenizer_json();
   }
-  std::vector<std::pair<std::string, std::string>> side_files() const override {
+  NamedFiles side_files() const override {
     auto files = base_.side_files();
     if (brings_tokenizer()) {
       std::erase_if(files, [](const auto& file) { return file.first != "generation_config.json"; });
@@ -54,6 +69,8 @@ class MergedSource : public ModelSource {
           "base's tokenizer, which is kept, lacks them: put all files of the adapter's own there, "
           "tokenizer_config.json and chat_template.jinja too",
           adapter_.folder.string(), base_vocab_size_, config_.vocab_size - 1);
+    } else if (!adds_tokens()) {
+      warn_of_other_keys(files);
     }
     return files;
   }
@@ -82,6 +99,20 @@ class MergedSource : public ModelSource {
     const std::string folder = adapter_.folder.string();
     auto own = token_ids(hf_tokenizer_json(adapter_.folder), folder);
     return own != token_ids(base_.tokenizer_json(), base_.path().string());
+  }
+
+  /// Of an adapter's tokenizer with the base's tokens, that it was trained with other words around.
+  void warn_of_other_keys(const NamedFiles& files) const {
+    if (adapter_.folder.empty()) return;
+    const NamedFiles own = hf_tokenizer_files(adapter_.folder);
+    for (const char* key : {"chat_template", "eos_token"}) {
+      const Json said = tokenizer_key(own, adapter_.folder.string(), key);
+      if (said.is_null() || said == tokenizer_key(files, base_.path().string(), key)) continue;
+      log_warning_once(
+          "{}: its tokenizer has another {} than the base's, which is kept; if the adapter was "
+          "trained with it, copy its tokenizer files into the merged folder",
+          adapter_.folder.string(), key);
+    }
   }
 
   void add(TensorInfo info) {

@@ -7,6 +7,7 @@
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/run_state/checkpoint_store.h"
 #include "checkpoints/tensor_file.h"
+#include "src/core/text.h"
 #include "tools/support/text_model.h"
 
 namespace longspan {
@@ -17,8 +18,8 @@ namespace {
 
 bool is_tensor_file(const fs::path& path) {
   constexpr std::string_view kEndings[] = {".safetensors", ".bin", ".pt", ".pth"};
-  return std::find(std::begin(kEndings), std::end(kEndings), path.extension().string()) !=
-         std::end(kEndings);
+  return std::find(std::begin(kEndings), std::end(kEndings),
+                   lower_case(path.extension().string())) != std::end(kEndings);
 }
 
 void view_file(const fs::path& path, CheckpointView& view) {
@@ -33,7 +34,11 @@ void view_adapter(const fs::path& folder, CheckpointView& view) {
   view.config["adapter_config"] = read_json_file(folder / "adapter_config.json", ExitCode::kModel);
   if (!fs::exists(folder / "config.json")) return;
   view.config["config"] = read_json_file(folder / "config.json", ExitCode::kModel);
-  view.model = read_hf_config(read_peft_adapter(folder).config_json, folder.string());
+  const PeftAdapter adapter = read_peft_adapter(folder);
+  try {
+    view.model = read_hf_config(adapter.config_json, folder.string());
+  } catch (const Error&) {  // no model of ours: its keys are compared all the same
+  }
 }
 
 /// A tokenizer we cannot read is no reason to leave the tensors uncompared.
@@ -67,7 +72,7 @@ CheckpointView open_checkpoint_view(const fs::path& path) {
     view.kind = "adapter";
     view_adapter(view.path, view);
   } else if (is_tensor_file(path) && !fs::exists(path.parent_path() / "config.json")) {
-    view.kind = path.extension().string().substr(1);
+    view.kind = lower_case(path.extension().string()).substr(1);
     view_file(path, view);
   } else {
     view_model(path, view);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 
 #include "checkpoints/adapters/peft_adapter.h"
 #include "checkpoints/gguf/gguf.h"
@@ -13,6 +14,7 @@
 #include "checkpoints/sentencepiece/sentencepiece_json.h"
 #include "checkpoints/tensor_file.h"
 #include "data/store/token_store.h"
+#include "src/core/text.h"
 #include "src/model/context_length.h"
 
 namespace longspan {
@@ -43,6 +45,19 @@ void add_tensors(Json& facts, const std::vector<TensorInfo>& tensors, bool list)
 
 Json rope_facts(const ModelConfig& config) {
   return config.rope_scaling->config_entry(config.rope_geometry());
+}
+
+/// What `read` finds, under keys that end in `suffix`. A config.json beside an adapter may be that
+/// of a model that is not ours; then the reason stands in its place.
+void add_context(Json& facts, const std::string& suffix, const std::function<ModelConfig()>& read) {
+  try {
+    const ModelConfig config = read();
+    facts["max_position_embeddings" + suffix] = config.max_position_embeddings;
+    facts["context_length" + suffix] = context_length(config).usable;
+    facts["rope" + suffix] = rope_facts(config);
+  } catch (const Error& e) {
+    facts["no_context" + suffix] = e.what();
+  }
 }
 
 Json describe_model(const fs::path& path, bool list) {
@@ -125,15 +140,12 @@ Json describe_adapter(const fs::path& path, bool list) {
   }
   const std::string& base = adapter.base_model_name_or_path;
   if (!base.empty() && look_up_model(base)) {
-    ModelConfig config = read_hf_config(*open_model_source(base));
-    facts["max_position_embeddings_before"] = config.max_position_embeddings;
-    facts["rope_before"] = rope_facts(config);
+    add_context(facts, "_before", [&] { return read_hf_config(*open_model_source(base)); });
   }
   if (!adapter.config_json.is_null()) {
-    ModelConfig config = read_hf_config(adapter.config_json, (path / "config.json").string());
-    facts["max_position_embeddings"] = config.max_position_embeddings;
-    facts["context_length"] = context_length(config).usable;
-    facts["rope"] = rope_facts(config);
+    add_context(facts, "", [&] {
+      return read_hf_config(adapter.config_json, (path / "config.json").string());
+    });
   }
   add_tensors(facts, TensorFile(adapter_weights(path)).tensors(), list);
   return facts;
@@ -190,7 +202,8 @@ Json path_facts(const fs::path& named, bool list_tensors) {
   std::string bytes = first_bytes(path);
   if (bytes.starts_with("GGUF")) return describe_gguf(path, list_tensors);
   if (bytes.starts_with("\x89HDF")) return describe_token_store(path);
-  if (path.extension() == ".safetensors") return describe_safetensors(path, list_tensors);
+  if (lower_case(path.extension().string()) == ".safetensors")
+    return describe_safetensors(path, list_tensors);
   if (bytes.starts_with("PK")) return describe_torch_checkpoint(path, list_tensors);
   fail(ExitCode::kData, "{}: is no GGUF, safetensors, PyTorch file or token store", path.string());
 }

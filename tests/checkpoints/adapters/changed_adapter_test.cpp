@@ -165,6 +165,45 @@ TEST_F(ChangedAdapterFolder, TakesDoraOfTheEmbeddings) {
               HasSubstr("'model.embed_tokens' is"));
 }
 
+// PEFT 0.21 warns and takes it for false: it is of modules that hold their weights transposed.
+TEST_F(ChangedAdapterFolder, PassesOverFanInFanOut) {
+  const PeftAdapter plain = read_with({}, Json::object());
+  const PeftAdapter marked = read_with({}, {{"fan_in_fan_out", true}});
+  const char* kName = "model.layers.0.self_attn.q_proj.weight";
+  EXPECT_EQ(marked.tensors.size(), plain.tensors.size());
+  EXPECT_FALSE(at::equal(merged(marked, kName), source_->tensor(kName)));
+}
+
+TEST_F(ChangedAdapterFolder, KeepsTheRopeOfTheBaseWhereItsConfigStatesNone) {
+  read_with({}, Json::object());
+  write_json_file(adapter_ / "config.json",
+                  {{"model_type", "gemma3"}, {"text_config", {{"rope_theta", 5.0}}}});
+  Json base = read_json_file(base_ / "config.json", ExitCode::kModel);
+  base["rope_theta"] = 54321.0;
+  base["rope_parameters"]["rope_theta"] = 54321.0;
+  write_json_file(base_ / "config.json", base);
+  const ModelConfig adapted =
+      adapted_config(*open_model_source(base_), read_peft_adapter(adapter_));
+  EXPECT_EQ(adapted.rope_theta, 54321.0);
+  EXPECT_EQ(adapted.max_position_embeddings, base["max_position_embeddings"]);
+}
+
+TEST_F(ChangedAdapterFolder, WarnsOfAnotherChatTemplateThanTheBases) {
+  write_json_file(base_ / "tokenizer_config.json",
+                  {{"chat_template", "old"}, {"eos_token", {{"content", "</s>"}}}});
+  const PeftAdapter adapter = read_with({}, Json::object());
+  const auto warnings = [&](const Json& own) {
+    write_json_file(adapter_ / "tokenizer_config.json", own);
+    testing::internal::CaptureStderr();
+    merged_source(*open_model_source(base_), adapter)->side_files();
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(warnings({{"chat_template", "old"}, {"eos_token", "</s>"}}), "");
+  EXPECT_THAT(warnings({{"chat_template", "new"}, {"eos_token", "</s>"}}),
+              HasSubstr("its tokenizer has another chat_template than the base's"));
+  EXPECT_THAT(warnings({{"eos_token", "<|im_end|>"}}), HasSubstr("another eos_token"));
+}
+
 TEST_F(ChangedAdapterFolder, TakesContextAndRopeAloneOfAQuantisedBasesConfig) {
   read_with({}, Json::object());
   Json config = read_json_file(adapter_ / "config.json", ExitCode::kModel);

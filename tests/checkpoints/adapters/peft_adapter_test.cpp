@@ -194,6 +194,10 @@ TEST_F(PeftAdapterFolder, RefusesTensorsThatPeftWouldNotLoad) {
         Json{{"target_modules", {"self_attn.q_proj", "self_attn.o_proj"}}},
         Json{{"layers_to_transform", {0, 1}}}, Json{{"layers_to_transform", Json::array()}},
         Json{{"layers_to_transform", {0, 1}}, {"layers_pattern", "layers"}},
+        Json{{"layers_to_transform", 1},
+             {"target_modules",
+              {"model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.o_proj", "q_proj",
+               "o_proj"}}},
         Json{{"exclude_modules", {"v_proj"}}}}) {
     EXPECT_EQ(read(harmless), "no error") << harmless;
   }
@@ -206,9 +210,9 @@ TEST_F(PeftAdapterFolder, RefusesTensorsThatPeftWouldNotLoad) {
   EXPECT_THAT(read({{"layers_to_transform", 1}}), HasSubstr("layers_to_transform: 1 leaves out"));
   EXPECT_THAT(read({{"layers_to_transform", {0, 1}}, {"layers_pattern", "blocks"}}),
               HasSubstr("layers_to_transform: "));
-  adapter.tensors[".lora_A.weight"] = at::randn({2, 2});
-  EXPECT_THAT(read({{"target_modules", Json::array({""})}, {"layers_to_transform", 0}}),
-              HasSubstr("the module of tensor '.lora_A.weight'"));
+  adapter.tensors[".x.lora_A.weight"] = at::randn({2, 2});
+  EXPECT_THAT(read({{"target_modules", Json::array({"x"})}, {"layers_to_transform", 0}}),
+              HasSubstr("the module of tensor '.x.lora_A.weight'"));
 }
 
 TEST_F(PeftAdapterFolder, TakesRankAndAlphaOfEachModule) {

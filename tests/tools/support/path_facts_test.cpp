@@ -27,6 +27,20 @@ TEST(PathFacts, CountTheTensorsOfASafetensorsFile) {
   EXPECT_EQ(tensors[0], Json({{"name", "a"}, {"dtype", "F32"}, {"shape", {3, 5}}}));
 }
 
+TEST(PathFacts, TellOfAnAdapterBesideTheConfigOfAModelThatIsNotOurs) {
+  const TemporaryFolder folder;
+  folder.write("adapter_config.json", R"({"peft_type": "LORA", "r": 1, "lora_alpha": 3})");
+  folder.write("config.json", R"({"model_type": "mllama", "quantization_config": {"bits": 4}})");
+  const std::string name = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
+  write_safetensors(
+      folder.path("adapter_model.safetensors"),
+      {{name + "A.weight", at::zeros({1, 4})}, {name + "B.weight", at::zeros({4, 1})}});
+  const Json facts = path_facts(folder.path(), /*list_tensors=*/false);
+  EXPECT_EQ(facts["kind"], "PEFT adapter");
+  EXPECT_EQ(facts["scale"], 3.0);
+  EXPECT_THAT(facts["no_context"].get<std::string>(), HasSubstr("mllama"));
+}
+
 TEST(PathFacts, GoByTheFirstBytesAndNotTheName) {
   const TemporaryFolder folder;
   const std::string path = folder.write("model.safetensors", "GGUF");
