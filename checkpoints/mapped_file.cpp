@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include "src/core/error.h"
 
@@ -50,6 +51,15 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   }
   data_ = static_cast<const std::byte*>(map);
   size_ = status.st_size;
+  constexpr std::string_view kPointer = "version https://git-lfs.github.com/";
+  if (std::string_view(static_cast<const char*>(map), static_cast<size_t>(size_))
+          .starts_with(kPointer)) {
+    munmap(map, static_cast<size_t>(size_));
+    fail(ExitCode::kModel,
+         "{}: is a pointer of Git LFS, not the file; fetch it by git lfs pull, or the model by "
+         "longspan pull",
+         path.string());
+  }
 }
 
 MappedFile::~MappedFile() {

@@ -10,7 +10,8 @@
 
 namespace longspan {
 
-/// A whole file mapped read-only. Throws Error(kModel) when it cannot be opened or is empty.
+/// A whole file mapped read-only. Throws Error(kModel) when it cannot be opened, is empty or a
+/// pointer of Git LFS.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);

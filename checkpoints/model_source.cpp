@@ -8,6 +8,7 @@
 #include "checkpoints/hf/hub_cache.h"
 #include "checkpoints/meta/meta_source.h"
 #include "src/core/resumable_folder.h"
+#include "src/core/text.h"
 
 namespace longspan {
 
@@ -27,7 +28,7 @@ std::unique_ptr<ModelSource> open_model_source(const fs::path& path) {
   if (MetaSource::is_one(found)) return std::make_unique<MetaSource>(found);
   if (fs::is_directory(found)) return std::make_unique<HfSource>(found);
   for (const char* ending : {".safetensors", ".bin", ".pt", ".pth"}) {
-    if (found.extension() == ending) {
+    if (lower_case(found.extension().string()) == ending) {
       return std::make_unique<HfSource>(found.parent_path(), found.filename().string());
     }
   }

@@ -1,11 +1,13 @@
 #include "checkpoints/tensor_file.h"
 
+#include "src/core/text.h"
+
 namespace longspan {
 
 namespace {
 
 std::variant<SafetensorsReader, TorchCheckpoint> open_reader(const std::filesystem::path& path) {
-  if (path.extension() == ".safetensors") return SafetensorsReader(path);
+  if (lower_case(path.extension().string()) == ".safetensors") return SafetensorsReader(path);
   return TorchCheckpoint(path);
 }
 

@@ -19,6 +19,39 @@ bool is_given(const Recipe& recipe, const char* map, const char* key) {
   return keys.is_object() && !keys.value(key, Json()).is_null();
 }
 
+/// What stands beside `stages` for those that have none of their own, and all have.
+void find_idle_shared_keys(const Recipe& recipe, Diagnostics& found) {
+  const Json stages = recipe.given.value("stages", Json());
+  if (!stages.is_array()) return;
+  const Json train = recipe.given.value("train", Json());
+  auto find = [&](const Json& map, const char* key, const std::string& place) {
+    const auto has_it = [&](const Json& from) {
+      return from.is_object() && !from.value(key, Json()).is_null();
+    };
+    if (!has_it(map) || !std::all_of(stages.begin(), stages.end(), has_it)) return;
+    found.error(place, "does nothing, since each of the stages has its own; leave it out");
+  };
+  for (const char* key : {"seq_len", "batch_size", "gradient_accumulation_steps"}) {
+    find(train, key, fmt::format("train.{}", key));
+  }
+  for (const char* key : {"rope", "attention"}) find(recipe.given, key, key);
+}
+
+void find_idle_offload(const Recipe& recipe, Diagnostics& found) {
+  const MemoryOptions& memory = recipe.train.memory;
+  const bool nothing = memory.offload == Offload::kNone || memory.recompute == Recompute::kNone;
+  if (is_given(recipe, "memory", "offload_ram") && nothing) {
+    found.error("memory.offload_ram",
+                "does nothing, since nothing is offloaded; leave it out, or take memory.offload: "
+                "ram or disk");
+  }
+  if (is_given(recipe, "memory", "offload_dir") && (nothing || memory.offload == Offload::kRam)) {
+    found.error("memory.offload_dir",
+                "does nothing, since nothing is offloaded to a disk; leave it out, or take "
+                "memory.offload: disk");
+  }
+}
+
 void find_idle_schedule(const Recipe& recipe, Diagnostics& found) {
   const LearningRateOptions& schedule = recipe.train.lr_schedule;
   if (!is_given(recipe, "lr_schedule", "min_lr_ratio")) return;
@@ -125,12 +158,24 @@ void find_idle_groups(const Recipe& recipe, const std::vector<std::string>& weig
                             "before it apart, so that the group does nothing",
                             recipe.train.optimizer.groups[i].pattern));
   }
+  const auto has_own_lr = [&](const std::string& name) {
+    const ParameterGroup* group = group_of(recipe.train.optimizer.groups, name);
+    return group && group->lr;
+  };
+  if (weights.empty() || !std::all_of(weights.begin(), weights.end(), has_own_lr)) return;
+  for (const char* key : {"lr", "lora_plus_ratio"}) {
+    if (!is_given(recipe, "optimizer", key)) continue;
+    found.error(fmt::format("optimizer.{}", key),
+                "does nothing, since every trained weight is in a group with an lr of its own");
+  }
 }
 
 }  // namespace
 
 std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base) {
   Diagnostics found = recipe.places;
+  find_idle_shared_keys(recipe, found);
+  find_idle_offload(recipe, found);
   find_idle_schedule(recipe, found);
   find_idle_loss(recipe, found);
   find_idle_packing(recipe, found);

@@ -113,7 +113,9 @@ class Reader {
       return read(YAML::Load(text), path, 0);
     } catch (const YAML::Exception& e) {
       diagnostics_.mark(path, place(e.mark));
-      diagnostics_.error(path, "not valid YAML: " + e.msg);
+      const bool tabs = text.starts_with('\t') || text.find("\n\t") != text.npos;
+      diagnostics_.error(path, fmt::format("not valid YAML: {}{}", e.msg,
+                                           tabs ? "; indent by spaces, not by tabs" : ""));
       return nullptr;
     }
   }

@@ -1,11 +1,14 @@
 #include "checkpoints/hf/hf_config.h"
 
+#include <algorithm>
+
 #include "checkpoints/dtype.h"
 #include "checkpoints/hf/hf_focused_memory.h"
 #include "checkpoints/hf/hf_lengths.h"
 #include "checkpoints/hf/hf_rope.h"
 #include "checkpoints/hf/special_tokens.h"
 #include "checkpoints/model_source.h"
+#include "src/core/text.h"
 #include "src/model/family.h"
 
 namespace longspan {
@@ -19,6 +22,11 @@ void refuse_unsupported(Fields& fields, const ModelConfig& config) {
   if (fields.has("quantization_config")) {
     fields.error("quantization_config", "quantised weights cannot be read; use the original model");
   }
+}
+
+bool is_known_family(const std::string& model_type) {
+  const std::vector<std::string> known = model_types();
+  return std::find(known.begin(), known.end(), model_type) != known.end();
 }
 
 void read_special_tokens(Fields& fields, ModelConfig& config) {
@@ -43,6 +51,10 @@ ModelConfig read_hf_config(const Json& config_json, const std::string& place) {
   Fields fields(config_json, diagnostics);
   fields.required("model_type", config.model_type);
   diagnostics.throw_if_any(ExitCode::kModel);
+  if (!is_known_family(config.model_type)) {
+    fail(ExitCode::kModel, "{}: model_type '{}' is not known; expected one of {}", place,
+         config.model_type, join(model_types(), ", "));
+  }
   family_of(config.model_type).read(fields, config);
   refuse_unsupported(fields, config);
   read_special_tokens(fields, config);

@@ -23,6 +23,10 @@ void write_length_keys(Json& json, const ModelConfig& config) {
     if (before.is_number_integer() && is_shorter(json, key, before.get<int64_t>())) continue;
     json[key] = config.max_position_embeddings;
   }
+  constexpr const char* kMaxLength = "max_length";  // of generation, which old files state here
+  if (before.is_number_integer() && json.value(kMaxLength, Json()) == before) {
+    json[kMaxLength] = config.max_position_embeddings;
+  }
 }
 
 void warn_of_short_lengths(const Json& config_json, const std::string& place) {

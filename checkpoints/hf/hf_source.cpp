@@ -46,11 +46,7 @@ HfSource::HfSource(const fs::path& folder) : folder_(folder) {
     }
     return;
   }
-  if (fs::exists(folder / "adapter_config.json")) {
-    fail(ExitCode::kModel,
-         "{}: is a PEFT adapter and holds no model; longspan merge puts it on its base",
-         folder.string());
-  }
+  refuse_adapter();
   fail(ExitCode::kModel,
        "{}: has neither model.safetensors nor pytorch_model.bin, nor an index of either",
        folder.string());
@@ -62,18 +58,34 @@ HfSource::HfSource(const fs::path& folder, const std::string& weights)
   open_shard(weights);
 }
 
+void HfSource::refuse_adapter() const {
+  if (!fs::exists(folder_ / "adapter_config.json")) return;
+  fail(ExitCode::kModel,
+       "{}: is a PEFT adapter and holds no model; longspan merge BASE {} OUT puts it on its base",
+       folder_.string(), folder_.string());
+}
+
 void HfSource::read_config() {
   if (fs::exists(folder_ / "config.json")) {
     config_ = read_json_file(folder_ / "config.json", ExitCode::kModel);
     return;
   }
-  fail(ExitCode::kModel, "{}: has no config.json; expected a Hugging Face model folder",
+  refuse_adapter();
+  fail(ExitCode::kModel,
+       "{}: has no config.json; expected a Hugging Face model folder, one of Meta's layout, or a "
+       ".gguf file",
        folder_.string());
 }
 
 void HfSource::open_indexed(const fs::path& index_path) {
   Json index = read_json_file(index_path, ExitCode::kModel);
-  for (const auto& file : indexed_files(index, index_path)) open_shard(file);
+  for (const auto& file : indexed_files(index, index_path)) {
+    if (!fs::exists(folder_ / file)) {
+      fail(ExitCode::kModel, "{}: names {}, which is not there; download or copy it again",
+           index_path.string(), file);
+    }
+    open_shard(file);
+  }
   for (const auto& [tensor, file] : index["weight_map"].items()) {
     if (!shard_of_.contains(tensor)) {
       fail(ExitCode::kModel, "{}: tensor '{}' is not in {}", index_path.string(), tensor,

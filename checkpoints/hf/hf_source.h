@@ -25,6 +25,8 @@ class HfSource : public ModelSource {
   Json stamps() const override;
 
  private:
+  /// One without a model of its own throws Error(kModel).
+  void refuse_adapter() const;
   void read_config();
   void open_shard(const std::string& file_name);
   void open_indexed(const std::filesystem::path& index_path);

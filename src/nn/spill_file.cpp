@@ -98,13 +98,12 @@ void SpillFile::flush_and_drop(int64_t offset, int64_t bytes) {
 }
 
 void SpillFile::fail_to_write(int reason, int64_t offset) const {
-  std::error_code ignored;
-  const auto space = fs::space(directory_, ignored);
+  const std::optional<int64_t> free = free_disk_bytes(directory_);
   fail(ExitCode::kFailure,
-       "memory.offload_dir: {}: cannot write beyond {} of activations: {}; {} are free; free some, "
-       "name a folder on another disk, or raise memory.offload_ram",
+       "memory.offload_dir: {}: cannot write beyond {} of activations: {}{}; free some, name a "
+       "folder on another disk, or raise memory.offload_ram",
        directory_.string(), human_bytes(offset), std::strerror(reason),
-       human_bytes(space.available));
+       free ? fmt::format("; {} are free", human_bytes(*free)) : "");
 }
 
 }  // namespace longspan

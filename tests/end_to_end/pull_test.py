@@ -25,6 +25,7 @@ from program import checked, command_line, finish, float32_bound, run
 warnings.filterwarnings("ignore")
 ID, GATED, BIN = "some-org/tiny-llama.v1", "some-org/gated", "some-org/old"
 WEIGHTS = "model.safetensors"
+TEMPLATE = "additional_chat_templates/tool_use.jinja"
 IDS = [(31 * i + 7) % 97 for i in range(20)]
 
 
@@ -48,7 +49,7 @@ def make_repositories(folder):
     return {
         ID: {"files": files | unwanted, "lfs": lfs},
         GATED: {"files": files, "lfs": lfs, "token": "hf_secret"},
-        BIN: {"files": old | {"pytorch_model.bin": binary}, "lfs": lfs},
+        BIN: {"files": old | {"pytorch_model.bin": binary, TEMPLATE: b"{{ tools }}"}, "lfs": lfs},
         "some-org/gguf-only": {"files": {"a.gguf": b"GGUF"}, "lfs": set()},
         "some-org/vast": {"files": files, "lfs": lfs, "claimed": {WEIGHTS: 1 << 60}},
         "some-org/boundless": {"files": files, "lfs": lfs, "claimed": dict.fromkeys(files, (1 << 63) - 1)},
@@ -207,6 +208,7 @@ def check_choices(puller):
     puller.fresh()
     snapshot = Path(puller.pull(BIN))
     assert (snapshot / "pytorch_model.bin").exists()
+    assert (snapshot / TEMPLATE).read_bytes() == b"{{ tools }}"
     puller.longspan("logits", BIN, "--ids", puller.work / "ids.json", "--out",
                     puller.work / "l.safetensors")
     snapshot = Path(puller.pull(ID, "--include", "*.gguf", "--include", "onnx/*"))

@@ -100,9 +100,11 @@ def check_diff(binary, work):
 
     config = json.loads((work / "copy" / "config.json").read_text())
     config["rope_parameters"] = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}
+    config["notes\n\u202e"] = "\u65e5" * 99
     (work / "copy" / "config.json").write_text(json.dumps(config))
     text = run(binary, "diff", base, work / "copy", code=1)
     assert "linear x2" in text and "unscaled" in text, text
+    assert '  notes\\n\\u202e: null -> "' in text and "\ufffd" not in text and "[... 41 more ...]" in text, text
 
     spoiled = load_file(base / "model.safetensors")
     spoiled["model.layers.0.self_attn.q_proj.weight"] *= 3

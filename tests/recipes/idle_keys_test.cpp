@@ -106,6 +106,39 @@ TEST_F(IdleKeys, PatternsThatMatchNoAdaptedModule) {
               ElementsAre(HasSubstr("lora.rank_pattern.v_proj: does nothing")));
 }
 
+TEST_F(IdleKeys, KeysThatEachStageHasForItself) {
+  const std::string stages =
+      "stages=[{steps: 1, rope: {rope_type: default}, seq_len: 24}, {steps: "
+      "2, seq_len: 48, rope: {rope_type: ntk, factor: 2}}]";
+  EXPECT_THAT(of({"train={seq_len: 48}", stages}),
+              ElementsAre(HasSubstr("train.seq_len: does nothing, since each of the stages")));
+  EXPECT_THAT(of({"train={batch_size: 2}", "rope={rope_type: linear, factor: 2}", stages}),
+              ElementsAre(HasSubstr("rope: does nothing, since each of the stages has its own")));
+  EXPECT_THAT(of({"train={seq_len: 48}", "stages=[{steps: 1}, {steps: 1, seq_len: 24}]"}),
+              IsEmpty());
+}
+
+TEST_F(IdleKeys, PlacesForWhatIsNotOffloaded) {
+  EXPECT_THAT(of({"memory={offload: none, offload_ram: 1GB, offload_dir: /tmp}"}),
+              ElementsAre(HasSubstr("memory.offload_ram: does nothing"),
+                          HasSubstr("memory.offload_dir: does nothing")));
+  EXPECT_THAT(of({"memory={recompute: none, offload_ram: 1GB}"}),
+              ElementsAre(HasSubstr("memory.offload_ram: does nothing")));
+  EXPECT_THAT(of({"memory={offload: ram, offload_ram: 1GB, offload_dir: /tmp}"}),
+              ElementsAre(HasSubstr("memory.offload_dir: does nothing")));
+  EXPECT_THAT(of({"memory={offload: disk, offload_ram: 1GB, offload_dir: /tmp}"}), IsEmpty());
+  EXPECT_THAT(of({"memory={offload_ram: 1GB, offload_dir: /tmp}"}), IsEmpty());  // the plan's
+}
+
+TEST_F(IdleKeys, TheLearningRateOfWeightsThatAllHaveTheirOwn) {
+  EXPECT_THAT(of({"optimizer={lr: 1e-4, lora_plus_ratio: 4, groups: [{pattern: lora_, lr: 1e-5}, "
+                  "{pattern: '.', lr: 2e-5}]}"}),
+              ElementsAre(HasSubstr("optimizer.lr: does nothing, since every trained weight"),
+                          HasSubstr("optimizer.lora_plus_ratio: does nothing")));
+  EXPECT_THAT(of({"optimizer={lr: 1e-4, groups: [{pattern: lora_, lr: 1e-5}]}"}), IsEmpty());
+  EXPECT_THAT(of({"optimizer={lr: 1e-4, groups: [{pattern: '.', weight_decay: 0.1}]}"}), IsEmpty());
+}
+
 TEST_F(IdleKeys, GroupsThatHoldNoWeight) {
   EXPECT_THAT(of({"optimizer.groups=[{pattern: embed_tokens|norm, lr: 2e-5}, {pattern: lm_head, "
                   "lr: 1e-5}, {pattern: model.norm, lr: 1}]"}),

@@ -81,6 +81,7 @@ TEST(Yaml, SyntaxErrorsHaveAPlace) {
   EXPECT_THAT(yaml_errors("a: 1\nb: [1, 2\n"), ElementsAre(HasSubstr("a.yaml:")));
   EXPECT_THAT(yaml_errors("a: *nowhere"), ElementsAre(HasSubstr("a.yaml:1:")));
   EXPECT_THAT(yaml_errors("a: 1\n b: 2\n"), ElementsAre(HasSubstr("not valid YAML")));
+  EXPECT_THAT(yaml_errors("a:\n\tb: 2\n"), ElementsAre(HasSubstr("by spaces, not by tabs")));
 }
 
 TEST(Yaml, ASecondDocumentIsAnError) {

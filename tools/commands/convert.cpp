@@ -80,7 +80,7 @@ int run_convert(const Arguments& arguments) {
   }
   auto source = open_model_source(in);
   ModelConfig config = read_hf_config(*source);
-  if (out.extension() == ".gguf" || out.extension() == ".GGUF") {
+  if (lower_case(out.extension().string()) == ".gguf") {
     convert_to_gguf(*source, config, out, arguments);
   } else {
     convert_to_folder(*source, config, out, arguments);

@@ -5,6 +5,8 @@
 #include <set>
 
 #include "checkpoints/rope_description.h"
+#include "src/core/json.h"
+#include "src/core/printable.h"
 #include "src/core/text.h"
 #include "tools/commands/commands.h"
 #include "tools/support/arguments.h"
@@ -178,17 +180,18 @@ void print_tensors(const std::vector<TensorDifference>& differences, const Json&
   if (hidden > 0) fmt::print("  and {} more; --json has all\n", hidden);
 }
 
-std::string shortened(const std::string& text) {
+/// A value of config.json on one line.
+std::string config_value(const Json& value) {
   constexpr size_t kLongest = 60;
-  return text.size() <= kLongest ? text : text.substr(0, kLongest) + "...";
+  return printable_value(json_line(value), kLongest);
 }
 
 void print_config(const Json& config) {
   size_t count = config["keys"].size();
   fmt::print("config     {}\n", count == 0 ? "equal" : fmt::format("{} keys differ", count));
   for (const auto& key : config["keys"]) {
-    fmt::print("  {}: {} -> {}\n", key["key"].get<std::string>(), shortened(key["a"].dump()),
-               shortened(key["b"].dump()));
+    fmt::print("  {}: {} -> {}\n", printable_value(key["key"].get<std::string>()),
+               config_value(key["a"]), config_value(key["b"]));
   }
   if (!config.contains("rope") || count == 0) return;
   for (const char* side : {"a", "b"}) {
@@ -203,7 +206,8 @@ void print_tokenizer(const Json& tokenizer) {
     fmt::print("tokenizer  {}\n", tokenizer["equal"].is_null() ? "not compared" : "differs");
     for (const char* side : {"a", "b"}) {
       std::string reason = tokenizer[side].get<std::string>();
-      if (!reason.empty()) fmt::print("  {}: {}\n", side[0] == 'a' ? "A" : "B", reason);
+      if (reason.empty()) continue;
+      fmt::print("  {}: {}\n", side[0] == 'a' ? "A" : "B", printable_message(reason));
     }
     return;
   }
@@ -213,7 +217,7 @@ void print_tokenizer(const Json& tokenizer) {
   for (const char* key : {"added_only_in_a", "added_only_in_b"}) {
     for (const auto& token : tokenizer[key]) {
       fmt::print("  added token only in {}: {}\n", key[14] == 'a' ? "A" : "B",
-                 token.get<std::string>());
+                 printable_value(token.get<std::string>()));
     }
   }
   if (tokenizer.contains("probe_differs_at")) {

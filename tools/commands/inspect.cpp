@@ -1,3 +1,4 @@
+#include "src/core/printable.h"
 #include "src/core/text.h"
 #include "tools/commands/commands.h"
 #include "tools/support/inspect_rope.h"
@@ -15,15 +16,12 @@ constexpr Option kInspectOptions[] = {
     {"tensors", "", "", "list each tensor"},
 };
 
-/// As in JSON without its quotes: a text of a file stays in its line and steers no terminal.
-std::string one_line(const Json& text) {
-  std::string quoted = json_line(text);
-  return quoted.substr(1, quoted.size() - 2);
-}
+/// A text of a file stays in its line and steers no terminal.
+std::string one_line(const std::string& text) { return printable_value(text, text.size()); }
 
 std::string shown(const std::string& key, const Json& value) {
-  if (value.is_string()) return one_line(value);
-  if (!value.is_number_integer()) return value.dump();
+  if (value.is_string()) return one_line(value.get<std::string>());
+  if (!value.is_number_integer()) return one_line(json_line(value));
   if (key.ends_with("bytes")) return human_bytes(value.get<double>());
   bool count = key == "parameters" || key == "tokens" || key == "documents";
   return count ? human_count(value.get<int64_t>()) : value.dump();

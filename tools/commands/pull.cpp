@@ -26,11 +26,24 @@ constexpr Option kPullOptions[] = {
     {"include", "PATTERN...", "", "only files that match, e.g. '*.gguf'; may be given again"},
 };
 
+constexpr std::string_view kTemplateFolder = "additional_chat_templates/";
+
 /// What a model is read from, beside its weights.
-const std::set<std::string> kSideFiles = {
-    "config.json",     "generation_config.json",  "tokenizer.json",      "tokenizer_config.json",
-    "tokenizer.model", "special_tokens_map.json", "added_tokens.json",   "vocab.json",
-    "merges.txt",      "chat_template.jinja",     "adapter_config.json", "trainable_params.bin"};
+const std::set<std::string> kSideFiles = {"config.json",
+                                          "generation_config.json",
+                                          "tokenizer.json",
+                                          "tokenizer_config.json",
+                                          "tokenizer.model",
+                                          "special_tokens_map.json",
+                                          "added_tokens.json",
+                                          "vocab.json",
+                                          "merges.txt",
+                                          "tekken.json",
+                                          "chat_template.json",
+                                          "chat_template.jinja",
+                                          "adapter_config.json",
+                                          "trainable_params.bin",
+                                          "additional_chat_templates/*.jinja"};
 
 bool matches(const std::string& name, const std::string& pattern) {
   return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
@@ -75,7 +88,9 @@ std::vector<HubFile> chosen(const HubRevision& revision, std::vector<std::string
   if (!all_folders) patterns = default_patterns(revision.files, model);
   std::vector<HubFile> files;
   for (const auto& file : revision.files) {
-    if (!all_folders && file.name.find('/') != file.name.npos) continue;
+    const bool is_in_a_folder =
+        file.name.find('/') != file.name.npos && !file.name.starts_with(kTemplateFolder);
+    if (!all_folders && is_in_a_folder) continue;
     if (std::any_of(patterns.begin(), patterns.end(),
                     [&](const auto& pattern) { return matches(file.name, pattern); })) {
       files.push_back(file);

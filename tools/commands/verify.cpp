@@ -37,7 +37,8 @@ constexpr Option kVerifyOptions[] = {
 constexpr int64_t kShortLength = 256, kLongestByDefault = 32768;
 
 bool is_model(const fs::path& path) {
-  return path.extension() == ".gguf" || (fs::exists(path / "config.json") && !is_adapter(path));
+  return lower_case(path.extension().string()) == ".gguf" ||
+         (fs::exists(path / "config.json") && !is_adapter(path));
 }
 
 /// An adapter on the base that --base names, or the adapter itself.

@@ -24,6 +24,15 @@ TEST(HfLengths, KeysThatHeldTheWholeContextHoldTheLongerOne) {
   }
 }
 
+// transformers 4 makes a GenerationConfig of it.
+TEST(HfLengths, AMaxLengthOfTheWholeContextBecomesTheLongerOne) {
+  for (int64_t max_length : {64, 20}) {
+    Json json{{"max_position_embeddings", 64}, {"max_length", max_length}};
+    write_length_keys(json, extended(json, 256));
+    EXPECT_EQ(json["max_length"], max_length == 64 ? 256 : 20);
+  }
+}
+
 TEST(HfLengths, OthersStayAsTheyAre) {
   Json json{{"max_position_embeddings", 64},
             {"seq_length", 16},

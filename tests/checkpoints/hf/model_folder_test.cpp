@@ -49,6 +49,12 @@ TEST_F(ModelFolder, GivesTheSameLogitsAfterExportAndImport) {
                                                    "model.safetensors", "tokenizer_config.json"));
 }
 
+TEST_F(ModelFolder, OpensAFileOfWeightsWhoseEndingIsInCapitals) {
+  fs::rename(base_ / "model.safetensors", base_ / "MODEL.SafeTensors");
+  auto again = import_model(*open_model_source(base_ / "MODEL.SafeTensors"), {.dtype = at::kFloat});
+  EXPECT_TRUE(at::equal(logits_of(*again), logits_of(*model_)));
+}
+
 TEST_F(ModelFolder, GivesTheSameLogitsInShards) {
   export_to(out_, at::kFloat, 6000);
   Json index = read_json_file(out_ / "model.safetensors.index.json", ExitCode::kModel);
@@ -179,9 +185,13 @@ TEST_F(ModelFolder, RefusesFoldersThatAreNotWhole) {
   EXPECT_THAT(index("x"), HasSubstr("no map 'weight_map'"));
   EXPECT_THAT(index({{"w", "../a.safetensors"}}), HasSubstr("no file name"));
   EXPECT_THAT(index({{"w", "a.safetensors"}}), HasSubstr("'w' is not in a.safetensors"));
-  EXPECT_THAT(index({{"w", "b.safetensors"}}), HasSubstr("cannot open"));
+  EXPECT_THAT(index({{"w", "b.safetensors"}}), HasSubstr("names b.safetensors, which is not"));
+  folder_.write("base/c.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+  EXPECT_THAT(index({{"w", "c.safetensors"}}), HasSubstr("is a pointer of Git LFS, not the file"));
   fs::remove(base_ / "config.json");
   EXPECT_THAT(opened(), HasSubstr("has no config.json"));
+  folder_.write("base/adapter_config.json", "{}");
+  EXPECT_THAT(opened(), HasSubstr("is a PEFT adapter and holds no model"));
   EXPECT_THAT(error_of([&] { open_model_source(folder_.path() / "none"); }),
               HasSubstr("there is no such model"));
 }
