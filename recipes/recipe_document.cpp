@@ -39,8 +39,8 @@ constexpr std::string_view kMayChange[] = {
     "number. Cosine and linear schedules follow the new length. With `train.interleave` all stages "
     "stay as they are;",
     "how it computes: `memory`, `model.dtype`, `model.quantization`, `train.threads`, "
-    "`train.loss_chunk_tokens`, and `batch_size` against `gradient_accumulation_steps` where their "
-    "product stays;",
+    "`train.loss_chunk_tokens`, `train.deterministic`, and `batch_size` against "
+    "`gradient_accumulation_steps` where their product stays;",
     "`validation` and `checkpoint`, and `model.on_scaled` between `error` and `replace`."};
 
 constexpr std::string_view kRest =

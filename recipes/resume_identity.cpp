@@ -30,7 +30,7 @@ void erase_what_may_change(Json& identity) {
   for (const char* key : {"target_modules", "modules_to_save"}) {
     if (identity.contains("lora")) sort_names(identity["lora"], key);
   }
-  erase(identity, "train", {"max_grad_norm", "loss_chunk_tokens", "threads"});
+  erase(identity, "train", {"max_grad_norm", "loss_chunk_tokens", "threads", "deterministic"});
 }
 
 int64_t count_in(const Json& stage, const char* key) {

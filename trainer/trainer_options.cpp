@@ -14,6 +14,10 @@ void fields(FieldsIo& io, TrainerOptions& options) {
   io.whole("loss_chunk_tokens", options.loss_chunk_tokens, {1, 1 << 20},
            "rows of logits that exist at a time; on a GPU at least a gigabyte of them");
   io.whole("threads", options.threads, {0, 1024}, "of the processor; 0: one a core");
+  io.flag("deterministic", options.deterministic,
+          "`true`: a GPU gives the same bits each time, so that a resumed run does, and is slower; "
+          "a CPU does anyway",
+          {.written = options.deterministic || !io.writing()});
   io.flag("interleave", options.interleave,
           "`true`: the stages take turns step by step, each in proportion to its `steps`, in place "
           "of one after the other",

@@ -18,6 +18,7 @@ struct TrainerOptions {
   int64_t loss_chunk_tokens = 512;  // rows of logits that exist at a time
   uint64_t seed = 0;                // of LoRA's start and of the order of the data
   int64_t threads = 0;              // 0: LibTorch's choice, one a core
+  bool deterministic = false;       // a GPU gives the same bits each time
   bool interleave = false;          // stages take turns step by step; see steps_by_stage
 };
 

@@ -31,10 +31,13 @@ std::string why_not_first_gpu() {
   return why_not_capability(capability / 10, capability % 10);
 }
 
-/// Segments that grow leave fewer holes between activations of many sizes. LibTorch reads this when
-/// it first gives out memory; what the user has set stays.
-void let_segments_grow() {
+/// What LibTorch reads from the environment when it first gives out memory and multiplies; what the
+/// user has set stays.
+void set_environment() {
+  // The workspaces that it takes on Hopper anyway, with which cuBLAS gives the same bits each time.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   if (std::getenv("PYTORCH_CUDA_ALLOC_CONF") != nullptr) return;
+  // Segments that grow leave fewer holes between activations of many sizes.
   setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True", /*overwrite=*/0);
 }
 
@@ -58,7 +61,7 @@ std::string why_not_capability(int major, int minor) {
 
 std::string load_cuda(const std::filesystem::path& plugin) {
   if (!has_cuda_driver()) return "there is no NVIDIA driver (/dev/nvidiactl)";
-  let_segments_grow();
+  set_environment();
   std::error_code ignored;
   if (!std::filesystem::exists(plugin, ignored)) {
     return fmt::format("{} is not there; LONGSPAN_CUDA=1 tools/setup.sh builds it",

@@ -81,7 +81,9 @@ int64_t peak_memory_bytes(at::Device device) {
   return device.is_cpu() ? peak_memory_bytes() : stats_of(device).allocated_bytes[kAll].peak;
 }
 
-int64_t peak_reserved_bytes(at::Device device) { return stats_of(device).reserved_bytes[kAll].peak; }
+int64_t peak_reserved_bytes(at::Device device) {
+  return stats_of(device).reserved_bytes[kAll].peak;
+}
 
 int64_t available_memory_bytes(at::Device device) {
   if (device.is_cpu()) return available_memory_bytes();
@@ -90,6 +92,13 @@ int64_t available_memory_bytes(at::Device device) {
   const auto stats = stats_of(device);
   const int64_t cached = stats.reserved_bytes[kAll].current - stats.allocated_bytes[kAll].current;
   return static_cast<int64_t>(free) + cached;
+}
+
+void use_deterministic_kernels(at::Device device) {
+  if (device.is_cpu()) return;
+  at::Context& context = at::globalContext();
+  context.setDeterministicAlgorithms(true, /*warn_only=*/false);
+  context.setDeterministicFillUninitializedMemory(false);  // all that is read was written
 }
 
 void synchronize(at::Device device) {

@@ -21,12 +21,16 @@ std::string describe_devices();
 /// on top).
 int64_t peak_memory_bytes(at::Device device);
 
-/// The most that LibTorch's allocator had taken of a GPU: what it had given to tensors, and the holes
-/// between them.
+/// The most that LibTorch's allocator had taken of a GPU: what it had given to tensors, and the
+/// holes between them.
 int64_t peak_reserved_bytes(at::Device device);
 
 /// What the device can still give; 0 where that is not known.
 int64_t available_memory_bytes(at::Device device);
+
+/// From here on the kernels of a GPU give the same bits each time; a CPU's do anyway. What LibTorch
+/// has in no such form throws c10::Error when it is called. Attention's backward gets slower.
+void use_deterministic_kernels(at::Device device);
 
 /// Waits until the device has done what it was told to, without which times on a GPU say nothing.
 void synchronize(at::Device device);

@@ -98,6 +98,20 @@ class BenchTest(unittest.TestCase):
             trace.unlink()
         self.assertIn("shape", refusal(bench(), "step", "--model", shape, "--text", self.text, "--length", LENGTH, code=5))
 
+    def test_decoding_is_set_beside_memory_and_products(self):
+        options = ["decode", "--model", self.base, "--prompt", 64, "--tokens", 8]
+        result = json.loads(run(bench(), *options, "--json"))
+        # All weights once, the embeddings as the head, and the keys and values of 68 tokens in 30 layers of 3 heads.
+        read = 2 * 134_515_008 + 68 * 30 * 3 * 64 * 2 * 2
+        tokens, bandwidth = result["decode_tokens_per_second"], result["decode_gb_per_second"]
+        self.assertAlmostEqual(bandwidth / (tokens * read * 1e-9), 1, places=2)
+        self.assertAlmostEqual(result["decode_ratio"], bandwidth / result["copy_gb_per_second"], places=2)
+        # 2 FLOPs a weight of the layers and token, 4 x head_dim a scored pair and head, the head for the last token alone.
+        flops = 64 * 2 * 30 * 3_538_944 + 30 * 9 * 4 * 64 * 64 * 65 / 2 + 2 * 49152 * 576
+        gflops = 1e-9 * flops / result["prefill_seconds"]
+        self.assertAlmostEqual(result["prefill_ratio"] / (gflops / result["linear_gflops"]), 1, places=1)
+        self.assertIn("--tokens from 2", refusal(bench(), *options[:-1], 1, code=2))
+
     def test_a_text_that_is_too_short_is_refused(self):
         options = ["--model", self.base, "--text", self.text, "--length", 100000]
         self.assertIn("fewer than --length 100000", refusal(bench(), "step", *options, code=4))

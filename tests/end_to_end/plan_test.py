@@ -79,6 +79,13 @@ class PlanTest(unittest.TestCase):
         self.assertIn("command line: memory.weights: 'mapped' is for the CPU", refusal(*mapped, code=3))
         self.assertIn("expected cpu, cuda or auto", refusal(*self.command("--device", "gpu"), code=2))
 
+    def test_says_what_it_wants_to_know_of_a_gpu_that_is_not_here(self):
+        if Path("/dev/nvidiactl").exists():
+            self.skipTest("there is a GPU")
+        for known in ([], ["--rates", self.rates], ["--available", "80GB"]):
+            said = refusal(LONGSPAN, "plan", RECIPES / "llama2-7b-100k.yaml", "--device", "cuda", *known, code=2)
+            self.assertIn("expected --rates FILE.json and --available SIZE of the one to plan for", said)
+
     def test_offloads_to_the_ram_that_a_gpu_has_beside_it(self):
         arguments = "--device", "cuda", "--available-ram", "110GiB"
         plan = self.plan(*arguments, available="24GB")

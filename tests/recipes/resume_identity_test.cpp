@@ -48,6 +48,7 @@ TEST_F(ResumeIdentity, WhatComesAfterTheCheckpointMayBeOtherwise) {
                              "lr_schedule.warmup_steps=9",
                              "train.max_grad_norm=0.3",
                              "train.threads=1",
+                             "train.deterministic=true",
                              "train.loss_chunk_tokens=64",
                              "memory.recompute=layer",
                              "memory.optimizer_state_bits=8",

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "src/core/fields_writer.h"
+#include "src/nn/device.h"
 #include "tests/support/devices.h"
 #include "tests/support/errors.h"
 #include "tests/support/float32_bound.h"
@@ -150,6 +151,27 @@ TEST_F(TrainerRun, OnCudaLosesWhatTheCpuLoses) {
       EXPECT_TRUE(at::equal(goes_on->optimizer().weights().front().master, there.cpu()));
     }
   }
+}
+
+TEST_F(TrainerRun, OnCudaResumesToTheBitWithDeterministicKernels) {
+  if (auto reason = why_not_on_cuda(); !reason.empty()) GTEST_SKIP() << reason;
+  use_deterministic_kernels(at::kCUDA);
+  const auto on_cuda = [&] {
+    auto made = model(at::kBFloat16);
+    move_to(*made, at::kCUDA);
+    return made;
+  };
+  auto whole = on_cuda(), begun = on_cuda(), resumed = on_cuda();
+  trainer(*whole, two_stages())->run();
+  auto first = trainer(*begun, two_stages());
+  first->add(std::make_unique<StopAfter>(2)).run();
+  auto second = trainer(*resumed, two_stages());
+  second->resume(first->state());
+  second->run();
+  at::globalContext().setDeterministicAlgorithms(false, false);
+  const std::vector<double> all = losses(records_);
+  ASSERT_EQ(all.size(), 12u);
+  EXPECT_EQ(std::vector(all.begin() + 6, all.end()), std::vector(all.begin(), all.begin() + 6));
 }
 
 TEST_F(TrainerRun, AccumulationGivesWhatOneLargeBatchGives) {

@@ -12,6 +12,7 @@ namespace longspan {
 int attention_bench(int argc, char** argv);
 int compare_bench(int argc, char** argv);
 int cross_entropy_bench(int argc, char** argv);
+int decode_bench(int argc, char** argv);
 int memory_bench(int argc, char** argv);
 int random_model_bench(int argc, char** argv);
 int roofline_bench(int argc, char** argv);

@@ -28,15 +28,16 @@ WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 SECONDS=0
 : >"$OUT/summary.txt"
+rm -f "$OUT/rates-7b.json"
 
 # Shapes for shape(): HIDDEN LAYERS HEADS KEY_VALUE_HEADS MLP. LLaMA-2-7B at 100K, 4 layers of LLaMA-3-8B
 # at 350K, SmolLM2 at 8K; the peer's step at 16K.
 if [[ $DEVICE == cuda ]]; then
   SHAPE_7B="4096 32 32 32 11008" SHAPE_8B="4096 4 32 8 14336" SHAPE_SMALL="576 30 9 3 1536"
-  LENGTH_7B=98304 LENGTH_8B=350208 LENGTH_SMALL=8192 LENGTH_PEER=16384
+  LENGTH_7B=98304 LENGTH_8B=350208 LENGTH_SMALL=8192 LENGTH_PEER=16384 PROMPT_7B=1024
 else
   SHAPE_7B="128 2 2 2 256" SHAPE_8B="128 1 4 2 256" SHAPE_SMALL="144 2 9 3 128"
-  LENGTH_7B=2048 LENGTH_8B=4096 LENGTH_SMALL=512 LENGTH_PEER=512
+  LENGTH_7B=2048 LENGTH_8B=4096 LENGTH_SMALL=512 LENGTH_PEER=512 PROMPT_7B=256
 fi
 
 # step NAME LIMIT COMMAND...: at most LIMIT seconds of what is left of the session. What the command says
@@ -110,11 +111,11 @@ model: {path: $WORK/tiny-weights, dtype: bfloat16}
 data: {path: $WORK/tokens.h5}
 lora: {r: 8, target_modules: [q_proj, v_proj], modules_to_save: [norm]}
 rope: {rope_type: yarn, factor: 2.0}
-train: {seq_len: 512, steps: 4}
+train: {seq_len: 512, steps: 40}
 attention: {pattern: shifted_sparse, group_size: 128}
 optimizer: {lr: 1e-4}
 lr_schedule: {type: constant, warmup_steps: 0}
-checkpoint: {every_steps: 2}
+checkpoint: {every_steps: 10}
 output: {dir: $WORK/run}
 END
 }
@@ -130,8 +131,33 @@ tests() {
 }
 longspan() { "$BUILD/longspan" "$@"; }
 python() { env LD_LIBRARY_PATH="$OWN_LIBRARIES" "$PYTHON" "$@"; } # which has libraries of its own
-# What an interrupted run leaves: its first checkpoint.
-resume() { rm -rf "$WORK"/run/checkpoints/step-000004 && longspan train "$WORK/tiny.yaml" --device "$DEVICE" --resume; }
+# same_losses RUN OTHER BOUND: those of all steps lie no further apart.
+same_losses() {
+  python - "$WORK/$1/metrics.jsonl" "$WORK/$2/metrics.jsonl" "$3" <<'END'
+import json, sys
+one, other = ([json.loads(line)["loss"] for line in open(file)] for file in sys.argv[1:3])
+most = max(abs(a - b) for a, b in zip(one, other, strict=True))
+print(f"losses of {len(one)} steps from {one[0]:.4f} to {one[-1]:.4f}, {most:.2g} apart at the most")
+sys.exit(most > float(sys.argv[3]))
+END
+}
+# A run that is killed when it has saved once goes on to the losses of one that was not, to the bit.
+resume() {
+  local again=(train "$WORK/tiny.yaml" --device "$DEVICE" train.deterministic=true)
+  longspan "${again[@]}" output.dir="$WORK/whole" || return
+  "$BUILD/longspan" "${again[@]}" output.dir="$WORK/killed" &
+  until [[ -d $WORK/killed/checkpoints/step-000010 ]]; do
+    kill -0 $! || return
+    sleep 0.02
+  done
+  kill -KILL $!
+  wait $!
+  longspan "${again[@]}" output.dir="$WORK/killed" --resume && same_losses whole killed 0
+}
+# As near as two ways to round come.
+cpu_losses() {
+  longspan train "$WORK/tiny.yaml" --device cpu output.dir="$WORK/cpu" && same_losses run cpu 0.02
+}
 # random_step NAME ATTENTION LENGTH ARGUMENTS...
 random_step() {
   "$BUILD/bench" step --device "$DEVICE" --model "$WORK/$1" --random-weights --text "$LONG_TEXT" --attention "$2" \
@@ -143,22 +169,26 @@ of_8b() {
     'lora.target_modules=[q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj]' \
     memory.recompute=layer memory.offload=ram memory.chunk_tokens=8192 "$@"
 }
-of_small() { random_step small s2 "$LENGTH_SMALL" --steps 4 memory.recompute=none rope.rope_type=linear rope.factor=2.0 "$@"; }
-# What plan says of the 7B steps, by the rates that it measured.
+of_small() { random_step small "$1" "$LENGTH_SMALL" --steps 4 memory.recompute=none rope.rope_type=linear rope.factor=2.0 "${@:2}"; }
+# What plan says of the 7B steps. The first time it measures the rates, at 7B's widths.
 forecast() {
-  longspan plan "$WORK/tiny.yaml" --device "$DEVICE" --rates "$OUT/rates.json" model.path="$WORK/7b/config.json" \
+  local rates=(--save-rates "$OUT/rates-7b.json")
+  [[ ! -f $OUT/rates-7b.json ]] || rates=(--rates "$OUT/rates-7b.json")
+  longspan plan "$WORK/tiny.yaml" --device "$DEVICE" "${rates[@]}" model.path="$WORK/7b/config.json" \
     'lora={r: 8, target_modules: [q_proj, k_proj, v_proj, o_proj], modules_to_save: [embed_tokens, norm]}' \
     'attention={pattern: shifted_sparse, group_ratio: 0.25}' rope.factor=24.0 train.seq_len="$LENGTH_7B" "$@"
 }
+decode() { "$BUILD/bench" decode --device "$DEVICE" --model "$WORK/7b" --prompt "$PROMPT_7B" --tokens 64 --json; }
 peer() {
   python tools/bench/peer_step.py --device "$DEVICE" --config "$WORK/7b/config.json" --length "$LENGTH_PEER" &&
     random_step 7b full "$LENGTH_PEER" --steps 2 rope.rope_type=linear rope.factor=4.0 memory.recompute=layer
 }
 # As many words as the longest step wants, of a text that is shorter, packed or not.
 lengthen() { for _ in $(seq 20); do cat "$TEXT"; done >"$LONG_TEXT"; }
-export -f libraries model tests longspan python resume random_step of_7b of_8b of_small forecast peer lengthen
+export -f libraries model tests longspan python same_losses resume cpu_losses random_step of_7b of_8b of_small forecast
+export -f decode peer lengthen
 LONG_TEXT=$WORK/long.txt${TEXT##*.txt}
-export BUILD DEVICE TOKENIZER TEXT LONG_TEXT WORK OUT PYTHON OWN_LIBRARIES LENGTH_7B LENGTH_8B LENGTH_SMALL LENGTH_PEER
+export BUILD DEVICE TOKENIZER TEXT LONG_TEXT WORK OUT PYTHON OWN_LIBRARIES LENGTH_7B LENGTH_8B LENGTH_SMALL LENGTH_PEER PROMPT_7B
 export LONGSPAN_CUDA_PLUGIN=$BUILD/longspan_cuda.so
 run() { step "$1" "$2" bash -c '"$@"' bash "${@:3}"; }
 
@@ -179,19 +209,23 @@ run tiny-model 20 model tiny
 run prepare 20 longspan prepare "$TEXT" --model "$WORK/tiny-weights" --out "$WORK/tokens.h5"
 run model-tests 60 tests model_test
 run trainer-tests 40 tests trainer_test
-run plan 40 longspan plan "$WORK/tiny.yaml" --device "$DEVICE" --save-rates "$OUT/rates.json"
+run plan 40 longspan plan "$WORK/tiny.yaml" --device "$DEVICE"
 run train 40 longspan train "$WORK/tiny.yaml" --device "$DEVICE"
-run resume 30 resume
+run resume 40 resume
+run cpu-losses 30 cpu_losses
 run eval 30 longspan eval "$WORK/run" --device "$DEVICE" --lengths 256,512 --targets 64 --text "$TEXT" --json
 run generate 30 longspan generate "$WORK/run" --device "$DEVICE" --max-new-tokens 32 --prompt "It was a long road"
-run 7b-plan 10 forecast
+run 7b-plan 40 forecast memory.recompute=selective++
 run 7b 80 of_7b memory.recompute=selective++
 run 7b-plan-layer 10 forecast memory.recompute=layer
+run 7b-plan-auto 10 forecast
 run 7b-layer 80 of_7b memory.recompute=layer
 run 7b-offload 80 of_7b memory.recompute=selective memory.offload=ram memory.offload_ram=100GB
+run decode 40 decode
 run attention 60 python tools/bench/attention_rates.py --device "$DEVICE"
 run 8b-350k 110 of_8b memory.offload_ram=40GB
-run small 30 of_small --trace "$OUT/small-trace.json"
+run small 30 of_small s2 --trace "$OUT/small-trace.json"
+run small-full 30 of_small full
 run peer 60 peer
 echo "gpu: $SECONDS s; the results are in $OUT"
 ! grep -qvE ": (ok|skipped)" "$OUT/summary.txt"

@@ -22,6 +22,7 @@ constexpr Bench kBenches[] = {
     {"attention", "rates of the attention patterns, LibTorch's SDPA and a GEMM", attention_bench},
     {"cross-entropy", "memory and time of the loss against its GEMMs", cross_entropy_bench},
     {"step", "training steps of LoRA on one long text", step_bench},
+    {"decode", "a prompt read and tokens decoded, beside products and memory", decode_bench},
     {"memory", "reading under focused memory: speed, memory, and what a search finds",
      memory_bench},
     {"compare", "two saved results row by row, as ratios", compare_bench},

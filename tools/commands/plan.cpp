@@ -4,6 +4,7 @@
 #include "recipes/idle_keys.h"
 #include "recipes/recipe_plan.h"
 #include "src/core/atomic_file.h"
+#include "src/core/cuda.h"
 #include "src/core/disk_space.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -47,7 +48,13 @@ KernelRates rates_for(const Arguments& arguments, const Recipe& recipe, const Ru
 at::Device planned_device(const Arguments& arguments) {
   const auto& name = arguments["device"];
   const bool all_given = arguments.given("rates") && arguments.given("available");
-  return name == "cuda" && all_given ? at::kCUDA : open_device(name);
+  if (name == "cuda" && all_given) return at::kCUDA;
+  if (name == "cuda" && !has_cuda_driver()) {
+    fail(ExitCode::kUsage,
+         "--device: there is no GPU here to measure; expected --rates FILE.json and --available "
+         "SIZE of the one to plan for");
+  }
+  return open_device(name);
 }
 
 Machine planned_machine(const Arguments& arguments, const Recipe& recipe, const RunShape& shape) {

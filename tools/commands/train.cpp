@@ -146,6 +146,7 @@ int run(const Recipe& recipe, const TrainingInputs& inputs, at::Device device, c
 
   keep_freed_scratch();
   set_seed_and_threads(recipe.train);
+  if (recipe.train.deterministic) use_deterministic_kernels(device);
   const auto [model, residency] = open_recipe_model(recipe, *inputs.model, device);
 
   Trainer trainer(*model, recipe.stages, inputs.loaders, recipe.train, residency);

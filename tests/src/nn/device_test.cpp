@@ -1,5 +1,6 @@
 #include "src/nn/device.h"
 
+#include <ATen/Context.h>
 #include <gmock/gmock.h>
 
 #include "src/core/cuda.h"
@@ -23,6 +24,17 @@ TEST(Device, WithoutADriverIsTheCpuAndSaysWhy) {
   EXPECT_THAT(error_of([] { open_device("cuda"); }, ExitCode::kUsage),
               HasSubstr("cuda cannot be used: there is no NVIDIA driver"));
   EXPECT_THAT(describe_devices(), HasSubstr("cuda  cannot be used: there is no NVIDIA driver"));
+}
+
+TEST(Device, OnlyAGpuIsToldToGiveTheSameBits) {
+  at::Context& context = at::globalContext();
+  use_deterministic_kernels(at::kCPU);
+  EXPECT_FALSE(context.deterministicAlgorithms());
+  use_deterministic_kernels(at::kCUDA);
+  EXPECT_TRUE(context.deterministicAlgorithms());
+  EXPECT_FALSE(context.deterministicAlgorithmsWarnOnly());
+  EXPECT_FALSE(context.deterministicFillUninitializedMemory());
+  context.setDeterministicAlgorithms(false, false);
 }
 
 TEST(Device, IsDescribedByTheKernelsThatRun) {
