@@ -5,6 +5,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,12 +188,9 @@ class ArmsTest(unittest.TestCase):
         losses = [result["tasks"][0]["rows"][0]["answer_nll"] for result in (by_arm, by_option, by_map)]
         self.assertEqual(losses, [losses[0]] * 3)
 
-    def test_a_run_that_is_killed_goes_on_with_the_same_result(self):
-        arguments = ["eval", self.base, "--dtype", "float32", "--json", "--task", "passkey", "--lengths", "400,600",
-                     "--depths", "0.5", "--trials", "2", "--arm", "full,retrieval", "--set", "retrieval.budget_tokens=256"]  # fmt: skip
-        expected = json.loads(longspan(*arguments).stdout)["tasks"]
-        out, journal = self.folder / "killed.json", self.folder / "killed.json.journal"
-        answers = self.folder / "answers.jsonl"
+    def kill_after_answers(self, arguments, out):
+        """Kills a run as soon as its journal has a few answers."""
+        journal = out.with_name(out.name + ".journal")
         process = subprocess.Popen([LONGSPAN, *map(str, arguments), "--out", out],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") >= 4):
@@ -200,6 +198,39 @@ class ArmsTest(unittest.TestCase):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         self.assertFalse(out.exists())
+
+    def test_a_journal_knows_the_model_of_an_arm_by_what_it_holds(self):
+        twin, out = self.folder / "twin", self.folder / "twin.json"
+        shutil.copytree(self.base, twin)
+
+        def with_model(model):
+            return ["eval", self.base, "--task", "passkey", "--lengths", "400,600", "--depths", "0.5", "--trials", "2",
+                    "--arm", "full,twin=full", "--model-of-arm", f"twin={model}"]  # fmt: skip
+
+        self.kill_after_answers(with_model(twin), out)
+        weights = max(twin.glob("*.safetensors"))
+        with weights.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last[0] ^ 1]))
+        refused = longspan(*with_model(twin), "--out", out)
+        self.assertEqual(refused.returncode, 8, refused.stderr.decode())
+        self.assertIn("its weights_fingerprint of the model of twin is", refused.stderr.decode())
+        # The same weights elsewhere.
+        again = longspan(*with_model(self.base), "--out", out)
+        self.assertEqual(again.returncode, 0, again.stderr.decode())
+        self.assertIn("answers are in", again.stderr.decode())
+        settings = json.loads(out.read_text())["arm_settings"]["twin"]
+        self.assertEqual(settings["model_contents"]["weights_fingerprint"], json.loads(out.read_text())["weights_fingerprint"])
+
+    def test_a_run_that_is_killed_goes_on_with_the_same_result(self):
+        arguments = ["eval", self.base, "--dtype", "float32", "--json", "--task", "passkey", "--lengths", "400,600",
+                     "--depths", "0.5", "--trials", "2", "--arm", "full,retrieval", "--set", "retrieval.budget_tokens=256"]  # fmt: skip
+        expected = json.loads(longspan(*arguments).stdout)["tasks"]
+        out, journal = self.folder / "killed.json", self.folder / "killed.json.journal"
+        answers = self.folder / "answers.jsonl"
+        self.kill_after_answers(arguments, out)
         again = longspan(*arguments, "--out", out, "--answers-out", answers)
         self.assertEqual(again.returncode, 0, again.stderr.decode())
         self.assertIn("answers are in", again.stderr.decode())

@@ -1,9 +1,10 @@
-"""Opens the page of `longspan report` in a headless Chromium: it loads, its tables sort, its charts are PNGs too.
+"""Opens the page of `longspan report` in a headless Chromium: its tables sort, it is light or dark, it prints.
 
     report_page_test.py --longspan build/longspan
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from program import command_line, finish
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+HEADLESS = ("--headless", "--no-sandbox", "--disable-gpu")
 LONGSPAN = None
 FOUND = {"full": 9, "retrieval": 7, "no_context": 0}  # of 10
 SECONDS = {"full": 20.0, "retrieval": 3.0, "no_context": 0.1}
@@ -26,6 +28,17 @@ head.click();
 const up = names();
 head.click();
 document.body.textContent = `sorted: ${up}; then: ${names()};`;
+</script></body>"""
+
+# Leaves what the page looks like and what its links hold.
+FACTS = """<script>
+const paper = getComputedStyle(document.body).backgroundColor;
+const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+const data = [...document.querySelectorAll("p.data a")].map(
+  a => Object.keys(JSON.parse(decodeURIComponent(a.href.slice(a.href.indexOf(",") + 1)))).join("+"));
+const rules = [...document.styleSheets].flatMap(sheet => [...sheet.cssRules]);
+const printed = rules.filter(rule => rule.media?.mediaText.includes("dark") && !rule.media.mediaText.includes("screen"));
+document.body.textContent = `paper: ${paper}; dark: ${dark}; dark on paper: ${printed.length}; data: ${data.join(" ")};`;
 </script></body>"""
 
 
@@ -57,13 +70,45 @@ class ReportPageTest(unittest.TestCase):
             self.assertTrue((self.folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG"))
             self.assertIn("</svg>", (self.folder / "figures" / f"{name}.svg").read_text())
 
+    def test_it_names_nothing_that_lies_elsewhere(self):
+        page = self.page.read_text()
+        for loads in ("src=", "@import", "url(", "<link", "fetch("):
+            self.assertNotIn(loads, page)
+        self.assertEqual(set(re.findall(r'href="([a-z]+):', page)), {"data"})
+
+    def shown(self, script, *options):
+        """The page's text after a script of ours."""
+        changed = self.folder / "changed.html"
+        changed.write_text(self.page.read_text().replace("</body>", script))
+        shown = subprocess.run([CHROMIUM, *HEADLESS, *options, "--dump-dom", changed.as_uri()],
+                               capture_output=True, text=True, timeout=120)  # fmt: skip
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        return shown.stdout
+
     @unittest.skipUnless(CHROMIUM, "no Chromium here: apt-get install chromium")
     def test_tables_sort(self):
-        self.page.write_text(self.page.read_text().replace("</body>", CLICKS))
-        shown = subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", self.page.as_uri()],
-            capture_output=True, text=True, timeout=120)  # fmt: skip
-        self.assertIn("sorted: no_context retrieval full; then: full retrieval no_context;", shown.stdout, shown.stderr)
+        self.assertIn("sorted: no_context retrieval full; then: full retrieval no_context;", self.shown(CLICKS))
+
+    @unittest.skipUnless(CHROMIUM, "no Chromium here: apt-get install chromium")
+    def test_it_is_light_or_dark_as_the_reader_is(self):
+        papers = {}
+        for scheme, name in enumerate(("dark", "light")):
+            text = self.shown(FACTS, f"--blink-settings=preferredColorScheme={scheme}")
+            self.assertIn(f"dark: {str(name == 'dark').lower()}; dark on paper: 0;", text)
+            papers[name] = sum(map(int, re.search(r"paper: rgb\((\d+), (\d+), (\d+)\)", text).groups()))
+        self.assertLess(papers["dark"], 150)
+        self.assertGreater(papers["light"], 600)
+
+    @unittest.skipUnless(CHROMIUM, "no Chromium here: apt-get install chromium")
+    def test_figures_link_to_their_numbers(self):
+        self.assertIn("data: task+models models;", self.shown(FACTS))
+
+    @unittest.skipUnless(CHROMIUM, "no Chromium here: apt-get install chromium")
+    def test_it_prints(self):
+        printed = self.folder / "page.pdf"
+        subprocess.run([CHROMIUM, *HEADLESS, f"--print-to-pdf={printed}", self.page.as_uri()],
+                       capture_output=True, timeout=120, check=True)  # fmt: skip
+        self.assertTrue(printed.read_bytes().startswith(b"%PDF"))
 
 
 if __name__ == "__main__":

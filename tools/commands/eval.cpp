@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "src/core/atomic_file.h"
+#include "src/core/fields.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/context_length.h"
@@ -21,6 +22,7 @@
 #include "trainer/eval/eval_budget.h"
 #include "trainer/eval/eval_run.h"
 #include "trainer/eval/report_page.h"
+#include "trainer/eval/report_text.h"
 
 namespace longspan {
 
@@ -150,16 +152,27 @@ std::vector<EvalWork> count_work(const Arguments& arguments, const DrawnTasks& d
   return work;
 }
 
+/// What --budget chose before, as the journal has it at `place`.
+BudgetedRun read_budgeted(const Json& chosen, const std::string& place) {
+  Diagnostics diagnostics(place);
+  Fields fields(chosen, diagnostics);
+  BudgetedRun run;
+  fields.required("lengths", run.lengths);
+  fields.required("share", run.share);
+  if (run.lengths.empty()) fields.error("lengths", "is empty; remove the file");
+  diagnostics.throw_if_any(ExitCode::kCheckpoint);
+  return run;
+}
+
 /// Leaves out what --budget has no time for. A run that goes on keeps what it chose before.
 void apply_budget(const Arguments& arguments, const std::vector<NamedArm>& arms,
                   const EvalSubject& subject, AnswerJournal& journal, DrawnTasks& drawn,
                   EvalOptions& options) {
   const std::string question = "budget " + arguments["budget"];
   if (const Json* chosen = journal.find(question)) {
-    options.lengths = chosen->at("lengths").get<std::vector<int64_t>>();
-    for (const auto& task : drawn) {
-      task->keep(options.lengths.back(), chosen->at("share").get<double>());
-    }
+    const BudgetedRun before = read_budgeted(*chosen, journal.place_of(question));
+    options.lengths = before.lengths;
+    for (const auto& task : drawn) task->keep(before.lengths.back(), before.share);
     return;
   }
   const double seconds = parse_duration(arguments["budget"], "--budget");
@@ -197,8 +210,8 @@ AnswerJournal open_journal(const Arguments& arguments, const Json& provenance) {
 
 void show_result(const Arguments& arguments, const EvalResult& result) {
   auto comparisons = compare({result});
-  fmt::print("{}",
-             arguments.given("json") ? json_text(result.write()) + "\n" : text_report(comparisons));
+  fmt::print("{}", arguments.given("json") ? json_text(result.write()) + "\n"
+                                           : text_report({result}, comparisons));
   if (!arguments.given("html")) return;
   const auto html = arguments["html"];
   write_file(html, report_page({result}, comparisons));
@@ -215,14 +228,14 @@ int run_eval(const Arguments& arguments) {
   auto tokenizer = open_tokenizer(opened);
   EvalSubject subject{*opened.model, *tokenizer,
                       bos_token_of(*opened.source, opened.model->config())};
-  const auto others = open_models_of_arms(arguments, *tokenizer, choice.arms);
+  const ModelsOfArms others = open_models_of_arms(arguments, *tokenizer, choice.arms);
   check_arms(choice.arms, subject);
   warn_beyond_limit(options, *opened.model);
   announce_memory_of_arms(choice.arms, subject, options.lengths.back());
 
   EvalResult result;
   result.label = arguments.given("label") ? arguments["label"] : default_label(arguments["model"]);
-  result.provenance = eval_provenance(arguments, opened, *tokenizer, choice.arms);
+  result.provenance = eval_provenance(arguments, opened, *tokenizer, choice.arms, others);
   AnswerJournal journal = open_journal(arguments, result.provenance);
   DrawnTasks drawn = draw_tasks(choice.tasks, subject, options);
   if (arguments.given("budget")) {

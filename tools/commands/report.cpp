@@ -7,6 +7,7 @@
 #include "tools/support/output_file.h"
 #include "trainer/eval/report_figures.h"
 #include "trainer/eval/report_page.h"
+#include "trainer/eval/report_text.h"
 
 namespace longspan {
 
@@ -22,26 +23,6 @@ constexpr Option kReportOptions[] = {
     {"figures", "FOLDER", "", "write the page's charts here, each as SVG and PNG"},
     {"json", "", "", "print JSON instead of tables"},
 };
-
-Json json_report(const std::vector<EvalResult>& results,
-                 const std::vector<TaskComparison>& comparisons) {
-  Json models = Json::array(), tasks = Json::array();
-  for (const auto& result : results) {
-    Json model = {{"label", result.label}};
-    model.update(result.provenance);
-    models.push_back(std::move(model));
-  }
-  for (const auto& comparison : comparisons) {
-    Json entries = Json::array();
-    for (const auto& model : comparison.models) {
-      entries.push_back({{"label", model.label}, {"rows", model.rows}});
-    }
-    tasks.push_back({{"task", comparison.task},
-                     {"protocol", comparison.protocol},
-                     {"models", std::move(entries)}});
-  }
-  return {{"models", std::move(models)}, {"tasks", std::move(tasks)}};
-}
 
 int run_report(const Arguments& arguments) {
   std::vector<EvalResult> results;
@@ -66,9 +47,9 @@ int run_report(const Arguments& arguments) {
     }
   }
   if (arguments.given("json")) {
-    fmt::print("{}\n", json_text(json_report(results, comparisons)));
+    fmt::print("{}\n", json_text(json_report(results, comparisons, reference)));
   } else {
-    fmt::print("{}", text_report(comparisons, reference));
+    fmt::print("{}", text_report(results, comparisons, reference));
   }
   return 0;
 }

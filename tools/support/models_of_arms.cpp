@@ -24,11 +24,11 @@ std::map<std::string, std::string> models_of_arms(const Arguments& arguments,
   return models;
 }
 
-std::vector<OpenedModel> open_models_of_arms(const Arguments& arguments, const Tokenizer& tokenizer,
-                                             std::vector<NamedArm>& arms) {
-  std::vector<OpenedModel> opened;
+ModelsOfArms open_models_of_arms(const Arguments& arguments, const Tokenizer& tokenizer,
+                                 std::vector<NamedArm>& arms) {
+  ModelsOfArms opened;
   for (const auto& [label, path] : models_of_arms(arguments, arms)) {
-    OpenedModel& other = opened.emplace_back(open_plain_model(arguments, path));
+    OpenedModel& other = opened[label] = open_plain_model(arguments, path);
     if (open_tokenizer(other)->fingerprint() != tokenizer.fingerprint()) {
       fail(ExitCode::kUsage,
            "--model-of-arm {}: the tokenizer of {} is another one; items are cut by the tokens of "

@@ -12,9 +12,12 @@ namespace longspan {
 std::map<std::string, std::string> models_of_arms(const Arguments& arguments,
                                                   const std::vector<NamedArm>& arms);
 
+/// By the label of the arm that reads with it.
+using ModelsOfArms = std::map<std::string, OpenedModel>;
+
 /// Opens them and gives each arm its own; the arms live no longer than the result. A model whose
 /// tokenizer is not `tokenizer` throws Error(kUsage): items are cut to their lengths by its tokens.
-std::vector<OpenedModel> open_models_of_arms(const Arguments& arguments, const Tokenizer& tokenizer,
-                                             std::vector<NamedArm>& arms);
+ModelsOfArms open_models_of_arms(const Arguments& arguments, const Tokenizer& tokenizer,
+                                 std::vector<NamedArm>& arms);
 
 }  // namespace longspan

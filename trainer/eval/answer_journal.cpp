@@ -49,26 +49,31 @@ void AnswerJournal::read() {
   // The first line appears whole (see add), so that this is somebody else's file.
   if (whole == 0) refuse_line(path_.string());
   size_t begin = 0;
-  for (int number = 1; begin < whole; ++number) {
+  while (begin < whole) {
     const size_t end = text.find('\n', begin);
-    const std::string place = fmt::format("{}: line {}", path_.string(), number);
+    const std::string place = fmt::format("{}: line {}", path_.string(), ++lines_);
     const Json line = parse_line(std::string_view(text).substr(begin, end - begin), place);
     begin = end + 1;
-    if (number == 1) {
+    if (lines_ == 1) {
       if (!line.contains("identity")) refuse_line(place);
       require_own_identity(path_.string(), line["identity"], identity_);
       continue;
     }
     if (!line.value("question", Json()).is_string() || !line.contains("found")) refuse_line(place);
-    found_[line["question"].get<std::string>()] = line["found"];
+    found_[line["question"].get<std::string>()] = {line["found"], lines_};
   }
-  exists_ = true;
   if (whole < text.size()) write_file(path_, std::string_view(text).substr(0, whole));
 }
 
 const Json* AnswerJournal::find(const std::string& question) const {
   const auto entry = found_.find(question);
-  return entry == found_.end() ? nullptr : &entry->second;
+  return entry == found_.end() ? nullptr : &entry->second.answer;
+}
+
+std::string AnswerJournal::place_of(const std::string& question) const {
+  const auto entry = found_.find(question);
+  if (path_.empty() || entry == found_.end()) return "the answers of this run";
+  return fmt::format("{}: line {}", path_.string(), entry->second.line);
 }
 
 void AnswerJournal::append(const std::string& line) {
@@ -81,11 +86,14 @@ void AnswerJournal::append(const std::string& line) {
 
 void AnswerJournal::add(const std::string& question, Json found) {
   if (!path_.empty()) {
-    if (!exists_) write_file(path_, json_line({{"identity", identity_}}) + "\n");
-    exists_ = true;
+    if (lines_ == 0) {
+      write_file(path_, json_line({{"identity", identity_}}) + "\n");
+      lines_ = 1;
+    }
     append(json_line({{"question", question}, {"found", found}}) + "\n");
+    ++lines_;
   }
-  found_[question] = std::move(found);
+  found_[question] = {std::move(found), lines_};
 }
 
 void AnswerJournal::remove() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -24,19 +25,26 @@ class AnswerJournal {
   /// What was found for `question`, or null.
   const Json* find(const std::string& question) const;
   void add(const std::string& question, Json found);
+  /// Where the answer stands, for a message: "out.json.journal: line 7".
+  std::string place_of(const std::string& question) const;
   size_t size() const { return found_.size(); }
   const std::filesystem::path& path() const { return path_; }
   /// The run is over and its result is written.
   void remove();
 
  private:
+  struct Found {
+    Json answer;
+    int64_t line = 0;  // in the file
+  };
+
   void read();
   void append(const std::string& line);
 
   std::filesystem::path path_;  // empty: none
   Json identity_;
-  bool exists_ = false;
-  std::map<std::string, Json> found_;
+  int64_t lines_ = 0;  // in the file; 0: there is none yet
+  std::map<std::string, Found> found_;
 };
 
 }  // namespace longspan

@@ -20,11 +20,6 @@ struct TaskComparison {
 /// (other texts, targets, keys): such numbers do not compare, and the error lists what differs.
 std::vector<TaskComparison> compare(const std::vector<EvalResult>& results);
 
-/// The tables of all tasks for a terminal. Differences are to the model labelled `reference`, or
-/// to the first one.
-std::string text_report(const std::vector<TaskComparison>& comparisons,
-                        const std::string& reference = "");
-
 /// The label that `reference` means, which is that of a result, that of one of its arms ("trained:
 /// retrieval"), or the file of a result: `files` are those of `results`. Throws Error(kUsage) that
 /// names the labels for anything else.

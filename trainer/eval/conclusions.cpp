@@ -125,4 +125,18 @@ std::vector<std::string> conclusions(const TaskStandings& task, const std::strin
   return sentences;
 }
 
+std::map<std::string, std::vector<std::string>> conclusions_by_task(
+    const std::vector<EvalResult>& results, const std::vector<TaskComparison>& comparisons,
+    const std::string& reference) {
+  std::map<std::string, std::vector<std::string>> by_task;
+  const std::vector<TaskStandings> standings = standings_of(results, comparisons);
+  for (const TaskComparison& comparison : comparisons) {
+    const auto task = std::ranges::find(standings, comparison.task, &TaskStandings::task);
+    if (task == standings.end()) continue;
+    const size_t compared_to = reference_index(comparison, reference);
+    by_task[comparison.task] = conclusions(*task, comparison.models[compared_to].label);
+  }
+  return by_task;
+}
+
 }  // namespace longspan

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,5 +14,11 @@ namespace longspan {
 /// each costs at the shortest length beside what it gains at the longest. Nothing of one label
 /// alone.
 std::vector<std::string> conclusions(const TaskStandings& task, const std::string& reference = "");
+
+/// The same by the task of each comparison, where it has any standings. `reference` is that of
+/// reference_index().
+std::map<std::string, std::vector<std::string>> conclusions_by_task(
+    const std::vector<EvalResult>& results, const std::vector<TaskComparison>& comparisons,
+    const std::string& reference);
 
 }  // namespace longspan

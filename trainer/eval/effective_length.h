@@ -12,6 +12,12 @@ struct LengthEstimate {
   std::optional<int64_t> length{}, low{}, high{};
 };
 
+/// How far each of some models can use its context.
+struct EffectiveLengths {
+  std::string rule = {};
+  std::vector<LengthEstimate> of_models = {};  // in their order; empty where the rule says nothing
+};
+
 /// The scores (0 to 1) of the questions of one length.
 struct ScoredLength {
   int64_t length = 0;

@@ -43,8 +43,9 @@ TaskResult EvalRun::run(DrawnTask& task) {
       show();
     };
     EvalSubject reader = arm.subject(subject_);
-    reader.arm = std::make_shared<RecordingArm>(arm.arm, arm.label, whole.task,
-                                                ArmRecord{journal_, costs_, on_item, on_answer_});
+    reader.arm = std::make_shared<RecordingArm>(
+        arm.arm, arm.label, whole.task,
+        ArmRecord{journal_, costs_, scored_texts_, on_item, on_answer_});
     TaskResult part = task.run(reader);
     whole.protocol = std::move(part.protocol);
     whole.seconds += part.seconds;

@@ -9,7 +9,8 @@ namespace longspan {
 void check_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject);
 
 /// Tasks by arms: every arm gets the same items. Answers go to the journal and come from it, costs
-/// are counted, and a line on stderr says how far it is.
+/// are counted, and a line on stderr says how far it is. A text that one task has had scored is not
+/// read again for another that scores no more of its tokens.
 class EvalRun {
  public:
   /// `lengths` ascend; `work` is what work_of() found; `on_answer` is that of ArmRecord. The
@@ -34,6 +35,7 @@ class EvalRun {
   AnswerJournal& journal_;
   std::function<void(const Json& answer)> on_answer_;
   CostMeters costs_;
+  ScoredTexts scored_texts_;
   EvalProgress progress_;
   Stopwatch since_line_;
 };

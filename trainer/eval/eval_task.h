@@ -10,6 +10,7 @@
 
 #include "src/core/fields.h"
 #include "src/core/json.h"
+#include "trainer/eval/effective_length.h"
 #include "trainer/eval/eval_subject.h"
 #include "trainer/eval/settable.h"
 #include "trainer/figures/svg_chart.h"
@@ -104,6 +105,11 @@ class EvalTask : public Settable {
   virtual std::vector<Table> tables(const std::vector<LabelledRows>& models,
                                     size_t reference) const = 0;
   virtual std::vector<Figure> figures(const std::vector<LabelledRows>& models) const = 0;
+  /// By the task's own rule, of rows of at least two lengths; nothing of other rows and tasks.
+  virtual EffectiveLengths effective_lengths(const std::vector<LabelledRows>& models) const {
+    (void)models;
+    return {};
+  }
 };
 
 std::vector<std::string> eval_tasks();

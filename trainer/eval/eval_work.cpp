@@ -1,6 +1,9 @@
 #include "trainer/eval/eval_work.h"
 
 #include <algorithm>
+#include <map>
+
+#include "trainer/eval/tasks/evaluated_text.h"
 
 namespace longspan {
 
@@ -39,13 +42,20 @@ std::vector<EvalWork> work_of(const DrawnTasks& tasks, const EvalSubject& subjec
                               const std::vector<NamedArm>& arms,
                               const std::function<void(const AskedItem&)>& on_item) {
   std::vector<EvalWork> work;
+  std::map<std::pair<std::string, std::string>, int64_t> scored;  // tokens of an arm and a text
   for (const auto& drawn : tasks) {
     const auto on_drawn = [&](const AskedItem& item) {
       if (on_item) on_item(item);
+      const std::string text = ids_digest(item.ids);
       for (const NamedArm& arm : arms) {
         if (!arm.does(drawn->task())) continue;
         EvalWork& entry = entry_of(work, item, arm.label);
         ++entry.items;
+        if (!item.ids.empty()) {
+          int64_t& tokens = scored[{arm.label, text}];
+          if (item.scored_tokens <= tokens) continue;
+          tokens = item.scored_tokens;
+        }
         entry.flops += flops_of(*arm.arm, arm.model ? *arm.model : subject.model, item);
       }
     };

@@ -48,8 +48,9 @@ struct EvalWork {
   double flops = 0;  // of all items, by formula
 };
 
-/// The work of all tasks by all arms, in the order in which it is done. The items are handed to
-/// `on_item` one after the other, as they will be asked.
+/// The work of all tasks by all arms, in the order in which it is done. A text that an arm has
+/// scored for an earlier task (EvalRun) is no work. The items are handed to `on_item` one after the
+/// other, as they will be asked.
 std::vector<EvalWork> work_of(const DrawnTasks& tasks, const EvalSubject& subject,
                               const std::vector<NamedArm>& arms,
                               const std::function<void(const AskedItem&)>& on_item = {});

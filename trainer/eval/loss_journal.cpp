@@ -14,7 +14,7 @@ double LossJournal::loss_of(const Json& question, const std::function<double()>&
   if (const Json* known = journal_.find(key)) {
     if (known->is_number()) return known->get<double>();
     fail(ExitCode::kCheckpoint, "{}: answers {} by {}, expected a loss; remove the file",
-         journal_.path().string(), key, known->dump());
+         journal_.place_of(key), key, known->dump());
   }
   const double loss = measure();
   journal_.add(key, loss);

@@ -8,7 +8,6 @@
 #include <set>
 #include <utility>
 
-#include "trainer/eval/effective_length.h"
 #include "trainer/eval/statistics.h"
 
 namespace longspan {
@@ -128,17 +127,26 @@ std::vector<Table> loss_tables(const LossWords& words, const std::vector<LossCur
   return tables;
 }
 
-Table falling_loss_table(const std::vector<LossCurve>& models) {
-  Table table{.title =
-                  "Where the loss stops falling: the length of least loss [the lengths that "
-                  "cannot be told apart from it, paired over documents]",
-              .header = {"", "tokens"}};
+EffectiveLengths falling_losses(const std::vector<LossCurve>& models) {
+  EffectiveLengths found;
+  if (lengths_of(models).size() < 2) return found;
+  found.rule =
+      "the length of least loss [the lengths that cannot be told apart from it, paired over "
+      "documents]";
   for (const auto& model : models) {
     std::vector<LossAtLength> losses;
     for (const auto& row : model.rows) losses.push_back({row.length, row.document_nll});
     std::sort(losses.begin(), losses.end(),
               [](const auto& a, const auto& b) { return a.length < b.length; });
-    table.rows.push_back({model.label, length_estimate_label(loss_falls_until(losses))});
+    found.of_models.push_back(loss_falls_until(losses));
+  }
+  return found;
+}
+
+Table falling_loss_table(const std::vector<LossCurve>& models, const EffectiveLengths& found) {
+  Table table{.title = "Where the loss stops falling: " + found.rule, .header = {"", "tokens"}};
+  for (size_t i = 0; i < models.size(); ++i) {
+    table.rows.push_back({models[i].label, length_estimate_label(found.of_models[i])});
   }
   return table;
 }

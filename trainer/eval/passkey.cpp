@@ -27,28 +27,18 @@ struct PasskeyCell {
 
   PasskeyRow run(const EvalSubject& subject) const {
     const Stopwatch stopwatch;
-    PasskeyRow row{.length = length, .depth = depth, .trials = std::ssize(asked)};
-    const auto trials = static_cast<double>(row.trials);
+    PasskeyRow row{.cell = {.length = length, .depth = depth}};
     for (const size_t trial : asked) {
       const PasskeyPrompt& prompt = prompts[trial];
       const auto reading = subject.arm->read_passage(subject, prompt.item.passage, length);
       const Answer answer = reading->ask(prompt.item.question);
       require_finite(answer.nll, "passkey",
                      fmt::format("at length {} and depth {}", length, depth));
-      const bool is_correct = first_digits(answer.text) == keys[trial];
-      row.correct += is_correct ? 1 : 0;
-      row.scores.push_back(is_correct ? 1 : 0);
-      row.answer_nll += answer.nll / trials;
-      row.answer_token_accuracy += answer.token_accuracy / trials;
-      row.tokens_read += static_cast<double>(answer.tokens_read) / trials;
-      if (answer.rank) {
-        ++row.ranked;
-        row.ranked_first += *answer.rank == 1 ? 1 : 0;
-      }
-      if (answer.recall) row.recall = row.recall.value_or(0) + *answer.recall / trials;
-      row.prompt_tokens += static_cast<double>(prompt.tokens.prompt.size()) / trials;
+      row.cell.add(answer, first_digits(answer.text) == keys[trial] ? 1 : 0);
+      row.prompt_tokens +=
+          static_cast<double>(prompt.tokens.prompt.size()) / static_cast<double>(asked.size());
     }
-    row.seconds = stopwatch.seconds();
+    row.cell.seconds = stopwatch.seconds();
     return row;
   }
 };
@@ -93,7 +83,7 @@ class Passkey::Drawn final : public DrawnTask {
     for (const PasskeyCell& cell : cells_) {
       if (cell.asked.empty()) continue;
       const PasskeyRow row = cell.run(subject);
-      result.seconds += row.seconds;
+      result.seconds += row.cell.seconds;
       result.rows.push_back(row.write());
     }
     return result;

@@ -4,27 +4,17 @@
 #include <vector>
 
 #include "trainer/eval/eval_task.h"
+#include "trainer/eval/tasks/retrieval_row.h"
 
 namespace longspan {
 
-/// One length and depth of one model.
+/// One length and depth of one model, under the names that results have had from the first version
+/// on.
 struct PasskeyRow {
-  int64_t length = 0;
-  double depth = 0;
-  int64_t trials = 0;
-  int64_t correct = 0;
-  double answer_nll = 0;             // nats a token, right answer fed; mean over trials
-  double answer_token_accuracy = 0;  // of the same pass
-  int64_t ranked = 0;                // keys that were ranked among wrong ones
-  int64_t ranked_first = 0;          // those that have the least loss a token
-  double prompt_tokens = 0;          // mean over trials
-  double tokens_read = 0;            // of them, by the arm's model
-  std::optional<double> recall{};    // mean over trials, of an arm that cuts
-  double seconds = 0;
-  /// Of each trial, 0 or 1; none in a result of an older version.
-  std::vector<double> scores{};
+  RetrievalRow cell{};
+  double prompt_tokens = 0;  // mean over trials
+  bool knows_scores = true;  // of each trial; false in a result of an older version
 
-  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(trials); }
   Json write() const;
   void read(Fields& fields);
 };
@@ -44,6 +34,7 @@ class Passkey : public EvalTask {
   std::vector<Table> tables(const std::vector<LabelledRows>& models,
                             size_t reference) const override;
   std::vector<Figure> figures(const std::vector<LabelledRows>& models) const override;
+  EffectiveLengths effective_lengths(const std::vector<LabelledRows>& models) const override;
 
  private:
   class Drawn;

@@ -11,12 +11,13 @@ namespace {
 
 using PasskeyRows = ModelRows<PasskeyRow>;
 
-/// A row of before there were scores of each trial says how many were right, and not which.
+constexpr int64_t kMostTrials = 1 << 20;
+
 RetrievalWords passkey_words(const std::vector<PasskeyRows>& models) {
   RetrievalWords words{.scores = "Keys found", .depth = "depth of the key"};
   for (const auto& [label, rows] : models) {
     for (const auto& row : rows) {
-      if (row.scores.empty()) words.knows_each_score = false;
+      if (!row.knows_scores) words.knows_each_score = false;
     }
   }
   return words;
@@ -26,22 +27,7 @@ std::vector<RetrievalRows> retrieval_rows(const std::vector<PasskeyRows>& models
   std::vector<RetrievalRows> converted;
   for (const auto& [label, rows] : models) {
     RetrievalRows& model = converted.emplace_back(RetrievalRows{.label = label, .rows = {}});
-    for (const auto& row : rows) {
-      RetrievalRow& one = model.rows.emplace_back(RetrievalRow{.length = row.length,
-                                                               .depth = row.depth,
-                                                               .n = row.trials,
-                                                               .score = row.accuracy(),
-                                                               .answer_nll = row.answer_nll});
-      one.token_accuracy = row.answer_token_accuracy;
-      one.ranked = row.ranked;
-      one.ranked_first = row.ranked_first;
-      one.recall = row.recall;
-      one.recalled = row.recall ? row.trials : 0;
-      one.scores = row.scores;
-      if (!one.scores.empty()) continue;
-      one.scores.assign(row.trials, 0.0);
-      std::fill_n(one.scores.begin(), row.correct, 1.0);
-    }
+    for (const auto& row : rows) model.rows.push_back(row.cell);
   }
   return converted;
 }
@@ -49,50 +35,64 @@ std::vector<RetrievalRows> retrieval_rows(const std::vector<PasskeyRows>& models
 }  // namespace
 
 Json PasskeyRow::write() const {
-  Interval interval = wilson_interval(correct, trials);
-  return {{"length", length},
-          {"depth", depth},
-          {"n", trials},
-          {"score", accuracy()},
-          {"low", interval.low},
-          {"high", interval.high},
-          {"trials", trials},
-          {"correct", correct},
-          {"accuracy", accuracy()},
-          {"accuracy_low", interval.low},
-          {"accuracy_high", interval.high},
-          {"answer_nll", answer_nll},
-          {"answer_token_accuracy", answer_token_accuracy},
-          {"ranked", ranked},
-          {"ranked_first", ranked_first},
-          {"prompt_tokens", prompt_tokens},
-          {"tokens_read", tokens_read},
-          {"recall", recall ? Json(*recall) : Json(nullptr)},
-          {"scores", scores},
-          {"seconds", seconds}};
+  const int64_t correct = std::ranges::count(cell.scores, 1.0);
+  const Interval interval = wilson_interval(static_cast<double>(correct), cell.n);
+  Json json = {{"length", cell.length},
+               {"depth", cell.depth ? Json(*cell.depth) : Json(nullptr)},
+               {"n", cell.n},
+               {"score", cell.score},
+               {"low", interval.low},
+               {"high", interval.high},
+               {"trials", cell.n},
+               {"correct", correct},
+               {"accuracy", cell.score},
+               {"accuracy_low", interval.low},
+               {"accuracy_high", interval.high},
+               {"answer_nll", cell.answer_nll},
+               {"answer_token_accuracy", cell.token_accuracy},
+               {"ranked", cell.ranked},
+               {"ranked_first", cell.ranked_first}};
+  if (cell.choice_nll) json["choice_nll"] = *cell.choice_nll;
+  json["prompt_tokens"] = prompt_tokens;
+  json["tokens_read"] = cell.tokens_read;
+  json["recall"] = cell.recall ? Json(*cell.recall) : Json(nullptr);
+  json["scores"] = cell.scores;
+  json["seconds"] = cell.seconds;
+  return json;
 }
 
 void PasskeyRow::read(Fields& fields) {
-  fields.required("length", length);
-  fields.in_range("length", length, 1, int64_t{1} << 40);
-  fields.required("depth", depth);
-  fields.in_range("depth", depth, 0, 1);
-  fields.required("trials", trials);
-  fields.in_range("trials", trials, 1, 1 << 20);
+  fields.required("length", cell.length);
+  fields.in_range("length", cell.length, 1, int64_t{1} << 40);
+  fields.required("depth", cell.depth.emplace());
+  fields.in_range("depth", *cell.depth, 0, 1);
+  fields.required("trials", cell.n);
+  fields.in_range("trials", cell.n, 1, kMostTrials);
+  int64_t correct = 0;
   fields.required("correct", correct);
-  fields.in_range("correct", correct, 0, trials);
-  fields.required("answer_nll", answer_nll);
-  fields.required("answer_token_accuracy", answer_token_accuracy);
-  fields.in_range("ranked", ranked, 0, trials);
-  fields.in_range("ranked_first", ranked_first, 0, ranked);
-  fields.optional("scores", scores);
-  if (!scores.empty() && std::ssize(scores) != trials) {
+  fields.in_range("correct", correct, 0, cell.n);
+  cell.score = static_cast<double>(correct) / static_cast<double>(cell.n);
+  fields.required("answer_nll", cell.answer_nll);
+  fields.required("answer_token_accuracy", cell.token_accuracy);
+  fields.in_range("ranked", cell.ranked, 0, cell.n);
+  fields.in_range("ranked_first", cell.ranked_first, 0, cell.ranked);
+  if (fields.has("choice_nll")) fields.required("choice_nll", cell.choice_nll.emplace());
+  fields.optional("prompt_tokens", prompt_tokens);
+  fields.optional("tokens_read", cell.tokens_read);
+  if (fields.has("recall")) {
+    fields.required("recall", cell.recall.emplace());
+    cell.recalled = cell.n;
+  }
+  fields.optional("seconds", cell.seconds);
+  fields.optional("scores", cell.scores);
+  knows_scores = !cell.scores.empty();
+  if (!knows_scores) {  // how many were right is known, and not which
+    const int64_t trials = std::clamp<int64_t>(cell.n, 0, kMostTrials);
+    cell.scores.assign(static_cast<size_t>(trials), 0.0);
+    std::fill_n(cell.scores.begin(), std::clamp<int64_t>(correct, 0, trials), 1.0);
+  } else if (std::ssize(cell.scores) != cell.n) {
     fields.error("scores", "has not a score for each of n trials");
   }
-  fields.optional("prompt_tokens", prompt_tokens);
-  fields.optional("tokens_read", tokens_read);
-  if (fields.has("recall")) fields.required("recall", recall.emplace());
-  fields.optional("seconds", seconds);
 }
 
 void Passkey::check_rows(const Json& rows, Diagnostics& diagnostics) const {
@@ -108,6 +108,10 @@ std::vector<Table> Passkey::tables(const std::vector<LabelledRows>& models,
 std::vector<Figure> Passkey::figures(const std::vector<LabelledRows>& models) const {
   const auto read = read_models<PasskeyRow>(models);
   return retrieval_figures(passkey_words(read), retrieval_rows(read));
+}
+
+EffectiveLengths Passkey::effective_lengths(const std::vector<LabelledRows>& models) const {
+  return longspan::effective_lengths(retrieval_rows(read_models<PasskeyRow>(models)));
 }
 
 }  // namespace longspan

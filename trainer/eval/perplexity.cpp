@@ -80,8 +80,13 @@ std::vector<Table> Perplexity::tables(const std::vector<LabelledRows>& models,
                                       size_t reference) const {
   std::vector<Table> tables = LossTask::tables(models, reference);
   const auto curves = read_models<LossRow>(models);
-  if (lengths_of(curves).size() > 1) tables.push_back(falling_loss_table(curves));
+  const EffectiveLengths found = falling_losses(curves);
+  if (!found.of_models.empty()) tables.push_back(falling_loss_table(curves, found));
   return tables;
+}
+
+EffectiveLengths Perplexity::effective_lengths(const std::vector<LabelledRows>& models) const {
+  return falling_losses(read_models<LossRow>(models));
 }
 
 }  // namespace longspan

@@ -20,6 +20,7 @@ class Perplexity : public LossTask {
   /// And where the loss stops falling.
   std::vector<Table> tables(const std::vector<LabelledRows>& models,
                             size_t reference) const override;
+  EffectiveLengths effective_lengths(const std::vector<LabelledRows>& models) const override;
 
  protected:
   TaskResult score(const EvalSubject& subject, Material& material) const override;

@@ -31,6 +31,17 @@ std::optional<ArmCost> cost_of(const std::vector<EvalResult>& results, const std
   return std::nullopt;
 }
 
+/// Of each question, one row after the other; none where a row does not have them.
+std::vector<double> scores_of(const std::vector<const Json*>& rows) {
+  std::vector<double> scores;
+  for (const Json* row : rows) {
+    if (!row->contains("scores") || (*row)["scores"].empty()) return {};
+    const auto more = (*row)["scores"].get<std::vector<double>>();
+    scores.insert(scores.end(), more.begin(), more.end());
+  }
+  return scores;
+}
+
 Standing pooled(const std::vector<const Json*>& rows, const char* key) {
   Standing standing;
   const auto number = [](const Json& row, const char* name, double otherwise) {
@@ -42,6 +53,7 @@ Standing pooled(const std::vector<const Json*>& rows, const char* key) {
     standing.low = number(row, "low", standing.value);
     standing.high = number(row, "high", standing.value);
     if (row.contains("document_nll")) row["document_nll"].get_to(standing.document_nll);
+    standing.scores = scores_of(rows);
     return standing;
   }
   double n = 0, sum = 0;
@@ -54,6 +66,7 @@ Standing pooled(const std::vector<const Json*>& rows, const char* key) {
   const Interval interval = wilson_interval(sum, std::llround(n));
   standing.low = interval.low;
   standing.high = interval.high;
+  standing.scores = scores_of(rows);
   return standing;
 }
 
@@ -111,6 +124,9 @@ std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
 bool told_apart(const Standing& a, const Standing& b) {
   if (!a.document_nll.empty() || !b.document_nll.empty()) {
     return told_apart(a.document_nll, b.document_nll);
+  }
+  if (!a.scores.empty() && a.scores.size() == b.scores.size()) {
+    return scores_told_apart(a.scores, b.scores);
   }
   return !Interval{a.low, a.high}.meets({b.low, b.high});
 }

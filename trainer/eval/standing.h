@@ -25,6 +25,7 @@ struct Standing {
   double value = 0, low = 0, high = 0;    // a score or a loss, and its 95 % interval
   std::optional<ArmCost> cost = {};       // where it was measured
   std::vector<double> document_nll = {};  // of a loss, in the order of the documents
+  std::vector<double> scores = {};        // of each question, in their order, where all are known
 };
 
 /// The standings of one task.
@@ -45,8 +46,9 @@ struct TaskStandings {
 std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
                                         const std::vector<TaskComparison>& comparisons);
 
-/// Of losses whether their documents tell them apart (statistics.h), of scores whether the 95 %
-/// intervals of both have no value in common.
+/// By statistics.h: of losses whether their documents tell them apart, of scores whether the
+/// questions do, where each has as many scores; else whether the 95 % intervals of both have no
+/// value in common.
 bool told_apart(const Standing& a, const Standing& b);
 
 /// The standings that no other beats in value without costing more, by cost; those alone that have

@@ -69,6 +69,23 @@ bool told_apart(const std::vector<double>& a, const std::vector<double>& b) {
   return !mean_interval(a)->meets(*mean_interval(b));
 }
 
+bool scores_told_apart(const std::vector<double>& a, const std::vector<double>& b) {
+  int64_t better = 0, worse = 0;
+  for (const double difference : differences(a, b)) {
+    better += difference > 0 ? 1 : 0;
+    worse += difference < 0 ? 1 : 0;
+  }
+  const int64_t n = better + worse, fewer = std::min(better, worse);
+  const double half_to_the_n = -static_cast<double>(n) * std::log(2);
+  double tail = 0;  // of the binomial distribution with p = 1/2
+  for (int64_t k = 0; k <= fewer; ++k) {
+    const auto x = static_cast<double>(k), size = static_cast<double>(n);
+    tail += std::exp(std::lgamma(size + 1) - std::lgamma(x + 1) - std::lgamma(size - x + 1) +
+                     half_to_the_n);
+  }
+  return 2 * tail <= 0.05;
+}
+
 PairedDifference paired_difference(const std::vector<double>& a, const std::vector<double>& b) {
   const std::vector<double> found = differences(a, b);
   return {mean(found), standard_error(found)};

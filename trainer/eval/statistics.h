@@ -31,6 +31,11 @@ std::optional<Interval> mean_interval(const std::vector<double>& values);
 /// Never by fewer than two values of either.
 bool told_apart(const std::vector<double>& a, const std::vector<double>& b);
 
+/// Whether one is better in more of the same questions than chance allows, by the exact two-sided
+/// sign test at 5 %, which is McNemar's for scores of 0 and 1. Ties do not count; six questions
+/// that one alone answers are the fewest that tell. `a` and `b` have one size.
+bool scores_told_apart(const std::vector<double>& a, const std::vector<double>& b);
+
 /// The mean of a[i] - b[i], the same items under two conditions, and its standard error.
 struct PairedDifference {
   double mean = 0;

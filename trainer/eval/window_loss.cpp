@@ -4,26 +4,61 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <set>
 
+#include "src/attention/focused_memory.h"
 #include "src/core/text.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "trainer/eval/statistics.h"
 
 namespace longspan {
 
+std::vector<int64_t> loss_passes(const AttentionPattern& attention, int64_t tokens) {
+  const auto* memory = dynamic_cast<const FocusedMemoryAttention*>(&attention);
+  if (!memory) return {tokens};
+  const std::vector<int64_t> window_begins =
+      ReadingWindows(memory->options().lengths).read(tokens, tokens);
+  std::set<int64_t> ends{tokens};
+  for (int64_t i = 1; i < tokens; ++i) {
+    if (window_begins[i] != window_begins[i - 1]) ends.insert({i, i + 1});
+  }
+  std::vector<int64_t> passes;
+  int64_t begin = 0;
+  for (const int64_t end : ends) {
+    passes.push_back(end - begin);
+    begin = end;
+  }
+  return passes;
+}
+
 std::vector<double> window_losses(CausalLm& model, const std::vector<int64_t>& ids,
                                   int64_t targets) {
   at::NoGradGuard no_gradients;
   const at::Tensor& head = model.lm_head_weight();
-  at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0).to(head.device());  // [1, L]
-  at::Tensor hidden = model.hidden_states({input, {}, {}}).squeeze(0);           // [L, C]
-  auto length = static_cast<int64_t>(ids.size());
-  // The row before a token predicts it.
-  at::Tensor rows = hidden.narrow(0, length - 1 - targets, targets);
-  at::Tensor labels = input.squeeze(0).narrow(0, length - targets, targets);
-  at::Tensor losses = token_cross_entropy(rows, head, labels).to(at::kCPU, at::kDouble);
-  const auto* first = losses.const_data_ptr<double>();
-  return {first, first + targets};
+  const at::Tensor input = at::tensor(ids, at::kLong).to(head.device());  // [L]
+  const int64_t length = std::ssize(ids);
+  const std::vector<int64_t> passes = loss_passes(model.attention(), length);
+  ModelState state;
+  std::vector<double> losses;
+  int64_t begin = 0;
+  for (const int64_t tokens : passes) {
+    const at::Tensor hidden =
+        model.hidden_states({input.narrow(0, begin, tokens).unsqueeze(0), {}, {}, length},
+                            passes.size() > 1 ? &state : nullptr);  // [1, tokens, C]
+    // The row before a token predicts it.
+    const int64_t first = std::max(begin, length - 1 - targets);
+    const int64_t rows = std::min(begin + tokens, length - 1) - first;
+    if (rows > 0) {
+      const at::Tensor of_pass =
+          token_cross_entropy(hidden.squeeze(0).narrow(0, first - begin, rows), head,
+                              input.narrow(0, first + 1, rows))
+              .to(at::kCPU, at::kDouble);
+      const auto* nll = of_pass.const_data_ptr<double>();
+      losses.insert(losses.end(), nll, nll + rows);
+    }
+    begin += tokens;
+  }
+  return losses;
 }
 
 double window_loss(CausalLm& model, const std::vector<int64_t>& ids, int64_t targets) {

@@ -17,7 +17,7 @@ constexpr std::string_view kChartStyle = R"css(
   --series-1: #2a78d6; --series-2: #d95926; --series-3: #1a9b6c; --series-4: #b97e00;
   --series-5: #c2528b; --series-6: #4a3aa7; --series-7: #5f7d1e; --series-8: #c43434;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #1a1a19; --ink: #ececea; --quiet: #a5a49e; --rule: #383835; --heat: #3987e5;
     --series-1: #5598e7; --series-2: #e8804f; --series-3: #35b888; --series-4: #d6a02c;

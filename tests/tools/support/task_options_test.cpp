@@ -83,6 +83,10 @@ TEST(TaskOptions, ASuiteSaysWhatNothingElseDoes) {
   for (const auto& name : eval_suites()) {
     EXPECT_GE(tasks_of({"--suite", name, "--text", "a.txt"}).size(), 3u) << name;
     parse_lengths(find_eval_suite(name).lengths, name);
+    // A text is read once where the task that scores all of it comes first.
+    const std::string_view tasks = find_eval_suite(name).text_tasks;
+    const size_t whole = tasks.find("position_loss");
+    EXPECT_TRUE(whole == tasks.npos || whole < tasks.find("perplexity")) << name;
   }
   std::vector<std::string> names;
   for (const auto& task : tasks_of({"--suite", "quick"})) names.emplace_back(task->name());

@@ -5,8 +5,11 @@
 
 #include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
+#include "trainer/eval/arms/arm.h"
 #include "trainer/eval/loss_row.h"
 #include "trainer/eval/report_page.h"
+#include "trainer/eval/report_text.h"
+#include "trainer/eval/tasks/retrieval_row.h"
 
 namespace longspan {
 namespace {
@@ -44,6 +47,16 @@ TEST(Compare, RefusesDifferentProtocolsAndSaysWhatDiffers) {
   other.tasks[0].protocol["targets_per_document"] = 256;
   std::string error = comparison_error({perplexity_result("a"), other});
   EXPECT_THAT(error, HasSubstr("targets_per_document: 512 against 256"));
+}
+
+/// Questions about another text of the same name; a result of before has no digest of its own.
+TEST(Compare, RefusesOtherItems) {
+  EvalResult a = perplexity_result("a"), b = perplexity_result("b");
+  a.tasks[0].protocol["items_digest"] = "12ab";
+  EXPECT_EQ(comparison_error({a, b}), "no error");
+  EXPECT_EQ(comparison_error({b, a}), "no error");
+  b.tasks[0].protocol["items_digest"] = "34cd";
+  EXPECT_THAT(comparison_error({a, b}), HasSubstr("items_digest: \"12ab\" against \"34cd\""));
 }
 
 TEST(Compare, RefusesOneLabelTwice) {
@@ -100,18 +113,65 @@ TEST(FindReference, TakesALabelAnArmOrAFile) {
 }
 
 TEST(TextReport, StatesPairedDifferencesToTheReference) {
-  auto comparisons = compare({perplexity_result("base"), perplexity_result("trained", -0.25)});
-  std::string text = text_report(comparisons);
+  const std::vector<EvalResult> results{perplexity_result("base"),
+                                        perplexity_result("trained", -0.25)};
+  const auto comparisons = compare(results);
+  const std::string text = text_report(results, comparisons);
   EXPECT_THAT(text, HasSubstr("minus that of 'base'"));
   EXPECT_THAT(text, HasSubstr("-0.2500 ± 0.0000"));
-  EXPECT_THAT(text_report(comparisons, "trained"), HasSubstr("+0.2500 ± 0.0000"));
+  EXPECT_THAT(text_report(results, comparisons, "trained"), HasSubstr("+0.2500 ± 0.0000"));
+}
+
+/// In a terminal, for scripts and on the page alike.
+TEST(TextReport, SaysThePriceBesideTheGain) {
+  const std::vector<EvalResult> results{perplexity_result("base"),
+                                        perplexity_result("trained", -0.25)};
+  const auto comparisons = compare(results);
+  const std::string against = "Against base at 4K tokens, and at 8K: trained gains 0.25 and gains";
+  EXPECT_THAT(text_report(results, comparisons), HasSubstr("- " + against));
+  const Json said = json_report(results, comparisons)["tasks"][0]["conclusions"];
+  EXPECT_THAT(said.back().get<std::string>(), HasSubstr(against));
+  EXPECT_THAT(report_page(results, comparisons), HasSubstr(against));
+  EXPECT_THAT(text_report(results, comparisons, "trained"), HasSubstr("- Against trained at 4K"));
+  const std::vector<EvalResult> alone{perplexity_result("base")};
+  EXPECT_THAT(text_report(alone, compare(alone)), Not(HasSubstr("what follows")));
+}
+
+/// Each loss by one rule, in a terminal and for scripts.
+TEST(TextReport, SaysHowFarAModelUsesItsContext) {
+  EvalResult falling = perplexity_result("falling");
+  Json& longest = falling.tasks[0].rows[1];
+  longest["document_nll"] = {2.5, 2.7};
+  longest["nll"] = 2.6;
+  const std::vector<EvalResult> results{falling, perplexity_result("level")};
+  const auto comparisons = compare(results);
+  const Json models = json_report(results, comparisons)["tasks"][0]["models"];
+  EXPECT_EQ(models[0]["effective_length"]["length"], 8192);
+  EXPECT_EQ(models[0]["effective_length"]["low"], 8192);
+  EXPECT_EQ(models[1]["effective_length"]["low"], 4096);
+  EXPECT_EQ(models[1]["effective_length"]["high"], 8192);
+  EXPECT_THAT(models[0]["effective_length"]["rule"].get<std::string>(), HasSubstr("least loss"));
+  EXPECT_THAT(text_report(results, comparisons), HasSubstr("8K [8K, 8K]"));
+  const auto rows_of = [](const std::string& label, double far) {
+    LabelledRows model{label, Json::array()};
+    for (const int64_t length : {1024, 2048}) {
+      RetrievalRow row{.length = length};
+      row.add({}, length == 1024 ? 1 : far);
+      model.rows.push_back(row.write());
+    }
+    return model;
+  };
+  const auto found =
+      make_eval_task("needle")->effective_lengths({rows_of("a", 1.0), rows_of("b", 0.0)});
+  EXPECT_EQ(found.of_models.at(0).length, 2048);
+  EXPECT_EQ(found.of_models.at(1).length, 1024);
 }
 
 TEST(TextReport, LeavesMissingLengthsOpen) {
   EvalResult shorter = perplexity_result("short");
   shorter.tasks[0].rows.erase(1);
-  EXPECT_THAT(text_report(compare({perplexity_result("long"), shorter})),
-              ContainsRegex("short +20\\.000 +-\n"));
+  const std::vector<EvalResult> results{perplexity_result("long"), shorter};
+  EXPECT_THAT(text_report(results, compare(results)), ContainsRegex("short +20\\.000 +-\n"));
 }
 
 TEST(EvalResult, SurvivesJson) {

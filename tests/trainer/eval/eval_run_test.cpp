@@ -5,14 +5,17 @@
 #include "src/core/text.h"
 #include "tests/support/errors.h"
 #include "tests/trainer/eval/arms/arm_fixtures.h"
+#include "trainer/eval/arms/full.h"
 #include "trainer/eval/eval_budget.h"
 #include "trainer/eval/passkey.h"
 #include "trainer/eval/perplexity.h"
 #include "trainer/eval/tasks/needle.h"
+#include "trainer/eval/tasks/position_loss.h"
 
 namespace longspan {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -170,6 +173,96 @@ TEST_F(Run, AnArmOfOtherKeysIsAskedAnew) {
               options_.lengths, {}, journal);
   EXPECT_NE(run.run(*drawn_[0]).rows[0]["answer_nll"], first[0]["answer_nll"]);
   EXPECT_EQ(journal.size(), 16u);
+}
+
+/// Counts the texts that it reads.
+class CountedReader : public FullArm {
+ public:
+  std::vector<double> target_nll(const EvalSubject& subject, const std::vector<int64_t>& ids,
+                                 int64_t targets) override {
+    ++texts;
+    return FullArm::target_nll(subject, ids, targets);
+  }
+
+  int64_t texts = 0;
+};
+
+/// What position_loss scores, perplexity scores the end of: at the longest length they read the
+/// same text.
+TEST_F(Run, ReadsATextOnceForTasksThatScoreTheSameTokens) {
+  const Json text = Json::array({folder_.write("b.txt", some_text(400, 2))});
+  tasks_.clear();
+  tasks_.push_back(std::make_unique<PositionLoss>(task_with<PositionLoss>({{"text", text}})));
+  tasks_.push_back(
+      std::make_unique<Perplexity>(task_with<Perplexity>({{"text", text}, {"targets", 8}})));
+  const auto reader = std::make_shared<CountedReader>();
+  const std::vector<NamedArm> arms{{"full", reader}};
+  const std::vector<EvalWork> all = work(arms);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_GT(all[0].flops, 0);
+  EXPECT_GT(all[1].flops, 0);
+  EXPECT_EQ(all[2].task, "perplexity");
+  EXPECT_EQ(all[2].length, 400);
+  EXPECT_EQ(all[2].items, 1);
+  EXPECT_EQ(all[2].flops, 0);
+
+  const auto losses_of = [&](AnswerJournal& journal, std::vector<size_t> order) {
+    EvalRun run(subject_, arms, options_.lengths, all, journal);
+    Json losses;
+    for (const size_t task : order) {
+      for (const auto& row : run.run(*drawn_[task]).rows) losses.push_back(row["document_nll"]);
+    }
+    EXPECT_EQ(run.progress().items_done(), 3);
+    return losses;
+  };
+  const std::string path = folder_.path("out.json.journal");
+  AnswerJournal journal(path, Json::object());
+  const Json losses = losses_of(journal, {0, 1});
+  EXPECT_EQ(reader->texts, 2);
+  AnswerJournal again(path, Json::object());
+  EXPECT_EQ(losses_of(again, {0, 1}), losses);
+  EXPECT_EQ(reader->texts, 2);
+  AnswerJournal other;
+  losses_of(other, {1, 0});
+  EXPECT_EQ(reader->texts, 2 + 3);  // of the text that was scored first too little was known
+  const auto alone = drawn_[1]->run(subject_).rows[1]["nll"].get<double>();
+  EXPECT_NEAR(losses.back()[0].get<double>(), alone, loss_bound(*model_, alone));
+}
+
+/// A journal that somebody wrote into.
+TEST_F(Run, SaysWhereAJournalIsDamaged) {
+  const Json identity = {{"weights", "tiny"}};
+  const std::string path = folder_.path("out.json.journal");
+  for (const size_t task : {0u, 1u}) {
+    AnswerJournal whole(path, identity);
+    const auto arms = named({"full"});
+    EvalRun(subject_, arms, options_.lengths, work(arms), whole).run(*drawn_[task]);
+    std::vector<std::string> lines = split(read_file(path, ExitCode::kData), '\n');
+    whole.remove();
+    const Json second = Json::parse(lines[2]);
+    const auto error_with = [&](Json found) {
+      Json line = second;
+      line["found"] = std::move(found);
+      lines[2] = line.dump();
+      folder_.write("out.json.journal", join(lines, "\n"));
+      AnswerJournal damaged(path, identity);
+      return error_of(
+          [&] {
+            EvalRun(subject_, arms, options_.lengths, work(arms), damaged).run(*drawn_[task]);
+          },
+          ExitCode::kCheckpoint);
+    };
+    for (const char* key : {"nll", "seconds", "peak_bytes"}) {
+      Json found = second["found"];
+      found[key] = "x";
+      EXPECT_THAT(error_with(found), AllOf(HasSubstr("out.json.journal: line 3"), HasSubstr(key)));
+    }
+    for (const Json& found : {Json(3), Json::array(), Json::object()}) {
+      EXPECT_THAT(error_with(found), HasSubstr("out.json.journal: line 3")) << found;
+    }
+    EXPECT_EQ(error_with(second["found"]), "no error");
+    std::filesystem::remove(path);
+  }
 }
 
 /// Counts how often its items are drawn.

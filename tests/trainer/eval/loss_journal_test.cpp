@@ -103,7 +103,7 @@ TEST_F(LossJournalFile, ALossThatIsNoNumberIsAnError) {
   LossJournal journal(path_, Json::object());
   EXPECT_EQ(
       longspan::error_of([&] { journal.loss_of(1, [] { return 2.0; }); }, ExitCode::kCheckpoint),
-      path_ + ": answers 1 by \"low\", expected a loss; remove the file");
+      path_ + ": line 2: answers 1 by \"low\", expected a loss; remove the file");
 }
 
 }  // namespace

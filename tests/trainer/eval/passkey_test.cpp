@@ -202,9 +202,10 @@ TEST(Passkey, RanksTheKeyAmongWrongOnes) {
   EXPECT_EQ(ranked_first, first);
 }
 
-Json passkey_rows(std::vector<double> scores) {
-  PasskeyRow row{.length = 340, .depth = 0.5, .trials = 3, .correct = 2};
-  row.scores = std::move(scores);
+Json passkey_rows(const std::vector<double>& scores) {
+  PasskeyRow row{.cell = {.length = 340, .depth = 0.5}};
+  for (const double score : {1, 1, 0}) row.cell.add({}, score);
+  row.cell.scores = scores;
   return Json::array({row.write()});
 }
 
@@ -218,7 +219,7 @@ TEST(PasskeyReport, PairsTrialsWhereTheirScoresAreKnown) {
   const std::vector<LabelledRows> known{{"base", passkey_rows({1, 1, 0})},
                                         {"trained", passkey_rows({1, 1, 0})}};
   EXPECT_THAT(titles_of(Passkey().tables(known, 0)), HasSubstr("Score minus that of 'base'"));
-  Json older = passkey_rows({});
+  Json older = passkey_rows({1, 1, 0});
   older[0].erase("scores");
   older[0].erase("ranked");
   older[0].erase("ranked_first");

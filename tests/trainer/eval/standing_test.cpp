@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "tests/trainer/eval/standing_fixtures.h"
+#include "trainer/eval/statistics.h"
 
 namespace longspan {
 namespace {
@@ -66,6 +67,28 @@ TEST(Standings, LossesAreToldApartByTheirDifferences) {
   EXPECT_FALSE(told_apart(a, losses({2.03, 2.33})));  // other documents: by the intervals
   EXPECT_FALSE(told_apart({.value = 1, .low = 1, .high = 1, .document_nll = {1}},
                           {.value = 9, .low = 9, .high = 9, .document_nll = {9}}));
+}
+
+/// 6 and 0 of 20 have intervals that meet; of the same questions it is told.
+TEST(Standings, ScoresAreToldApartByTheirQuestions) {
+  EvalResult result = three_arms();
+  Json some = passkey_row("full", 4096, 0, 6), none = passkey_row("no_context", 4096, 0, 0);
+  for (Json* row : {&some, &none}) {
+    const Interval interval = wilson_interval((*row)["correct"].get<double>(), 20);
+    (*row)["low"] = interval.low;
+    (*row)["high"] = interval.high;
+  }
+  const auto apart = [&] {
+    result.tasks[0].rows = {some, none};
+    const TaskStandings task = standings_of(result);
+    return told_apart(task.standings.at(0), task.standings.at(1));
+  };
+  EXPECT_FALSE(apart());
+  some["scores"] = none["scores"] = std::vector<double>(20, 0.0);
+  for (size_t i = 0; i < 6; ++i) some["scores"][i] = 1.0;
+  EXPECT_TRUE(apart());
+  some["scores"][5] = 0.0;
+  EXPECT_FALSE(apart());
 }
 
 TEST(Standings, FitTheExponentOfAPower) {

@@ -56,6 +56,28 @@ TEST(ToldApart, IsByTheIntervalsOfOtherItems) {
   EXPECT_FALSE(told_apart({}, {9, 9.1}));
 }
 
+/// p of the sign test by its binomial sums: 2 / 2^5 = 0.0625, 2 / 2^6 = 0.03125; of 1 against 8 in
+/// 9, 2 (1 + 9) / 2^9 = 0.0391; of 2 against 8 in 10, 2 (1 + 10 + 45) / 2^10 = 0.109.
+TEST(ScoresToldApart, IsByTheQuestionsThatOneAloneAnswers) {
+  const auto told = [](int64_t only_a, int64_t only_b, int64_t both) {
+    std::vector<double> a(both, 1.0), b(both, 1.0);
+    a.insert(a.end(), only_a, 1.0);
+    b.insert(b.end(), only_a, 0.0);
+    a.insert(a.end(), only_b, 0.0);
+    b.insert(b.end(), only_b, 1.0);
+    return scores_told_apart(a, b);
+  };
+  EXPECT_FALSE(told(0, 0, 20));
+  EXPECT_FALSE(told(5, 0, 15));
+  EXPECT_TRUE(told(6, 0, 15));
+  EXPECT_TRUE(told(0, 6, 2000));
+  EXPECT_TRUE(told(1, 8, 0));
+  EXPECT_FALSE(told(2, 8, 0));
+  EXPECT_FALSE(told(500, 510, 0));
+  EXPECT_TRUE(told(400, 600, 0));
+  EXPECT_TRUE(scores_told_apart({0.5, 0.5, 0.5, 0.5, 0.5, 0.5}, {0.2, 0.3, 0, 0, 0.4, 0.1}));
+}
+
 TEST(PairedDifference, CancelsWhatTheItemsShare) {
   auto difference = paired_difference({3.5, 2.5, 5.5}, {3, 2, 5});
   EXPECT_DOUBLE_EQ(difference.mean, 0.5);

@@ -18,6 +18,7 @@ Json write_answer(const Answer& answer) {
                {"nll", answer.nll},
                {"token_accuracy", answer.token_accuracy},
                {"rank", answer.rank ? Json(*answer.rank) : Json()},
+               {"choice_nll", answer.choice_nll ? Json(*answer.choice_nll) : Json()},
                {"tokens_read", answer.tokens_read},
                {"recall", answer.recall ? Json(*answer.recall) : Json()},
                {"generated_tokens", answer.time.generated_tokens}};
@@ -33,6 +34,7 @@ Answer read_answer(const Json& json, const std::string& place) {
   fields.required("nll", answer.nll);
   fields.required("token_accuracy", answer.token_accuracy);
   if (fields.has("rank")) fields.required("rank", answer.rank.emplace());
+  if (fields.has("choice_nll")) fields.required("choice_nll", answer.choice_nll.emplace());
   fields.required("tokens_read", answer.tokens_read);
   if (fields.has("recall")) fields.required("recall", answer.recall.emplace());
   fields.required("generated_tokens", answer.time.generated_tokens);

@@ -52,7 +52,10 @@ struct Answer {
   double token_accuracy = 0;  // of the same pass: the tokens that are the model's first choice
   std::optional<int64_t> rank = {};  // of answers[0] among it and the distractors by nll a token, 1
                                      // is the first; none without distractors
-  int64_t tokens_read = 0;           // by the model, of instruction, context and question
+  /// Nats of the tokens of answers[0] that tell it from the distractors: from the first in which
+  /// one of them differs to that by which all have. What follows can be copied once they are known.
+  std::optional<double> choice_nll = {};
+  int64_t tokens_read = 0;            // by the model, of instruction, context and question
   std::optional<double> recall = {};  // the share of evidence that an arm that cuts has kept
   AnswerTime time = {};
 };

@@ -65,9 +65,7 @@ Answer PromptReader::ask(const EvalSubject& subject, const ItemTokens& item,
   answer.time.first_token_seconds = own.seconds();
   const auto prompt_read = [&](int64_t) -> const ModelState& { return state; };
   const FedAnswer fed = feed_answer(subject.model, item, prompt_read, FedLengths::kAlike);
-  answer.nll = fed.nll;
-  answer.token_accuracy = fed.token_accuracy;
-  answer.rank = fed.rank;
+  fed.put_into(answer);
   if (!std::isfinite(answer.nll)) return answer;
   generate_answer(subject, item, max_new_tokens, state, answer);
   return answer;

@@ -48,7 +48,9 @@ std::vector<double> DrawingArm::target_nll(const EvalSubject& subject,
              {"question", ""},
              {"answers", Json::array({decoded(subject.tokenizer, ids, size - targets, size)})},
              {"answer_prefix", ""},
-             {"scored_tokens", targets}}});
+             {"scored_tokens", targets}},
+            ids,
+            targets});
   return std::vector<double>(static_cast<size_t>(targets), 0.0);
 }
 

@@ -13,6 +13,9 @@ struct AskedItem {
   bool begins_passage = true;  // false: a further question to the passage before
   int64_t new_tokens = 0;      // that may be generated
   Json item;                   // {context, question, answers, ...}
+  // Of a text without a question, whose last tokens are scored.
+  std::vector<int64_t> ids = {};
+  int64_t scored_tokens = 0;
 };
 
 /// Reads nothing: hears what a task asks and answers it rightly. So it is known before anything is

@@ -1,8 +1,12 @@
 #include "trainer/eval/arms/recording_arm.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "src/core/digest.h"
+#include "src/core/fields.h"
 #include "src/core/process_memory.h"
 #include "src/core/stopwatch.h"
 #include "trainer/eval/arms/answer_json.h"
@@ -14,6 +18,37 @@ namespace {
 /// As it is when a journal has it back: bytes that are not UTF-8 are U+FFFD.
 Json as_read_back(const Json& json) { return Json::parse(json_line(json)); }
 
+/// What it took to find what the journal has.
+struct Taken {
+  double seconds = 0;
+  int64_t peak_bytes = 0;
+};
+
+/// Throws Error(kCheckpoint) that names `place` where it is not as found_or() wrote it.
+Taken read_taken(const Json& found, const std::string& place) {
+  Diagnostics diagnostics(place);
+  Fields fields(found, diagnostics);
+  Taken taken;
+  fields.required("seconds", taken.seconds);
+  fields.required("peak_bytes", taken.peak_bytes);
+  diagnostics.throw_if_any(ExitCode::kCheckpoint);
+  return taken;
+}
+
+/// The same of the losses of `targets` tokens.
+std::vector<double> read_losses(const Json& found, int64_t targets, const std::string& place) {
+  Diagnostics diagnostics(place);
+  Fields fields(found, diagnostics);
+  std::vector<double> losses;
+  fields.required("nll", losses);
+  if (std::ssize(losses) != targets) {
+    fields.error(
+        "nll", fmt::format("has {} losses, expected {}; remove the file", losses.size(), targets));
+  }
+  diagnostics.throw_if_any(ExitCode::kCheckpoint);
+  return losses;
+}
+
 }  // namespace
 
 class RecordingArm::RecordingReading : public Reading {
@@ -22,8 +57,8 @@ class RecordingArm::RecordingReading : public Reading {
       : arm_(arm), subject_(subject), passage_(std::move(passage)), length_(length) {}
 
   Answer ask(const Question& question) override {
-    const std::string key =
-        arm_.question_of({{"length", length_}, {"item", write_item({passage_, question})}});
+    const std::string key = arm_.question_of(
+        arm_.task_, {{"length", length_}, {"item", write_item({passage_, question})}});
     const Json found = arm_.found_or(key, length_, [&] {
       if (!reading_) reading_ = arm_.arm_->read_passage(subject_, passage_, length_);
       const Answer answer = reading_->ask(question);
@@ -31,7 +66,7 @@ class RecordingArm::RecordingReading : public Reading {
     });
     if (found.is_null()) return {.nll = std::nan("")};
     arm_.hand_over(length_, {{"question", question.text}, {"answers", question.answers}}, found);
-    const Answer answer = read_answer(found, arm_.record_.journal.path().string());
+    const Answer answer = read_answer(found, arm_.record_.journal.place_of(key));
     const AnswerTime& time = answer.time;
     // Questions share a passage; for each its first token comes after all of it.
     if (passage_seconds_ == 0 || time.passage_seconds > passage_seconds_ / 2) {
@@ -69,10 +104,9 @@ void RecordingArm::count_pass(CausalLm& model, int64_t length, int64_t tokens_re
   cost.kv_bytes = arm_->kv_bytes(model, cost.tokens_of_a_pass());
 }
 
-/// A digest: a passage of 100,000 tokens is a long key.
-std::string RecordingArm::question_of(const Json& item) const {
+std::string RecordingArm::question_of(const std::string& task, const Json& item) const {
   const Json key = {
-      {"task", task_}, {"arm", arm_->name()}, {"keys", arm_->write()}, {"asked", item}};
+      {"task", task}, {"arm", arm_->name()}, {"keys", arm_->write()}, {"asked", item}};
   Digest digest;
   digest.update(json_line(key));
   return label_ + " " + digest.hex().substr(0, 32);
@@ -101,24 +135,35 @@ Json RecordingArm::found_or(const std::string& question, int64_t length,
     found["peak_bytes"] = peak_memory_bytes();
     record_.journal.add(question, found);
   }
-  record_.costs.of(label_, length).add_peak(found.value("peak_bytes", int64_t{0}));
-  record_.on_item(length, found.value("seconds", 0.0));
+  const Taken taken = read_taken(found, record_.journal.place_of(question));
+  record_.costs.of(label_, length).add_peak(taken.peak_bytes);
+  record_.on_item(length, taken.seconds);
   return found;
 }
 
 std::vector<double> RecordingArm::target_nll(const EvalSubject& subject,
                                              const std::vector<int64_t>& ids, int64_t targets) {
   const int64_t length = std::ssize(ids);
-  const Json found = found_or(question_of({{"ids", ids}, {"targets", targets}}), length, [&] {
-    const auto losses = arm_->target_nll(subject, ids, targets);
-    const bool finite = std::ranges::all_of(losses, [](double x) { return std::isfinite(x); });
-    return finite ? Json{{"nll", losses}} : Json();
-  });
-  if (found.is_null()) return std::vector<double>(static_cast<size_t>(targets), std::nan(""));
+  std::vector<double>& known = record_.scored_texts[question_of("", {{"ids", ids}})];
+  Json found = Json::object();
+  if (std::ssize(known) < targets) {
+    const std::string question = question_of(task_, {{"ids", ids}, {"targets", targets}});
+    found = found_or(question, length, [&] {
+      const auto losses = arm_->target_nll(subject, ids, targets);
+      const bool finite = std::ranges::all_of(losses, [](double x) { return std::isfinite(x); });
+      return finite ? Json{{"nll", losses}} : Json();
+    });
+    if (found.is_null()) return std::vector<double>(static_cast<size_t>(targets), std::nan(""));
+    known = read_losses(found, targets, record_.journal.place_of(question));
+    count_pass(subject.model, length, arm_->tokens_to_read(subject.model, length),
+               found.at("seconds").get<double>());
+  } else {
+    record_.on_item(length, 0);
+  }
+  const std::vector<double> losses(known.end() - targets, known.end());
+  found["nll"] = losses;
   hand_over(length, Json::object(), found);
-  count_pass(subject.model, length, arm_->tokens_to_read(subject.model, length),
-             found.value("seconds", 0.0));
-  return found.at("nll").get<std::vector<double>>();
+  return losses;
 }
 
 std::unique_ptr<Reading> RecordingArm::read_passage(const EvalSubject& subject,

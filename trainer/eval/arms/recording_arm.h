@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 
 #include "trainer/eval/answer_journal.h"
 #include "trainer/eval/arms/arm.h"
@@ -8,10 +9,14 @@
 
 namespace longspan {
 
+/// The losses of the last tokens of each text that a run has scored, by the text and the arm.
+using ScoredTexts = std::map<std::string, std::vector<double>>;
+
 /// Where a RecordingArm writes.
 struct ArmRecord {
   AnswerJournal& journal;
   CostMeters& costs;
+  ScoredTexts& scored_texts;
   /// Called after each item with the length and the seconds it took, now or when the journal got
   /// it.
   std::function<void(int64_t length, double seconds)> on_item;
@@ -22,7 +27,8 @@ struct ArmRecord {
 };
 
 /// Another arm, whose answers come from the journal where it has them, and go there where it has
-/// not; what they took is counted.
+/// not; what they took is counted. A text of which another task has scored as many tokens is not
+/// read again: it costs nothing.
 class RecordingArm : public Arm {
  public:
   /// `label`: of the arm, `task`: whose items it reads.
@@ -52,7 +58,9 @@ class RecordingArm : public Arm {
   void count_pass(CausalLm& model, int64_t length, int64_t tokens_read, double seconds);
   /// What the journal has, or else what `measure` finds, with "seconds" and "peak_bytes" added.
   Json found_or(const std::string& question, int64_t length, const std::function<Json()>& measure);
-  std::string question_of(const Json& item) const;
+  /// What the journal calls it: a digest, since a passage of 100,000 tokens is a long key. Of a
+  /// text that tasks share `task` is empty.
+  std::string question_of(const std::string& task, const Json& item) const;
   void hand_over(int64_t length, const Json& asked, const Json& found) const;
 
   std::shared_ptr<Arm> arm_;

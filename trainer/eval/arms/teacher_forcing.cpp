@@ -27,16 +27,16 @@ struct FedRows {
   at::Tensor labels;             // [B, T]
   std::vector<int64_t> lengths;  // of the answers; what is behind them pads
 
-  /// Mean nats a token of each.
-  std::vector<double> losses(const at::Tensor& head) const {
+  /// Nats of each answer's tokens: float64.
+  std::vector<at::Tensor> losses(const at::Tensor& head) const {
     const at::Tensor nll = token_cross_entropy(hidden.flatten(0, 1), head, labels.flatten())
                                .to(at::kCPU, at::kDouble)
                                .view(labels.sizes());
-    std::vector<double> means;
+    std::vector<at::Tensor> rows;
     for (int64_t row = 0; row < nll.size(0); ++row) {
-      means.push_back(nll[row].narrow(0, 0, lengths[row]).mean().item<double>());
+      rows.push_back(nll[row].narrow(0, 0, lengths[row]));
     }
-    return means;
+    return rows;
   }
 };
 
@@ -85,7 +85,29 @@ std::vector<std::vector<const Ids*>> rows_of_passes(const ItemTokens& item, FedL
   return groups;
 }
 
+/// Of the losses of the answer's tokens, those from the first in which a distractor differs to that
+/// by which all of them have. One that goes on where the answer ends counts as differing at its
+/// last token.
+at::Tensor choosing(const at::Tensor& losses, const ItemTokens& item) {
+  const int64_t last = std::ssize(item.answer) - 1;
+  int64_t begin = last, end = 0;
+  for (const Ids& distractor : item.distractors) {
+    const auto differing = std::ranges::mismatch(item.answer, distractor).in1;
+    const int64_t place = std::min<int64_t>(differing - item.answer.begin(), last);
+    begin = std::min(begin, place);
+    end = std::max(end, place + 1);
+  }
+  return losses.narrow(0, begin, end - begin);
+}
+
 }  // namespace
+
+void FedAnswer::put_into(Answer& answer) const {
+  answer.nll = nll;
+  answer.token_accuracy = token_accuracy;
+  answer.rank = rank;
+  answer.choice_nll = choice_nll;
+}
 
 FedAnswer feed_answer(CausalLm& model, const ItemTokens& item, const PromptRead& prompt_read,
                       FedLengths lengths) {
@@ -95,7 +117,7 @@ FedAnswer feed_answer(CausalLm& model, const ItemTokens& item, const PromptRead&
   int64_t before = 0;  // distractors with less loss
   for (const auto& group : rows_of_passes(item, lengths)) {
     const FedRows rows = feed_rows(model, item.prompt.back(), group, prompt_read);
-    const std::vector<double> losses = rows.losses(head);
+    const std::vector<at::Tensor> losses = rows.losses(head);
     if (group.front() == &item.answer) {
       const auto of_answer = [&](const at::Tensor& x) {
         return x[0].narrow(0, 0, rows.lengths[0]);
@@ -105,10 +127,14 @@ FedAnswer feed_answer(CausalLm& model, const ItemTokens& item, const PromptRead&
       const at::Tensor choices = guesses.cpu();
       const auto* first = choices.const_data_ptr<int64_t>();
       fed.choices.assign(first, first + choices.numel());
-      fed.nll = losses.front();
+      fed.nll = losses.front().mean().item<double>();
       if (!std::isfinite(fed.nll)) return fed;
+      if (!item.distractors.empty()) {
+        fed.choice_nll = choosing(losses.front(), item).sum().item<double>();
+      }
     }
-    before += std::ranges::count_if(losses, [&](double loss) { return loss < fed.nll; });
+    before += std::ranges::count_if(
+        losses, [&](const at::Tensor& loss) { return loss.mean().item<double>() < fed.nll; });
   }
   if (!item.distractors.empty()) fed.rank = before + 1;
   return fed;

@@ -15,6 +15,10 @@ struct FedAnswer {
   /// Of the answer among it and the distractors by nll a token; ties count for the answer. None
   /// without distractors.
   std::optional<int64_t> rank = {};
+  /// See Answer::choice_nll.
+  std::optional<double> choice_nll = {};
+
+  void put_into(Answer& answer) const;
 };
 
 /// A model that has read the prompt but for its last token, to go on with so many tokens.

@@ -69,9 +69,7 @@ Answer WholeLengthReading::ask(const Question& question) {
     return prompt.before(tokens);
   };
   const FedAnswer fed = feed_answer(subject_.model, item, prompt_read, FedLengths::kEqual);
-  answer.nll = fed.nll;
-  answer.token_accuracy = fed.token_accuracy;
-  answer.rank = fed.rank;
+  fed.put_into(answer);
   if (!std::isfinite(answer.nll)) return answer;
   std::vector<int32_t> told;
   for (size_t i = 0; i < item.answer.size(); ++i) {

@@ -4,7 +4,9 @@
 #include <limits>
 #include <map>
 
+#include "src/core/digest.h"
 #include "src/core/stopwatch.h"
+#include "trainer/eval/arms/answer_json.h"
 #include "trainer/eval/finite_loss.h"
 #include "trainer/eval/tasks/spread.h"
 
@@ -83,6 +85,7 @@ class ItemTask::Drawn final : public DrawnTask {
     result.protocol["bos_token_id"] =
         subject.bos_token_id ? Json(*subject.bos_token_id) : Json(nullptr);
     result.protocol["tokenizer_fingerprint"] = subject.tokenizer.fingerprint();
+    result.protocol["items_digest"] = items_digest();
 
     std::vector<RetrievalRow> rows;
     for (const LengthItem& item : items_) item.ask(subject, task_.name(), rows);
@@ -92,6 +95,18 @@ class ItemTask::Drawn final : public DrawnTask {
   }
 
  private:
+  /// Of all that is asked: files that have changed under the same name give another one.
+  std::string items_digest() const {
+    Digest digest;
+    for (const LengthItem& item : items_) {
+      for (const size_t place : item.asked) {
+        const Question& question = item.item.questions[place].question;
+        digest.update(json_line(write_item({item.item.passage, question})));
+      }
+    }
+    return digest.hex().substr(0, 16);
+  }
+
   const ItemTask& task_;
   std::vector<int64_t> lengths_;
   std::vector<LengthItem> items_;
@@ -113,6 +128,10 @@ std::vector<Table> ItemTask::tables(const std::vector<LabelledRows>& models,
 
 std::vector<Figure> ItemTask::figures(const std::vector<LabelledRows>& models) const {
   return retrieval_figures(names_.words, read_models<RetrievalRow>(models));
+}
+
+EffectiveLengths ItemTask::effective_lengths(const std::vector<LabelledRows>& models) const {
+  return longspan::effective_lengths(read_models<RetrievalRow>(models));
 }
 
 }  // namespace longspan

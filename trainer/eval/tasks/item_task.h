@@ -29,6 +29,7 @@ class ItemTask : public EvalTask {
   std::vector<Table> tables(const std::vector<LabelledRows>& models,
                             size_t reference) const override;
   std::vector<Figure> figures(const std::vector<LabelledRows>& models) const override;
+  EffectiveLengths effective_lengths(const std::vector<LabelledRows>& models) const override;
 
   using Use = std::function<void(int64_t length, DrawnItem item)>;
   /// Hands over each item of each length: the same for every model with this tokenizer. Throws what

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "src/core/text.h"
-#include "trainer/eval/effective_length.h"
 
 namespace longspan {
 
@@ -150,17 +149,11 @@ Table difference_table(const std::vector<RetrievalRows>& models, const Retrieval
   });
 }
 
-Table effective_table(const std::vector<RetrievalRows>& models) {
-  Table table{.title = fmt::format("Effective length: the longest up to which the score is at "
-                                   "least {:.0f} % of the shortest length's [95 %]",
-                                   100 * kEffectiveShare),
+Table effective_table(const std::vector<RetrievalRows>& models, const EffectiveLengths& found) {
+  Table table{.title = fmt::format("Effective length: {} [95 %]", found.rule),
               .header = {"", "tokens"}};
-  for (const auto& model : models) {
-    std::vector<ScoredLength> scored;
-    for (const int64_t length : lengths_of(std::vector<RetrievalRows>{model})) {
-      scored.push_back({length, pooled(rows_of_length(model, length)).scores});
-    }
-    table.rows.push_back({model.label, length_estimate_label(effective_length(scored))});
+  for (size_t i = 0; i < models.size(); ++i) {
+    table.rows.push_back({models[i].label, length_estimate_label(found.of_models[i])});
   }
   return table;
 }
@@ -205,18 +198,23 @@ std::vector<Table> retrieval_tables(const RetrievalWords& words,
                       "model's first choice; how many answers have less loss than their "
                       "distractors)",
                       lines, lengths, loss_label)};
-  const bool has_recall = std::any_of(models.begin(), models.end(), [](const auto& model) {
-    return std::any_of(model.rows.begin(), model.rows.end(),
-                       [](const auto& row) { return row.recall.has_value(); });
-  });
-  if (has_recall) {
-    tables.push_back(table_by_length(
-        "Share of the evidence that reached the model", lines, lengths, [](const Rows& rows) {
-          const auto recall = pooled(rows).recall;
-          return recall ? fmt::format("{:.2f}", *recall) : std::string("-");
-        }));
-  }
-  if (lengths.size() > 1) tables.push_back(effective_table(models));
+  const auto add_where_known = [&](std::string title, std::optional<double> RetrievalRow::*value) {
+    const bool is_known = std::ranges::any_of(models, [&](const RetrievalRows& model) {
+      return std::ranges::any_of(model.rows, [&](const auto& row) { return bool(row.*value); });
+    });
+    if (!is_known) return;
+    tables.push_back(table_by_length(std::move(title), lines, lengths, [value](const Rows& rows) {
+      const std::optional<double> mean = pooled(rows).*value;
+      return mean ? fmt::format("{:.2f}", *mean) : std::string("-");
+    }));
+  };
+  add_where_known(
+      "Loss of the tokens that tell the answer from its distractors, nats an answer (what follows "
+      "them can be copied)",
+      &RetrievalRow::choice_nll);
+  add_where_known("Share of the evidence that reached the model", &RetrievalRow::recall);
+  const EffectiveLengths found = effective_lengths(models);
+  if (!found.of_models.empty()) tables.push_back(effective_table(models, found));
   if (models.size() > 1 && words.knows_each_score) {
     tables.push_back(difference_table(models, models.at(reference), lengths));
   }
@@ -233,6 +231,22 @@ std::vector<Table> retrieval_tables(const RetrievalWords& words,
                                      [](const Rows& rows) { return score_label(pooled(rows)); }));
   }
   return tables;
+}
+
+EffectiveLengths effective_lengths(const std::vector<RetrievalRows>& models) {
+  EffectiveLengths found;
+  if (lengths_of(models).size() < 2) return found;
+  found.rule =
+      fmt::format("the longest up to which the score is at least {:.0f} % of the shortest length's",
+                  100 * kEffectiveShare);
+  for (const auto& model : models) {
+    std::vector<ScoredLength> scored;
+    for (const int64_t length : lengths_of(std::vector<RetrievalRows>{model})) {
+      scored.push_back({length, pooled(rows_of_length(model, length)).scores});
+    }
+    found.of_models.push_back(effective_length(scored));
+  }
+  return found;
 }
 
 std::vector<Figure> retrieval_figures(const RetrievalWords& words,

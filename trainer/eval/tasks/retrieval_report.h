@@ -25,6 +25,9 @@ struct RetrievalWords {
 std::vector<Table> retrieval_tables(const RetrievalWords& words,
                                     const std::vector<RetrievalRows>& models, size_t reference);
 
+/// The longest length of each model up to which its score is kept (effective_length.h).
+EffectiveLengths effective_lengths(const std::vector<RetrievalRows>& models);
+
 /// A heat map a model of length and depth; none where no row has a depth.
 std::vector<Figure> retrieval_figures(const RetrievalWords& words,
                                       const std::vector<RetrievalRows>& models);

@@ -26,6 +26,7 @@ void RetrievalRow::add(const Answer& answer, double its_score) {
     ++ranked;
     ranked_first += *answer.rank == 1 ? 1 : 0;
   }
+  if (answer.choice_nll) choice_nll = mean_with(choice_nll.value_or(0), *answer.choice_nll, ranked);
   scores.push_back(its_score);
 }
 
@@ -48,6 +49,7 @@ Json RetrievalRow::write() const {
   json["token_accuracy"] = token_accuracy;
   json["ranked"] = ranked;
   json["ranked_first"] = ranked_first;
+  if (choice_nll) json["choice_nll"] = *choice_nll;
   if (recall) {
     json["recalled"] = recalled;
     json["recall"] = *recall;
@@ -71,6 +73,7 @@ void RetrievalRow::read(Fields& fields) {
   fields.required("token_accuracy", token_accuracy);
   fields.in_range("ranked", ranked, 0, n);
   fields.in_range("ranked_first", ranked_first, 0, ranked);
+  if (fields.has("choice_nll")) fields.required("choice_nll", choice_nll.emplace());
   if (fields.has("recall")) {
     recalled = n;
     fields.in_range("recalled", recalled, 1, n);
@@ -98,6 +101,11 @@ RetrievalRow pooled(const std::vector<RetrievalRow>& rows) {
     all.answer_nll += share * row.answer_nll;
     all.token_accuracy += share * row.token_accuracy;
     all.tokens_read += share * row.tokens_read;
+    if (row.choice_nll) {
+      all.choice_nll = all.choice_nll.value_or(0) + *row.choice_nll *
+                                                        static_cast<double>(row.ranked) /
+                                                        static_cast<double>(all.ranked);
+    }
     if (!row.recall) continue;
     all.recall = all.recall.value_or(0) + *row.recall * static_cast<double>(row.recalled) /
                                               static_cast<double>(all.recalled);

@@ -18,14 +18,15 @@ struct RetrievalRow {
   int64_t length = 0;
   std::optional<double> depth{};  // 0 to 1; none where the answer stands in no one place
   int64_t n = 0;
-  double score = 0;                // mean, 0 to 1
-  double answer_nll = 0;           // nats a token with the right answer fed; mean over questions
-  double token_accuracy = 0;       // of the same pass
-  int64_t ranked = 0;              // questions with distractors
-  int64_t ranked_first = 0;        // those whose right answer has the least loss
-  int64_t recalled = 0;            // questions with evidence, read by an arm that shortens
-  std::optional<double> recall{};  // the share of their evidence that was read; mean over them
-  double tokens_read = 0;          // mean
+  double score = 0;           // mean, 0 to 1
+  double answer_nll = 0;      // nats a token with the right answer fed; mean over questions
+  double token_accuracy = 0;  // of the same pass
+  int64_t ranked = 0;         // questions with distractors
+  int64_t ranked_first = 0;   // those whose right answer has the least loss
+  std::optional<double> choice_nll{};  // Answer::choice_nll, mean over those with distractors
+  int64_t recalled = 0;                // questions with evidence, read by an arm that shortens
+  std::optional<double> recall{};      // the share of their evidence that was read; mean over them
+  double tokens_read = 0;              // mean
   double seconds = 0;
   /// Of each question, in the order drawn: two arms or models were asked the same.
   std::vector<double> scores{};

@@ -2,9 +2,13 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "tests/support/errors.h"
 #include "tests/trainer/eval/arms/arm_fixtures.h"
 #include "trainer/eval/eval_run.h"
+#include "trainer/eval/perplexity.h"
+#include "trainer/eval/tasks/position_loss.h"
 
 namespace longspan {
 namespace {
@@ -30,6 +34,7 @@ class FocusedMemoryArms : public ::testing::Test {
 
   std::unique_ptr<CausalLm> model_ = byte_model();
   ByteTokenizer tokenizer_;
+  TemporaryFolder folder_;
   EvalSubject subject_{*model_, tokenizer_, {}};
   Item item_ = byte_item(150);
 };
@@ -66,6 +71,28 @@ TEST_F(FocusedMemoryArms, AnotherWindowHasALastContextOfItsOwn) {
   remember({0});
   EXPECT_EQ(nll("focused_memory", {{"window", 8}}),
             nll("focused_memory", {{"window", 8}, {"last_context_length", 4}}));
+}
+
+/// What a task of losses finds is what the arm that searches loses of a text, and not what one that
+/// sees all of it does.
+TEST_F(FocusedMemoryArms, TasksOfLossesSearchAsAnswersDo) {
+  remember({0});
+  const Json text = Json::array({folder_.write("a.txt", some_text(150))});
+  const auto nll_of = [&](const EvalTask& task, const Json& keys) {
+    const EvalSubject reader{*model_, tokenizer_, {}, arm_with("focused_memory", keys)};
+    return task.run(reader, {{64, 150}}).rows.back()["nll"].get<double>();
+  };
+  const auto perplexity = task_with<Perplexity>({{"text", text}, {"targets", 8}});
+  const auto position_loss = task_with<PositionLoss>({{"text", text}});
+  for (const EvalTask* task : std::initializer_list<const EvalTask*>{&perplexity, &position_loss}) {
+    const auto by_pages = [&](int64_t pages) {
+      return nll_of(*task, {{"search_pages", pages}, {"search_page_tokens", 4}});
+    };
+    const double whole = nll_of(*task, Json::object()), bound = loss_bound(*model_, whole);
+    EXPECT_EQ(by_pages(1000), whole) << task->name();
+    EXPECT_GT(std::abs(by_pages(1) - whole), bound) << task->name();
+    EXPECT_NE(by_pages(2), by_pages(1)) << task->name();
+  }
 }
 
 TEST_F(FocusedMemoryArms, SaysWhatDoesNotSuitTheModel) {

@@ -85,12 +85,30 @@ TEST_F(TeacherForcing, ReadsAnswersOfAboutOneLengthInOnePass) {
   EXPECT_THAT(model_.rows, ElementsAre(16, 5));  // no more at once
 }
 
+/// Of the answer " answer" and others that begin " ax" and " anc" the tokens "n" and "s" tell; an
+/// answer that another goes on from is told by its last one.
+TEST_F(TeacherForcing, TheTokensThatTellAnAnswerFromOthersAreScoredApart) {
+  const auto sum_of = [&](const std::string& answer) {
+    return feed(tokens_of(answer, {})).nll * static_cast<double>(answer.size() + 1);
+  };
+  const double bound = 10 * loss_bound(model_, sum_of("answer"));
+  EXPECT_EQ(feed(tokens_of("answer", {})).choice_nll, std::nullopt);
+  for (const FedLengths lengths : {FedLengths::kAlike, FedLengths::kEqual}) {
+    const FedAnswer fed = feed(tokens_of("answer", {"anchor", "axis", "ax"}), lengths);
+    ASSERT_TRUE(fed.choice_nll);
+    EXPECT_NEAR(*fed.choice_nll, sum_of("ans") - sum_of("a"), bound);
+    const FedAnswer beginning = feed(tokens_of("an", {"answer"}), lengths);
+    EXPECT_NEAR(*beginning.choice_nll, sum_of("an") - sum_of("a"), bound);
+  }
+}
+
 TEST_F(TeacherForcing, RanksNothingWhereTheLossIsNotFinite) {
   model_.visit_parameters("", [](const std::string& name, at::Tensor& parameter) {
     if (name == "model.norm.weight") parameter.fill_(std::numeric_limits<double>::quiet_NaN());
   });
   const FedAnswer fed = feed(tokens_of("answer", {"other"}));
   EXPECT_TRUE(std::isnan(fed.nll));
+  EXPECT_EQ(fed.choice_nll, std::nullopt);
   EXPECT_EQ(fed.rank, std::nullopt);
 }
 

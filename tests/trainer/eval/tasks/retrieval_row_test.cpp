@@ -27,10 +27,26 @@ TEST(RetrievalRow, MeansRecallOverTheQuestionsWithEvidence) {
   EXPECT_FALSE(pooled({none}).recall.has_value());
 }
 
+/// As recall is, over the questions with distractors.
+TEST(RetrievalRow, MeansChoicesOverTheQuestionsWithDistractors) {
+  RetrievalRow none, some;
+  none.add({}, 1);
+  some.add({.rank = 1, .choice_nll = 1.0}, 1);
+  some.add({}, 0);
+  some.add({.rank = 2, .choice_nll = 4.0}, 0);
+  EXPECT_EQ(some.choice_nll, 2.5);
+  EXPECT_EQ(pooled({none, some}).choice_nll, 2.5);
+  RetrievalRow more;
+  more.add({.rank = 1, .choice_nll = 1.0}, 1);
+  EXPECT_DOUBLE_EQ(*pooled({some, more}).choice_nll, 2);
+  EXPECT_FALSE(none.choice_nll);
+  EXPECT_FALSE(none.write().contains("choice_nll"));
+}
+
 TEST(RetrievalRow, IsReadAsWritten) {
   RetrievalRow row;
   row.length = 512;
-  row.add({.recall = 0.5}, 1);
+  row.add({.rank = 1, .choice_nll = 0.25, .recall = 0.5}, 1);
   row.add({}, 0);
   const Json json = row.write();
   Diagnostics diagnostics;

@@ -127,6 +127,22 @@ TEST_F(RetrievalTasks, DocumentsCanBeTheHay) {
   EXPECT_THAT(item.passage.context, Not(HasSubstr("grass")));
 }
 
+/// Another text under the same name does not compare; another arm does.
+TEST_F(RetrievalTasks, TheProtocolKnowsWhatWasAsked) {
+  TemporaryFolder folder;
+  const auto protocol = [&](const std::string& hay, const std::string& told = "") {
+    const Json text = std::vector<std::string>{folder.write("a.txt", hay)};
+    const auto task = task_with<NeedleTask>({{"needles", 1}, {"text", text}});
+    const auto tell = [&](const Passage&, const Question&) { return Answer{.text = told}; };
+    return task.run(fixture_.told(tell), {{800}}).protocol;
+  };
+  const Json first = protocol("A mill stood here. It fell.");
+  EXPECT_EQ(protocol("A mill stood here. It fell.", "another answer"), first);
+  const Json other = protocol("A mill stood there. It fell.");
+  EXPECT_EQ(other["text"], first["text"]);
+  EXPECT_NE(other["items_digest"], first["items_digest"]);
+}
+
 TEST_F(RetrievalTasks, SeedsTrialsAndLengthsDiffer) {
   const auto first = [&](const Json& keys, int64_t length) {
     return needles(keys, length)[0].second.questions[0].question.answers[0];
