@@ -47,10 +47,12 @@ class EvalTasksTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
+    def evaluate_all(self, tasks, *arguments):
+        command = [LONGSPAN, "eval", self.base, "--task", tasks, "--dtype", "float32", "--json"]
+        return json.loads(run(*command, *arguments, timeout=1500))["tasks"]
+
     def evaluate(self, task, *arguments):
-        command = [LONGSPAN, "eval", self.base, "--task", task, "--dtype", "float32", "--json"]
-        stdout = run(*command, *arguments, timeout=1500)
-        (result,) = json.loads(stdout)["tasks"]
+        (result,) = self.evaluate_all(task, *arguments)
         return result["rows"]
 
     @staticmethod
@@ -157,6 +159,26 @@ class EvalTasksTest(unittest.TestCase):
             self.assertAlmostEqual(row["answer_nll"], loss, delta=1e-4)
         self.assertEqual(rows[-1]["score"], 0)
         checked("greedy answers of eval", "transformers", detail=f"{len(items)} items")
+
+    def test_greedy_answers_to_drawn_items_equal_transformers(self):
+        """Forty questions of two tasks, whatever the model says to them."""
+        drawn, told = self.folder / "drawn.jsonl", self.folder / "told.jsonl"
+        self.evaluate_all("passkey,needle", "--lengths", "400", "--trials", "2", "--set", "needle.trials=6",
+                          "--set", "needle.needles=5", "--items-out", drawn, "--answers-out", told)  # fmt: skip
+        items = [json.loads(line) for line in drawn.read_text().splitlines()]
+        answers = [json.loads(line) for line in told.read_text().splitlines()][1:]
+        self.assertEqual(len(items), 5 * 2 + 5 * 6)
+        for item, answer in zip(items, answers, strict=True):
+            self.assertEqual((item["task"], item["question"]), (answer["task"], answer["question"]))
+            prompt = item["context"] + item["question"]
+            ids = self.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
+            with torch.no_grad():
+                out = self.model.generate(ids, max_new_tokens=item["max_new_tokens"], do_sample=False)[0, ids.shape[1] :]
+            self.assertEqual(answer["text"], self.tokenizer.decode(out, skip_special_tokens=True), item["task"])
+            fed = prompt + item["answer_prefix"] + item["answers"][0]
+            losses = self.losses(self.tokenizer(fed, add_special_tokens=False).input_ids)[ids.shape[1] - 1 :]
+            self.assertAlmostEqual(answer["nll"], sum(losses) / len(losses), delta=1e-4)
+        checked("greedy answers of eval", "transformers", detail=f"{len(items)} drawn items")
 
     def test_each_task_of_items_is_asked_and_shown(self):
         out, page = self.folder / "all.json", self.folder / "all.html"
