@@ -97,12 +97,14 @@ def check_kinds(binary, work):
 
 def check_refusals(binary, base, adapter, work):
     config = json.loads((adapter / "adapter_config.json").read_text())
-    for key, value in {"init_lora_weights": "pissa",
-                       "peft_type": "IA3", "target_parameters": ["experts.gate_up_proj"],
-                       # PEFT leaves tensors out that these do not name.
-                       "target_modules": ".*q_proj", "exclude_modules": ["up_proj"],
-                       "layers_to_transform": [1]}.items():
-        (adapter / "adapter_config.json").write_text(json.dumps(config | {key: value}))
+    # A module that target_modules has by its whole name, as all-linear is saved, is asked for no layer.
+    kinds = sorted({module.split(".")[-1] for module in config["target_modules"]})
+    for change in ({"init_lora_weights": "pissa"}, {"peft_type": "IA3"}, {"target_parameters": ["experts.gate_up_proj"]},
+                   # PEFT leaves tensors out that these do not name.
+                   {"target_modules": ".*q_proj"}, {"exclude_modules": ["up_proj"]},
+                   {"layers_to_transform": [1], "target_modules": kinds}):  # fmt: skip
+        (adapter / "adapter_config.json").write_text(json.dumps(config | change))
+        key = next(iter(change))
         assert key in refusal(binary, "merge", base, adapter, work / "refused", code=5), key
     (adapter / "adapter_config.json").write_text(json.dumps(config))
 
