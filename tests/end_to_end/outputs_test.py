@@ -97,7 +97,7 @@ def check_inspect(binary, work):
     assert facts["kind"] == "GGUF" and facts["parameters"] == 0 and facts["tensors"] == [], facts
     assert facts["metadata"] == hostile, facts
     text = run(binary, "inspect", work / "hostile.gguf")
-    assert "\x1b" not in text and "\\u001b[2Jmodel" in text and "a\\nb" in text, text
+    assert "\x1b" not in text and "\\x1b[2Jmodel" in text and "a\\nb" in text, text
 
     # A run folder stands for its newest checkpoint, also with --rope.
     checkpoint = work / "run" / "checkpoints" / "step-000001"
