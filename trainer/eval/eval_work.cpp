@@ -46,12 +46,12 @@ std::vector<EvalWork> work_of(const DrawnTasks& tasks, const EvalSubject& subjec
   for (const auto& drawn : tasks) {
     const auto on_drawn = [&](const AskedItem& item) {
       if (on_item) on_item(item);
-      const std::string text = ids_digest(item.ids);
+      const std::string text = item.ids.empty() ? std::string() : ids_digest(item.ids);
       for (const NamedArm& arm : arms) {
         if (!arm.does(drawn->task())) continue;
         EvalWork& entry = entry_of(work, item, arm.label);
         ++entry.items;
-        if (!item.ids.empty()) {
+        if (!text.empty()) {
           int64_t& tokens = scored[{arm.label, text}];
           if (item.scored_tokens <= tokens) continue;
           tokens = item.scored_tokens;

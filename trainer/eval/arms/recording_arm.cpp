@@ -10,6 +10,7 @@
 #include "src/core/process_memory.h"
 #include "src/core/stopwatch.h"
 #include "trainer/eval/arms/answer_json.h"
+#include "trainer/eval/tasks/evaluated_text.h"
 
 namespace longspan {
 
@@ -57,8 +58,8 @@ class RecordingArm::RecordingReading : public Reading {
       : arm_(arm), subject_(subject), passage_(std::move(passage)), length_(length) {}
 
   Answer ask(const Question& question) override {
-    const std::string key = arm_.question_of(
-        arm_.task_, {{"length", length_}, {"item", write_item({passage_, question})}});
+    const std::string key =
+        arm_.question_of({{"length", length_}, {"item", write_item({passage_, question})}});
     const Json found = arm_.found_or(key, length_, [&] {
       if (!reading_) reading_ = arm_.arm_->read_passage(subject_, passage_, length_);
       const Answer answer = reading_->ask(question);
@@ -104,9 +105,9 @@ void RecordingArm::count_pass(CausalLm& model, int64_t length, int64_t tokens_re
   cost.kv_bytes = arm_->kv_bytes(model, cost.tokens_of_a_pass());
 }
 
-std::string RecordingArm::question_of(const std::string& task, const Json& item) const {
+std::string RecordingArm::question_of(const Json& item) const {
   const Json key = {
-      {"task", task}, {"arm", arm_->name()}, {"keys", arm_->write()}, {"asked", item}};
+      {"task", task_}, {"arm", arm_->name()}, {"keys", arm_->write()}, {"asked", item}};
   Digest digest;
   digest.update(json_line(key));
   return label_ + " " + digest.hex().substr(0, 32);
@@ -144,10 +145,10 @@ Json RecordingArm::found_or(const std::string& question, int64_t length,
 std::vector<double> RecordingArm::target_nll(const EvalSubject& subject,
                                              const std::vector<int64_t>& ids, int64_t targets) {
   const int64_t length = std::ssize(ids);
-  std::vector<double>& known = record_.scored_texts[question_of("", {{"ids", ids}})];
+  std::vector<double>& known = record_.scored_texts[{label_, ids_digest(ids)}];
   Json found = Json::object();
   if (std::ssize(known) < targets) {
-    const std::string question = question_of(task_, {{"ids", ids}, {"targets", targets}});
+    const std::string question = question_of({{"ids", ids}, {"targets", targets}});
     found = found_or(question, length, [&] {
       const auto losses = arm_->target_nll(subject, ids, targets);
       const bool finite = std::ranges::all_of(losses, [](double x) { return std::isfinite(x); });

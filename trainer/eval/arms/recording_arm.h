@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <utility>
 
 #include "trainer/eval/answer_journal.h"
 #include "trainer/eval/arms/arm.h"
@@ -9,8 +10,9 @@
 
 namespace longspan {
 
-/// The losses of the last tokens of each text that a run has scored, by the text and the arm.
-using ScoredTexts = std::map<std::string, std::vector<double>>;
+/// The losses of the last tokens of each text that a run has scored, by the label of the arm and
+/// the text's ids_digest().
+using ScoredTexts = std::map<std::pair<std::string, std::string>, std::vector<double>>;
 
 /// Where a RecordingArm writes.
 struct ArmRecord {
@@ -58,9 +60,8 @@ class RecordingArm : public Arm {
   void count_pass(CausalLm& model, int64_t length, int64_t tokens_read, double seconds);
   /// What the journal has, or else what `measure` finds, with "seconds" and "peak_bytes" added.
   Json found_or(const std::string& question, int64_t length, const std::function<Json()>& measure);
-  /// What the journal calls it: a digest, since a passage of 100,000 tokens is a long key. Of a
-  /// text that tasks share `task` is empty.
-  std::string question_of(const std::string& task, const Json& item) const;
+  /// What the journal calls it: a digest, since a passage of 100,000 tokens is a long key.
+  std::string question_of(const Json& item) const;
   void hand_over(int64_t length, const Json& asked, const Json& found) const;
 
   std::shared_ptr<Arm> arm_;

@@ -127,25 +127,16 @@ std::vector<double> losses_of_answers(const Rows& rows) {
   return losses;
 }
 
-Table loss_difference_table(const std::vector<RetrievalRows>& models,
-                            const RetrievalRows& reference, const std::set<int64_t>& lengths) {
-  const auto title = fmt::format(
-      "Loss of the answer's tokens minus that of '{}' (± standard error, paired by depth and kind)",
-      reference.label);
-  return table_by_length(title, line_a_model(models), lengths, [&](const Rows& rows) {
-    const Rows others = rows_of_length(reference, rows.front().length);
-    return difference_label(losses_of_answers(rows), losses_of_answers(others));
-  });
-}
+std::vector<double> scores_of_questions(const Rows& rows) { return pooled(rows).scores; }
 
-Table difference_table(const std::vector<RetrievalRows>& models, const RetrievalRows& reference,
-                       const std::set<int64_t>& lengths) {
-  const auto title = fmt::format(
-      "Score minus that of '{}' on the same questions (± paired standard error)", reference.label);
-  return table_by_length(title, line_a_model(models), lengths, [&](const Rows& rows) {
+/// `values`: of the rows of one length, which are not empty.
+Table difference_table(std::string title, const std::vector<RetrievalRows>& models,
+                       const RetrievalRows& reference, const std::set<int64_t>& lengths,
+                       std::vector<double> (*values)(const Rows&)) {
+  return table_by_length(std::move(title), line_a_model(models), lengths, [&](const Rows& rows) {
     const Rows others = rows_of_length(reference, rows.front().length);
     if (others.empty()) return std::string("-");
-    return difference_label(pooled(rows).scores, pooled(others).scores);
+    return difference_label(values(rows), values(others));
   });
 }
 
@@ -215,11 +206,19 @@ std::vector<Table> retrieval_tables(const RetrievalWords& words,
   add_where_known("Share of the evidence that reached the model", &RetrievalRow::recall);
   const EffectiveLengths found = effective_lengths(models);
   if (!found.of_models.empty()) tables.push_back(effective_table(models, found));
-  if (models.size() > 1 && words.knows_each_score) {
-    tables.push_back(difference_table(models, models.at(reference), lengths));
-  }
   if (models.size() > 1) {
-    tables.push_back(loss_difference_table(models, models.at(reference), lengths));
+    const RetrievalRows& others = models.at(reference);
+    if (words.knows_each_score) {
+      tables.push_back(difference_table(
+          fmt::format("Score minus that of '{}' on the same questions (± paired standard error)",
+                      others.label),
+          models, others, lengths, scores_of_questions));
+    }
+    tables.push_back(difference_table(
+        fmt::format("Loss of the answer's tokens minus that of '{}' (± standard error, paired by "
+                    "depth and kind)",
+                    others.label),
+        models, others, lengths, losses_of_answers));
   }
   if (subsets_of(models).size() > 1) {
     tables.push_back(table_by_length(fmt::format("{} by kind", words.scores), line_a_subset(models),
