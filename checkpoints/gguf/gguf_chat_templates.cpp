@@ -5,6 +5,7 @@
 #include <map>
 #include <string_view>
 
+#include "checkpoints/hf/hf_tokenizer.h"
 #include "src/core/log.h"
 
 namespace longspan {
@@ -13,8 +14,8 @@ namespace {
 
 constexpr const char* kDefaultTemplate = "default";
 constexpr const char* kTemplateFile = "chat_template.jinja";
-constexpr std::string_view kTemplateFolder = "additional_chat_templates/",
-                           kTemplateEnding = ".jinja";
+constexpr std::string_view kTemplateEnding = ".jinja";
+const std::string kTemplateFolder = fmt::format("{}/", kChatTemplatesFolder);
 constexpr const char* kTemplateKey = "tokenizer.chat_template";
 constexpr const char* kTemplateNames = "tokenizer.chat_templates";
 

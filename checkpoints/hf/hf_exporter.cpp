@@ -7,6 +7,7 @@
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/hf/hf_lengths.h"
+#include "checkpoints/hf/hf_tokenizer.h"
 #include "checkpoints/hf/special_tokens.h"
 #include "checkpoints/run_state/train_state.h"
 #include "checkpoints/safetensors_writer.h"
@@ -168,7 +169,7 @@ bool is_of_a_model(const fs::directory_entry& entry) {
   const bool named = std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
   const bool ended = std::any_of(std::begin(kEndings), std::end(kEndings),
                                  [&](std::string_view ending) { return name.ends_with(ending); });
-  if (entry.is_directory()) return name == "additional_chat_templates";
+  if (entry.is_directory()) return name == kChatTemplatesFolder;
   const bool is_trained = name == "adapter_config.json" || name == kTrainStateFile;
   return entry.is_regular_file() && !is_trained && (named || ended);
 }

@@ -26,8 +26,6 @@ Json read_if_there(const fs::path& path) {
   return fs::exists(path) ? read_json_file(path, ExitCode::kModel) : Json();
 }
 
-constexpr const char* kTemplates = "additional_chat_templates";
-
 /// Whether AutoTokenizer takes LlamaTokenizer: for a LLaMA whose tokenizer_config.json names it, or
 /// else its config.json.
 bool takes_llama_tokenizer(const fs::path& folder, const Json& tokenizer_config) {
@@ -86,11 +84,11 @@ std::vector<std::pair<std::string, std::string>> hf_tokenizer_files(const fs::pa
       files.emplace_back(name, read_file(folder / name, ExitCode::kModel));
     }
   }
-  const fs::path templates = folder / kTemplates;
+  const fs::path templates = folder / kChatTemplatesFolder;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(templates, none)) {
     if (!entry.is_regular_file() || entry.path().extension() != ".jinja") continue;
-    files.emplace_back(std::string(kTemplates) + "/" + entry.path().filename().string(),
+    files.emplace_back(std::string(kChatTemplatesFolder) + "/" + entry.path().filename().string(),
                        read_file(entry.path(), ExitCode::kModel));
   }
   return files;

@@ -2,12 +2,16 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "src/core/json.h"
 
 namespace longspan {
+
+/// Where a folder has chat templates by name, NAME.jinja each.
+inline constexpr std::string_view kChatTemplatesFolder = "additional_chat_templates";
 
 /// The tokenizer of a Hugging Face folder in the form of a tokenizer.json: its own, or else one
 /// made from tokenizer.model (SentencePiece) or from vocab.json and merges.txt; with what

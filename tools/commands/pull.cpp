@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "checkpoints/hf/hf_tokenizer.h"
 #include "src/core/atomic_file.h"
 #include "src/core/disk_space.h"
 #include "src/core/log.h"
@@ -26,7 +27,7 @@ constexpr Option kPullOptions[] = {
     {"include", "PATTERN...", "", "only files that match, e.g. '*.gguf'; may be given again"},
 };
 
-constexpr std::string_view kTemplateFolder = "additional_chat_templates/";
+const std::string kTemplateFolder = fmt::format("{}/", kChatTemplatesFolder);
 
 /// What a model is read from, beside its weights.
 const std::set<std::string> kSideFiles = {"config.json",
@@ -43,7 +44,7 @@ const std::set<std::string> kSideFiles = {"config.json",
                                           "chat_template.jinja",
                                           "adapter_config.json",
                                           "trainable_params.bin",
-                                          "additional_chat_templates/*.jinja"};
+                                          kTemplateFolder + "*.jinja"};
 
 bool matches(const std::string& name, const std::string& pattern) {
   return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
