@@ -43,8 +43,8 @@ LIMITS = """## Limits
 - LibTorch's flash attention with AMX (`src/attention/kernels/sdpa_flash.h`) is faster than ours, and no step was measured with it:
   it is off until `LONGSPAN_CPU=amx` names it.
 - Without AVX-512 LibTorch has no bfloat16 product but loops; ours run in float32, block by block, at 162 to 172 GFLOP/s on Zen 3.
-- Attention on Zen 4 and the Xeon is of an older kernel. On Zen 5 groups of 256 at head_dim 64 have 0.57 to 0.70 of the linear layer's
-  rate (seven runs within minutes, three at 0.69 or 0.70), as busy as the host is; the table has the median of three.
+- Attention on Zen 4 and the Xeon is of an older kernel. On Zen 5 groups of 256 at head_dim 64 have 0.70 to 0.71 of the linear layer's
+  rate on a quiet host (five runs in turn); an hour of other tenants gave 0.57 to 0.70.
 - All 32 layers of 7B on a CPU were planned (13 h 36 min a step and 20.5 GiB on Zen 3) and not run.
 - Attention's error against float64: in bfloat16 at most 1.035 times SDPA's, in float32 below 6e-7 of the norm."""
 
