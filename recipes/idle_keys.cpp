@@ -5,6 +5,7 @@
 #include <set>
 
 #include "src/attention/focused_memory.h"
+#include "src/attention/full.h"
 #include "src/core/error.h"
 #include "src/core/log.h"
 #include "src/model/apply_lora.h"
@@ -98,20 +99,32 @@ void find_idle_packing(const Recipe& recipe, Diagnostics& found) {
               "of the two out");
 }
 
-void find_idle_attention(const Recipe& recipe, Diagnostics& found) {
+/// Whether a token sees all before it in every layer; where the model is not known, in those that
+/// attend in the pattern's own way.
+bool sees_all(const AttentionPattern& attention, int64_t seq_len, const ModelConfig* base) {
   constexpr int64_t kHeads = 2;  // shifted_sparse shifts every second one
-  std::set<std::string> said;    // stages may share a key
-  const auto full = make_attention_pattern("full");
+  const int64_t all = FullAttention().scored_pairs(seq_len, kHeads);
+  if (attention.passage_rows() > 0) return false;
+  if (!base) return attention.scored_pairs(seq_len, kHeads) == all;
+  for (int64_t layer = 0; layer < base->num_hidden_layers; ++layer) {
+    if (attention.read_pairs(layer, seq_len, kHeads) != all) return false;
+  }
+  return true;
+}
+
+void find_idle_attention(const Recipe& recipe, const ModelConfig* base, Diagnostics& found) {
+  std::set<std::string> said;  // stages may share a key
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const int64_t seq_len = recipe.stages[i].seq_len;
     const AttentionPattern& attention = *recipe.stages[i].attention;
-    const bool sees_all =
-        attention.passage_rows() == 0 &&
-        attention.scored_pairs(seq_len, kHeads) == full->scored_pairs(seq_len, kHeads);
     const std::string key = key_of_stage(recipe, i, "attention", "attention");
-    if (attention.name() == full->name() || !sees_all || !said.insert(key).second) continue;
+    if (attention.name() == FullAttention().name() || !sees_all(attention, seq_len, base) ||
+        !said.insert(key).second) {
+      continue;
+    }
     found.error(key, fmt::format("{} lets each of {} tokens see all before it, as full attention "
-                                 "does: its groups or window are longer than that",
+                                 "does: its groups or window are longer than that, or no layer "
+                                 "has them",
                                  attention.name(), seq_len));
   }
 }
@@ -179,7 +192,7 @@ std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base
   find_idle_schedule(recipe, found);
   find_idle_loss(recipe, found);
   find_idle_packing(recipe, found);
-  find_idle_attention(recipe, found);
+  find_idle_attention(recipe, base, found);
   find_idle_memory(recipe, found);
   if (recipe.lora.target_pattern.empty() && recipe.lora.target_modules.empty()) {
     found.error(

@@ -51,9 +51,9 @@ double AttentionPattern::kept_bytes(int64_t, int64_t seq_len, const KeyValueForm
   return form.bytes(seq_len);
 }
 
-int64_t AttentionPattern::trained_pairs(int64_t, int64_t rows, int64_t seq_len,
+int64_t AttentionPattern::trained_pairs(int64_t layer, int64_t rows, int64_t seq_len,
                                         int64_t num_heads) const {
-  return rows * scored_pairs(seq_len, num_heads);
+  return rows * read_pairs(layer, seq_len, num_heads);
 }
 
 std::vector<std::string> attention_patterns() {

@@ -68,6 +68,10 @@ class AttentionPattern : public Keyed {
   /// The longest stretch of a sequence of seq_len tokens in which positions count: some RoPE
   /// scalings depend on it.
   virtual int64_t rope_length(int64_t seq_len) const { return seq_len; }
+  /// The tokens of each pass in which a text of seq_len tokens is read, pass after pass through a
+  /// state, so that each sees what it would see if it were generated. By most patterns a token sees
+  /// the same however a text is cut: one pass.
+  virtual std::vector<int64_t> reading_passes(int64_t seq_len) const { return {seq_len}; }
   /// Of how many windows of a document it wants the rows of a training batch; 0: rows are texts of
   /// their own.
   virtual int64_t passage_rows() const { return 0; }

@@ -11,11 +11,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "src/attention/focused_memory_state.h"
 #include "src/attention/kernels/joint_attention.h"
 #include "src/attention/kernels/merge_attention.h"
 #include "src/attention/key_starts.h"
+#include "src/attention/layer_list.h"
 #include "src/attention/memory_search.h"
 #include "src/simd/operators.h"
 
@@ -66,7 +68,7 @@ int64_t pairs_of_windows(const WindowLengths& lengths, int64_t seq_len, int64_t 
 }  // namespace
 
 bool FocusedMemoryOptions::is_memory_layer(int64_t layer) const {
-  return std::ranges::find(mem_layers, layer) != mem_layers.end();
+  return has_layer(mem_layers, layer);
 }
 
 std::shared_ptr<LayerState> FocusedMemoryAttention::make_state(int64_t layer) const {
@@ -75,6 +77,22 @@ std::shared_ptr<LayerState> FocusedMemoryAttention::make_state(int64_t layer) co
 
 int64_t FocusedMemoryAttention::rope_length(int64_t seq_len) const {
   return std::min(seq_len, options_.lengths.window);
+}
+
+std::vector<int64_t> FocusedMemoryAttention::reading_passes(int64_t seq_len) const {
+  const std::vector<int64_t> window_begins =
+      ReadingWindows(options_.lengths).read(seq_len, seq_len);
+  std::set<int64_t> ends{seq_len};
+  for (int64_t i = 1; i < seq_len; ++i) {
+    if (window_begins[i] != window_begins[i - 1]) ends.insert({i, i + 1});
+  }
+  std::vector<int64_t> passes;
+  int64_t begin = 0;
+  for (const int64_t end : ends) {
+    passes.push_back(end - begin);
+    begin = end;
+  }
+  return passes;
 }
 
 int64_t FocusedMemoryAttention::trained_pairs(int64_t layer, int64_t rows, int64_t seq_len,
@@ -129,12 +147,7 @@ double FocusedMemoryAttention::kept_bytes(int64_t layer, int64_t seq_len,
 }
 
 std::string FocusedMemoryAttention::misfit(int64_t num_layers) const {
-  for (const int64_t layer : options_.mem_layers) {
-    if (layer < num_layers) continue;
-    return fmt::format("mem_layers has {}, and the model's layers are 0 to {}", layer,
-                       num_layers - 1);
-  }
-  return {};
+  return misfit_of_layers("mem_layers", options_.mem_layers, num_layers);
 }
 
 at::Tensor FocusedMemoryAttention::attend(const Heads& heads,

@@ -32,6 +32,9 @@ class FocusedMemoryAttention : public AttentionPattern {
                         int64_t num_heads) const override;
   double kept_bytes(int64_t layer, int64_t seq_len, const KeyValueForm& form) const override;
   int64_t rope_length(int64_t seq_len) const override;
+  /// A query searches what earlier passes closed, and sees whole what its own pass closes: a pass
+  /// ends where a window does, and one more behind the first token of the next.
+  std::vector<int64_t> reading_passes(int64_t seq_len) const override;
   int64_t other_rows(int64_t layer, int64_t rows) const override;
   int64_t passage_rows() const override { return std::ssize(options_.schedule); }
   bool belongs_to_model() const override { return true; }

@@ -1,8 +1,9 @@
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "src/attention/focused_memory.h"
+#include "src/attention/layer_list.h"
 
 namespace longspan {
 
@@ -10,27 +11,10 @@ namespace {
 
 constexpr int64_t kMost = int64_t{1} << 30;
 
+constexpr const char* kGroupingKey = "mem_attention_grouping";
+
 Json whole_numbers(int64_t least) {
   return {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", least}}}};
-}
-
-void mem_layers_field(FieldsIo& io, std::vector<int64_t>& layers) {
-  constexpr const char* kKey = "mem_layers";
-  io.put(
-      kKey, layers, whole_numbers(0),
-      "the layers that have a memory, from 0; `window` (2048) is then how many tokens are read or "
-      "trained at a time, in training `seq_len`",
-      {});
-  Fields* map = io.reading();
-  if (!map) return;
-  map->optional(kKey, layers);
-  for (const int64_t layer : layers) {
-    if (layer < 0) {
-      map->error(kKey, fmt::format("{} is no layer; expected numbers from 0", layer));
-    } else if (std::ranges::count(layers, layer) > 1) {
-      return map->error(kKey, fmt::format("{} stands twice", layer));
-    }
-  }
 }
 
 void mem_dtype_field(FieldsIo& io, MemDtype& dtype) {
@@ -41,17 +25,11 @@ void mem_dtype_field(FieldsIo& io, MemDtype& dtype) {
 }
 
 void mem_attention_grouping_field(FieldsIo& io, std::vector<int64_t>& grouping) {
-  constexpr const char* kKey = "mem_attention_grouping";
-  io.put(kKey, grouping, whole_numbers(1),
+  io.put(kGroupingKey, grouping, whole_numbers(1),
          "heads and queries that LongLLaMA's own code scores at once; handed on to config.json, "
          "since the kernels here hold no scores",
          {.otherwise = "none", .written = !grouping.empty()});
-  Fields* map = io.reading();
-  if (!map) return;
-  map->optional(kKey, grouping);
-  const bool fits = std::ranges::all_of(grouping, [](int64_t x) { return x > 0; });
-  if (grouping.empty() || (grouping.size() == 2 && fits)) return;
-  map->error(kKey, "expected two numbers from 1, of heads and of queries, such as [4, 2048]");
+  if (Fields* map = io.reading()) read_mem_attention_grouping(*map, grouping);
 }
 
 Json written(const CrossBatchSchedule& schedule) {
@@ -94,9 +72,21 @@ void schedule_field(FieldsIo& io, CrossBatchSchedule& schedule) {
 
 }  // namespace
 
+void read_mem_attention_grouping(Fields& map, std::vector<int64_t>& grouping) {
+  map.optional(kGroupingKey, grouping);
+  const bool fits = std::ranges::all_of(grouping, [](int64_t x) { return x > 0; });
+  if (grouping.empty() || (grouping.size() == 2 && fits)) return;
+  map.error(kGroupingKey,
+            fmt::format("has {}; expected two numbers from 1, of heads and of queries, such as "
+                        "[4, 2048]",
+                        grouping));
+}
+
 void FocusedMemoryAttention::fields(FieldsIo& io) {
   WindowLengths& lengths = options_.lengths;
-  mem_layers_field(io, options_.mem_layers);
+  layers_field(io, "mem_layers", options_.mem_layers,
+               "the layers that have a memory, from 0; `window` (2048) is then how many tokens are "
+               "read or trained at a time, in training `seq_len`");
   io.whole("window", lengths.window, {2, kMost}, "tokens of a window; in training `seq_len`");
   if (io.reading() && !io.given("last_context_length")) lengths = lengths.fitted();
   io.whole("last_context_length", lengths.last_context, {1, kMost},

@@ -6,6 +6,7 @@
 #include "src/attention/cross_batch.h"
 #include "src/attention/mem_dtype.h"
 #include "src/attention/reading_windows.h"
+#include "src/core/fields.h"
 
 namespace longspan {
 
@@ -23,5 +24,9 @@ struct FocusedMemoryOptions {
 
   bool is_memory_layer(int64_t layer) const;
 };
+
+/// The heads and the queries of `mem_attention_grouping`, as LongLLaMA's code takes them: two
+/// numbers from 1, or none.
+void read_mem_attention_grouping(Fields& map, std::vector<int64_t>& grouping);
 
 }  // namespace longspan

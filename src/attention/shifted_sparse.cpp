@@ -4,12 +4,16 @@
 
 #include <algorithm>
 
+#include "src/attention/full.h"
 #include "src/attention/kernels/interval_attention.h"
 #include "src/attention/key_starts.h"
+#include "src/attention/layer_list.h"
 
 namespace longspan {
 
 namespace {
+
+constexpr const char* kLayersKey = "layers";
 
 /// The first key that each of seq_len tokens behind `past` others sees: of its own group, of which
 /// the first has `first` tokens, and none before those of `visible`.
@@ -63,6 +67,19 @@ void ShiftedSparseAttention::fields(FieldsIo& io) {
   io.number("group_ratio", group_ratio_, {1e-6, 1.0}, "a group as a part of the sequence",
             {.written = group_size_ == 0});
   if (both) io.error("group_ratio", "group_size is given too; leave one of them out");
+  std::vector<int64_t> layers = layers_.value_or(std::vector<int64_t>());
+  layers_field(io, kLayersKey, layers,
+               "the layers that attend in groups, from 0; the others attend in full",
+               {.otherwise = "all", .written = layers_.has_value()});
+  if (io.given(kLayersKey)) layers_ = std::move(layers);
+}
+
+std::string ShiftedSparseAttention::misfit(int64_t num_layers) const {
+  return layers_ ? misfit_of_layers(kLayersKey, *layers_, num_layers) : "";
+}
+
+bool ShiftedSparseAttention::has_groups(int64_t layer) const {
+  return !layers_ || has_layer(*layers_, layer);
 }
 
 int64_t ShiftedSparseAttention::group_size(int64_t seq_len) const {
@@ -72,6 +89,7 @@ int64_t ShiftedSparseAttention::group_size(int64_t seq_len) const {
 
 at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
                                           const AttentionContext& context) const {
+  if (!has_groups(context.layer)) return FullAttention().attend(heads, context);
   int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), tokens = heads.q.size(2);
   int64_t past = context.first_position;
   int64_t group = group_size(std::max(past + tokens, context.sequence_length));
@@ -85,6 +103,12 @@ int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len, int64_t num_heads)
   return unshifted * pairs_within_groups(seq_len, group, group) +
          (num_heads - unshifted) *
              pairs_within_groups(seq_len, group, std::max<int64_t>(1, group / 2));
+}
+
+int64_t ShiftedSparseAttention::read_pairs(int64_t layer, int64_t seq_len,
+                                           int64_t num_heads) const {
+  return has_groups(layer) ? scored_pairs(seq_len, num_heads)
+                           : FullAttention().scored_pairs(seq_len, num_heads);
 }
 
 }  // namespace longspan

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "src/attention/attention.h"
 
 namespace longspan {
@@ -8,6 +10,7 @@ namespace longspan {
 /// path has it: heads 0 .. H/2 - 1 attend within groups of G tokens, the others within groups that
 /// are shifted by half a group, G/2, G, ..., G, and what is left. No group wraps around from the
 /// end to the start, so no token sees a later one. The last group may be short: any length works.
+/// The key `layers` names the layers that attend so; without it all do. The others attend in full.
 class ShiftedSparseAttention : public AttentionPattern {
  public:
   std::string_view name() const override { return "shifted_sparse"; }
@@ -16,13 +19,19 @@ class ShiftedSparseAttention : public AttentionPattern {
   std::shared_ptr<LayerState> make_state(int64_t) const override { return nullptr; }
   void fields(FieldsIo& io) override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
+  std::string misfit(int64_t num_layers) const override;
+  /// Of a layer in groups.
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
+  int64_t read_pairs(int64_t layer, int64_t seq_len, int64_t num_heads) const override;
 
   int64_t group_size(int64_t seq_len) const;
 
  private:
-  int64_t group_size_ = 0;     // 0: as group_ratio_ says
-  double group_ratio_ = 0.25;  // LongLoRA's
+  bool has_groups(int64_t layer) const;
+
+  int64_t group_size_ = 0;                           // 0: as group_ratio_ says
+  double group_ratio_ = 0.25;                        // LongLoRA's
+  std::optional<std::vector<int64_t>> layers_ = {};  // in groups; none: all
 };
 
 }  // namespace longspan

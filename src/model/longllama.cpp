@@ -35,7 +35,7 @@ void read_longllama(Fields& fields, ModelConfig& config) {
   fields.in_range("last_context_length", options.lengths.last_context, 1, options.lengths.window);
   fields.optional("mem_positionals", options.mem_positionals);
   read_mem_dtype(fields, options.mem_dtype);
-  fields.optional("mem_attention_grouping", options.mem_attention_grouping);
+  read_mem_attention_grouping(fields, options.mem_attention_grouping);
   config.attention = std::make_shared<FocusedMemoryAttention>(std::move(options));
 }
 

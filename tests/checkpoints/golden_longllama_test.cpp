@@ -103,6 +103,24 @@ TEST(LongLlamaConfig, RefusesWhatDoesNotFitTheModel) {
   EXPECT_THAT(refused({{"mem_dtype", "float8"}}), testing::HasSubstr("bfloat16"));
 }
 
+// LongLLaMA's code unpacks it as two numbers above 0.
+TEST(LongLlamaConfig, TakesAGroupingOfHeadsAndQueriesAlone) {
+  Json config = read_json_file(kLongLlama / "a" / "config.json", ExitCode::kFailure);
+  const auto refused = [&](const Json& grouping) {
+    config["mem_attention_grouping"] = grouping;
+    return error_of([&] { read_hf_config(config, "there"); }, ExitCode::kModel);
+  };
+  const std::string place = "mem_attention_grouping: ";
+  EXPECT_THAT(refused(4), testing::HasSubstr(place + "expected a list in brackets, got 4"));
+  EXPECT_THAT(refused({4}), testing::HasSubstr(place + "has [4]; expected two numbers from 1"));
+  EXPECT_THAT(refused({4, 0}), testing::HasSubstr(place + "has [4, 0]; expected two"));
+  EXPECT_THAT(refused({4, 2048, 1}), testing::HasSubstr(place + "has [4, 2048, 1]; expected two"));
+  EXPECT_EQ(refused(nullptr), "no error");
+  EXPECT_EQ(refused({4, 2048}), "no error");
+  const ModelConfig read = read_hf_config(config, "");
+  EXPECT_EQ(write_hf_config(read, at::kFloat)["mem_attention_grouping"], Json({4, 2048}));
+}
+
 // LongLLaMA's 1,024 would fit no window of 32 tokens.
 TEST(LongLlamaConfig, WithoutALastContextHasOneThatFitsItsWindow) {
   Json config = read_json_file(kLongLlama / "a" / "config.json", ExitCode::kFailure);

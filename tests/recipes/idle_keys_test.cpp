@@ -71,6 +71,10 @@ TEST_F(IdleKeys, GroupsAndWindowsThatSeeAll) {
               ElementsAre(HasSubstr("attention: shifted_sparse lets each of 48 tokens see all")));
   // Its shifted heads begin a second group at token 47.
   EXPECT_THAT(of({"attention={pattern: shifted_sparse, group_size: 94}"}), IsEmpty());
+  EXPECT_THAT(of({"attention={pattern: shifted_sparse, layers: [1]}"}), IsEmpty());
+  EXPECT_THAT(of({"attention={pattern: shifted_sparse, layers: [1]}"}, false), IsEmpty());
+  EXPECT_THAT(of({"attention={pattern: shifted_sparse, layers: []}"}),
+              ElementsAre(HasSubstr("attention: shifted_sparse lets each of 48 tokens see all")));
   EXPECT_THAT(of({"attention={pattern: sliding_window, window: 48}"}),
               ElementsAre(HasSubstr("attention: sliding_window lets each of 48 tokens")));
   EXPECT_THAT(of({"attention={pattern: sliding_window, window: 47, sinks: 0}"}), IsEmpty());

@@ -97,6 +97,17 @@ TEST_F(RecipeFile, FocusedMemoryFitsItsBatchAndItsModel) {
               HasSubstr("attention focused_memory is stated in LongLLaMA's form"));
 }
 
+TEST_F(RecipeFile, LayersInGroupsAreLayersOfTheModel) {
+  const auto in_layers = [&](const std::string& layers) {
+    return load(kSmallest, {"attention={pattern: shifted_sparse, layers: " + layers + "}"});
+  };
+  const Recipe recipe = in_layers("[1]");
+  EXPECT_EQ(misfit_of(recipe, base_of(32768)), "no error");
+  EXPECT_EQ(resolved_recipe(recipe)["stages"][0]["attention"]["layers"], Json::array({1}));
+  EXPECT_THAT(misfit_of(in_layers("[0, 2]"), base_of(32768)),
+              HasSubstr("attention: layers has 2, and the model's layers are 0 to 1"));
+}
+
 TEST_F(RecipeFile, WhatDoesNotSuitTheModelIsSaidOnceAndAtItsPlace) {
   const Recipe recipe =
       load(kSmallest + "lora:\n  target_modules: [proj]\n", {"train.seq_len=128"});

@@ -4,32 +4,12 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <set>
 
-#include "src/attention/focused_memory.h"
 #include "src/core/text.h"
 #include "src/nn/chunked_cross_entropy.h"
 #include "trainer/eval/statistics.h"
 
 namespace longspan {
-
-std::vector<int64_t> loss_passes(const AttentionPattern& attention, int64_t tokens) {
-  const auto* memory = dynamic_cast<const FocusedMemoryAttention*>(&attention);
-  if (!memory) return {tokens};
-  const std::vector<int64_t> window_begins =
-      ReadingWindows(memory->options().lengths).read(tokens, tokens);
-  std::set<int64_t> ends{tokens};
-  for (int64_t i = 1; i < tokens; ++i) {
-    if (window_begins[i] != window_begins[i - 1]) ends.insert({i, i + 1});
-  }
-  std::vector<int64_t> passes;
-  int64_t begin = 0;
-  for (const int64_t end : ends) {
-    passes.push_back(end - begin);
-    begin = end;
-  }
-  return passes;
-}
 
 std::vector<double> window_losses(CausalLm& model, const std::vector<int64_t>& ids,
                                   int64_t targets) {
@@ -37,7 +17,7 @@ std::vector<double> window_losses(CausalLm& model, const std::vector<int64_t>& i
   const at::Tensor& head = model.lm_head_weight();
   const at::Tensor input = at::tensor(ids, at::kLong).to(head.device());  // [L]
   const int64_t length = std::ssize(ids);
-  const std::vector<int64_t> passes = loss_passes(model.attention(), length);
+  const std::vector<int64_t> passes = model.attention().reading_passes(length);
   ModelState state;
   std::vector<double> losses;
   int64_t begin = 0;

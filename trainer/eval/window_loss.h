@@ -8,16 +8,9 @@
 
 namespace longspan {
 
-/// The tokens of each pass in which a text of `tokens` tokens is read for its losses. By most
-/// patterns a token sees the same however a text is cut, and it is read in one pass. Focused memory
-/// searches what earlier passes closed, and sees whole what its own pass closes: a pass ends where
-/// a window does, and one more behind the first token of the next, so that every other token finds
-/// of the windows before its own what it would find if it were generated.
-std::vector<int64_t> loss_passes(const AttentionPattern& attention, int64_t tokens);
-
 /// The cross entropy in nats of each of the last `targets` of `ids`, predicted from all before it
-/// in the passes of loss_passes(), without gradients. 1 <= targets < size; a result may be NaN or
-/// infinite.
+/// in the passes that the model's attention wants, without gradients. 1 <= targets < size; a result
+/// may be NaN or infinite.
 std::vector<double> window_losses(CausalLm& model, const std::vector<int64_t>& ids,
                                   int64_t targets);
 /// Their mean.

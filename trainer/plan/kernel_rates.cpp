@@ -130,27 +130,25 @@ AttentionSample measure_layer(const RunShape& shape, const SampleLimits& limits,
   return {forward_gflop(shape, pattern, measured), forward, std::max(1e-9, both - forward)};
 }
 
-/// A pass of a stage, from a layer of each kind: those that attend to their own row alone, and to
-/// others too.
+/// A pass of a stage, from a layer of each kind: layers that score as many pairs are of one kind.
 AttentionSample measure_attention(const RunShape& shape, const SampleLimits& limits,
                                   const Stage& stage) {
   struct Kind {
-    int64_t layer;     // the first
-    double gflop = 0;  // of all
+    int64_t layer;  // the first
+    int64_t layers = 0;
   };
   const AttentionPattern& pattern = *stage.attention;
-  std::map<bool, Kind> kinds;
+  std::map<int64_t, Kind> kinds;  // by the pairs of a layer
   for (int64_t layer = 0; layer < shape.config.num_hidden_layers; ++layer) {
-    const bool sees_others = pattern.other_rows(layer, stage.batch_size) > 0;
     const int64_t pairs = pattern.trained_pairs(layer, stage.batch_size, stage.seq_len,
                                                 shape.config.num_attention_heads);
-    kinds.try_emplace(sees_others, Kind{layer}).first->second.gflop +=
-        4e-9 * real(shape.config.head_dim) * real(pairs);
+    ++kinds.try_emplace(pairs, Kind{layer}).first->second.layers;
   }
   AttentionSample pass;
-  for (const auto& [sees_others, kind] : kinds) {
+  for (const auto& [pairs, kind] : kinds) {
     const AttentionSample sample = measure_layer(shape, limits, pattern, kind.layer, stage.seq_len);
-    pass.add(sample, kind.gflop / sample.gflop);
+    const double gflop = 4e-9 * real(shape.config.head_dim) * real(pairs) * real(kind.layers);
+    pass.add(sample, gflop / sample.gflop);
   }
   return pass;
 }

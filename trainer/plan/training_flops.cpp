@@ -1,6 +1,7 @@
 #include "trainer/plan/training_flops.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "src/attention/key_starts.h"
 #include "trainer/plan/real.h"
@@ -23,24 +24,26 @@ struct LayerWeights {
   double total() const { return query_key_value + o_proj + gate_up + down_proj; }
 };
 
-/// Of all layers: the pairs that `of_layer` says a layer scores, or those of the model's own window
-/// where that is less.
+/// Of each layer: of the pairs that `of_layer` says it scores, or of those of the model's own
+/// window where that is less.
 template <class PairsOfLayer>
-double attention_flops(const ModelConfig& config, int64_t rows, int64_t seq_len,
-                       const PairsOfLayer& of_layer) {
+std::vector<double> attention_flops(const ModelConfig& config, int64_t rows, int64_t seq_len,
+                                    const PairsOfLayer& of_layer) {
   const int64_t heads = config.num_attention_heads;
-  double pairs = 0;
+  std::vector<double> flops;
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    const int64_t all = of_layer(layer);
+    int64_t pairs = of_layer(layer);
     const int64_t window = config.layer(layer).sliding_window;
-    pairs +=
-        real(window > 0 ? std::min(all, rows * heads * pairs_within_window(seq_len, window)) : all);
+    if (window > 0) pairs = std::min(pairs, rows * heads * pairs_within_window(seq_len, window));
+    flops.push_back(4.0 * real(config.head_dim) * real(pairs));
   }
-  return 4.0 * real(config.head_dim) * pairs;
+  return flops;
 }
 
-/// What `part` of the layers computes again, of the forward pass that `flops` has.
-void add_recomputed(StepFlops& flops, const ModelConfig& config, Recompute what, double part) {
+/// What `part` of the layers computes again, of the forward pass that `flops` has; `attention` is
+/// what attention takes in these layers.
+void add_recomputed(StepFlops& flops, const ModelConfig& config, Recompute what, double part,
+                    double attention) {
   if (what == Recompute::kNone) return;
   const LayerWeights weights(config);
   double again = weights.query_key_value + weights.gate_up;
@@ -50,7 +53,7 @@ void add_recomputed(StepFlops& flops, const ModelConfig& config, Recompute what,
     again += weights.o_proj;
   }
   flops.linears_recomputed += part * flops.linears_forward * again / weights.total();
-  if (what == Recompute::kLayer) flops.attention_recomputed += part * flops.attention_forward;
+  if (what == Recompute::kLayer) flops.attention_recomputed += attention;
 }
 
 }  // namespace
@@ -62,7 +65,9 @@ double forward_flops(const ModelConfig& config, const AttentionPattern& attentio
   const auto read = [&](int64_t layer) {
     return rows * attention.read_pairs(layer, seq_len, config.num_attention_heads);
   };
-  return 2.0 * real(rows) * weights * real(seq_len) + attention_flops(config, rows, seq_len, read);
+  const std::vector<double> of_layers = attention_flops(config, rows, seq_len, read);
+  return 2.0 * real(rows) * weights * real(seq_len) +
+         std::accumulate(of_layers.begin(), of_layers.end(), 0.0);
 }
 
 StepFlops step_flops(const ModelConfig& config, const Stage& stage, const MemoryOptions& memory,
@@ -75,12 +80,18 @@ StepFlops step_flops(const ModelConfig& config, const Stage& stage, const Memory
     return stage.attention->trained_pairs(layer, stage.batch_size, stage.seq_len,
                                           config.num_attention_heads);
   };
-  flops.attention_forward = real(stage.gradient_accumulation_steps) *
-                            attention_flops(config, stage.batch_size, stage.seq_len, trained);
-  flops.attention_backward = 2.5 * flops.attention_forward;
+  const std::vector<double> of_layers =
+      attention_flops(config, stage.batch_size, stage.seq_len, trained);
   const int64_t layers = config.num_hidden_layers, first = first_layers(memory, layers);
-  add_recomputed(flops, config, *memory.recompute, real(first) / real(layers));
-  add_recomputed(flops, config, recompute_of_rest(memory), real(layers - first) / real(layers));
+  const auto rest = of_layers.begin() + first;
+  const double passes = real(stage.gradient_accumulation_steps);
+  const double of_first = passes * std::accumulate(of_layers.begin(), rest, 0.0);
+  const double of_rest = passes * std::accumulate(rest, of_layers.end(), 0.0);
+  flops.attention_forward = of_first + of_rest;
+  flops.attention_backward = 2.5 * flops.attention_forward;
+  add_recomputed(flops, config, *memory.recompute, real(first) / real(layers), of_first);
+  add_recomputed(flops, config, recompute_of_rest(memory), real(layers - first) / real(layers),
+                 of_rest);
   flops.head = 2.0 * (trains_head ? 3 : 2) * real(config.vocab_size) * real(config.hidden_size) *
                real(stage.tokens_per_step());
   return flops;

@@ -10,6 +10,7 @@
 #include "src/attention/shifted_sparse.h"
 #include "tests/support/float32_bound.h"
 #include "tests/support/masked_attention.h"
+#include "tests/support/shifted_sparse_mask.h"
 
 namespace longspan {
 namespace {
@@ -111,21 +112,6 @@ TEST(AttentionPatterns, KeepTheRowsOfABatchApart) {
     Heads second{heads.q.narrow(0, 1, 1), heads.k.narrow(0, 1, 1), heads.v.narrow(0, 1, 1)};
     EXPECT_TRUE(at::equal(together.narrow(0, 1, 1), pattern.attend(second, {rotary, {}})));
   });
-}
-
-/// visible[h, query, key] by the words of the paper, group by group.
-at::Tensor shifted_sparse_mask(int64_t heads, int64_t seq_len, int64_t group) {
-  at::Tensor visible = at::zeros({heads, seq_len, seq_len}, at::kBool);
-  auto mask = visible.accessor<bool, 3>();
-  for (int64_t h = 0; h < heads; ++h) {
-    int64_t size = h < heads / 2 ? group : group / 2;
-    for (int64_t begin = 0; begin < seq_len; begin += size, size = group) {
-      for (int64_t q = begin; q < std::min(begin + size, seq_len); ++q) {
-        for (int64_t k = begin; k <= q; ++k) mask[h][q][k] = true;
-      }
-    }
-  }
-  return visible;
 }
 
 TEST(ShiftedSparse, EqualsTheMaskOfThePaper) {

@@ -169,6 +169,16 @@ TEST(FocusedMemory, RefusesAPassThatLeavesTokensOut) {
                std::logic_error);
 }
 
+TEST(FocusedMemory, IsReadInPassesThatCloseAWindowBeforeTheTokensThatSearchIt) {
+  using testing::ElementsAre;
+  const FocusedMemoryAttention pattern = pattern_with(MemDtype::kFloat32);
+  EXPECT_THAT(pattern.reading_passes(5), ElementsAre(5));
+  EXPECT_THAT(pattern.reading_passes(13), ElementsAre(8, 1, 4));
+  // A window that is cut short before the last one, which stays together.
+  EXPECT_THAT(pattern.reading_passes(25), ElementsAre(8, 1, 7, 1, 3, 1, 4));
+  EXPECT_THAT(make_attention_pattern("full")->reading_passes(5000), ElementsAre(5000));
+}
+
 TEST(FocusedMemory, ScoresThePairsOfItsWindows) {
   const FocusedMemoryAttention pattern = pattern_with(MemDtype::kFloat32);
   // Windows of 8, 8, 4 and 5 tokens.
@@ -243,7 +253,8 @@ TEST(FocusedMemory, NamesWhatIsWrongWithItsKeys) {
   EXPECT_THAT(errors({{"window", 16}, {"last_context_length", 17}}),
               ElementsAre(HasSubstr("17 do not fit a window of 16")));
   EXPECT_THAT(errors({{"mem_dtype", "int3"}}), ElementsAre(HasSubstr("'int3' is not known")));
-  EXPECT_THAT(errors({{"mem_attention_grouping", {4}}}), ElementsAre(HasSubstr("two numbers")));
+  EXPECT_THAT(errors({{"mem_attention_grouping", {4}}}),
+              ElementsAre(HasSubstr("has [4]; expected two numbers from 1")));
   for (const Json& schedule : {Json::array(), Json({{0, 0}, {2, 0}}), Json({{0}}), Json("3b")}) {
     EXPECT_THAT(errors({{"schedule", schedule}}), ElementsAre(HasSubstr("does not fit")))
         << schedule.dump();

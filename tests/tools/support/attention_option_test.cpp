@@ -48,6 +48,12 @@ TEST(AttentionOption, TakesTheGroupSizeOfShiftedSparse) {
               HasSubstr("expected one of the two"));
 }
 
+TEST(AttentionOption, NamesTheLayersOfShiftedSparse) {
+  auto pattern = attention_of({"--attention={pattern: shifted_sparse, layers: [1, 3]}"});
+  EXPECT_EQ(pattern->write()["layers"], Json({1, 3}));
+  EXPECT_EQ(pattern->misfit(3), "layers has 3, and the model's layers are 0 to 2");
+}
+
 TEST(AttentionOption, SaysWhatARecipeWouldSay) {
   EXPECT_THAT(attention_refused({"--attention", "ful"}),
               HasSubstr("'ful' is not known; expected one of full"));

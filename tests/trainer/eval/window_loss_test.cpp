@@ -41,14 +41,6 @@ std::shared_ptr<AttentionPattern> memory_of(int64_t search_pages) {
   return std::make_shared<FocusedMemoryAttention>(options);
 }
 
-TEST(LossPasses, CloseAWindowBeforeTheTokensThatSearchIt) {
-  EXPECT_THAT(loss_passes(*make_attention_pattern("full"), 5000), ElementsAre(5000));
-  EXPECT_THAT(loss_passes(*memory_of(0), 16), ElementsAre(16));
-  EXPECT_THAT(loss_passes(*memory_of(0), 48), ElementsAre(32, 1, 15));
-  // A window that is cut short before the last one, which stays together.
-  EXPECT_THAT(loss_passes(*memory_of(1), 100), ElementsAre(32, 1, 31, 1, 19, 1, 15));
-}
-
 /// Of two windows the second finds a page of the first, or sees all of it; one pass without a state
 /// sees all of it whatever the keys say.
 TEST(WindowLoss, SearchesAMemoryAsReadingOnDoes) {

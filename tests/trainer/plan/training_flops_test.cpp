@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "src/attention/focused_memory.h"
+#include "src/core/diagnostics.h"
 
 namespace longspan {
 namespace {
@@ -42,6 +43,26 @@ TEST(TrainingFlops, ShiftedSparseAttentionIsAQuarterOfFull) {
   EXPECT_NEAR(shifted.attention_forward / full.attention_forward, (4 * 8 + 5 * 7) / (9 * 32.0),
               1e-4);
   EXPECT_EQ(shifted.linears_forward, full.linears_forward);
+}
+
+TEST(TrainingFlops, LayersInGroupsAndTheOthersCountForThemselves) {
+  const Json keys = {{"pattern", "shifted_sparse"}, {"layers", {0, 1, 2, 3, 4, 5}}};
+  Diagnostics diagnostics;
+  Stage mixed = stage_of("full");
+  mixed.attention = read_attention_pattern(Fields(keys, diagnostics));
+  // The first ten layers attend again in backward, six of them in groups.
+  const MemoryOptions memory{.recompute = Recompute::kLayer, .recompute_num_layers = 10};
+  const double full = step_flops(smollm2_135m(), stage_of("full"), memory).attention_forward;
+  const double sparse =
+      step_flops(smollm2_135m(), stage_of("shifted_sparse"), memory).attention_forward;
+  const StepFlops flops = step_flops(smollm2_135m(), mixed, memory);
+  EXPECT_DOUBLE_EQ(flops.attention_forward, (6 * sparse + 24 * full) / 30);
+  EXPECT_DOUBLE_EQ(flops.attention_backward, 2.5 * flops.attention_forward);
+  EXPECT_DOUBLE_EQ(flops.attention_recomputed, (6 * sparse + 4 * full) / 30);
+  EXPECT_NEAR((forward_flops(smollm2_135m(), *stage_of("full").attention, 16384, 1) -
+               forward_flops(smollm2_135m(), *mixed.attention, 16384, 1)) /
+                  ((full - sparse) * 6 / 30),
+              1, 1e-9);
 }
 
 Stage stage_of_windows() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "src/core/error.h"
 #include "trainer/eval/arms/reading_arm.h"
 
 namespace longspan {
@@ -13,6 +14,10 @@ class PatternArm : public ReadingArm {
 
   std::string_view name() const override { return pattern_->name(); }
   void fields(FieldsIo& io) override { pattern_->fields(io); }
+  void check(const EvalSubject& subject) const override {
+    const std::string misfit = pattern_->misfit(subject.model.config().num_hidden_layers);
+    if (!misfit.empty()) fail(ExitCode::kUsage, "{}: {}", name(), misfit);
+  }
   void change(CausalLm& model, int64_t length) const override {
     (void)length;
     model.set_attention(pattern_);

@@ -50,6 +50,8 @@ TEST_F(ReadingArms, AWindowAsLongAsTheTextIsFullAttention) {
   expect_other_than_full("sliding_window", {{"window", 40}, {"sinks", 2}});
   expect_full("shifted_sparse", {{"group_size", 800}});
   expect_other_than_full("shifted_sparse", {{"group_size", 40}});
+  expect_full("shifted_sparse", {{"group_size", 40}, {"layers", Json::array()}});
+  expect_other_than_full("shifted_sparse", {{"group_size", 40}, {"layers", {1}}});
   Json memory = {{"mem_layers", {1}}, {"window", 400}, {"last_context_length", 400}};
   expect_full("focused_memory", memory);
   memory["window"] = memory["last_context_length"] = 40;
@@ -152,6 +154,8 @@ TEST_F(ReadingArms, SayWhatTheyLackBeforeAnythingIsRead) {
   EXPECT_THAT(check_of({"small", make_arm("smaller_model")}, subject_),
               HasSubstr("--model-of-arm small=MODEL"));
   EXPECT_EQ(check_of({"small", make_arm("smaller_model"), model_.get()}, subject_), "no error");
+  EXPECT_THAT(check_of({"s2", arm_with("shifted_sparse", {{"layers", {2}}})}, subject_),
+              HasSubstr("shifted_sparse: layers has 2, and the model's layers are 0 to 1"));
   for (const auto& name : {"full", "yarn", "kv_cache", "block_memory", "retrieval"}) {
     EXPECT_EQ(check_of({name, make_arm(name)}, subject_), "no error");
   }

@@ -1,0 +1,64 @@
+#include "src/attention/shifted_sparse.h"
+
+#include <gmock/gmock.h>
+
+namespace longspan {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Json in_layers(const Json& layers) {
+  return {{"pattern", "shifted_sparse"}, {"group_size", 4}, {"layers", layers}};
+}
+
+std::shared_ptr<AttentionPattern> shifted_sparse_of(const Json& keys) {
+  Diagnostics diagnostics;
+  auto pattern = read_attention_pattern(Fields(keys, diagnostics));
+  EXPECT_TRUE(diagnostics.empty());
+  return pattern;
+}
+
+TEST(ShiftedSparseLayers, ThoseInGroupsScoreTheirGroupsAndTheOthersAll) {
+  const auto pattern = shifted_sparse_of(in_layers({1}));
+  // Of 10 tokens one head has groups of 4, 4 and 2, the other of 2, 4 and 4.
+  const int64_t grouped = 2 * (10 + 10 + 3), all = 2 * 55;
+  EXPECT_EQ(pattern->scored_pairs(10, 2), grouped);
+  EXPECT_EQ(pattern->read_pairs(0, 10, 2), all);
+  EXPECT_EQ(pattern->read_pairs(1, 10, 2), grouped);
+  EXPECT_EQ(pattern->trained_pairs(0, 3, 10, 2), 3 * all);
+  EXPECT_EQ(pattern->trained_pairs(1, 3, 10, 2), 3 * grouped);
+  EXPECT_EQ(shifted_sparse_of(in_layers(nullptr))->read_pairs(0, 10, 2), grouped);
+  EXPECT_EQ(shifted_sparse_of(in_layers(Json::array()))->read_pairs(1, 10, 2), all);
+}
+
+TEST(ShiftedSparseLayers, AreWrittenAsTheyWereRead) {
+  for (const Json& layers : {Json::array(), Json::array({0, 2})}) {
+    const Json keys = in_layers(layers);
+    EXPECT_EQ(write_attention_pattern(*shifted_sparse_of(keys)), keys);
+  }
+  EXPECT_FALSE(write_attention_pattern(*shifted_sparse_of(in_layers(nullptr))).contains("layers"));
+}
+
+TEST(ShiftedSparseLayers, SuitAModelThatHasThem) {
+  EXPECT_EQ(shifted_sparse_of(in_layers({0, 2}))->misfit(3), "");
+  EXPECT_EQ(shifted_sparse_of(in_layers({0, 2}))->misfit(2),
+            "layers has 2, and the model's layers are 0 to 1");
+  EXPECT_EQ(shifted_sparse_of(in_layers(nullptr))->misfit(1), "");
+}
+
+TEST(ShiftedSparseLayers, WhatIsNoListOfLayersIsNamed) {
+  const auto errors = [](const Json& layers) {
+    Diagnostics diagnostics;
+    const Json keys = in_layers(layers);
+    read_attention_pattern(Fields(keys, diagnostics, "attention"));
+    return diagnostics.errors();
+  };
+  EXPECT_THAT(errors({-1}), ElementsAre(HasSubstr("attention.layers: -1 is no layer")));
+  EXPECT_THAT(errors({1, 1}), ElementsAre(HasSubstr("attention.layers: 1 stands twice")));
+  EXPECT_THAT(errors(1), ElementsAre(HasSubstr("attention.layers: expected a list in brackets")));
+  EXPECT_THAT(errors({0.5}), ElementsAre(HasSubstr("attention.layers.0: expected a whole number")));
+}
+
+}  // namespace
+}  // namespace longspan
