@@ -21,8 +21,9 @@ from program import command_line, run
 os.environ["OMP_WAIT_POLICY"] = "passive"  # threads that spin would count as work
 BOUND = 0.1
 # Each way to recompute, also two in one model, each family, all that is offloaded, chunked, mapped, quantised or trained
-# whole, DoRA that drops elements, a validation that is the peak, layers before the first that is trained, focused memory.
-DRAWN = [2, 3, 7, 8, 10, 16, 20, 22, 23, 200, 208, 216]
+# whole, DoRA that drops elements and DoRA that does not, a validation that is the peak, layers before the first that is
+# trained, focused memory.
+DRAWN = [2, 3, 7, 8, 10, 16, 20, 22, 23, 172, 200, 204, 208, 216]
 ATTENTION, MLP = ["q_proj", "k_proj", "v_proj", "o_proj"], ["gate_proj", "up_proj", "down_proj"]
 FUSED = {"q_proj": "qkv_proj", "k_proj": "qkv_proj", "v_proj": "qkv_proj", "gate_proj": "gate_up_proj", "up_proj": "gate_up_proj"}
 FAMILIES = {

@@ -40,9 +40,15 @@ bool train_more(const RunShape& shape, ProjectionNames names) {
       shape, names, [&](const auto& p) { return !p.is_frozen || (p.rank > 0 && shape.use_dora); });
 }
 
+/// Whether DoRA drops elements of their input.
+bool drop_elements(const RunShape& shape, ProjectionNames names) {
+  return shape.use_dora && shape.has_dropout &&
+         any_of_these(shape, names, [](const auto& p) { return p.rank > 0; });
+}
+
 /// Whether autograd holds their input. DoRA that drops elements holds what is left of it instead.
 bool hold_input(const RunShape& shape, ProjectionNames names) {
-  const bool drops = shape.use_dora && shape.has_dropout;
+  const bool drops = drop_elements(shape, names);
   return any_of_these(shape, names,
                       [&](const auto& p) { return !p.is_frozen || (p.rank > 0 && !drops); });
 }
@@ -57,6 +63,17 @@ int64_t held(const RunShape& shape, const PassTensors& t, ProjectionNames names)
     if (shape.use_dora) features += p.out_features + (shape.has_dropout ? 2 * p.in_features : 0);
   }
   return t.features(features);
+}
+
+/// What backward has while a block's last projection gives its input, of so many bytes, a gradient.
+int64_t backward_of_last(const RunShape& shape, const PassTensors& t, ProjectionNames names,
+                         int64_t input) {
+  // Of a norm after it. Where DoRA has scaled it, in the place of the output that it held, it is
+  // free.
+  const bool has_gradient = shape.config.decoder.sandwich_norms && !train_more(shape, names);
+  // DoRA that drops elements has that of what is left, that of what was taken, and their sum.
+  const int64_t gradients = drop_elements(shape, names) ? 3 : 1;
+  return held(shape, t, names) + (has_gradient ? t.hidden() : 0) + gradients * input;
 }
 
 /// Whether backward makes the output of a block's last projection again.
@@ -123,28 +140,36 @@ KeptByLayer LayerMemory::kept(const LayerPass& pass) const {
   if (pass.recompute == Recompute::kNone) {
     KeptByLayer kept{.beside = kept_by_mlp(), .of_mlp = kept_by_mlp()};
     if (!pass.records_attention) return kept;
-    kept.beside += t_.hidden() + graph_of_attention(pass.other_rows) + attended + log_sum_exp;
-    if (!shape_.config.decoder.sandwich_norms) kept.beside += held(shape_, t_, kOutOfAttention);
+    kept.beside += t_.hidden() + graph_of_attention(pass.other_rows) + end_of_attention() +
+                   attended + log_sum_exp;
     return kept;
   }
-  if (!pass.records_attention) return {.stored = t_.hidden()};
+  if (!pass.records_attention) return {.stored = {t_.hidden()}};
   switch (pass.recompute) {
     case Recompute::kSelective:
-      return {.stored = 2 * t_.hidden() + attended, .beside = log_sum_exp, .of_mlp = t_.hidden()};
+      return {.stored = {t_.hidden(), attended, t_.hidden()}, .for_mlp = 1, .beside = log_sum_exp};
     case Recompute::kSelectivePlusPlus:
-      return {.stored = t_.hidden() + attended, .beside = log_sum_exp, .ahead = attended};
+      return {.stored = {t_.hidden(), attended}, .beside = log_sum_exp};
     default:
-      return {.stored = t_.hidden(), .ahead = t_.hidden()};
+      return {.stored = {t_.hidden()}};
   }
 }
 
+/// The backward of a block is at its peak with the gradients of its last projection, or, when what
+/// autograd held of that is free, with those before it.
 BackwardOfLayer LayerMemory::backward(const LayerPass& pass) const {
-  // Gradients of the residual and of what attention gives.
-  int64_t attention = t_.hidden() + t_.queries() + backward_of_attention(pass.other_rows);
+  const int64_t end = end_of_attention();
+  // The gradient of the residual, and that of what attention gives.
+  int64_t attention =
+      t_.hidden() + std::max(backward_of_last(shape_, t_, kOutOfAttention, t_.queries()),
+                             t_.queries() + backward_of_attention(pass.other_rows));
   if (pass.recompute == Recompute::kNone) {
-    // The product of gate and up, where it was kept, is free before their gradients are made.
-    const bool frees_product = hold_input(shape_, kOutOfMlp);
-    return {attention, t_.hidden() + (frees_product ? 2 : 3) * t_.intermediate()};
+    // The ends of both blocks are kept.
+    const int64_t product = hold_input(shape_, kOutOfMlp) ? t_.intermediate() : 0;
+    const int64_t of_down_proj =
+        product + backward_of_last(shape_, t_, kOutOfMlp, t_.intermediate());
+    return {attention - end,
+            t_.hidden() + std::max(of_down_proj, 3 * t_.intermediate()) - product - end_of_mlp(t_)};
   }
   const int64_t graph = graph_of_attention(pass.other_rows);
   attention += graph + (make_output(shape_, kOutOfAttention) ? t_.hidden() : 0);
@@ -152,6 +177,8 @@ BackwardOfLayer LayerMemory::backward(const LayerPass& pass) const {
   // The MLP's input is made again, and the graph of attention waits for the MLP's backward.
   const bool waits = pass.recompute != Recompute::kSelective && pass.records_attention;
   if (waits) mlp += graph + t_.hidden();
+  // So do o_proj and the norm after it, and what that makes.
+  if (waits && shape_.config.decoder.sandwich_norms) mlp += end + t_.hidden();
   if (waits && pass.recompute == Recompute::kLayer) {
     const int64_t result = t_.queries() + t_.of_each_query();
     attention += result;
@@ -207,30 +234,46 @@ int64_t LayerMemory::graph_of_attention(int64_t other_rows) const {
   if (other_rows > 0) bytes += t_.keys() + t_.of_each_query();
   // The input of the norms of q and k, or the fused projection's output, of which v is a part.
   if (decoder.qk_norm || decoder.fused_projections) bytes += t_.queries() + t_.keys();
-  if (decoder.sandwich_norms) bytes += t_.hidden() + held(shape_, t_, kOutOfAttention);
   if (chunks_projections(shape_, t_)) return bytes;
   if (hold_input(shape_, kIntoAttention)) bytes += t_.hidden();
   return bytes + held(shape_, t_, kIntoAttention);
 }
 
+/// What autograd holds of o_proj, and the input of the norm after it.
+int64_t LayerMemory::end_of_attention() const {
+  return held(shape_, t_, kOutOfAttention) +
+         (shape_.config.decoder.sandwich_norms ? t_.hidden() : 0);
+}
+
+/// The same of down_proj, without its input.
+int64_t LayerMemory::end_of_mlp(const PassTensors& part) const {
+  return held(shape_, part, kOutOfMlp) + (shape_.config.decoder.sandwich_norms ? part.hidden() : 0);
+}
+
 /// By autograd: the residual, gate and up, and where gradients need them the norm's output and the
 /// product.
 int64_t LayerMemory::kept_by_mlp() const {
-  int64_t bytes = t_.hidden() + 2 * t_.intermediate() + held(shape_, t_, kIntoMlp) +
-                  held(shape_, t_, kOutOfMlp);
+  int64_t bytes = t_.hidden() + 2 * t_.intermediate() + held(shape_, t_, kIntoMlp) + end_of_mlp(t_);
   if (hold_input(shape_, kIntoMlp)) bytes += t_.hidden();
   if (hold_input(shape_, kOutOfMlp)) bytes += t_.intermediate();
   if (shape_.config.decoder.gelu_tanh) bytes += t_.intermediate();
-  if (shape_.config.decoder.sandwich_norms) bytes += t_.hidden();
   return bytes;
 }
 
 int64_t LayerMemory::recomputed_mlp() const {
   const bool in_chunks = chunks_mlp(shape_, t_);
   const PassTensors part = in_chunks ? t_.part() : t_;
-  // gate, up, their product, and the gradients of the three.
-  int64_t bytes = t_.hidden() + 6 * part.intermediate() + held(shape_, part, kIntoMlp) +
-                  held(shape_, part, kOutOfMlp);
+  // gate, up and GELU's result. A body that ends with down_proj's input holds their product too;
+  // where a norm comes after down_proj, that alone does.
+  const DecoderOptions& decoder = shape_.config.decoder;
+  int64_t bytes = t_.hidden() + (decoder.gelu_tanh ? 3 : 2) * part.intermediate() +
+                  held(shape_, part, kIntoMlp);
+  const bool has_product = !decoder.sandwich_norms || hold_input(shape_, kOutOfMlp);
+  const int64_t product = has_product ? part.intermediate() : 0;
+  const int64_t of_down_proj = backward_of_last(shape_, part, kOutOfMlp, part.intermediate());
+  const int64_t of_three = 3 * part.intermediate();
+  bytes += decoder.sandwich_norms ? std::max(product + of_down_proj, of_three)
+                                  : product + std::max(of_down_proj, of_three);
   if (hold_input(shape_, kIntoMlp)) bytes += part.hidden();
   if (make_output(shape_, kOutOfMlp)) bytes += part.hidden();
   if (in_chunks) bytes += t_.hidden() + 2 * part.hidden();

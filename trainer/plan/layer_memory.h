@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "src/nn/recompute.h"
 #include "trainer/plan/pass_tensors.h"
@@ -17,10 +19,10 @@ struct LayerPass {
 
 /// What a layer keeps from forward to backward, in bytes.
 struct KeptByLayer {
-  int64_t stored = 0;  // what an ActivationStore takes
+  std::vector<int64_t> stored = {};  // each tensor that an ActivationStore takes, in their order
+  size_t for_mlp = 0;  // the last so many are for the MLP's backward alone, and free after it
   int64_t beside = 0;  // what stays where it was made
-  int64_t of_mlp = 0;  // the part of both that is free before attention's backward
-  int64_t ahead = 0;   // what a file gives back of the layer before while this one is at work
+  int64_t of_mlp = 0;  // the part of `beside` that is free before attention's backward
 };
 
 /// What the backward of each block has at its peak beside what is kept, in bytes.
@@ -43,6 +45,8 @@ class LayerMemory {
 
  private:
   int64_t graph_of_attention(int64_t other_rows) const;
+  int64_t end_of_attention() const;
+  int64_t end_of_mlp(const PassTensors& part) const;
   int64_t forward_of_attention(int64_t other_rows) const;
   int64_t backward_of_attention(int64_t other_rows) const;
   int64_t kept_by_mlp() const;

@@ -6,6 +6,7 @@
 #include "src/nn/chunked_cross_entropy.h"
 #include "src/nn/float32_for_bf16.h"
 #include "trainer/plan/layer_memory.h"
+#include "trainer/plan/stored_tensors.h"
 
 namespace longspan {
 
@@ -152,54 +153,15 @@ int64_t update_working(const RunShape& shape, const Stage& stage, const PassTens
   return trained * t.element + std::max(embedding, adding) + in_float32;
 }
 
-/// Where the tensors of an ActivationStore are.
-class StoredTensors {
- public:
-  StoredTensors(const RunShape& shape, const MemoryOptions& memory, const PassTensors& t)
-      : memory_(memory),
-        is_copied_(!shape.device.is_cpu() && memory.offload != Offload::kNone),
-        largest_(std::max(t.hidden(), t.queries())) {}
-
-  /// Of `stored` bytes those on disk, in RAM, and on the device, where the last tensor that finds
-  /// no room in RAM is not cut.
-  int64_t on_disk(int64_t stored) const {
-    return memory_.offload == Offload::kDisk ? std::max<int64_t>(0, stored - *memory_.offload_ram)
-                                             : 0;
-  }
-  int64_t in_ram(int64_t stored) const {
-    const bool bounded = is_copied_ || memory_.offload == Offload::kDisk;
-    return bounded ? std::min(stored, *memory_.offload_ram) : stored;
-  }
-  int64_t on_device(int64_t stored) const {
-    if (!is_copied_) return in_ram(stored);
-    return stored > *memory_.offload_ram ? stored - *memory_.offload_ram + largest_ : 0;
-  }
-
-  /// Whether those of a layer leave the device, where all up to its own are `stored` bytes.
-  bool leave(int64_t stored) const { return is_copied_ || on_disk(stored) > 0; }
-  /// Those that the layer at work has taken, and those on their way back.
-  int64_t under_way(int64_t stored, const KeptByLayer& kept) const {
-    if (!leave(stored)) return 0;
-    if (is_copied_) return 2 * fetched_ahead(memory_) * largest_;
-    const int64_t ahead = stored > kept.stored ? kept.ahead : 0;
-    return std::min(on_disk(stored), kept.stored + ahead);
-  }
-
- private:
-  const MemoryOptions& memory_;
-  bool is_copied_;  // from a GPU
-  int64_t largest_;
-};
-
 /// What the layers keep, and the peaks of their backward beyond that. A layer at work finds what
 /// the layers up to it keep, and the gradients of those after it.
 void plan_layers(const RunShape& shape, const Stage& stage, const MemoryOptions& memory,
                  const PassTensors& t, MemoryPlan& plan) {
   const LayerMemory layer_memory(shape, t);
-  const StoredTensors store(shape, memory, t);
+  StoredTensors store(shape, memory);
   const int64_t layers = shape.config.num_hidden_layers, first = first_layers(memory, layers);
   const int64_t gradients_of_layer = gradient_bytes_of_layer(shape);
-  int64_t stored = 0, beside = 0, attention = 0, mlp = 0;
+  int64_t beside = 0, attention = 0, mlp = 0;
   for (int64_t layer = 0; layer < layers; ++layer) {
     const int64_t other_rows = stage.attention->other_rows(layer, stage.batch_size);
     if (2 * layer + 1 < shape.blocks_before_trained) {
@@ -211,19 +173,18 @@ void plan_layers(const RunShape& shape, const Stage& stage, const MemoryOptions&
                          .other_rows = other_rows};
     const KeptByLayer kept = layer_memory.kept(pass);
     const BackwardOfLayer backward = layer_memory.backward(pass);
-    stored += kept.stored;
+    store.put(kept.stored);
     beside += kept.beside;
-    const bool elsewhere = kept.stored > 0 && store.leave(stored);
-    const int64_t waiting = store.on_device(stored) + beside +
-                            (elsewhere ? store.under_way(stored, kept) : 0) +
-                            (layers - 1 - layer) * gradients_of_layer;
-    mlp = std::max(mlp, waiting + backward.mlp);
+    const size_t all = kept.stored.size(), for_mlp = kept.for_mlp;
+    const int64_t waiting = beside + (layers - 1 - layer) * gradients_of_layer;
+    mlp = std::max(mlp, waiting + store.at_work(for_mlp > 0 ? for_mlp : all, 0) + backward.mlp);
     if (!pass.records_attention) continue;
-    attention = std::max(attention, waiting - (elsewhere ? 0 : kept.of_mlp) + backward.attention);
+    attention = std::max(attention, waiting - kept.of_mlp + store.at_work(all - for_mlp, for_mlp) +
+                                        backward.attention);
   }
-  plan.kept = store.on_device(stored) + beside;
-  plan.stored = store.in_ram(stored);
-  plan.disk = store.on_disk(stored);
+  plan.kept = store.on_device() + beside;
+  plan.stored = store.in_ram();
+  plan.disk = store.on_disk();
   plan.attention = std::max<int64_t>(0, attention - plan.kept);
   plan.mlp = std::max<int64_t>(0, mlp - plan.kept);
 }

@@ -27,10 +27,10 @@ struct MemoryPlan {
 };
 
 /// Counts one pass of `stage` with flash attention kernels (src/attention/kernels). Nothing in
-/// `memory` may be "auto". Layers are counted by layer_memory.h; the rest follows the tensors that
-/// chunked_cross_entropy.cpp, activation_store.cpp and trainer/optimizer/adamw.cpp allocate, and
-/// must change with them. It leaves out the sinks of sliding windows, and on a GPU the masks of
-/// these and the scores that focused memory makes.
+/// `memory` may be "auto". Layers are counted by layer_memory.h, and what they store by
+/// stored_tensors.h; the rest follows the tensors that chunked_cross_entropy.cpp and
+/// trainer/optimizer/adamw.cpp allocate, and must change with them. It leaves out the sinks of
+/// sliding windows, and on a GPU the masks of these and the scores that focused memory makes.
 MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOptions& memory);
 
 }  // namespace longspan

@@ -228,13 +228,13 @@ TEST(PlanMemory, AGpuKeepsWhatHasNoRoomInRam) {
   shape.device = at::kCUDA;
   MemoryOptions memory = offloading_to_ram();
   const MemoryPlan all = plan_memory(shape, tiny_stage(1000), memory);
-  const int64_t input = 1000 * 36 * 2, attended = 1000 * 9 * 8 * 2;
+  const int64_t input = 1000 * 36 * 2;
   EXPECT_EQ(all.stored, 2 * input);
   EXPECT_EQ(all.kept, 0);
   memory.offload_ram = input + 100;
   const MemoryPlan part = plan_memory(shape, tiny_stage(1000), memory);
-  EXPECT_EQ(part.stored, input + 100);
-  EXPECT_EQ(part.kept, input - 100 + attended);  // up to a whole tensor of either kind
+  EXPECT_EQ(part.stored, input);
+  EXPECT_EQ(part.kept, input);  // the second layer's, whole
 }
 
 TEST(PlanMemory, WhatIsKeptGrowsWithTheSequenceAndWeightsDoNot) {
@@ -247,12 +247,21 @@ TEST(PlanMemory, TheDiskTakesWhatIsBeyondTheBound) {
   MemoryOptions memory = default_memory_options();
   const int64_t log_sum_exps = 2 * 1000 * 9 * 4;  // stay in RAM
   const int64_t stored = planned(1000).kept - log_sum_exps;
+  const int64_t input = 1000 * 36 * 2;  // of the first block, the only one with room
   memory.offload = Offload::kDisk;
-  memory.offload_ram = 1000;
-  EXPECT_EQ(planned(1000, memory).disk, stored - 1000);
-  EXPECT_EQ(planned(1000, memory).kept, 1000 + log_sum_exps);
+  memory.offload_ram = input + 1000;
+  EXPECT_EQ(planned(1000, memory).disk, stored - input);
+  EXPECT_EQ(planned(1000, memory).kept, input + log_sum_exps);
   memory.offload_ram = stored;
   EXPECT_EQ(planned(1000, memory).disk, 0);
+}
+
+// The MLP's input comes back, and attention's result of 72 ahead of its turn.
+TEST(PlanMemory, AFileGivesBackOneTensorAheadOfTheBlockAtWork) {
+  MemoryOptions memory = default_memory_options();
+  memory.offload = Offload::kDisk;
+  memory.offload_ram = 0;
+  EXPECT_EQ(planned(1000, memory).mlp, planned(1000).mlp + 1000 * 2 * (36 + 72));
 }
 
 TEST(PlanMemory, ChunksShrinkTheMlpAndWhatIsProjected) {
