@@ -4,6 +4,7 @@
 
 #include "tests/support/errors.h"
 #include "tools/support/eval_suite.h"
+#include "trainer/eval/tasks/ruler.h"
 
 namespace longspan {
 namespace {
@@ -100,6 +101,9 @@ TEST(TaskOptions, ASuiteSaysWhatNothingElseDoes) {
   EXPECT_EQ(given[1]->write()["targets"], 8);
   EXPECT_EQ(given[1]->write()["documents"], 4);
   EXPECT_THAT(tasks_refused({"--suite", "quik"}), HasSubstr("did you mean 'quick'?"));
+  std::vector<std::string> without_files = ruler_tasks();
+  std::erase_if(without_files, [](const auto& task) { return task.starts_with("qa_"); });
+  EXPECT_EQ(keys_of({"--suite", "full", "--task", "ruler"})["tasks"], Json(without_files));
 }
 
 TEST(TaskOptions, WithoutOneTheTaskKeepsItsDefault) {

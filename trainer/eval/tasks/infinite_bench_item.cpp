@@ -15,7 +15,8 @@ struct InfiniteBenchPrompt {
   int64_t max_new_tokens;
 };
 
-/// InfiniteBench's prompts, with the beginning of the answer behind them, for base models.
+/// InfiniteBench's prompts, with the beginning of the answer behind them, for base models; {} is
+/// the input. Those that are not in Chinese. Of a summary in one line rouge_l is its ROUGE-Lsum.
 constexpr InfiniteBenchPrompt kInfiniteBench[] = {
     {"passkey",
      "There is an important info hidden inside a lot of irrelevant text. Find it and memorize "
@@ -36,8 +37,28 @@ constexpr InfiniteBenchPrompt kInfiniteBench[] = {
      "Below is a dialogue script where one random occurrence of a character name is replaced with "
      "\"$$MASK$$\", and you should try to guess who that character is.\n\n",
      "\n\nThe name that has been replaced with $$MASK$$ is likely", "substring", 40},
+    {"longbook_sum_eng", "Summarize the book below.\n\n", "\n\nSummary:", "rouge_l", 1200},
+    {"code_debug",
+     "Following is a Python code where exactly one of the functions/methods has a deliberate error "
+     "that makes it crash.\n\n",
+     "\n\nThe function with the deliberate error is", "choice", 1},
+    {"code_run", "There are functions in the following Python code.\n\n",
+     "\n\nPlease compute the exact value of {0}. The value of {0} is", "last_word", 5},
     {"math_find", "", "\n\n{}\nAnswer:", "number", 8},
+    {"math_calc",
+     "Let us calculate the intermediate values of an expression.\n\nExpression: 1 + 3 + 4\nValues: "
+     "[1, 4, 8]\n\nExpression: 8 - 3 + 2 - 4\nValues: [8, 5, 7, 3]\n\nExpression: ",
+     "\nValues:", "leading", 30000},
 };
+
+/// "func_3(-5)" of an input that asks for its value.
+std::string function_call(const std::string& input, const ItemRecord& record) {
+  const size_t begin = input.find("func_");
+  const size_t end = begin == input.npos ? begin : input.find(')', begin);
+  if (end != input.npos) return input.substr(begin, end + 1 - begin);
+  record.fields.error("input", fmt::format("'{}' names no call such as func_3(5)", input));
+  return input;
+}
 
 }  // namespace
 
@@ -63,15 +84,17 @@ DrawnItem read_infinite_bench_item(const ItemRecord& record) {
   ScoredQuestion& scored =
       item.questions.emplace_back(ScoredQuestion{.metric = std::string(prompt->metric)});
   scored.subset = prompt->task;
-  scored.question.text = prompt->behind;
-  if (const size_t at = scored.question.text.find("{}"); at != std::string::npos) {
-    scored.question.text.replace(at, 2, input);
-  }
+  if (prompt->task == "code_run") input = function_call(input, record);
+  scored.question.text = fmt::format(fmt::runtime(prompt->behind), input);
   scored.question.max_new_tokens = prompt->max_new_tokens;
   scored.question.answers = required_texts(record, "answer");
   if (scored.metric == "choice" && !scored.question.answers.empty()) {
     set_choices(scored, required_texts(record, "options"), scored.question.answers[0], record,
                 "answer");
+  }
+  if (scored.metric == "leading") {  // each value is one, and the answer a list of them
+    scored.references = scored.question.answers;
+    scored.question.answers = {"[" + join(scored.references, ", ") + "]"};
   }
   return item;
 }

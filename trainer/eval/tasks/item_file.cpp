@@ -55,11 +55,20 @@ std::vector<Json> read_records(const std::filesystem::path& path) {
 
 std::vector<std::string> required_texts(const ItemRecord& record, std::string_view key) {
   std::vector<std::string> texts;
-  if (record.json.contains(key) && record.json[key].is_string()) {
-    record.fields.required(key, texts.emplace_back());
-  } else {
-    record.fields.required(key, texts);
-    if (texts.empty()) record.fields.error(key, "has no text, expected at least one");
+  if (!record.json.contains(key)) {
+    record.fields.error(key, "is missing");
+    return texts;
+  }
+  const Json& given = record.json[key];
+  const Json list = given.is_array() ? given : Json::array({given});
+  for (const Json& item : list) {
+    if (item.is_number()) texts.push_back(item.dump());
+    if (item.is_string()) texts.push_back(item.get<std::string>());
+  }
+  if (texts.empty()) {
+    record.fields.error(key, "has no text, expected at least one");
+  } else if (texts.size() < list.size()) {
+    record.fields.error(key, "has something that is neither text nor number");
   }
   return texts;
 }

@@ -16,8 +16,8 @@ namespace longspan {
 /// `answers` is a text or a list, `metric` one of scorers() or "choice", `choices` all answers to
 /// choose from. The question is put as "\n\nQuestion: ..\nAnswer:".
 /// longbench, longbench_v2, babilong, infinite_bench: the files of these benchmarks, with their
-/// prompts and scorers (LongBench arXiv 2308.14508, 2412.15204; BABILong 2406.10149; InfiniteBench
-/// 2402.13718).
+/// scorers, and their prompts but BABILong's, whose question stands alone (LongBench arXiv
+/// 2308.14508, 2412.15204; BABILong 2406.10149; InfiniteBench 2402.13718).
 std::vector<DrawnItem> read_item_file(const std::filesystem::path& path, const std::string& format);
 
 std::vector<std::string> item_formats();

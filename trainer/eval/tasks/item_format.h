@@ -30,7 +30,7 @@ DrawnItem read_longbench_v2_item(const ItemRecord& record);
 DrawnItem read_babilong_item(const ItemRecord& record);
 DrawnItem read_infinite_bench_item(const ItemRecord& record);
 
-/// A text, or a list of texts of which there is at least one.
+/// A text, or a list of texts of which there is at least one. A number is its text.
 std::vector<std::string> required_texts(const ItemRecord& record, std::string_view key);
 
 /// Sets answers to the right one and distractors to the other choices, to be ranked by their loss.

@@ -84,11 +84,46 @@ double all_substrings(const std::string& answer, const std::vector<std::string>&
   return found / static_cast<double>(references.size());
 }
 
+/// "" where there is none; with the digits behind a point where `with_decimals`.
+std::string first_number(std::string_view text, bool with_decimals) {
+  constexpr std::string_view kDigits = "0123456789";
+  const auto digits_end = [&](size_t begin) {
+    return std::min(text.find_first_not_of(kDigits, begin), text.size());
+  };
+  const size_t begin = text.find_first_of(kDigits);
+  if (begin == text.npos) return "";
+  size_t end = digits_end(begin);
+  if (with_decimals && end < text.size() && text[end] == '.') {
+    if (const size_t decimals_end = digits_end(end + 1); decimals_end > end + 1) end = decimals_end;
+  }
+  return std::string(text.substr(begin, end - begin));
+}
+
 double first_number_is(const std::string& answer, const std::vector<std::string>& references) {
-  const auto numbers = numbers_of(answer);
   return best_of(references, [&](const auto& reference) {
-    return !numbers.empty() && numbers.front() == reference ? 1.0 : 0.0;
+    const bool has_decimals = reference.find('.') != std::string::npos;
+    const std::string number = first_number(answer, has_decimals);
+    return !number.empty() && number == reference ? 1.0 : 0.0;
   });
+}
+
+double last_word_is(const std::string& answer, const std::vector<std::string>& references) {
+  std::string bare = answer;
+  const auto is_mark = [](char c) {
+    return std::string_view(".`'\":").find(c) != std::string::npos;
+  };
+  std::ranges::replace_if(bare, is_mark, ' ');
+  const auto words = words_of(bare);
+  return best_of(references, [&](const auto& reference) {
+    return !words.empty() && words.back() == reference ? 1.0 : 0.0;
+  });
+}
+
+double leading_share(const std::string& answer, const std::vector<std::string>& references) {
+  const auto numbers = numbers_of(answer);
+  const auto differing = std::ranges::mismatch(references, numbers).in1;
+  return static_cast<double>(differing - references.begin()) /
+         static_cast<double>(references.size());
 }
 
 double word_f1(const std::string& answer, const std::vector<std::string>& references) {
@@ -168,6 +203,8 @@ constexpr NamedScorer kScorers[] = {
     {"substring", substring},
     {"all", all_substrings},
     {"number", first_number_is},
+    {"last_word", last_word_is},
+    {"leading", leading_share},
     {"f1", word_f1},
     {"rouge_l", rouge_l},
     {"edit_similarity", edit_similarity},

@@ -74,6 +74,9 @@ TEST(ItemTask, ShowsScoresEffectiveLengthAndMaps) {
   const auto figures = task.figures({{"half", rows}});
   ASSERT_EQ(figures.size(), 1);
   EXPECT_THAT(figures[0].svg, HasSubstr("2/2"));
+  EXPECT_THAT(
+      figures[0].svg,
+      HasSubstr("depth 0 %: score 1.00 of 2, 95 % interval 0.34 to 1.00, answer loss 0.500"));
 }
 
 TEST(ItemTask, ALossThatIsNotFiniteIsAnError) {

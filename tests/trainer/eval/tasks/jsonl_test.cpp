@@ -53,6 +53,9 @@ TEST_F(Jsonl, RecordsSayHowTheyAreScored) {
   EXPECT_EQ(scored.question.max_new_tokens, 5);
   EXPECT_EQ(scored.subset, "s");
   EXPECT_EQ(item.passage.instruction, "i");
+  const DrawnItem year = only(
+      "year.jsonl", R"({"context": "c", "question": "q", "answers": [1925, "then"]})", "plain");
+  EXPECT_THAT(year.questions[0].question.answers, ElementsAre("1925", "then"));
   EXPECT_EQ(only("f1.jsonl",
                  R"({"context": "c", "question": "q", "answers": ["b"], "metric": "f1"})", "plain")
                 .questions[0]
@@ -73,6 +76,8 @@ TEST_F(Jsonl, NamesTheRecordThatIsWrong) {
   EXPECT_THAT(
       refused(R"({"context": "c", "question": "q", "answers": ["a"], "choices": ["b"]})", "plain"),
       HasSubstr("'a' is none of b"));
+  EXPECT_THAT(refused(R"({"context": "c", "question": "q", "answers": ["a", true]})", "plain"),
+              HasSubstr("record 1.answers: has something that is neither text nor number"));
   EXPECT_THAT(refused(good + "{", "plain"), HasSubstr("items.jsonl:2"));
   EXPECT_THAT(refused("[1]", "plain"), HasSubstr("record 1"));
   EXPECT_THAT(refused("\n", "plain"), HasSubstr("has no record"));
@@ -132,6 +137,39 @@ TEST_F(Jsonl, InfiniteBenchIsKnownByTheNameOfTheFile) {
   EXPECT_EQ(item.questions[0].question.text, "\n\nWhat is the pass key?\n\nThe pass key is");
   EXPECT_EQ(score_answer(item.questions[0], {.text = " 71432."}), 1);
   EXPECT_THAT(refused(record, "infinite_bench"), HasSubstr("passkey.jsonl"));
+}
+
+TEST_F(Jsonl, InfiniteBenchScoresNumbersCallsAndOptions) {
+  const DrawnItem largest =
+      only("math_find.jsonl",
+           R"({"context": "[3, 98.5, 7]", "input": "What is the largest?", "answer": 98.5})",
+           "infinite_bench");
+  EXPECT_EQ(score_answer(largest.questions[0], {.text = " 98.5."}), 1);
+  EXPECT_EQ(score_answer(largest.questions[0], {.text = " 98"}), 0);
+  const DrawnItem values =
+      only("math_calc.jsonl", R"({"context": "8 - 3 + 2", "input": "", "answer": [8, 5, 7]})",
+           "infinite_bench");
+  EXPECT_THAT(values.questions[0].question.answers, ElementsAre("[8, 5, 7]"));
+  EXPECT_EQ(score_answer(values.questions[0], {.text = " [8, 5, 7]"}), 1);
+  const DrawnItem call =
+      only("code_run.jsonl",
+           R"({"context": "code", "input": "The value of func_3(-5)? Be concise.", "answer": -8})",
+           "infinite_bench");
+  EXPECT_EQ(call.questions[0].question.text,
+            "\n\nPlease compute the exact value of func_3(-5). The value of func_3(-5) is");
+  EXPECT_EQ(score_answer(call.questions[0], {.text = " -8."}), 1);
+  const auto without_call = [&] {
+    only("code_run.jsonl", R"({"context": "c", "input": "f(3)?", "answer": 1})", "infinite_bench");
+  };
+  EXPECT_THAT(error_of(without_call, ExitCode::kData),
+              HasSubstr("input: 'f(3)?' names no call such as func_3(5)"));
+  const DrawnItem code =
+      only("code_debug.jsonl",
+           R"({"context": "code", "input": "", "options": ["f", "g", "h"], "answer": ["g", "B"]})",
+           "infinite_bench");
+  EXPECT_EQ(code.questions[0].metric, "choice");
+  EXPECT_THAT(code.questions[0].question.answers, ElementsAre("g"));
+  EXPECT_THAT(code.questions[0].question.distractors, ElementsAre("f", "h"));
 }
 
 TEST_F(Jsonl, EachItemGoesUnderTheLengthThatHoldsIt) {

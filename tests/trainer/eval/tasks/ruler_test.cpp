@@ -49,6 +49,33 @@ TEST_F(Ruler, EverySampleFitsItsLength) {
   }
 }
 
+/// RULER's string_match_all: the mean over the references of whether each stands in the answer, in
+/// letters of either case. What is fed as the right answer has all of them. tokens_to_generate is
+/// that of its constants.py.
+TEST_F(Ruler, AnswersAreScoredByTheReferencesInThem) {
+  const std::map<std::string, int64_t> kNewTokens{{"vt", 30}, {"cwe", 120}, {"fwe", 50}};
+  for (const auto& task : ruler_tasks()) {
+    if (task.starts_with("qa_")) continue;
+    const ScoredQuestion scored = samples(task, 12000)[0].questions[0];
+    const std::string& right = scored.question.answers[0];
+    const std::vector<std::string> references =
+        scored.references.empty() ? std::vector<std::string>{right} : scored.references;
+    const auto score_of = [&](const std::string& text) {
+      return score_answer(scored, {.text = text});
+    };
+    EXPECT_EQ(score_of(" " + right + "."), 1) << task;
+    EXPECT_EQ(score_of(lower_case(right)), 1) << task;
+    EXPECT_EQ(score_of(scored.question.text), 0) << task;
+    std::string but_one;
+    for (size_t i = 1; i < references.size(); ++i) but_one += references[i] + "\n";
+    const auto count = static_cast<double>(references.size());
+    EXPECT_DOUBLE_EQ(score_of(but_one), (count - 1) / count) << task;
+    const auto tokens = kNewTokens.find(task);
+    EXPECT_EQ(scored.question.max_new_tokens, tokens == kNewTokens.end() ? 128 : tokens->second)
+        << task;
+  }
+}
+
 TEST_F(Ruler, NeedlesAreAsManyAsTheTaskSays) {
   const std::map<std::string, size_t> needles{{"niah_single_1", 1},   {"niah_single_2", 1},
                                               {"niah_single_3", 1},   {"niah_multikey_1", 4},

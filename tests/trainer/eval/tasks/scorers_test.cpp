@@ -42,6 +42,21 @@ TEST(Scorers, NumberIsTheFirst) {
   EXPECT_EQ(score("number", " 71432.\n12345", {"71432"}), 1);
   EXPECT_EQ(score("number", "12345, no: 71432", {"71432"}), 0);
   EXPECT_EQ(score("number", "714321", {"71432"}), 0);
+  EXPECT_EQ(score("number", "it is 98.5.", {"98.5"}), 1);
+  EXPECT_EQ(score("number", "it is 98.", {"98.5"}), 0);
+}
+
+TEST(Scorers, LastWordIsBehindAllOthers) {
+  EXPECT_EQ(score("last_word", " the value is: -3.\n", {"-3"}), 1);
+  EXPECT_EQ(score("last_word", "-3 or 5", {"-3"}), 0);
+}
+
+TEST(Scorers, LeadingCountsUpToTheFirstThatIsWrong) {
+  const std::vector<std::string> values{"8", "5", "7", "3"};
+  EXPECT_EQ(score("leading", " [8, 5, 7, 3]", values), 1);
+  EXPECT_EQ(score("leading", " [8, 5, 6, 3, 1]", values), 0.5);
+  EXPECT_EQ(score("leading", " [8", values), 0.25);
+  EXPECT_EQ(score("leading", " [5, 7, 3]", values), 0);
 }
 
 /// "cat sat mat" against "cat sat on mat": 3 common words, precision 1, recall 3/4.
