@@ -83,16 +83,20 @@ class EvalTest(unittest.TestCase):
         rows = json.loads(stdout)["tasks"][0]["rows"]
         self.assertEqual([row["length"] for row in rows], [256, 512])
         for row in rows:
-            expected = []
+            expected, scored_bytes = [], 0
             for path in paths:
                 ids = self.tokenizer(path.read_text(), add_special_tokens=False).input_ids
                 self.assertGreaterEqual(len(ids), 512)
                 expected.append(self.expected_loss(ids[512 - row["length"] : 512]))
+                # A byte-level token has a letter a byte.
+                scored_bytes += sum(map(len, self.tokenizer.convert_ids_to_tokens(ids[512 - TARGETS : 512])))
             for measured, loss in zip(row["document_nll"], expected, strict=True):
-                self.assertAlmostEqual(measured, loss, delta=1e-3)
-            self.assertAlmostEqual(row["nll"], sum(expected) / 2, delta=1e-3)
+                self.assertAlmostEqual(measured, loss, delta=1e-4)
+            self.assertAlmostEqual(row["nll"], sum(expected) / 2, delta=1e-4)
             self.assertAlmostEqual(row["ppl"], math.exp(row["nll"]), delta=1e-6)
             self.assertEqual(row["tokens_scored"], 2 * TARGETS)
+            bits = row["nll"] * row["tokens_scored"] / math.log(2)
+            self.assertAlmostEqual(row["bits_per_byte"], bits / scored_bytes, delta=1e-9)
         self.assertIn("</html>", page.read_text())
         checked("losses of eval", "transformers", detail="SmolLM2-135M")
 

@@ -19,10 +19,12 @@ HEADLESS = ("--headless", "--no-sandbox", "--disable-gpu")
 LONGSPAN = None
 FOUND = {"full": 9, "retrieval": 7, "no_context": 0}  # of 10
 SECONDS = {"full": 20.0, "retrieval": 3.0, "no_context": 0.1}
+KV_BYTES = {"full": 3 << 30, "retrieval": 200 << 20, "no_context": 5 << 20}  # 3.0 GiB, 200 MiB, 5 MiB
 
-# Sorts the first table by its second column and back, and leaves what it then shows.
+# Sorts a table by its second column and back, and leaves what it then shows.
 CLICKS = """<script>
-const head = document.querySelectorAll("figure.table > table:not(.facts) > thead th")[1];
+const tables = [...document.querySelectorAll("figure.table")];
+const head = tables.find(table => table.textContent.startsWith("TITLE")).querySelectorAll("thead th")[1];
 const names = () => [...head.closest("table").tBodies[0].rows].map(row => row.cells[0].textContent).join(" ");
 head.click();
 const up = names();
@@ -36,9 +38,11 @@ const paper = getComputedStyle(document.body).backgroundColor;
 const dark = matchMedia("(prefers-color-scheme: dark)").matches;
 const data = [...document.querySelectorAll("p.data a")].map(
   a => Object.keys(JSON.parse(decodeURIComponent(a.href.slice(a.href.indexOf(",") + 1)))).join("+"));
+const figures = [...document.querySelectorAll("figure:not(.table) figcaption a")];
+const linked = figures.filter(a => document.querySelector(a.hash).querySelector("a[download]"));
 const rules = [...document.styleSheets].flatMap(sheet => [...sheet.cssRules]);
 const printed = rules.filter(rule => rule.media?.mediaText.includes("dark") && !rule.media.mediaText.includes("screen"));
-document.body.textContent = `paper: ${paper}; dark: ${dark}; dark on paper: ${printed.length}; data: ${data.join(" ")};`;
+document.body.textContent = `paper: ${paper}; dark: ${dark}; dark on paper: ${printed.length}; data: ${data.join(" ")}; linked: ${linked.length} of ${document.querySelectorAll("figure:not(.table)").length};`;
 </script></body>"""
 
 
@@ -49,7 +53,8 @@ def result():
         for arm, correct in FOUND.items()
     ]  # fmt: skip
     arms = [
-        {"arm": arm, "length": 4096, "time_to_first_token_seconds": seconds} for arm, seconds in SECONDS.items()
+        {"arm": arm, "length": 4096, "time_to_first_token_seconds": seconds, "kv_bytes": KV_BYTES[arm]}
+        for arm, seconds in SECONDS.items()
     ]
     task = {"task": "passkey", "protocol": {"seed": 0}, "rows": rows}
     return {"format": "longspan eval", "format_version": 1, "label": "base", "tasks": [task], "arms": arms}
@@ -87,7 +92,9 @@ class ReportPageTest(unittest.TestCase):
 
     @unittest.skipUnless(CHROMIUM, "no Chromium here: apt-get install chromium")
     def test_tables_sort(self):
-        self.assertIn("sorted: no_context retrieval full; then: full retrieval no_context;", self.shown(CLICKS))
+        for title in ("Keys found", "Keys and values"):  # by counts, and by bytes in their units
+            self.assertIn("sorted: no_context retrieval full; then: full retrieval no_context;",
+                          self.shown(CLICKS.replace("TITLE", title)))  # fmt: skip
 
     @unittest.skipUnless(CHROMIUM, "no Chromium here: apt-get install chromium")
     def test_it_is_light_or_dark_as_the_reader_is(self):
@@ -101,7 +108,8 @@ class ReportPageTest(unittest.TestCase):
 
     @unittest.skipUnless(CHROMIUM, "no Chromium here: apt-get install chromium")
     def test_figures_link_to_their_numbers(self):
-        self.assertIn("data: task+models models;", self.shown(FACTS))
+        # Scores against cost, a map an arm, and the curves of costs.
+        self.assertIn("data: task+models models; linked: 3 of 3;", self.shown(FACTS))
 
     @unittest.skipUnless(CHROMIUM, "no Chromium here: apt-get install chromium")
     def test_it_prints(self):

@@ -23,6 +23,7 @@
 #include "trainer/eval/eval_run.h"
 #include "trainer/eval/report_page.h"
 #include "trainer/eval/report_text.h"
+#include "trainer/eval/triangle.h"
 
 namespace longspan {
 
@@ -44,7 +45,8 @@ constexpr Option kEvalOptions[] = {
     {"suite", "SUITE", "",
      "tasks, lengths and keys under one name, where the other options do not say", "Tasks",
      eval_suites},
-    {"budget", "TIME", "", "leave out what takes longer in all: 90s, 10m, 2h", "Tasks"},
+    {"budget", "TIME", "",
+     "leave out items, then lengths, so that all takes no longer: 90s, 10m, 2h", "Tasks"},
     {"arm", "NAME,...", "full",
      "how the model reads; NAME=ARM is an arm under another name; every arm gets the same items",
      "Tasks", eval_arms},
@@ -69,7 +71,9 @@ constexpr Option kEvalOptions[] = {
     {"items-out", "FILE.jsonl", "", "write the items that are asked: context, question, answers",
      "Results"},
     {"answers-out", "FILE.jsonl", "",
-     "write a line of provenance, then what each arm answered: text, loss, rank", "Results"},
+     "write a line of provenance, what each arm answered (text, loss, rank), and behind each task "
+     "its protocol",
+     "Results"},
     {"json", "", "", "print the result as JSON instead of tables", "Results"},
 };
 
@@ -159,37 +163,43 @@ BudgetedRun read_budgeted(const Json& chosen, const std::string& place) {
   BudgetedRun run;
   fields.required("lengths", run.lengths);
   fields.required("share", run.share);
+  fields.optional("dropped", run.dropped);
   if (run.lengths.empty()) fields.error("lengths", "is empty; remove the file");
   diagnostics.throw_if_any(ExitCode::kCheckpoint);
   return run;
 }
 
-/// Leaves out what --budget has no time for. A run that goes on keeps what it chose before.
-void apply_budget(const Arguments& arguments, const std::vector<NamedArm>& arms,
-                  const EvalSubject& subject, AnswerJournal& journal, DrawnTasks& drawn,
-                  EvalOptions& options) {
+/// Leaves out what --budget has no time for, and returns it in words. A run that goes on keeps what
+/// it chose before.
+std::vector<std::string> apply_budget(const Arguments& arguments, const std::vector<NamedArm>& arms,
+                                      const EvalSubject& subject, AnswerJournal& journal,
+                                      DrawnTasks& drawn, EvalOptions& options) {
   const std::string question = "budget " + arguments["budget"];
+  BudgetedRun run;
+  std::string takes;
   if (const Json* chosen = journal.find(question)) {
-    const BudgetedRun before = read_budgeted(*chosen, journal.place_of(question));
-    options.lengths = before.lengths;
-    for (const auto& task : drawn) task->keep(before.lengths.back(), before.share);
-    return;
+    run = read_budgeted(*chosen, journal.place_of(question));
+    for (const auto& task : drawn) task->keep(run.lengths.back(), run.share);
+  } else {
+    const double seconds = parse_duration(arguments["budget"], "--budget");
+    run = keep_budget(drawn, subject, arms, options.lengths, journal, seconds);
+    takes = "; takes about " + human_duration(run.seconds);
+    journal.add(question,
+                {{"lengths", run.lengths}, {"share", run.share}, {"dropped", run.dropped}});
   }
-  const double seconds = parse_duration(arguments["budget"], "--budget");
-  const BudgetedRun run = keep_budget(drawn, subject, arms, options.lengths, journal, seconds);
-  const std::string dropped = run.dropped.empty() ? "nothing" : join(run.dropped, ", ");
-  log_info("--budget {}: left out: {}; takes about {}", arguments["budget"], dropped,
-           human_duration(run.seconds));
-  journal.add(question, {{"lengths", run.lengths}, {"share", run.share}});
+  log_info("--budget {}: left out: {}{}", arguments["budget"],
+           run.dropped.empty() ? "nothing" : join(run.dropped, ", "), takes);
   options.lengths = run.lengths;
+  return run.dropped;
 }
 
 /// Runs the tasks in turn. --out is written after each: what is done is not lost when a later one
 /// fails.
 void run_tasks(const DrawnTasks& drawn, EvalRun& run, const Arguments& arguments,
-               EvalResult& result) {
+               EvalResult& result, JsonLines* answers) {
   for (const auto& task : drawn) {
-    result.tasks.push_back(run.run(*task));
+    const TaskResult& done = result.tasks.emplace_back(run.run(*task));
+    if (answers) answers->add({{"task", done.task}, {"protocol", done.protocol}});
     result.provenance["arms"] = run.costs();
     if (!arguments.given("out")) continue;
     const auto out = arguments["out"];
@@ -208,10 +218,21 @@ AnswerJournal open_journal(const Arguments& arguments, const Json& provenance) {
   return journal;
 }
 
-void show_result(const Arguments& arguments, const EvalResult& result) {
+/// The tables of the tasks, and what the arms take where there are several.
+std::string shown_in_terminal(const EvalResult& result,
+                              const std::vector<TaskComparison>& comparisons, size_t arms) {
+  std::string text = text_report({result}, comparisons);
+  if (arms < 2) return text;
+  for (const Table& table : cost_tables(standings_of({result}, comparisons))) {
+    text += "\n" + text_table(table);
+  }
+  return text;
+}
+
+void show_result(const Arguments& arguments, const EvalResult& result, size_t arms) {
   auto comparisons = compare({result});
   fmt::print("{}", arguments.given("json") ? json_text(result.write()) + "\n"
-                                           : text_report({result}, comparisons));
+                                           : shown_in_terminal(result, comparisons, arms));
   if (!arguments.given("html")) return;
   const auto html = arguments["html"];
   write_file(html, report_page({result}, comparisons));
@@ -239,7 +260,8 @@ int run_eval(const Arguments& arguments) {
   AnswerJournal journal = open_journal(arguments, result.provenance);
   DrawnTasks drawn = draw_tasks(choice.tasks, subject, options);
   if (arguments.given("budget")) {
-    apply_budget(arguments, choice.arms, subject, journal, drawn, options);
+    const auto left_out = apply_budget(arguments, choice.arms, subject, journal, drawn, options);
+    result.provenance["budget"] = {{"time", arguments["budget"]}, {"left_out", left_out}};
   }
   std::optional<JsonLines> answers;
   if (arguments.given("answers-out")) {
@@ -249,10 +271,10 @@ int run_eval(const Arguments& arguments) {
               count_work(arguments, drawn, subject, choice.arms), journal, [&](const Json& answer) {
                 if (answers) answers->add(answer);
               });
-  run_tasks(drawn, run, arguments, result);
+  run_tasks(drawn, run, arguments, result, answers ? &*answers : nullptr);
   if (answers) answers->commit("the answers");
   journal.remove();
-  show_result(arguments, result);
+  show_result(arguments, result, choice.arms.size());
   return 0;
 }
 

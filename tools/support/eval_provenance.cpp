@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <torch/headeronly/version.h>
 
 #include "checkpoints/weights_fingerprint.h"
 #include "src/core/version.h"
@@ -47,6 +48,7 @@ Json eval_provenance(const Arguments& arguments, const OpenedModel& opened,
   Json adapter;
   if (arguments.given("adapter")) adapter = arguments["adapter"];
   Json provenance = {{"longspan_version", version()},
+                     {"libtorch_version", TORCH_VERSION},
                      {"date", utc_now()},
                      {"model", arguments["model"]},
                      {"adapter", adapter}};

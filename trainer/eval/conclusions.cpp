@@ -11,11 +11,13 @@ namespace longspan {
 namespace {
 
 std::string standing_shown(const Standing& standing) {
+  const int digits = standing.document_nll.empty() ? 3 : 4;  // losses differ by little
+  const auto shown = [&](double value) { return fmt::format("{:.{}g}", value, digits); };
   if (standing.document_nll.size() == 1) {  // no interval
-    return fmt::format("{} ({:.3g})", standing.label, standing.value);
+    return fmt::format("{} ({})", standing.label, shown(standing.value));
   }
-  return fmt::format("{} ({:.3g} [{:.3g}, {:.3g}])", standing.label, standing.value, standing.low,
-                     standing.high);
+  return fmt::format("{} ({} [{}, {}])", standing.label, shown(standing.value), shown(standing.low),
+                     shown(standing.high));
 }
 
 /// Which of `equals` costs least, where costs are known and differ.
@@ -69,8 +71,9 @@ std::string conclusion_at(const TaskStandings& task, int64_t length) {
       alike.push_back(standing_shown(standings[i]));
     }
   }
-  std::string text =
-      fmt::format("{} tokens: {} is first.", length_label(length), standing_shown(best));
+  const std::string place = task.by_position ? "Positions up to " + length_label(length)
+                                             : length_label(length) + " tokens";
+  std::string text = fmt::format("{}: {} is first.", place, standing_shown(best));
   if (!alike.empty()) {
     text += fmt::format(" Cannot be told apart from it: {}.", join(alike, ", "));
   }
@@ -109,8 +112,10 @@ std::string price_and_gain(const TaskStandings& task, const std::string& referen
                                 change(task, *far, *other_far)));
   }
   if (parts.empty()) return "";
-  return fmt::format("Against {} at {} tokens, and at {}: {}.", reference, length_label(shortest),
-                     length_label(longest), join(parts, "; "));
+  const std::string at_near = task.by_position ? "positions up to " + length_label(shortest)
+                                               : length_label(shortest) + " tokens";
+  return fmt::format("Against {} at {}, and {} {}: {}.", reference, at_near,
+                     task.by_position ? "up to" : "at", length_label(longest), join(parts, "; "));
 }
 
 }  // namespace

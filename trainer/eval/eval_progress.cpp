@@ -79,8 +79,8 @@ double EvalProgress::seconds_left() const {
 
 std::string EvalProgress::line() const {
   const EvalWork& work = kinds_.at(latest_).work;
-  return fmt::format("{} of {} questions, {} by {} at {}; {}, about {} to go", items_done(),
-                     items(), work.task, work.arm, length_label(work.length),
+  return fmt::format("{} of {} items, {} by {} at {}; {}, about {} to go", items_done(), items(),
+                     work.task, work.arm, length_label(work.length),
                      human_duration(stopwatch_.seconds()), human_duration(seconds_left()));
 }
 

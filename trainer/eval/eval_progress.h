@@ -23,7 +23,7 @@ class EvalProgress {
   /// 0 where nothing was measured yet.
   double seconds_of(const EvalWork& work) const;
   double seconds_left() const;
-  /// "34 of 120 questions, passkey by full at 16K; 2 min 10 s, about 5 min 20 s to go"
+  /// "34 of 120 items, passkey by full at 16K; 2 min 10 s, about 5 min 20 s to go"
   std::string line() const;
 
  private:

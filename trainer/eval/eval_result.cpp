@@ -2,12 +2,30 @@
 
 #include <ctime>
 #include <fstream>
+#include <string_view>
+#include <utility>
 
 #include "src/core/text.h"
 
 namespace longspan {
 
 namespace {
+
+/// Puts the rule of a result before 30 November 2026 into the words of today, which suit arms that
+/// read in several passes too.
+void reword_rule(Json& protocol) {
+  constexpr std::pair<std::string_view, std::string_view> kReworded[] = {
+      {"one pass, no sliding window",
+       "one reading a length, in as many passes as the arm takes, no sliding window"},
+      {"one pass over the first", "one reading of the first"},
+      {"is before it in its window;", "is before it in its window, the first only behind a BOS;"}};
+  if (!protocol.contains("rule") || !protocol["rule"].is_string()) return;
+  auto rule = protocol["rule"].get<std::string>();
+  for (const auto& [before, now] : kReworded) {
+    if (const size_t at = rule.find(before); at != rule.npos) rule.replace(at, before.size(), now);
+  }
+  protocol["rule"] = rule;
+}
 
 TaskResult read_task(const Json& json, const std::string& place, int64_t index) {
   std::string prefix = fmt::format("{}: tasks.{}", place, index);
@@ -26,11 +44,18 @@ TaskResult read_task(const Json& json, const std::string& place, int64_t index) 
   }
   if (!result.protocol.is_object()) fail(ExitCode::kData, "{}.protocol: is not a map", prefix);
   result.protocol.erase("left_out_as_too_short");  // of results before 26 November 2026
+  reword_rule(result.protocol);
   if (!result.rows.is_array() || result.rows.empty()) {
     fail(ExitCode::kData, "{}.rows: is not a list of at least one row", prefix);
   }
   Diagnostics row_diagnostics(prefix + ".rows");
   task->check_rows(result.rows, row_diagnostics);
+  for (size_t i = 0; i < result.rows.size(); ++i) {
+    const Json& row = result.rows[i];
+    if (row.is_object() && row.contains("arm") && !row["arm"].is_string()) {
+      row_diagnostics.error(fmt::format("{}.arm", i), "is not a text");
+    }
+  }
   row_diagnostics.throw_if_any(ExitCode::kData);
   return result;
 }
@@ -65,6 +90,12 @@ EvalResult read_eval_result(const Json& json, const std::string& place) {
   fields.required("format_version", version);
   fields.required("label", result.label);
   fields.required("tasks", tasks);
+  for (Fields& cost : fields.children("arms")) {
+    std::string arm;
+    int64_t length = 0;
+    cost.required("arm", arm);
+    cost.required("length", length);
+  }
   if (format != kEvalFormat) {
     fail(ExitCode::kData, "{}: is not a result of 'longspan eval' (it has no \"format\": \"{}\")",
          place, kEvalFormat);

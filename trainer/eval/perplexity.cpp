@@ -53,7 +53,8 @@ TaskResult Perplexity::score(const EvalSubject& subject, Material& material) con
       {"rule",
        "fixed-target context sweep: the same target tokens are scored at every length; a length is "
        "the number of tokens read (BOS included where there is one), the last of which are the "
-       "targets; every document starts afresh; one pass, no sliding window"},
+       "targets; every document starts afresh; one reading a length, in as many passes as the arm "
+       "takes, no sliding window"},
       {"average", "over all scored tokens, in nats; standard error over documents"},
       {"targets_per_document", targets_},
       {"target_end", std::ssize(material.texts.front().ids) + bos}};

@@ -47,12 +47,18 @@ th[aria-sort="descending"]::after { content: " \\25BE"; }
   body { max-width: none; padding: 0; }
   figure, tr { break-inside: avoid; }
   h2 { break-after: avoid; }
-  p.data { display: none; }
+  .data { display: none; }
 }
 )css";
 
-// A click on a column's head sorts the rows by the first number of each cell, else by its text.
+// A click on a column's head sorts the rows by the number that each cell begins with, which may be
+// one of K or MiB, else by the text.
 constexpr std::string_view kSortScript = R"js(
+const units = {K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4};
+const numberIn = cell => {
+  const text = cell.replaceAll(",", "");
+  return parseFloat(text) * (units[/^[-+.\d]+ ?([KMGT])/.exec(text)?.[1]] ?? 1);
+};
 for (const head of document.querySelectorAll("figure.table > table:not(.facts) > thead th")) {
   head.classList.add("sorts");
   head.addEventListener("click", () => {
@@ -61,7 +67,7 @@ for (const head of document.querySelectorAll("figure.table > table:not(.facts) >
     for (const other of table.querySelectorAll("thead th")) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", descending ? "descending" : "ascending");
     const shown = row => row.cells[column].textContent;
-    const number = row => parseFloat(shown(row).replaceAll(",", ""));
+    const number = row => numberIn(shown(row));
     const rows = [...body.rows].sort((a, b) => {
       const [left, right] = [number(a), number(b)];
       if (isNaN(left) || isNaN(right)) {
@@ -84,7 +90,10 @@ std::string cell_shown(const Json& value) {
   }
   if (value.is_object()) {
     std::vector<std::string> items;
-    for (const auto& [key, item] : value.items()) items.push_back(key + " " + cell_shown(item));
+    for (const auto& [key, item] : value.items()) {
+      const std::string shown = cell_shown(item);
+      items.push_back(item.is_object() ? fmt::format("{} ({})", key, shown) : key + " " + shown);
+    }
     return join(items, ", ");
   }
   return value.is_null() ? "none" : value.dump();
@@ -100,9 +109,12 @@ std::string protocol_html(const Json& protocol) {
   return html + "</tbody></table></figure>\n";
 }
 
-std::string figure_html(const Figure& figure) {
-  return fmt::format("<figure><div class=\"maps\">{}</div><figcaption>{}</figcaption></figure>\n",
-                     figure.svg, escape_html(figure.caption));
+/// With a link to data_link() of the same name.
+std::string figure_html(const Figure& figure, const std::string& name) {
+  return fmt::format(
+      "<figure><div class=\"maps\">{}</div><figcaption>{} <a class=\"data\" href=\"#data-{}\">"
+      "JSON</a></figcaption></figure>\n",
+      figure.svg, escape_html(figure.caption), escape_html(name));
 }
 
 /// Bytes but letters, digits and - as %XX.
@@ -121,15 +133,33 @@ std::string percent_encoded(const std::string& text) {
 /// A link to what figures and tables were made from, which the page itself holds.
 std::string data_link(const std::string& name, const Json& data) {
   return fmt::format(
-      "<p class=\"data\"><a download=\"{0}.json\" href=\"data:application/json,{1}\">the numbers "
-      "of these figures and tables as JSON</a></p>\n",
+      "<p class=\"data\" id=\"data-{0}\"><a download=\"{0}.json\" "
+      "href=\"data:application/json,{1}\">the numbers of these figures and tables as "
+      "JSON</a></p>\n",
       escape_html(name), percent_encoded(data.dump()));
 }
 
-std::string link_of_task(const TaskComparison& comparison) {
+/// Where a label stands in the charts of value against cost.
+Json points_of(const TaskStandings& task, const std::string& label) {
+  Json points = Json::array();
+  for (const Standing& standing : task.standings) {
+    if (standing.label != label || !standing.cost) continue;
+    points.push_back({{"length", standing.length},
+                      {"value", standing.value},
+                      {"low", standing.low},
+                      {"high", standing.high},
+                      {"time_to_first_token_seconds", standing.cost->time_to_first_token_seconds}});
+  }
+  return points;
+}
+
+/// `standings`: of the task; nullptr where it has none.
+std::string link_of_task(const TaskComparison& comparison, const TaskStandings* standings) {
   Json models = Json::array();
   for (const auto& model : comparison.models) {
-    models.push_back({{"label", model.label}, {"rows", model.rows}});
+    Json entry = {{"label", model.label}, {"rows", model.rows}};
+    if (standings) entry["against_cost"] = points_of(*standings, model.label);
+    models.push_back(std::move(entry));
   }
   return data_link(comparison.task, {{"task", comparison.task}, {"models", models}});
 }
@@ -157,7 +187,7 @@ std::string costs_html(const std::vector<EvalResult>& results,
   const std::vector<Table> tables = cost_tables(tasks);
   if (tables.empty()) return "";
   std::string html = "<h2>What it takes</h2>\n";
-  for (const auto& figure : cost_figures(tasks)) html += figure_html(figure);
+  for (const auto& figure : cost_figures(tasks)) html += figure_html(figure, "costs");
   for (const auto& table : tables) html += html_table(table);
   return html + link_of_costs(results);
 }
@@ -167,16 +197,20 @@ std::string task_html(const TaskComparison& comparison, const std::vector<TaskSt
   auto task = make_eval_task(comparison.task);
   const size_t compared_to = reference_index(comparison, reference);
   std::string html = fmt::format("<h2>{}</h2>\n", escape_html(task->title()));
-  for (const auto& of : standings) {
-    if (of.task != comparison.task) continue;
-    html += conclusions_html(of, comparison.models[compared_to].label);
-    for (const auto& figure : triangle_figures(of)) html += figure_html(figure);
+  const auto found = std::ranges::find(standings, comparison.task, &TaskStandings::task);
+  const TaskStandings* own = found == standings.end() ? nullptr : &*found;
+  const auto add = [&](const std::vector<Figure>& figures) {
+    for (const auto& figure : figures) html += figure_html(figure, comparison.task);
+  };
+  if (own) {
+    html += conclusions_html(*own, comparison.models[compared_to].label);
+    add(triangle_figures(*own));
   }
-  for (const auto& figure : task->figures(comparison.models)) html += figure_html(figure);
+  add(task->figures(comparison.models));
   for (const auto& table : task->tables(comparison.models, compared_to)) {
     html += html_table(table);
   }
-  return html + link_of_task(comparison) + protocol_html(comparison.protocol);
+  return html + link_of_task(comparison, own) + protocol_html(comparison.protocol);
 }
 
 /// Models as columns, what is known of them as rows; a fact that all share stands once.

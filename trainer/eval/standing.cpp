@@ -101,6 +101,7 @@ std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
                        .title = std::string(make_eval_task(comparison.task)->title())};
     const Json& first = comparison.models.front().rows.front();
     task.is_loss = !first.contains("score");
+    task.by_position = first.contains("begin");
     const char* key = task.is_loss ? "nll" : "score";
     for (const LabelledRows& model : comparison.models) {
       std::map<int64_t, std::vector<const Json*>> by_length;
@@ -112,7 +113,9 @@ std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
         standing.label = model.label;
         standing.arm = arm_of(*rows.front());
         standing.length = length;
-        standing.cost = cost_of(results, model.result, standing.arm, length);
+        if (!task.by_position || length == by_length.rbegin()->first) {
+          standing.cost = cost_of(results, model.result, standing.arm, length);
+        }
         task.standings.push_back(std::move(standing));
       }
     }

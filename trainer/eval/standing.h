@@ -31,7 +31,8 @@ struct Standing {
 /// The standings of one task.
 struct TaskStandings {
   std::string task = {}, title = {};
-  bool is_loss = false;  // lower is better
+  bool is_loss = false;      // lower is better
+  bool by_position = false;  // lengths are where positions in one long text end
   std::vector<Standing> standings = {};
 
   bool better(double a, double b) const { return is_loss ? a < b : a > b; }
@@ -42,7 +43,8 @@ struct TaskStandings {
 };
 
 /// Rows of several depths or kinds are pooled by their `n`; the interval of a pooled score is
-/// Wilson's. A task whose rows have neither score nor nll has no standings.
+/// Wilson's. A task whose rows have neither score nor nll has no standings. Of positions the last
+/// alone have the cost of their length: it is that of the text which was read.
 std::vector<TaskStandings> standings_of(const std::vector<EvalResult>& results,
                                         const std::vector<TaskComparison>& comparisons);
 

@@ -227,6 +227,10 @@ TEST(EvalResult, RefusesWhatIsNone) {
   EXPECT_THAT(with("/tasks/0/rows/1/nll", "low"), HasSubstr("rows: 1.nll"));
   EXPECT_THAT(with("/tasks/0/rows/1/nll", nullptr), HasSubstr("rows: 1.nll"));
   EXPECT_THAT(with("/tasks/1", good["tasks"][0]), HasSubstr("tasks.1.task: 'perplexity'"));
+  EXPECT_THAT(with("/tasks/0/rows/1/arm", nullptr), HasSubstr("rows: 1.arm"));
+  EXPECT_THAT(with("/arms", 3), HasSubstr("arms"));
+  EXPECT_THAT(with("/arms", Json::array({{{"arm", "full"}, {"length", "4K"}}})),
+              HasSubstr("arms.0.length"));
   EXPECT_THAT(with("/tasks/0/rows/1/length", -4), HasSubstr("length"));
   EXPECT_THAT(with("/tasks/0/protocol", "x"), HasSubstr("protocol"));
 }
@@ -239,7 +243,8 @@ TEST(ReportPage, LoadsNothingFromElsewhere) {
   }
   const std::string link = "href=\"";
   for (size_t at = page.find(link); at != page.npos; at = page.find(link, at + 1)) {
-    EXPECT_EQ(page.substr(at + link.size(), 5), "data:");
+    const std::string to = page.substr(at + link.size(), 6);
+    EXPECT_TRUE(to.starts_with("data:") || to == "#data-") << to;
   }
   EXPECT_THAT(page, HasSubstr("trained"));
   EXPECT_THAT(page, HasSubstr("targets_per_document"));
@@ -254,8 +259,10 @@ TEST(ReportPage, HasThePriceBesideTheGainAndTheNumbersOfItsCharts) {
   const std::string page = report_page(results, compare(results));
   EXPECT_THAT(page, HasSubstr("Against base at 4K tokens, and at 8K: trained gains 0.25"));
   for (const char* name : {"perplexity", "costs"}) {
-    EXPECT_THAT(page, HasSubstr(fmt::format("download=\"{}.json\"", name)));
+    EXPECT_THAT(page, HasSubstr(fmt::format("href=\"#data-{}\">JSON</a></figcaption>", name)));
+    EXPECT_THAT(page, HasSubstr(fmt::format("id=\"data-{0}\"><a download=\"{0}.json\"", name)));
   }
+  EXPECT_THAT(page, HasSubstr("against%5Fcost%22%3A%5B%7B%22length%22%3A4096"));
 }
 
 TEST(ReportPage, EscapesLabels) {

@@ -311,7 +311,7 @@ TEST(EvalProgress, TakesWhatIsLeftByKindAndByFlops) {
   EXPECT_DOUBLE_EQ(progress.seconds_left(), 2 * 2 + 800 / 50.0);
   progress.done("a", "full", 200, 10);
   EXPECT_DOUBLE_EQ(progress.seconds_left(), 2 * 2 + 10);
-  EXPECT_THAT(progress.line(), HasSubstr("3 of 6 questions, a by full at 200"));
+  EXPECT_THAT(progress.line(), HasSubstr("3 of 6 items, a by full at 200"));
 }
 
 /// An arm with a slow kernel is slow in its other tasks too.

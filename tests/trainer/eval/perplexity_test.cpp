@@ -14,6 +14,7 @@
 #include "tests/support/errors.h"
 #include "tests/support/float32_bound.h"
 #include "tests/trainer/eval/eval_fixtures.h"
+#include "trainer/eval/eval_result.h"
 
 namespace longspan {
 namespace {
@@ -207,6 +208,20 @@ TEST_F(PerplexityRun, OtherTextsGiveAnotherProtocol) {
   EXPECT_EQ(run({40}, keys).protocol, first);
   folder_.write("a.txt", some_text(50, 2));
   EXPECT_NE(run({40}, keys).protocol, first);
+}
+
+/// As eval wrote it until 29 November 2026.
+TEST_F(PerplexityRun, ComparesWithResultsInWordsOfBefore) {
+  const Json keys = {{"text", names({folder_.write("a.txt", some_text(50, 1))})}, {"targets", 8}};
+  const TaskResult result = run({40}, keys);
+  EvalResult whole{.label = "a", .tasks = {result}};
+  Json written = whole.write();
+  written["tasks"][0]["protocol"]["rule"] =
+      "fixed-target context sweep: the same target tokens are scored at every length; a length is "
+      "the number of tokens read (BOS included where there is one), the last of which are the "
+      "targets; every document starts afresh; one pass, no sliding window";
+  EXPECT_NE(written["tasks"][0]["protocol"], result.protocol);
+  EXPECT_EQ(read_eval_result(written, "older.json").tasks[0].protocol, result.protocol);
 }
 
 TEST(Perplexity, WritesTheKeysThatItReads) {

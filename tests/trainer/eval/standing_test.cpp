@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "tests/trainer/eval/standing_fixtures.h"
+#include "trainer/eval/loss_row.h"
 #include "trainer/eval/statistics.h"
 
 namespace longspan {
@@ -34,6 +35,24 @@ TEST(Standings, HaveTheCostOfTheirArmAndLength) {
   EvalResult without = three_arms();
   without.provenance.erase("arms");
   for (const Standing& standing : standings_of(without).standings) EXPECT_FALSE(standing.cost);
+}
+
+/// What a text of 8K costs is not what its first 4K do: an arm may read a text of 4K otherwise.
+TEST(Standings, OfPositionsTheLastHaveTheCostOfTheText) {
+  EvalResult result = three_arms();
+  TaskResult positions{.task = "position_loss", .protocol = {{"length", 8192}}};
+  for (const int64_t end : {4096, 8192}) {
+    Json row = loss_row(end, 2.0, {1.5, 2.5}, {.nll_sum = 2, .tokens = 1, .bytes = 4}).write();
+    row["arm"] = "full";
+    row["begin"] = end / 2;
+    positions.rows.push_back(std::move(row));
+  }
+  result.tasks = {positions};
+  const TaskStandings task = standings_of(result);
+  EXPECT_TRUE(task.by_position);
+  EXPECT_FALSE(task.at(4096).at(0).cost);
+  EXPECT_EQ(task.at(8192).at(0).cost->time_to_first_token_seconds, 32);
+  EXPECT_FALSE(standings_of(three_arms()).by_position);
 }
 
 TEST(Standings, ParetoFrontLeavesOutWhatAnotherBeatsForLess) {

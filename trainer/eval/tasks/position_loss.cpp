@@ -35,8 +35,8 @@ TaskResult PositionLoss::score(const EvalSubject& subject, Material& material) c
 
   TaskResult result;
   result.protocol = {{"rule",
-                      "one pass over the first `length` tokens (BOS included where there is one); "
-                      "the mean loss of the positions of each bucket"},
+                      "one reading of the first `length` tokens (BOS included where there is "
+                      "one); the mean loss of the positions of each bucket"},
                      {"length", length}};
   for (size_t i = 0; i < buckets.size(); ++i) {
     const auto [begin, end] = buckets[i];

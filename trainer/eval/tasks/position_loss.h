@@ -6,7 +6,7 @@
 
 namespace longspan {
 
-/// Loss by position: one pass over the first tokens of each document, its losses in buckets that
+/// Loss by position: one reading of the first tokens of each document, its losses in buckets that
 /// double. Where the model leaves the lengths it is at home with, its curve bends up. Only the
 /// longest of the lengths is read.
 class PositionLoss : public LossTask {

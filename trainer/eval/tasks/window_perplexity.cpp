@@ -109,9 +109,21 @@ TaskResult WindowPerplexity::score(const EvalSubject& subject, Material& materia
     for (const auto& text : texts) of_texts.push_back(loss_of(text, length));
     LossRow row = row_of(of_texts, protocol, length);
     row.seconds = one.seconds();
-    result.rows.push_back(row.write());
+    Json json = row.write();
+    json["protocol"] = protocol_;
+    result.rows.push_back(std::move(json));
   }
   return result;
+}
+
+std::vector<Table> WindowPerplexity::tables(const std::vector<LabelledRows>& models,
+                                            size_t reference) const {
+  std::vector<Table> tables = LossTask::tables(models, reference);
+  const Json& row = models.at(reference).rows.at(0);
+  if (!row.contains("protocol") || !row["protocol"].is_string()) return tables;
+  const auto protocol = row["protocol"].get<std::string>();
+  for (Table& table : tables) table.title = fmt::format("Protocol {}: {}", protocol, table.title);
+  return tables;
 }
 
 LossWords WindowPerplexity::words(const LossRow&) const {

@@ -14,6 +14,9 @@ class WindowPerplexity : public LossTask {
   std::string_view title() const override { return "Perplexity of windows"; }
   void fields(FieldsIo& io) override;
   void check(const EvalOptions& options) const override;
+  /// Under the name of the protocol, which each row has.
+  std::vector<Table> tables(const std::vector<LabelledRows>& models,
+                            size_t reference) const override;
 
  protected:
   Extent extent(int64_t longest, int64_t bos) const override;

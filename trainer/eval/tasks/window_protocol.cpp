@@ -47,8 +47,8 @@ const std::vector<WindowProtocol>& window_protocols() {
   static const std::vector<WindowProtocol> kProtocols{
       {.name = "chunked",
        .rule =
-           "disjoint windows, every token scored once with what is before it in its window; mean "
-           "over tokens",
+           "disjoint windows, every token scored once with what is before it in its window, the "
+           "first only behind a BOS; mean over tokens",
        .windows = chunked_windows},
       {.name = "longlora",
        .rule = "LongLoRA's eval.py: documents as one text without BOS, windows that move on by "

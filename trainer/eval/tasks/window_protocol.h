@@ -25,10 +25,11 @@ struct WindowProtocol {
   bool averages_windows = false;  // the mean of the windows' means, not of all scored tokens
 };
 
-/// chunked: disjoint windows, each token scored once (lm-evaluation-harness' rolling windows
-/// without shared context). longlora: LongLoRA's eval.py, all positions of windows that overlap.
-/// yarn: YaRN's eval/perplexity.py, the new tokens of each window, the mean of window means. press:
-/// Press et al. (arXiv 2108.12409), the new tokens of each window, the mean of tokens.
+/// chunked: disjoint windows, each token scored once, the first of a window only behind a BOS
+/// (lm-evaluation-harness' rolling windows without shared context). longlora: LongLoRA's eval.py,
+/// all positions of windows that overlap. yarn: YaRN's eval/perplexity.py, the new tokens of each
+/// window, the mean of window means. press: Press et al. (arXiv 2108.12409), the new tokens of each
+/// window, the mean of tokens.
 const std::vector<WindowProtocol>& window_protocols();
 /// One of these names.
 const WindowProtocol& window_protocol(std::string_view name);

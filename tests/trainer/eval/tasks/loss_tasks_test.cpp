@@ -7,6 +7,7 @@
 
 #include "tests/support/errors.h"
 #include "tests/trainer/eval/tasks/task_fixtures.h"
+#include "trainer/eval/eval_result.h"
 #include "trainer/eval/tasks/key_tokens.h"
 #include "trainer/eval/tasks/long_perplexity.h"
 #include "trainer/eval/tasks/position_loss.h"
@@ -71,6 +72,20 @@ TEST_F(LossTasks, LongLoraJoinsDocumentsAndAveragesWindows) {
   EXPECT_DOUBLE_EQ(row["nll"].get<double>(), 4);
 }
 
+/// Numbers of several protocols do not compare, so that each stands under its name.
+TEST_F(LossTasks, TablesOfWindowsNameTheirProtocol) {
+  const auto title = [](const Json& row) {
+    return WindowPerplexity().tables({{"base", Json::array({row})}}, 0).at(0).title;
+  };
+  Json row = this->row(
+      task_with<WindowPerplexity>({{"text", text({12})}, {"protocol", "yarn"}, {"stride", 3}}), 8);
+  EXPECT_THAT(title(row), ::testing::StartsWith("Protocol yarn: Loss in nats a token of windows"));
+  for (const Json& none : {Json(), Json(3)}) {
+    row["protocol"] = none;
+    EXPECT_THAT(title(row), ::testing::StartsWith("Loss in nats a token of windows"));
+  }
+}
+
 TEST_F(LossTasks, YarnAveragesWindowsAndPressTokens) {
   Json keys = {{"text", text({12})}, {"protocol", "yarn"}, {"stride", 3}};
   // 1 .. 7 | 5 6 7 | 6 of [6, 12): the new token is the last, with 5 before it.
@@ -97,6 +112,26 @@ TEST_F(LossTasks, WindowsNeedRoomAndTexts) {
       HasSubstr("have no window of 12"));
 }
 
+/// As eval wrote them until 29 November 2026.
+TEST_F(LossTasks, ResultsInWordsOfBeforeCompareStill) {
+  const auto subject = fixture_.subject(std::make_shared<CountingArm>());
+  const auto read_back = [&](const EvalTask& task, const char* rule_before) {
+    const TaskResult result = task.run(subject, {{8}});
+    EvalResult whole{.label = "a", .tasks = {result}};
+    Json written = whole.write();
+    Json& rule = written["tasks"][0]["protocol"]["rule"];
+    EXPECT_NE(rule.get<std::string>(), rule_before);
+    rule = rule_before;
+    EXPECT_EQ(read_eval_result(written, "older.json").tasks[0].protocol, result.protocol);
+  };
+  read_back(task_with<PositionLoss>({{"text", text({20})}}),
+            "one pass over the first `length` tokens (BOS included where there is one); the mean "
+            "loss of the positions of each bucket");
+  read_back(task_with<WindowPerplexity>({{"text", text({20})}}),
+            "disjoint windows, every token scored once with what is before it in its window; mean "
+            "over tokens");
+}
+
 TEST_F(LossTasks, BucketsDouble) {
   EXPECT_THAT(position_buckets(1500),
               ElementsAre(PositionBucket{1, 64}, PositionBucket{64, 256}, PositionBucket{256, 512},
@@ -109,6 +144,7 @@ TEST_F(LossTasks, PositionsAreAveragedByBucket) {
   task.check({{200, 300}});
   const auto rows = task.run(fixture_.subject(std::make_shared<CountingArm>()), {{200, 300}}).rows;
   ASSERT_EQ(rows.size(), 3);
+  EXPECT_EQ(rows[0]["begin"], 1);
   EXPECT_EQ(rows[1]["begin"], 64);
   EXPECT_EQ(rows[1]["length"], 256);
   EXPECT_EQ(rows[1]["tokens_scored"], 2 * 192);  // the third document is too short
