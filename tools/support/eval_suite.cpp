@@ -9,11 +9,9 @@ namespace {
 /// Every setting is of a task of its suite. position_loss comes before perplexity, which takes the
 /// losses of the longest length from it (trainer/eval/eval_run.h).
 ///
-/// `standard` is to take less than 45 minutes for six arms of SmolLM2-135M on 2 cores. By the parts
-/// that docs/results/standard.json has measured there it takes 36: three documents of perplexity
-/// 1,039 s, and 11 s more for all positions of each, one passkey a length 358 s, ten needles 648 s,
-/// last words 52 s. As a whole it was not measured yet. Pairs of UUIDs took 625 s more, and are in
-/// `extended`. `full` has all tasks of RULER that need no file of their own.
+/// `standard` is to take less than 45 minutes for six arms of SmolLM2-135M on 2 cores, and does so
+/// in docs/results/standard.json. Pairs of UUIDs took ten minutes more, and are in `extended`.
+/// `full` has all tasks of RULER that need no file of their own.
 const std::vector<EvalSuite>& suites() {
   static const std::vector<EvalSuite> all{
       {.name = "quick",
