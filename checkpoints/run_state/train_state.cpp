@@ -1,16 +1,26 @@
 #include "checkpoints/run_state/train_state.h"
 
+#include <fstream>
+#include <map>
+
 #include "checkpoints/safetensors.h"
 #include "checkpoints/safetensors_writer.h"
+#include "src/core/digest.h"
 #include "src/core/fields.h"
 #include "src/core/text.h"
 
 namespace longspan {
 
+namespace fs = std::filesystem;
+
 namespace {
 
-constexpr int64_t kTrainStateVersion = 1;
+constexpr int64_t kTrainStateVersion = 2, kFirstWithDigests = 2;
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
+constexpr const char* kFileDigests = "files_sha256";
+constexpr const char* kOwnDigest = "sha256";
+constexpr const char* kRemedy =
+    "put the file back as it was, or resume from an older checkpoint by --resume=PATH";
 constexpr std::string_view kMaster = ".master", kExpAvg = ".exp_avg", kExpAvgSq = ".exp_avg_sq";
 constexpr std::string_view kAbsmax = "_absmax";
 
@@ -45,9 +55,63 @@ void compare(const Json* saved, const Json* current, const std::string& path,
   }
 }
 
+std::string sha256_of_file(const fs::path& path) {
+  Digest hash;
+  std::ifstream stream(path, std::ios::binary);
+  std::string buffer(1 << 20, '\0');
+  while (stream) {
+    stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+    hash.update(std::string_view(buffer).substr(0, static_cast<size_t>(stream.gcount())));
+  }
+  if (!stream.is_open() || stream.bad()) {
+    fail(ExitCode::kCheckpoint, "{}: cannot be read", path.string());
+  }
+  return hash.hex();
+}
+
+/// Of what state.json says, but for this digest.
+std::string sha256_of_state(Json state) {
+  state.erase(kOwnDigest);
+  Digest hash;
+  hash.update(json_line(state));
+  return hash.hex();
+}
+
+/// Of each file that stands in the folder beside state.json.
+std::map<std::string, std::string> sha256_of_files(const fs::path& folder) {
+  std::map<std::string, std::string> digests;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && name != kTrainStateFile) {
+      digests[name] = sha256_of_file(entry.path());
+    }
+  }
+  return digests;
+}
+
+void require_sha256(const fs::path& file, const Json& expected, const std::string& found) {
+  if (expected == found) return;
+  fail(ExitCode::kCheckpoint, "{}: is not as the run wrote it: its SHA-256 is {}, expected {}; {}",
+       file.string(), found, expected.is_string() ? expected.get<std::string>() : expected.dump(),
+       kRemedy);
+}
+
+/// state.json first, which says what the others must be.
+void require_as_written(const fs::path& folder, const Json& state) {
+  require_sha256(folder / kTrainStateFile, state.value(kOwnDigest, Json()), sha256_of_state(state));
+  const Json digests = state.value(kFileDigests, Json::object());
+  for (const auto& [name, digest] : digests.items()) {
+    const fs::path file = folder / name;
+    if (!fs::is_regular_file(file)) {
+      fail(ExitCode::kCheckpoint, "{}: is missing; {}", file.string(), kRemedy);
+    }
+    require_sha256(file, digest, sha256_of_file(file));
+  }
+}
+
 }  // namespace
 
-void write_train_state(const std::filesystem::path& folder, const TrainState& state) {
+void write_train_state(const fs::path& folder, const TrainState& state) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   for (const auto& weight : state.weights) {
     tensors.emplace_back(weight.name + std::string(kMaster), weight.master);
@@ -60,15 +124,18 @@ void write_train_state(const std::filesystem::path& folder, const TrainState& st
                          weight.exp_avg_sq_absmax);
   }
   write_safetensors(folder / kOptimizerFile, tensors);
-  write_json_file(folder / kTrainStateFile, {{"format_version", kTrainStateVersion},
-                                             {"step", state.step},
-                                             {"tokens", state.tokens},
-                                             {"identity", state.identity}});
+  Json json = {{"format_version", kTrainStateVersion},
+               {"step", state.step},
+               {"tokens", state.tokens},
+               {"identity", state.identity},
+               {kFileDigests, sha256_of_files(folder)}};
+  json[kOwnDigest] = sha256_of_state(json);
+  write_json_file(folder / kTrainStateFile, json);
 }
 
-TrainState read_train_state(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / kTrainStateFile;
-  if (!std::filesystem::exists(file)) {
+TrainState read_train_state(const fs::path& folder) {
+  const fs::path file = folder / kTrainStateFile;
+  if (!fs::exists(file)) {
     fail(ExitCode::kCheckpoint,
          "{}: is no checkpoint of a run: it has no {}; expected a folder such as "
          "runs/<name>/checkpoints/step-000010",
@@ -78,7 +145,7 @@ TrainState read_train_state(const std::filesystem::path& folder) {
   Diagnostics diagnostics(file.string());
   Fields fields(json, diagnostics);
   TrainState state;
-  int64_t version = 0;
+  int64_t version = 1;
   fields.required("format_version", version);
   if (version > kTrainStateVersion) {
     fail(ExitCode::kCheckpoint,
@@ -89,8 +156,10 @@ TrainState read_train_state(const std::filesystem::path& folder) {
   fields.required("step", state.step);
   fields.required("tokens", state.tokens);
   fields.required("identity", state.identity);
+  if (version < 1) fields.error("format_version", fmt::format("{} is below 1", version));
   if (state.step < 0) fields.error("step", fmt::format("{} is below 0", state.step));
   diagnostics.throw_if_any(ExitCode::kCheckpoint);
+  if (version >= kFirstWithDigests) require_as_written(folder, json);
 
   SafetensorsReader reader(folder / kOptimizerFile);
   for (const auto& info : reader.tensors()) {

@@ -111,6 +111,21 @@ class TrainTest(training_case.TrainingCase):
         self.succeeds("train", recipe)
         self.fails(8, "train", recipe, "--resume", "lora.r=2", says="lora.r: ")
 
+    def test_a_checkpoint_with_a_flipped_bit_is_not_resumed(self):
+        recipe = self.recipe("flipped", shifted_steps=2, full_steps=2)
+        self.succeeds("train", recipe)
+        checkpoint = self.folder / "flipped" / "checkpoints" / "step-000004"
+        for name in ("adapter_model.safetensors", "optimizer.safetensors", "config.json", "state.json"):
+            whole = (checkpoint / name).read_bytes()
+            middle = len(whole) // 2
+            (checkpoint / name).write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+            self.fails(8, "train", recipe, "--resume", says=f"{checkpoint}/{name}: ")
+            (checkpoint / name).write_bytes(whole)
+        (checkpoint / "adapter_model.safetensors").write_bytes(b"")
+        self.fails(8, "train", recipe, "--resume", says="an older checkpoint by --resume=PATH")
+        self.succeeds("train", recipe, f"--resume={checkpoint.parent}/step-000002")
+        self.succeeds("train", recipe, "--resume")
+
     def test_a_resumed_run_may_learn_otherwise_and_longer(self):
         recipe = self.recipe("longer", shifted_steps=2, full_steps=2)
         self.succeeds("train", recipe)

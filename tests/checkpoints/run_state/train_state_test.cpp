@@ -9,6 +9,7 @@
 
 #include <fstream>
 
+#include "src/core/text.h"
 #include "tests/support/errors.h"
 
 namespace longspan {
@@ -30,6 +31,12 @@ class TrainStateFolder : public testing::Test {
     }
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
+  void write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+  }
+  std::string read(const std::string& name) const {
+    return read_file(folder_ / name, ExitCode::kFailure);
+  }
 
   std::filesystem::path folder_ =
       std::filesystem::temp_directory_path() / ("train_state_test-" + std::to_string(getpid()));
@@ -80,6 +87,80 @@ TEST_F(TrainStateFolder, DamagedStateIsAnErrorThatNamesTheFile) {
     EXPECT_THAT(checkpoint_error([&] { read_train_state(folder_); }), HasSubstr("state.json"))
         << text;
   }
+}
+
+/// The file with the lowest bit of the byte at `place` turned over.
+std::string with_a_flipped_bit(std::string bytes, size_t place) {
+  bytes[place] = static_cast<char>(bytes[place] ^ 1);
+  return bytes;
+}
+
+TEST_F(TrainStateFolder, ABitOfAnyFileThatFlippedIsAnErrorThatNamesTheFile) {
+  write("adapter_model.safetensors", "what was trained");
+  write("adapter_config.json", "{\"r\": 8}");
+  write_train_state(folder_, state_);
+  for (const char* name :
+       {"adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors"}) {
+    const std::string whole = read(name);
+    for (size_t place : {size_t{0}, whole.size() / 2, whole.size() - 1}) {
+      write(name, with_a_flipped_bit(whole, place));
+      EXPECT_THAT(checkpoint_error([&] { read_train_state(folder_); }),
+                  AllOf(HasSubstr(std::string(name) + ": is not as the run wrote it"),
+                        HasSubstr("resume from an older checkpoint by --resume=PATH")))
+          << place;
+    }
+    write(name, whole);
+    EXPECT_EQ(read_train_state(folder_).step, 12);
+  }
+}
+
+TEST_F(TrainStateFolder, ABitOfStateJsonThatFlippedIsAnErrorWhereverItIs) {
+  write_train_state(folder_, state_);
+  const std::string whole = read("state.json");
+  for (size_t place = 0; place < whole.size(); ++place) {
+    write("state.json", with_a_flipped_bit(whole, place));
+    EXPECT_THAT(checkpoint_error([&] { read_train_state(folder_); }), HasSubstr("state.json"))
+        << place;
+  }
+}
+
+// FIPS 180-4, examples: SHA-256 of "abc".
+TEST_F(TrainStateFolder, StateJsonHasTheSha256OfTheFilesBesideIt) {
+  write("config.json", "abc");
+  write_train_state(folder_, state_);
+  const Json digests = read_json_file(folder_ / "state.json", ExitCode::kFailure)["files_sha256"];
+  EXPECT_EQ(digests.size(), 2u);
+  EXPECT_TRUE(digests.contains("optimizer.safetensors"));
+  EXPECT_EQ(digests["config.json"],
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_F(TrainStateFolder, AFileThatIsGoneIsAnErrorThatNamesIt) {
+  write("adapter_model.safetensors", "what was trained");
+  write_train_state(folder_, state_);
+  std::filesystem::remove(folder_ / "adapter_model.safetensors");
+  EXPECT_THAT(checkpoint_error([&] { read_train_state(folder_); }),
+              HasSubstr("adapter_model.safetensors: is missing"));
+}
+
+TEST_F(TrainStateFolder, WhatIsWrittenBesideItLaterIsOfNoConcern) {
+  write_train_state(folder_, state_);
+  write("README.md", "a card");
+  EXPECT_EQ(read_train_state(folder_).step, 12);
+}
+
+TEST_F(TrainStateFolder, OfTheVersionWithoutDigestsIsReadAsItIs) {
+  write("config.json", "{}");
+  write_train_state(folder_, state_);
+  Json json = read_json_file(folder_ / "state.json", ExitCode::kFailure);
+  for (const char* key : {"files_sha256", "sha256"}) json.erase(key);
+  json["format_version"] = 1;
+  write_json_file(folder_ / "state.json", json);
+  write("config.json", "{\"changed\": true}");
+  const TrainState back = read_train_state(folder_);
+  EXPECT_EQ(back.step, 12);
+  EXPECT_EQ(back.identity, state_.identity);
+  EXPECT_EQ(back.weights.size(), 2u);
 }
 
 TEST_F(TrainStateFolder, ANewerVersionIsRefused) {
