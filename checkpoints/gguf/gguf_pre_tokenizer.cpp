@@ -1,5 +1,6 @@
 #include "checkpoints/gguf/gguf_pre_tokenizer.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <vector>
 
@@ -92,8 +93,11 @@ std::vector<std::string> steps_of(const Json& json) {
       if (inner.empty()) return {};
       steps.insert(steps.end(), inner.begin(), inner.end());
     }
-    // The closing one only turns bytes to letters.
-    if (steps.size() > 1 && steps.back().empty()) steps.pop_back();
+    // The closing one only turns bytes to letters, unless they are letters by then.
+    const auto byte_levels = std::count_if(steps.begin(), steps.end(), [](const std::string& step) {
+      return step.empty() || step == kByteLevel;
+    });
+    if (byte_levels == 1 && steps.size() > 1 && steps.back().empty()) steps.pop_back();
     return steps;
   }
   if (type == "Digits" && json.value("individual_digits", false)) return {kDigits};

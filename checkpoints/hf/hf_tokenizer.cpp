@@ -1,5 +1,6 @@
 #include "checkpoints/hf/hf_tokenizer.h"
 
+#include "checkpoints/gguf/gguf_sentencepiece.h"
 #include "checkpoints/hf/side_tokens.h"
 #include "checkpoints/hf/vocab_and_merges.h"
 #include "checkpoints/sentencepiece/sentencepiece_tokenizer.h"
@@ -26,21 +27,67 @@ Json read_if_there(const fs::path& path) {
   return fs::exists(path) ? read_json_file(path, ExitCode::kModel) : Json();
 }
 
-/// Whether AutoTokenizer takes LlamaTokenizer: for a LLaMA whose tokenizer_config.json names it, or
-/// else its config.json.
-bool takes_llama_tokenizer(const fs::path& folder, const Json& tokenizer_config) {
+/// {"tokenizer_class": the one that AutoTokenizer takes for a LLaMA}, which its
+/// tokenizer_config.json names, or else its config.json; null where neither does, and of other
+/// families.
+Json class_of_llama(const fs::path& folder, const Json& tokenizer_config) {
+  constexpr const char* kClass = "tokenizer_class";
   const Json config = read_if_there(folder / "config.json");
-  if (!config.is_object() || config.value("model_type", Json()) != "llama") return false;
+  if (!config.is_object() || config.value("model_type", Json()) != "llama") return nullptr;
   for (const Json* file : {&tokenizer_config, &config}) {
-    const Json name = file->is_object() ? file->value("tokenizer_class", Json()) : Json();
-    if (!name.is_null()) return is_llama_tokenizer(*file);
+    const Json name = file->is_object() ? file->value(kClass, Json()) : Json();
+    if (!name.is_null()) return {{kClass, name}};
+  }
+  return nullptr;
+}
+
+bool is_gemma_tokenizer(const Json& named) {
+  const Json name = named.is_object() ? named["tokenizer_class"] : Json();
+  return name == "GemmaTokenizer" || name == "GemmaTokenizerFast";
+}
+
+bool is_byte_level(const Json& tokenizer_json) {
+  for (const char* part : {"pre_tokenizer", "decoder"}) {
+    const std::string text = tokenizer_json.value(part, Json()).dump();
+    if (text.find("\"ByteLevel\"") != std::string::npos) return true;
   }
   return false;
+}
+
+/// Makes of a tokenizer.json of BPE what transformers 5.23's GemmaTokenizer makes of its vocabulary
+/// and merges, and names in `tokenizer_config` the tokens that this class has where none is named.
+void apply_gemma_tokenizer(const fs::path& folder, Json& tokenizer_config, Json& json) {
+  if (is_byte_level(json)) {
+    fail(ExitCode::kModel,
+         "{}: names GemmaTokenizer, by whose rules the ByteLevel tokenizer.json beside it has no "
+         "token for a space; write \"tokenizer_class\": \"PreTrainedTokenizerFast\" there",
+         (folder / "tokenizer_config.json").string());
+  }
+  if (!tokenizer_config.is_object()) tokenizer_config = Json::object();
+  for (const char* use : {"unk", "bos", "eos", "pad", "mask"}) {
+    const std::string key = fmt::format("{}_token", use);
+    if (!tokenizer_config.contains(key)) tokenizer_config[key] = fmt::format("<{}>", use);
+  }
+  json["normalizer"] = sentencepiece_normalizer(/*space_prefix=*/false);
+  json["pre_tokenizer"] = {{"type", "Split"},
+                           {"pattern", {{"String", " "}}},
+                           {"behavior", "MergedWithPrevious"},
+                           {"invert", false}};
+  json["decoder"] = sentencepiece_decoder(/*space_prefix=*/false);
+  Json& model = json["model"];
+  const Json& unknown = tokenizer_config["unk_token"];
+  model["unk_token"] = unknown.is_object() ? unknown.value("content", Json()) : unknown;
+  model["fuse_unk"] = model["byte_fallback"] = true;
+  model["ignore_merges"] = false;
 }
 
 bool has_byte_fallback(const Json& tokenizer_json) {
   static const Json::json_pointer kByteFallback("/model/byte_fallback");
   return tokenizer_json.contains(kByteFallback) && tokenizer_json[kByteFallback] == true;
+}
+
+bool has_merges(const Json& tokenizer_json) {
+  return tokenizer_json.contains(Json::json_pointer("/model/merges"));
 }
 
 }  // namespace
@@ -56,8 +103,11 @@ Json hf_tokenizer_json(const fs::path& folder) {
     files.tokenizer_config = with_default_tokens(folder, json, std::move(files.tokenizer_config));
   }
   if (!json.is_null()) {
-    if (has_byte_fallback(json) && takes_llama_tokenizer(folder, files.tokenizer_config)) {
+    const Json named = class_of_llama(folder, files.tokenizer_config);
+    if (has_byte_fallback(json) && is_llama_tokenizer(named)) {
       apply_llama_tokenizer(files.tokenizer_config, json);
+    } else if (has_merges(json) && is_gemma_tokenizer(named)) {
+      apply_gemma_tokenizer(folder, files.tokenizer_config, json);
     }
     add_side_tokens(files, json);
     return json;

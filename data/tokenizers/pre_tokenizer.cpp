@@ -33,7 +33,7 @@ constexpr size_t kMostSteps = 32;  // each takes a part of the stack
   fail(ExitCode::kModel,
        "{}: {} is not supported; expected null, Split, Digits, Punctuation, Whitespace, "
        "WhitespaceSplit, CharDelimiterSplit, FixedLength, UnicodeScripts, BertPreTokenizer, "
-       "Metaspace, or a Sequence of these, and of one ByteLevel",
+       "Metaspace, or a Sequence of these, and of one ByteLevel or two",
        place, what);
 }
 
@@ -68,8 +68,8 @@ void PreTokenizer::add(const Json& json, const std::string& place) {
   if (!json.is_object()) unsupported_step(place, json.dump());
   if (steps_.size() >= kMostSteps) unsupported_step(place, "a list of so many steps");
   const std::string type = json.value("type", "");
-  if (type != "Sequence" && byte_level_ && !names_bytes_) {
-    names_bytes_ = true;
+  if (type != "Sequence" && unnamed_) {
+    unnamed_ = false;
     steps_.emplace_back(NamedBytes{});
   }
   if (type == "Sequence") {
@@ -98,10 +98,12 @@ void PreTokenizer::add(const Json& json, const std::string& place) {
     add_pattern(kWhiteSpace, "Removed", false, place);
     add_punctuation("Isolated", place);
   } else if (type == "ByteLevel") {
-    if (byte_level_) unsupported_step(place, "a second ByteLevel");
+    // Each may double the length of a text.
+    if (byte_levels_ == 2) unsupported_step(place, "a third ByteLevel");
     if (json.value("add_prefix_space", true)) steps_.emplace_back(PrefixSpace{});
     if (json.value("use_regex", true)) add_pattern(kGpt2Pattern, "Isolated", false, place);
-    byte_level_ = true;
+    ++byte_levels_;
+    unnamed_ = true;
   } else if (type == "Metaspace") {
     add_metaspace(json, place);
   } else {
@@ -166,7 +168,7 @@ std::string PreTokenizer::Split::description() const {
 }
 
 void PreTokenizer::add_metaspace(const Json& json, const std::string& place) {
-  if (byte_level_) unsupported_step(place, "Metaspace behind ByteLevel");
+  if (byte_level()) unsupported_step(place, "Metaspace behind ByteLevel");
   using Prepend = Metaspace::Prepend;
   Metaspace step;
   step.replacement = json.at("replacement").get<std::string>();
@@ -219,6 +221,7 @@ std::string PreTokenizer::description_of(const Step& step) {
 std::string PreTokenizer::description() const {
   std::string text;
   for (const auto& step : steps_) text += description_of(step);
+  if (byte_levels_ > 1 && unnamed_) text += description_of(NamedBytes{});
   return text;
 }
 

@@ -15,16 +15,16 @@ namespace longspan {
 
 /// Cuts a text into the pieces that tokens never cross: tokenizer.json's `pre_tokenizer`. null, one
 /// step or a Sequence of Split, Digits, Punctuation, Whitespace, WhitespaceSplit,
-/// CharDelimiterSplit, FixedLength, UnicodeScripts, BertPreTokenizer, Metaspace, and one ByteLevel.
-/// Each step cuts the pieces of the one before it, blind to what lies around them; those behind
-/// ByteLevel see the names of the bytes.
+/// CharDelimiterSplit, FixedLength, UnicodeScripts, BertPreTokenizer, Metaspace, and ByteLevel, up
+/// to two. Each step cuts the pieces of the one before it, blind to what lies around them; those
+/// behind ByteLevel see the names of the bytes, of which a second ByteLevel names the bytes.
 class PreTokenizer {
  public:
   /// Throws Error(kModel) naming the part it does not support.
   PreTokenizer(const Json& json, const std::string& place);
 
   /// Whether ByteLevel is one of the steps, so that a vocabulary is one of bytes.
-  bool byte_level() const { return byte_level_; }
+  bool byte_level() const { return byte_levels_ > 0; }
 
   /// Calls piece(std::string_view) for each piece in order; a view lives until the call returns.
   /// `first`: nothing came before `text`, not even an added token.
@@ -66,7 +66,7 @@ class PreTokenizer {
   void run(size_t index, std::string_view text, bool first, RegexScratch& scratch,
            Piece& piece) const {
     if (index == steps_.size()) {
-      if (names_bytes_) {
+      if (byte_level() && !unnamed_) {
         piece(std::string_view(byte_level_bytes(text).value()));
       } else {
         piece(text);
@@ -113,7 +113,8 @@ class PreTokenizer {
   void add_pattern(const std::string& pattern, const Json& behavior, bool invert,
                    const std::string& place, Regex::Kind kind = Regex::Kind::kPattern);
 
-  bool byte_level_ = false, names_bytes_ = false;
+  int byte_levels_ = 0;
+  bool unnamed_ = false;  // no step follows the last ByteLevel: its pieces need no names
   std::vector<Step> steps_;
 };
 

@@ -22,7 +22,7 @@ try:
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-    from transformers import AddedToken, LlamaTokenizer
+    from transformers import AddedToken, AutoTokenizer, LlamaTokenizer
     from transformers.convert_slow_tokenizer import generate_merges
 
     from tokenizer_cases import (
@@ -100,6 +100,21 @@ def mistral(longspan, folder):
     json_against_tokenizers(longspan, folder, "LLaMA 2's form", state | {
         "normalizer": {"type": "Sequence", "normalizers": [prepend, replace]}, "pre_tokenizer": None}, "\n")
     json_against_tokenizers(longspan, folder, "Gemma's form", state | {"normalizer": replace, "pre_tokenizer": split}, "\n")
+    llama_named_gemma(longspan, folder, state | {"normalizer": prepend, "pre_tokenizer": None}, [*texts, "<pad> x <mask>y"])
+
+
+def llama_named_gemma(longspan, folder, state, texts):
+    """A llama model whose tokenizer_config.json names GemmaTokenizer: AutoTokenizer makes that of the vocabulary."""
+    model = folder / "named-gemma"
+    model.mkdir()
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    for file, content in (("tokenizer.json", state), ("config.json", {"model_type": "llama"}),
+                          ("tokenizer_config.json", {"tokenizer_class": "GemmaTokenizer", **names})):  # fmt: skip
+        (model / file).write_text(json.dumps(content))
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    theirs = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
+    tokens = sum(compare(f"GemmaTokenizer on llama: {text[:40]!r}", Ours(longspan, model), theirs, text.encode()) for text in texts)
+    print(f"GemmaTokenizer on llama: {tokens:,} tokens")
 
 
 def train_text():

@@ -60,6 +60,9 @@ def smollm2(longspan, folder):
     nfc = json.loads((model / "tokenizer.json").read_text())
     nfc["normalizer"] = {"type": "NFC"}
     json_against_tokenizers(longspan, folder, "with NFC", nfc, "\n<|endoftext|>")
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    twice = {"type": "Sequence", "pretokenizers": [byte_level, byte_level | {"add_prefix_space": True}]}
+    json_against_tokenizers(longspan, folder, "with ByteLevel twice", nfc | {"pre_tokenizer": twice}, "\n<|endoftext|>")
 
 
 def every_character(longspan, folder):

@@ -72,6 +72,11 @@ TEST(GgufPreTokenizer, HasNoNameForOthers) {
   EXPECT_EQ(named({{"type", "ByteLevel"}, {"add_prefix_space", true}, {"use_regex", true}}), "");
   EXPECT_EQ(named({{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Isolated"}}),
             "");
+  const Json cuts = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
+  const Json only_names = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  EXPECT_EQ(named(cuts), "gpt-2");
+  EXPECT_EQ(named({{"type", "Sequence"}, {"pretokenizers", Json::array({cuts, only_names})}}), "");
 }
 
 }  // namespace

@@ -240,6 +240,46 @@ TEST_F(HfTokenizer, LlamaTokenizerOverridesATokenizerJsonOfALlamaModelAlone) {
   EXPECT_EQ(made(), byte_level);
 }
 
+// transformers 5.23.0, GemmaTokenizer.__init__: AutoTokenizer takes it for a llama model.
+TEST_F(HfTokenizer, GemmaTokenizerOverridesATokenizerJsonOfALlamaModelAlone) {
+  write("tokenizer.json", golden());
+  write("tokenizer_config.json", {{"tokenizer_class", "GemmaTokenizer"}, {"unk_token", "<unk>"}});
+  write("config.json", {{"model_type", "mistral"}});
+  EXPECT_EQ(made(), golden());
+  for (const char* name : {"GemmaTokenizer", "GemmaTokenizerFast"}) {
+    write("tokenizer_config.json", {{"tokenizer_class", name},
+                                    {"bos_token", "<s>"},
+                                    {"eos_token", {{"content", "</s>"}}},
+                                    {"pad_token", nullptr}});
+    write("config.json", {{"model_type", "llama"}});
+    const Json json = made();
+    EXPECT_EQ(json["normalizer"]["type"], "Replace");
+    EXPECT_EQ(json["normalizer"]["content"], "\u2581");
+    EXPECT_EQ(json["pre_tokenizer"]["behavior"], "MergedWithPrevious");
+    EXPECT_EQ(json["decoder"]["decoders"].size(), 3u);  // no Strip: no blank is put before a text
+    EXPECT_EQ(json["model"]["byte_fallback"], true);
+    EXPECT_EQ(json["model"]["unk_token"], "<unk>");
+    EXPECT_EQ(json["model"]["merges"], golden()["model"]["merges"]);
+    EXPECT_EQ(added("<mask>")["id"], 700);
+    EXPECT_TRUE(added("<pad>").is_null());
+    EXPECT_TRUE(added("<bos>").is_null());
+  }
+}
+
+TEST_F(HfTokenizer, GemmaTokenizerBesideByteLevelIsAnErrorThatSaysWhatToWrite) {
+  Json byte_level = golden();
+  byte_level["model"]["byte_fallback"] = false;
+  byte_level["pre_tokenizer"] = {{"type", "Sequence"},
+                                 {"pretokenizers", Json::array({Json{{"type", "ByteLevel"}}})}};
+  write("tokenizer.json", byte_level);
+  write("config.json", {{"model_type", "llama"}});
+  write("tokenizer_config.json", {{"tokenizer_class", "GemmaTokenizer"}});
+  EXPECT_THAT(error(), testing::AllOf(HasSubstr("tokenizer_config.json: names GemmaTokenizer"),
+                                      HasSubstr("\"PreTrainedTokenizerFast\"")));
+  write("tokenizer_config.json", {{"tokenizer_class", "PreTrainedTokenizerFast"}});
+  EXPECT_EQ(made(), byte_level);
+}
+
 TEST_F(HfTokenizer, AddsBosUnlessToldOtherwiseAndEosWhenTold) {
   EXPECT_EQ(single(), (std::vector<std::string>{"<s>", "A"}));
   write("tokenizer_config.json", {{"add_bos_token", false}, {"add_eos_token", true}});
