@@ -82,6 +82,41 @@ def check_verify_gguf(binary, work):
     print("verify passes right GGUFs of a float32 base")
 
 
+def swapped(tensors):
+    """Two layers have each other's projection."""
+    first, second = (f"model.layers.{layer}.mlp.down_proj.weight" for layer in (0, 1))
+    return {**tensors, first: tensors[second], second: tensors[first]}
+
+
+def rolled(tensors):
+    """Each token has the row of the one before."""
+    return {**tensors, "lm_head.weight": tensors["lm_head.weight"].roll(1, 0)}
+
+
+def check_verify_quantized(binary, work):
+    """GGUFs in blocks, of models with random weights: as the base's and the run's scales are, and wrong ones."""
+    sizes = dict(hidden_size=96, intermediate_size=128, num_attention_heads=12, num_key_value_heads=4)
+    for scale in (0.02, 0.15, 1.0):
+        base, run_folder, merged = (work / f"{name}-{scale}" for name in ("base", "blocks", "merged"))
+        make_base(base, initializer_range=scale, **sizes)
+        make_adapter(base, run_folder / "checkpoints" / "step-000001")
+        run(binary, "merge", base, run_folder, merged)
+        for kind in ("Q8_0", "Q4_0"):
+            run(binary, "convert", merged, run_folder / f"{kind}.gguf", "--type", kind)
+        for change, kind in ((swapped, "Q8_0"), (rolled, "Q8_0"), (rolled, "Q4_0")):
+            wrong = work / f"{change.__name__}-{kind}-{scale}"
+            shutil.copytree(merged, wrong)
+            save_file(change(load_file(merged / "model.safetensors")), wrong / "model.safetensors", {"format": "pt"})
+            run(binary, "convert", wrong, run_folder / f"wrong-{change.__name__}-{kind}.gguf", "--type", kind)
+        report = json.loads(run(binary, "verify", run_folder, "--base", base, "--json", "--threads", 1, code=1))
+        assert len(report["models"]) == 5, report
+        for model in report["models"]:
+            name = Path(model["model"]).name
+            relative = max(row["as_stored"]["relative"] for row in model["rows"])
+            print(f"verify: {name}, weights of {scale}: {relative:.2g}, allowed {model['tolerance']:.2g}")
+            assert model["equal"] != name.startswith("wrong"), model
+
+
 def check_diff(binary, work):
     base, merged = work / "base", work / "run" / "merged"
     shutil.copytree(base, work / "copy")
@@ -122,6 +157,7 @@ def main():
         work = Path(temporary)
         check_verify(binary, work)
         check_verify_gguf(binary, work)
+        check_verify_quantized(binary, work)
         check_diff(binary, work)
 
 

@@ -206,8 +206,9 @@ constinit const Command kVerifyCommand{
         "Reload what was exported and compare its logits with the first: base + newest checkpoint "
         "of a run folder, or the first of several models (folder, GGUF, adapter). A model stored "
         "in bfloat16 is compared with the reference rounded to bfloat16 on another way, so that "
-        "what remains is error, not rounding. Exit code: 0 equal, 1 one is different, 5 one cannot "
-        "be read.",
+        "what remains is error, not rounding. A quantised GGUF may differ from the reference twice "
+        "as much as the same blocks change it. Exit code: 0 equal, 1 one is different, 5 one "
+        "cannot be read.",
     .example =
         "  longspan verify runs/quickstart\n"
         "  longspan verify runs/quickstart/checkpoints/step-000006 merged model-q8_0.gguf "

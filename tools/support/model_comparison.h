@@ -25,11 +25,11 @@ struct ComparisonOptions {
   std::vector<int64_t> text_ids;  // at least the longest length; empty: made_ids
 };
 
-/// How far a model's weights are rounded: to a dtype, or in blocks as only their writer knows.
+/// How far a model's weights are rounded: to a dtype, or in blocks.
 struct StoredPrecision {
   at::ScalarType dtype = at::kFloat;  // of most of the weights
-  TensorDtypes tensors;   // of each; a GGUF's norms stay F32. Empty: float32 or quantised
-  std::string quantized;  // GGUF's name of most of the weights; "" for a dtype
+  TensorTypes tensors;                // of each; a GGUF's norms stay F32. Empty: float32
+  std::string quantized;              // GGUF's name of most of the weights; "" for a dtype
 
   std::string name() const;
 };
@@ -41,20 +41,23 @@ class ReferenceModel {
   /// Both must outlive it.
   ReferenceModel(const ComparedModel& model, const ComparisonOptions& options);
 
-  /// {"model", "stored_as", "quantized", "tolerance", "equal", "rows": [{"length",
+  /// {"model", "stored_as", "quantized", "equal", "tolerance", "rows": [{"length",
   /// "equally_rounded", "as_stored"}]}, the differences as LogitDifference names them; "problem"
-  /// for another context, and in place of rows for another vocabulary.
+  /// for another context, and in place of tolerance and rows for another vocabulary. The tolerance
+  /// is of "equally_rounded", or of a quantised model of either: who quantised it may have chosen
+  /// other scales.
   Json compare(const ComparedModel& other);
 
  private:
-  const std::vector<at::Tensor>& rounded(const TensorDtypes& dtypes);
+  const std::vector<at::Tensor>& rounded(const TensorTypes& types);
+  double tolerance_of(const StoredPrecision& stored);
 
   const ComparedModel& model_;
   const ComparisonOptions& options_;
   StoredPrecision stored_;
   int64_t vocab_size_ = 0, usable_length_ = 0;
   std::vector<at::Tensor> exact_;  // [last, V] of each length
-  std::map<TensorDtypes, std::vector<at::Tensor>> rounded_;
+  std::map<TensorTypes, std::vector<at::Tensor>> rounded_;
 };
 
 }  // namespace longspan

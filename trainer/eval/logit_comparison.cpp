@@ -3,13 +3,45 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <cstddef>
+
+#include "checkpoints/dtype.h"
+#include "checkpoints/gguf/gguf_blocks.h"
 
 namespace longspan {
+
+namespace {
+
+const GgmlType* block_type(const std::string& type) {
+  const GgmlType* found = find_ggml_type(type);
+  return found != nullptr && found->quantize_block != nullptr ? found : nullptr;
+}
+
+/// Row by row into blocks and back.
+at::Tensor through_blocks(const at::Tensor& weight, const GgmlType& type) {
+  if (weight.size(-1) % type.block_elements != 0) return weight;
+  const at::Tensor x = weight.to(at::kCPU, at::kFloat).contiguous();
+  const int64_t blocks = x.numel() / type.block_elements;
+  std::vector<std::byte> data(static_cast<size_t>(blocks * type.block_bytes));
+  quantize(type, x.const_data_ptr<float>(), blocks, data.data());
+  at::Tensor back = at::empty_like(x);
+  dequantize(type, data.data(), blocks, back.mutable_data_ptr<float>());
+  return back.to(weight.options());
+}
+
+at::Tensor rounded_to(const at::Tensor& weight, const std::string& type) {
+  if (const GgmlType* blocks = block_type(type)) return through_blocks(weight, *blocks);
+  const auto dtype = from_safetensors_dtype(type);
+  return dtype ? weight.to(*dtype).to(weight.scalar_type()) : weight;
+}
+
+}  // namespace
 
 LogitDifference compare_logits(const at::Tensor& reference, const at::Tensor& other) {
   at::NoGradGuard no_gradients;
@@ -43,7 +75,11 @@ std::vector<int64_t> made_ids(int64_t count, int64_t vocab_size) {
   return ids;
 }
 
-void round_weights(CausalLm& model, const TensorDtypes& dtypes) {
+bool can_round_to(const std::string& type) {
+  return block_type(type) != nullptr || from_safetensors_dtype(type).has_value();
+}
+
+void round_weights(CausalLm& model, const TensorTypes& types) {
   at::NoGradGuard no_gradients;
   model.visit_linears([](const std::string&, std::unique_ptr<Linear>& linear) {
     auto plain = std::make_unique<Linear>(linear->in_features(), linear->out_features(),
@@ -53,9 +89,8 @@ void round_weights(CausalLm& model, const TensorDtypes& dtypes) {
     linear = std::move(plain);
   });
   model.visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
-    auto found = dtypes.find(name);
-    if (found == dtypes.end()) return;
-    parameter = parameter.detach().to(found->second).to(parameter.scalar_type());
+    const auto found = types.find(name);
+    if (found != types.end()) parameter = rounded_to(parameter.detach(), found->second);
   });
 }
 

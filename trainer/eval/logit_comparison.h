@@ -26,11 +26,16 @@ at::Tensor last_logits(CausalLm& model, const std::vector<int64_t>& ids, int64_t
 /// `count` ids that visit the vocabulary, the same ones every time: where there is no text.
 std::vector<int64_t> made_ids(int64_t count, int64_t vocab_size);
 
-/// The dtypes of a file's tensors, by name.
-using TensorDtypes = std::map<std::string, at::ScalarType>;
+/// How a file stores its tensors, by name: "F32", "BF16", or in GGUF's blocks, "Q8_0" (see
+/// TensorInfo).
+using TensorTypes = std::map<std::string, std::string>;
 
-/// Adapts the model to what a file of these dtypes can hold: LoRA merged into its projections, each
-/// parameter named rounded to its dtype and back to its own.
-void round_weights(CausalLm& model, const TensorDtypes& dtypes);
+/// Whether round_weights() rounds to it: a dtype, or blocks that we write.
+bool can_round_to(const std::string& type);
+
+/// Adapts the model to what a file of these types can hold: LoRA merged into its projections, each
+/// parameter named rounded to its type and back to its own dtype. Rows that do not divide into the
+/// type's blocks stay.
+void round_weights(CausalLm& model, const TensorTypes& types);
 
 }  // namespace longspan

@@ -72,11 +72,11 @@ TEST(RoundWeights, MergesLoraAndRoundsTheParametersNamed) {
                                        : weight) = parameter.detach();
   });
   at::Tensor expected = (weight + b.matmul(a) * 3).to(at::kBFloat16).to(at::kFloat);
-  TensorDtypes dtypes;
+  TensorTypes types;
   model->visit_parameters("", [&](const std::string& name, at::Tensor&) {
-    if (!name.ends_with("norm.weight")) dtypes[name] = at::kBFloat16;
+    if (!name.ends_with("norm.weight")) types[name] = "BF16";
   });
-  round_weights(*model, dtypes);
+  round_weights(*model, types);
   int seen = 0;
   model->visit_parameters("", [&](const std::string& name, at::Tensor& parameter) {
     EXPECT_EQ(name.find("lora_"), std::string::npos);
@@ -87,6 +87,47 @@ TEST(RoundWeights, MergesLoraAndRoundsTheParametersNamed) {
     EXPECT_TRUE(at::equal(parameter, expected));
   });
   EXPECT_EQ(seen, 1);
+}
+
+at::Tensor parameter_of(CausalLm& model, const std::string& name) {
+  at::Tensor found;
+  model.visit_parameters("", [&](const std::string& own, at::Tensor& parameter) {
+    if (own == name) found = parameter.detach();
+  });
+  return found;
+}
+
+// A block of 32 has a scale in half precision, which is off by 2^-11 of it at most: a step of its
+// largest magnitude / 127 in Q8_0, of that / 8 in Q4_0, where -8 is a code and 8 is none.
+TEST(RoundWeights, GoesThroughTheBlocksOfAGguf) {
+  const std::string q = "model.layers.1.self_attn.q_proj.weight";
+  const std::string o = "model.layers.1.self_attn.o_proj.weight";
+  ModelConfig config = tiny_llama_config();
+  config.hidden_size = 64;
+  struct Format {
+    const char* type;
+    double codes, most_steps;
+  };
+  for (const auto& [type, codes, most_steps] :
+       {Format{"Q8_0", 127, 0.5 + 127.0 / 2048}, Format{"Q4_0", 8, 1 + 8.0 / 2048}}) {
+    auto before = random_model(config), after = random_model(config);
+    round_weights(*after, {{q, type}, {o, type}});
+    const at::Tensor weight = parameter_of(*before, q).view({-1, 32});
+    const at::Tensor error = (parameter_of(*after, q).view({-1, 32}) - weight).abs();
+    const at::Tensor step = weight.abs().amax(-1, /*keepdim=*/true) / codes;
+    const double steps = (error / step).max().item<double>();
+    EXPECT_LE(steps, most_steps) << type;
+    EXPECT_GT(steps, 0.45) << type;
+    // Rows of 72 do not divide into blocks of 32.
+    EXPECT_TRUE(at::equal(parameter_of(*after, o), parameter_of(*before, o))) << type;
+  }
+}
+
+TEST(RoundWeights, KnowsWhatItCanRoundTo) {
+  for (const char* type : {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K"}) {
+    EXPECT_TRUE(can_round_to(type)) << type;
+  }
+  for (const char* type : {"Q2_K", "MXFP4", "none", ""}) EXPECT_FALSE(can_round_to(type)) << type;
 }
 
 }  // namespace
