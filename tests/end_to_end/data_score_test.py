@@ -5,7 +5,10 @@
 
 import json
 import math
+import signal
+import subprocess
 import sys
+import time
 
 try:
     import torch
@@ -80,6 +83,24 @@ class DataScoreTest(training_case.TrainingCase):
         self.assertEqual(shown, sorted(shown, reverse=True))
         self.fails(2, "data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", out, "--length",
                    "64", "--short", "60", "--step", "10", says="are all the context that passages of 64 tokens")  # fmt: skip
+
+    def test_a_killed_run_leaves_nothing_half_written_and_goes_on(self):
+        whole, _ = self.score()
+        out = self.folder / "killed.jsonl"
+        state = self.folder / "killed.jsonl.state"
+        command = [self.program, "data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", out,
+                   "--length", LENGTH, "--short", SHORT, "--step", STEP, "--dtype", "float32"]  # fmt: skip
+        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (state.exists() and state.read_text().count("\n") >= 2):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        self.assertEqual(process.wait(), -signal.SIGKILL, "all was scored before it could be killed")
+        self.assertFalse(out.exists())
+        result = self.longspan(*command[1:])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("; 0 scores are known", result.stderr)
+        self.assertEqual(out.read_bytes(), whole.read_bytes())
+        self.assertEqual([path for path in self.folder.rglob("*") if ".part" in path.name], [])
 
     def test_refuses_a_store_before_it_reads_the_weights(self):
         def lose_a_tensor(weights):
