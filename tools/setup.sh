@@ -4,6 +4,7 @@
 #
 #   tools/setup.sh                                Debian packages, LibTorch into .venv (1.3 GB), build
 #   LONGSPAN_LIBTORCH=/opt/libtorch tools/setup.sh   the same with a LibTorch of yours
+#   tools/setup.sh PACKAGE...                     and these Debian packages
 #   LONGSPAN_CUDA=1 tools/setup.sh                and for a GPU: CUDA's libraries (3 GB more), the plugin;
 #                                                 done unasked where there is a driver, never with 0
 set -euo pipefail
@@ -16,6 +17,7 @@ PACKAGES=(
   python3 python3-venv
   fonts-dejavu-core # for the text of figures as PNG
   vim-runtime # its long manuals are the quickstart's text
+  "$@"
 )
 # The wheel's libtorch_cpu.so asks for the two CUDA libraries even where there is no GPU; these are
 # the versions that it pins.
