@@ -44,7 +44,9 @@ constexpr std::string_view kMayChange[] = {
     "`validation` and `checkpoint`, and `model.on_scaled` between `error` and `replace`."};
 
 constexpr std::string_view kRest =
-    "What is not said again stays as the run has chosen it (`memory`). All else must be as it was.";
+    "What is not said again stays as the run has chosen it (`memory`). All else must be as it was, "
+    "the checkpoint's own files too: its `state.json` has their SHA-256, and exit code 8 names the "
+    "one that is another.";
 
 /// Lines no longer than kColumns, each but the first behind `indent`.
 std::string lines_of(std::string_view paragraph, std::string_view indent = "") {
