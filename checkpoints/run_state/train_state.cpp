@@ -1,6 +1,5 @@
 #include "checkpoints/run_state/train_state.h"
 
-#include <fstream>
 #include <map>
 
 #include "checkpoints/safetensors.h"
@@ -57,13 +56,7 @@ void compare(const Json* saved, const Json* current, const std::string& path,
 
 std::string sha256_of_file(const fs::path& path) {
   Digest hash;
-  std::ifstream stream(path, std::ios::binary);
-  std::string buffer(1 << 20, '\0');
-  while (stream) {
-    stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    hash.update(std::string_view(buffer).substr(0, static_cast<size_t>(stream.gcount())));
-  }
-  if (!stream.is_open() || stream.bad()) {
+  if (!hash.update_from(path)) {
     fail(ExitCode::kCheckpoint, "{}: cannot be read", path.string());
   }
   return hash.hex();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <fstream>
 #include <stdexcept>
 
 namespace longspan {
@@ -26,6 +27,16 @@ Digest::Digest(Kind kind) : context_(EVP_MD_CTX_new()) {
 
 void Digest::update(std::string_view bytes) {
   require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()));
+}
+
+bool Digest::update_from(const std::filesystem::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::string buffer(1 << 20, '\0');
+  while (stream) {
+    stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+    update(std::string_view(buffer).substr(0, static_cast<size_t>(stream.gcount())));
+  }
+  return stream.is_open() && !stream.bad();
 }
 
 std::string Digest::hex() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +17,8 @@ class Digest {
 
   explicit Digest(Kind kind = Kind::kSha256);
   void update(std::string_view bytes);
+  /// The bytes of a file. False where it cannot be read.
+  [[nodiscard]] bool update_from(const std::filesystem::path& path);
   /// In lower-case hex; the object is spent then.
   std::string hex();
 

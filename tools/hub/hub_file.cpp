@@ -1,7 +1,5 @@
 #include "tools/hub/hub_file.h"
 
-#include <fstream>
-
 #include "src/core/digest.h"
 #include "src/core/text.h"
 
@@ -50,13 +48,7 @@ std::string digest_of(const fs::path& path, const HubFile& file) {
   const bool git = file.digest.size() == 40;
   Digest digest(git ? Digest::Kind::kSha1 : Digest::Kind::kSha256);
   if (git) digest.update(fmt::format("blob {}", file.size) + '\0');
-  std::ifstream stream(path, std::ios::binary);
-  std::string buffer(1 << 20, '\0');
-  while (stream) {
-    stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    digest.update(std::string_view(buffer).substr(0, static_cast<size_t>(stream.gcount())));
-  }
-  if (!stream.is_open() || stream.bad()) {
+  if (!digest.update_from(path)) {
     fail(ExitCode::kFailure, "{}: cannot be read back", path.string());
   }
   return digest.hex();

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "tests/support/temporary_folder.h"
+
 namespace longspan {
 namespace {
 
@@ -23,6 +27,16 @@ TEST(Digest, DoesNotDependOnHowTheBytesArrive) {
   Digest parts;
   for (int i = 0; i < 200; ++i) parts.update("a");
   EXPECT_EQ(parts.hex(), digest(std::string(200, 'a')));
+}
+
+TEST(Digest, ReadsAFileWholeOrSaysThatItCannot) {
+  TemporaryFolder folder;
+  const std::string text((size_t{3} << 20) / 2, 'a');  // more than is read at once
+  std::ofstream(folder.path() / "file", std::ios::binary) << text;
+  Digest of_file;
+  EXPECT_TRUE(of_file.update_from(folder.path() / "file"));
+  EXPECT_EQ(of_file.hex(), digest(text));
+  EXPECT_FALSE(Digest().update_from(folder.path() / "none"));
 }
 
 }  // namespace
