@@ -6,12 +6,12 @@ namespace {
 
 // A new command is a file, its declaration, and a line here.
 constexpr const Command* kCommands[] = {
-    &kPullCommand,      &kConvertCommand,  &kPlanCommand,           &kPrepareCommand,
-    &kDataScoreCommand, &kValidateCommand, &kSchemaCommand,         &kTrainCommand,
-    &kMergeCommand,     &kVerifyCommand,   &kDiffCommand,           &kCardCommand,
-    &kEvalCommand,      &kReportCommand,   &kLongropeSearchCommand, &kGenerateCommand,
-    &kInspectCommand,   &kTokenizeCommand, &kLogitsCommand,         &kCompletionCommand,
-    &kManCommand,
+    &kPullCommand,        &kConvertCommand,   &kPlanCommand,     &kPrepareCommand,
+    &kDataNeedlesCommand, &kDataScoreCommand, &kValidateCommand, &kSchemaCommand,
+    &kTrainCommand,       &kMergeCommand,     &kVerifyCommand,   &kDiffCommand,
+    &kCardCommand,        &kEvalCommand,      &kReportCommand,   &kLongropeSearchCommand,
+    &kGenerateCommand,    &kInspectCommand,   &kTokenizeCommand, &kLogitsCommand,
+    &kCompletionCommand,  &kManCommand,
 };
 
 }  // namespace

@@ -12,6 +12,7 @@ std::span<const Command* const> commands();
 extern const Command kCardCommand;
 extern const Command kCompletionCommand;
 extern const Command kConvertCommand;
+extern const Command kDataNeedlesCommand;
 extern const Command kDataScoreCommand;
 extern const Command kDiffCommand;
 extern const Command kEvalCommand;

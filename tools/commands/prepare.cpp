@@ -16,6 +16,7 @@
 #include "src/core/text.h"
 #include "tools/commands/commands.h"
 #include "tools/support/arguments.h"
+#include "tools/support/document_options.h"
 #include "tools/support/encode_notes.h"
 #include "tools/support/output_file.h"
 #include "tools/support/text_model.h"
@@ -32,11 +33,6 @@ constexpr Option kPrepareArguments[] = {
 constexpr Option kPrepareOptions[] = {
     {"model,tokenizer", "MODEL", "", "folder with tokenizer.json, or GGUF file", kRequired},
     {"out", "FILE.h5", "", "token store to write", kRequired},
-    {"text-key", "KEY", "text", "key of the text in a .jsonl record"},
-    {"max-document-size", "SIZE", "1GiB",
-     "a document that is larger, once decompressed, is an error"},
-    {"max-window", "SIZE", "2GiB",
-     "memory that a .zst may look back over (what zstd --long=31 writes wants 2GiB)"},
     {"strict", "", "",
      "a bad record, a bad file among others, what is no UTF-8 and characters that no token has are "
      "errors; else they are passed over or repaired, counted and named"},
@@ -244,14 +240,7 @@ int run_prepare(const Arguments& arguments) {
 
   remember_stop_signals();
   PrepareProgress progress(total_bytes(files.paths));
-  DocumentOptions document_options;
-  document_options.text_key = arguments["text-key"];
-  document_options.max_document_option = "--max-document-size";
-  document_options.max_document_bytes =
-      parse_bytes(arguments["max-document-size"], "--max-document-size");
-  document_options.max_window_bytes = parse_bytes(arguments["max-window"], "--max-window");
-  document_options.strict = arguments.given("strict");
-  auto source = open_documents(std::move(files), document_options);
+  auto source = open_documents(std::move(files), read_document_options(arguments));
   TokenStoreWriter writer(std::move(claimed), model.tokenizer->fingerprint(),
                           model.tokenizer->vocab_size());
   Tally tally = write_store(*source, model, added, writer, progress);
@@ -283,7 +272,7 @@ constinit const Command kPrepareCommand{
         "  longspan prepare books/ 'more/*.jsonl.zst' --model models/SmolLM2-135M-Instruct \\\n"
         "    --out train.h5",
     .arguments = kPrepareArguments,
-    .options = {kPrepareOptions},
+    .options = {kPrepareOptions, kDocumentOptions},
     .run = run_prepare,
 };
 

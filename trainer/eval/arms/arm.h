@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/documents/span.h"
 #include "trainer/eval/eval_subject.h"
 #include "trainer/eval/settable.h"
 
@@ -16,11 +17,6 @@ namespace longspan {
 struct Passage {
   std::string instruction = {};  // before the context, never cut
   std::string context = {};      // what arms may cut, thin out or search
-};
-
-/// Bytes [begin, end) of Passage::context.
-struct Span {
-  size_t begin = 0, end = 0;
 };
 
 struct Question {

@@ -6,6 +6,7 @@
 
 #include "data/documents/document_files.h"
 #include "data/documents/document_source.h"
+#include "data/documents/sentences.h"
 #include "src/core/error.h"
 
 namespace longspan {
@@ -28,23 +29,9 @@ Haystack text_haystack(std::vector<std::string> sentences) {
 
 std::vector<std::string> sentences_of(const std::string& text) {
   std::vector<std::string> sentences;
-  std::string sentence;
-  const auto finish = [&] {
-    const size_t last = sentence.find_last_not_of(" \t\r");
-    if (last != std::string::npos) sentences.push_back(sentence.substr(0, last + 1));
-    sentence.clear();
-  };
-  for (const char c : text) {
-    const bool is_space = c == ' ' || c == '\t' || c == '\r';
-    const bool has_ended = !sentence.empty() &&
-                           std::string_view(".!?").find(sentence.back()) != std::string_view::npos;
-    if (c == '\n' || (is_space && has_ended)) {
-      finish();
-    } else if (!is_space || !sentence.empty()) {
-      sentence += c;
-    }
+  for (const auto& [begin, end] : sentence_spans(text, SentenceEnd::kLine)) {
+    sentences.push_back(text.substr(begin, end - begin));
   }
-  finish();
   return sentences;
 }
 
