@@ -200,8 +200,8 @@ constinit const Command kTrainCommand{
         "Run a recipe into its run folder: recipe.resolved.yaml, metrics.jsonl, log.txt, "
         "checkpoints/.",
     .example =
-        "  longspan train recipes/smollm2-135m-16k-quickstart.yaml optimizer.lr=2e-4\n"
-        "  longspan train recipes/smollm2-135m-16k-quickstart.yaml --resume",
+        "  longspan train recipes/smollm2-135m-16k.yaml optimizer.lr=2e-4\n"
+        "  longspan train recipes/smollm2-135m-16k.yaml --resume",
     .arguments = kRecipeArguments,
     .options = {kTrainOptions, kDeviceOption},
     .run = run_train,
