@@ -93,7 +93,10 @@ bool pin_pages(void* data, size_t bytes) {
 
 void unpin_pages(void* data) {
   const auto unpin = runtime<int(void* data)>("cudaHostUnregister");
-  if (unpin != nullptr) unpin(data);
+  if (unpin == nullptr) return;
+  const auto wait = runtime<int()>("cudaDeviceSynchronize");
+  if (wait != nullptr) wait();  // a copy may be under way
+  unpin(data);
 }
 
 std::filesystem::path cuda_plugin_beside_program() {

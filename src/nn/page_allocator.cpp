@@ -15,35 +15,19 @@
 
 #include "src/core/process_memory.h"
 #include "src/core/text.h"
+#include "src/nn/map_pages.h"
 
 namespace longspan {
 
 namespace {
 
 constexpr size_t kLeastBytes = size_t{1} << 20;  // smaller tensors stay in glibc's heap
-constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
-
-size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
 /// Memory and swap that the machine has left.
 size_t left_bytes() {
   const int64_t available = machine_available_bytes();
   if (available == 0) return std::numeric_limits<size_t>::max();  // not known
   return static_cast<size_t>(available + free_swap_bytes());
-}
-
-/// New pages at a multiple of kHugePage; null when there is no memory.
-char* map_pages(size_t bytes) {
-  const size_t mapped = bytes + kHugePage;
-  void* found =
-      mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, /*fd=*/-1, 0);
-  if (found == MAP_FAILED) return nullptr;
-  char* begin = static_cast<char*>(found);
-  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(begin) % kHugePage) % kHugePage;
-  if (before > 0) munmap(begin, before);
-  munmap(begin + before + bytes, mapped - before - bytes);
-  madvise(begin + before, bytes, MADV_HUGEPAGE);  // a wish: kernels without huge pages refuse
-  return begin + before;
 }
 
 /// The pages of all tensors and those kept for the next.

@@ -1,27 +1,40 @@
 #include "src/nn/pinned_blocks.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/util/Exception.h>
 #include <c10/util/accumulate.h>
+#include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 
 #include "src/core/cuda.h"
+#include "src/nn/map_pages.h"
 
 namespace longspan {
 
 namespace {
 
-constexpr size_t kPinnedPageBytes = 4096;
+constexpr int64_t kGrainPages = 4096;
+
+/// The kernel clears a page when it is first touched: all threads share that here, where to pin
+/// the pages would have one do it.
+void touch_pages(char* data, size_t size) {
+  at::parallel_for(0, static_cast<int64_t>(size / kPage), kGrainPages,
+                   [data](int64_t begin, int64_t end) {
+                     for (int64_t page = begin; page < end; ++page) {
+                       static_cast<volatile char*>(data)[page * static_cast<int64_t>(kPage)] = 0;
+                     }
+                   });
+}
 
 }  // namespace
 
 struct PinnedBlocks::Blocks {
   struct Block {
-    void* data;
+    char* data;
     bool is_pinned;
   };
 
@@ -40,9 +53,10 @@ struct PinnedBlocks::Blocks {
       return block;
     }
     give_back();
-    void* data = std::aligned_alloc(kPinnedPageBytes, size);
+    char* data = map_pages(size);
     TORCH_CHECK_WITH(OutOfMemoryError, data != nullptr, "no ", size,
                      " bytes of RAM are left for activations");
+    touch_pages(data, size);
     bytes += size;
     return {data, pin_pages(data, size)};
   }
@@ -56,7 +70,7 @@ struct PinnedBlocks::Blocks {
   void give_back() {
     for (const auto& [size, block] : waiting) {
       if (block.is_pinned) unpin_pages(block.data);
-      std::free(block.data);
+      munmap(block.data, size);
       bytes -= size;
     }
     waiting.clear();
@@ -67,8 +81,7 @@ PinnedBlocks::PinnedBlocks() : blocks_(std::make_shared<Blocks>()) {}
 
 at::Tensor PinnedBlocks::take(at::IntArrayRef sizes, at::ScalarType dtype) {
   const auto exact = static_cast<size_t>(c10::multiply_integers(sizes)) * c10::elementSize(dtype);
-  const size_t pages = std::max<size_t>(1, (exact + kPinnedPageBytes - 1) / kPinnedPageBytes);
-  const size_t size = pages * kPinnedPageBytes;
+  const size_t size = std::max(kPage, whole_pages(exact));
   const Blocks::Block block = blocks_->take(size);
   return at::from_blob(
       block.data, sizes, [blocks = blocks_, size, block](void*) { blocks->put_back(size, block); },

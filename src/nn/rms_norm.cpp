@@ -24,8 +24,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // x and grad [.., size] and weight [size] are contiguous; inverse_rms [rows] is in float32, or
-// float64 when x is; grad_weight is undefined unless wants_weight, and of the CPU in the dtype of
-// inverse_rms.
+// float64 when x is; grad_weight is undefined unless wants_weight, and in the dtype of inverse_rms.
 using RmsNormForward = std::tuple<at::Tensor, at::Tensor>(const at::Tensor& x,
                                                           const at::Tensor& weight, double eps,
                                                           bool zero_centered);

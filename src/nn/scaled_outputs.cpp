@@ -15,11 +15,13 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kRowsInFloat32 = 256;  // of which a copy in float32 exists at a time
+/// Rows of which a copy in float32 exists at a time: what a CPU's caches hold, and on a GPU more
+/// work than it takes to ask for it.
+int64_t rows_in_float32(const at::Tensor& x) { return x.is_cpu() ? 256 : 4096; }
 
 at::Tensor scaled_rows(const at::Tensor& rows, const at::Tensor& scale) {
   at::Tensor out = at::empty_like(rows);
-  each_chunk(rows.size(0), kRowsInFloat32, [&](int64_t begin, int64_t count) {
+  each_chunk(rows.size(0), rows_in_float32(rows), [&](int64_t begin, int64_t count) {
     out.narrow(0, begin, count).copy_(exact(rows.narrow(0, begin, count)) * scale);
   });
   return out;
@@ -38,7 +40,7 @@ class ScaledOutputs : public torch::autograd::Function<ScaledOutputs> {
     const at::Tensor y = saved[0].reshape({-1, saved[0].size(-1)}), &norms = saved[2];
     const at::Tensor gradient = gradients[0].reshape(y.sizes());
     at::Tensor sum = at::zeros_like(norms);
-    each_chunk(y.size(0), kRowsInFloat32, [&](int64_t begin, int64_t count) {
+    each_chunk(y.size(0), rows_in_float32(y), [&](int64_t begin, int64_t count) {
       sum.add_((exact(gradient.narrow(0, begin, count)) * exact(y.narrow(0, begin, count))).sum(0));
     });
     at::Tensor grad_y;

@@ -207,7 +207,7 @@ run libraries 20 libraries
 run lengthen 10 lengthen
 run tiny-model 20 model tiny
 run prepare 20 longspan prepare "$TEXT" --model "$WORK/tiny-weights" --out "$WORK/tokens.h5"
-run model-tests 60 tests model_test
+run model-tests 75 tests model_test
 run trainer-tests 40 tests trainer_test
 run plan 40 longspan plan "$WORK/tiny.yaml" --device "$DEVICE"
 run train 40 longspan train "$WORK/tiny.yaml" --device "$DEVICE"

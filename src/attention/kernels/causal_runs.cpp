@@ -70,16 +70,25 @@ std::optional<int64_t> causal_window(const at::Tensor& begin, int64_t keys) {
 const CausalShape& causal_shape(const at::Tensor& begin, int64_t keys) {
   struct Answer {
     at::Tensor begin;
-    int64_t keys = 0;
+    int64_t version = 0, keys = 0;
     CausalShape shape;
+
+    bool holds_for(int64_t of_keys) const {
+      return begin.defined() && version == begin._version() && keys == of_keys;
+    }
   };
   static thread_local Answer last;
+  // A layer asks several times for one tensor, the next layer for another of the same numbers.
+  if (last.holds_for(keys) && last.begin.is_same(begin)) return last.shape;
   const at::Tensor host = begin.cpu();
-  const bool is_known = last.begin.defined() && last.keys == keys && at::equal(last.begin, host);
+  const bool is_known = last.holds_for(keys) && at::equal(last.begin.cpu(), host);
   if (!is_known) {
-    last = {host.clone(), keys, {causal_window(host, keys), {}}};
+    last.shape = {causal_window(host, keys), {}};
     if (host.size(2) == keys) last.shape.heads = alike_heads(host);
   }
+  last.begin = begin;
+  last.version = begin._version();
+  last.keys = keys;
   return last.shape;
 }
 

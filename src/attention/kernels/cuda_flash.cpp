@@ -57,7 +57,7 @@ AttentionGradients backward_of(const at::Tensor& grad_out, const at::Tensor& q, 
                                const at::Tensor& v, int64_t window,
                                const AttentionResult& forward) {
   if (window >= k.size(2) && cudnn_attention_is_faster(q, k)) {
-    return cudnn_attention_backward(grad_out, q, k, v, forward);
+    if (const auto grads = try_cudnn_backward(grad_out, q, k, v, forward)) return *grads;
   }
   const AttentionResult made{time_major(forward.out), forward.log_sum_exp.contiguous()};
   const AttentionGradients grad =
@@ -81,7 +81,7 @@ int64_t cuda_backward_heads(int64_t query_heads, int64_t key_heads, int64_t toke
 AttentionResult cuda_flash_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                    int64_t window) {
   if (window >= k.size(2) && cudnn_attention_is_faster(q, k)) {
-    return cudnn_attention_forward(q, k, v);
+    if (const auto made = try_cudnn_forward(q, k, v)) return *made;
   }
   const AttentionResult made =
       flash2_forward(time_major(q), time_major(k), time_major(v), {{}, q.size(2), k.size(2)},

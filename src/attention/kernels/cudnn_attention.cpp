@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <tuple>
+#include <type_traits>
 
 #include "src/core/cuda.h"
 #include "src/core/log.h"
@@ -25,6 +26,41 @@ namespace longspan {
 namespace {
 
 constexpr int64_t kFewestTokens = 2048, kTokensOfTile = 128, kMeasuredTokens = 8192;
+
+/// Whether cuDNN's kernel was chosen, by query heads, key/value heads, head_dim and dtype.
+struct Choices {
+  using Kind = std::tuple<int64_t, int64_t, int64_t, at::ScalarType>;
+
+  std::mutex mutex;
+  std::map<Kind, bool> is_cudnn;
+
+  static Kind kind_of(const at::Tensor& q, const at::Tensor& k) {
+    return {q.size(1), k.size(1), q.size(3), q.scalar_type()};
+  }
+};
+
+Choices& choices() {
+  static Choices all;
+  return all;
+}
+
+/// What work() gives, or nothing where cuDNN refuses it.
+template <class Work>
+std::optional<std::invoke_result_t<Work>> unless_refused(const at::Tensor& q, const at::Tensor& k,
+                                                         const Work& work) {
+  try {
+    return work();
+  } catch (const c10::OutOfMemoryError&) {
+    throw;
+  } catch (const c10::Error& e) {
+    log_warning(
+        "attention of {} tokens: FlashAttention-2's kernel from here on, as cuDNN's refuses: {}",
+        q.size(2), std::string(e.what_without_backtrace()));
+    const std::lock_guard lock(choices().mutex);
+    choices().is_cudnn[Choices::kind_of(q, k)] = false;
+    return std::nullopt;
+  }
+}
 
 /// After a run that warms up, the mean of three.
 double seconds_of_three(at::Device device, const std::function<void()>& work) {
@@ -107,13 +143,11 @@ bool cudnn_attention_is_faster(const at::Tensor& q, const at::Tensor& k) {
       q.size(3) > 128 || !settings.userEnabledCuDNNSDP() || settings.deterministicAlgorithms()) {
     return false;
   }
-  static std::mutex mutex;
-  static std::map<std::tuple<int64_t, int64_t, int64_t, at::ScalarType>, bool> choices;
-  const std::lock_guard lock(mutex);
-  const std::tuple kind(q.size(1), k.size(1), q.size(3), q.scalar_type());
-  const auto known = choices.find(kind);
-  if (known != choices.end()) return known->second;
-  return choices[kind] = measure_choice(q, k);
+  const std::lock_guard lock(choices().mutex);
+  const Choices::Kind kind = Choices::kind_of(q, k);
+  const auto known = choices().is_cudnn.find(kind);
+  if (known != choices().is_cudnn.end()) return known->second;
+  return choices().is_cudnn[kind] = measure_choice(q, k);
 }
 
 AttentionResult cudnn_attention_forward(const at::Tensor& q, const at::Tensor& k,
@@ -132,6 +166,18 @@ AttentionGradients cudnn_attention_backward(const at::Tensor& grad_out, const at
       grad_out, q, k, v, forward.out, statistics(forward.log_sum_exp), no_dropout, no_dropout, none,
       none, none, q.size(2), k.size(2), /*dropout_p=*/0.0, /*is_causal=*/true);
   return {grad_q, grad_k, grad_v};
+}
+
+std::optional<AttentionResult> try_cudnn_forward(const at::Tensor& q, const at::Tensor& k,
+                                                 const at::Tensor& v) {
+  return unless_refused(q, k, [&] { return cudnn_attention_forward(q, k, v); });
+}
+
+std::optional<AttentionGradients> try_cudnn_backward(const at::Tensor& grad_out,
+                                                     const at::Tensor& q, const at::Tensor& k,
+                                                     const at::Tensor& v,
+                                                     const AttentionResult& forward) {
+  return unless_refused(q, k, [&] { return cudnn_attention_backward(grad_out, q, k, v, forward); });
 }
 
 }  // namespace longspan

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 
 #include "src/attention/kernels/flash_attention.h"
@@ -21,6 +22,15 @@ AttentionResult cudnn_attention_forward(const at::Tensor& q, const at::Tensor& k
 AttentionGradients cudnn_attention_backward(const at::Tensor& grad_out, const at::Tensor& q,
                                             const at::Tensor& k, const at::Tensor& v,
                                             const AttentionResult& forward);
+
+/// The same, or nothing where cuDNN refuses operands of this length: the log says so, and heads of
+/// this kind are FlashAttention-2's from then on, whose backward takes what either made.
+std::optional<AttentionResult> try_cudnn_forward(const at::Tensor& q, const at::Tensor& k,
+                                                 const at::Tensor& v);
+std::optional<AttentionGradients> try_cudnn_backward(const at::Tensor& grad_out,
+                                                     const at::Tensor& q, const at::Tensor& k,
+                                                     const at::Tensor& v,
+                                                     const AttentionResult& forward);
 
 /// Forward and backward seconds of one kernel, and of the other.
 struct AttentionTimes {

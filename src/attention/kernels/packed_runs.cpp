@@ -23,6 +23,14 @@ PackedRuns pack_runs(const std::vector<AlikeHeads>& heads) {
   return packed;
 }
 
+int64_t packed_sequences(const std::vector<AlikeHeads>& heads) {
+  int64_t count = 0;
+  for (const AlikeHeads& alike : heads) {
+    for (const Runs& runs : alike.runs) count += alike.heads.size() * runs.count;
+  }
+  return count;
+}
+
 at::Tensor pack_heads(const at::Tensor& x, int64_t query_heads) {
   const int64_t sharers = query_heads / x.size(1);
   return x.unsqueeze(2).expand({-1, -1, sharers, -1, -1}).reshape({-1, 1, x.size(3)});

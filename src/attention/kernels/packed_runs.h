@@ -18,6 +18,9 @@ struct PackedRuns {
 };
 PackedRuns pack_runs(const std::vector<AlikeHeads>& heads);
 
+/// How many sequences pack_runs() makes.
+int64_t packed_sequences(const std::vector<AlikeHeads>& heads);
+
 /// x [B, H or Hkv, T, D] as [B * query_heads * T, 1, D], heads of keys once for each query head.
 at::Tensor pack_heads(const at::Tensor& x, int64_t query_heads);
 /// Back to the form of `like`, [B, H or Hkv, T, D]; what query heads share is summed.

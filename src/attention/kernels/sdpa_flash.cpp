@@ -14,6 +14,7 @@
 
 #include "src/attention/kernels/causal_runs.h"
 #include "src/attention/kernels/cuda_flash.h"
+#include "src/attention/kernels/packed_runs.h"
 #include "src/core/processor.h"
 #include "src/simd/operators.h"
 
@@ -95,10 +96,13 @@ std::optional<int64_t> window_on_cuda(const at::Tensor& begin, const at::Tensor&
 
 /// Whether to call a GPU once: where its kernels are done before the next one is launched, and
 /// copies of all operands are small.
-bool is_packed(const std::vector<Piece>& pieces, const at::Tensor& q) {
+bool is_packed(const std::vector<AlikeHeads>& all, const std::vector<Piece>& pieces,
+               const at::Tensor& q) {
   constexpr size_t kFewCalls = 2;
   constexpr int64_t kMostElements = int64_t{1} << 25;
-  return q.is_cuda() && pieces.size() > kFewCalls && q.numel() <= kMostElements;
+  constexpr int64_t kMostSequences = (1 << 16) - 1;  // a dimension of CUDA's grid
+  return q.is_cuda() && pieces.size() > kFewCalls && q.numel() <= kMostElements &&
+         packed_sequences(all) <= kMostSequences;
 }
 
 /// One run of all tokens of one sequence.
@@ -154,7 +158,7 @@ AttentionResult sdpa_flash_forward(const at::Tensor& q, const at::Tensor& k, con
   }
   const std::vector<AlikeHeads>& all = heads_in_runs(begin, k);
   const std::vector<Piece> pieces = pieces_of(all, q.size(1) / k.size(1), k.is_cuda());
-  if (is_packed(pieces, q)) return cuda_packed_forward(q, k, v, all);
+  if (is_packed(all, pieces, q)) return cuda_packed_forward(q, k, v, all);
   if (is_whole(pieces)) {
     auto [out, log_sum_exp] = forward_of(pieces.front(), q, k, v);
     return {out, log_sum_exp};
@@ -177,7 +181,7 @@ AttentionGradients sdpa_flash_backward(const at::Tensor& grad_out, const at::Ten
   }
   const std::vector<AlikeHeads>& all = heads_in_runs(begin, k);
   const std::vector<Piece> pieces = pieces_of(all, q.size(1) / k.size(1), k.is_cuda());
-  if (is_packed(pieces, q)) return cuda_packed_backward(grad_out, q, k, v, all, forward);
+  if (is_packed(all, pieces, q)) return cuda_packed_backward(grad_out, q, k, v, all, forward);
   if (is_whole(pieces)) return backward_of(pieces.front(), grad_out, q, k, v, forward);
   AttentionGradients grads{time_major_like(q), at::zeros_like(k), at::zeros_like(v)};
   for (const Piece& piece : pieces) {

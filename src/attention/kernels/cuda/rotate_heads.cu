@@ -47,16 +47,14 @@ __global__ void rotate_kernel(const T* x, const T* cos, const T* sin, Shape shap
 }
 
 template <class T, int kWide>
-void launch(const T* x, const T* cos, const T* sin, const Shape& shape, bool inverse, T* out) {
+void rotate(const T* x, const T* cos, const T* sin, const Shape& shape, bool inverse, T* out) {
   const int64_t packs = (shape.size - shape.half) / kWide;
   unsigned wide = 1;
   while (wide < packs && wide < kThreads) wide *= 2;
   const dim3 block(wide, kThreads / wide);
   const dim3 grid(static_cast<unsigned>((shape.tokens + block.y - 1) / block.y),
                   static_cast<unsigned>(shape.heads), static_cast<unsigned>(shape.batch));
-  rotate_kernel<T, kWide>
-      <<<grid, block, 0, c10::cuda::getCurrentCUDAStream()>>>(x, cos, sin, shape, inverse, out);
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  launch(rotate_kernel<T, kWide>, grid, block, x, cos, sin, shape, inverse, out);
 }
 
 /// Whether every row of every array begins on 16 bytes and is whole packs of them.
@@ -90,9 +88,9 @@ at::Tensor rotate_heads(const at::Tensor& x, const at::Tensor& cos, const at::Te
                  *s = sin.const_data_ptr<scalar_t>();
       auto* to = out.mutable_data_ptr<scalar_t>();
       if (is_in_packs(from, c, s, shape)) {
-        launch<scalar_t, kWidest<scalar_t>>(from, c, s, shape, inverse, to);
+        rotate<scalar_t, kWidest<scalar_t>>(from, c, s, shape, inverse, to);
       } else {
-        launch<scalar_t, 1>(from, c, s, shape, inverse, to);
+        rotate<scalar_t, 1>(from, c, s, shape, inverse, to);
       }
     });
   }

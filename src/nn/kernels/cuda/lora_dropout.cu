@@ -37,10 +37,9 @@ void draw_dropout(at::Tensor mask, int64_t key, int64_t threshold, double kept, 
                          .first_token = first_token,
                          .tokens = tokens};
   LONGSPAN_DISPATCH(mask.scalar_type(), "draw_dropout", [&] {
-    draw_kernel<<<blocks_for(rows * ((columns + kDropoutGroup - 1) / kDropoutGroup)), kThreads, 0,
-                  c10::cuda::getCurrentCUDAStream()>>>(
-        draw, rows, columns, static_cast<scalar_t>(kept), mask.mutable_data_ptr<scalar_t>());
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    launch(draw_kernel<scalar_t>,
+           blocks_for(rows * ((columns + kDropoutGroup - 1) / kDropoutGroup)), kThreads, draw, rows,
+           columns, static_cast<scalar_t>(kept), mask.mutable_data_ptr<scalar_t>());
   });
 }
 

@@ -66,11 +66,9 @@ void dequantize(const at::Tensor& codes, const at::Tensor& scale_codes,
     auto* to = out.mutable_data_ptr<scalar_t>();
     const int64_t count = codes.numel();
     const int64_t packs = on_16_bytes(from, to) ? 2 * count / kWidest<scalar_t> : 0;
-    dequantize_kernel<<<blocks_for(packs > 0 ? packs : count), kThreads, 0,
-                        c10::cuda::getCurrentCUDAStream()>>>(
-        from, scale_codes.const_data_ptr<uint8_t>(), nested_scale.const_data_ptr<float>(),
-        static_cast<float>(offset), tables, packs, count, to);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    launch(dequantize_kernel<scalar_t>, blocks_for(packs > 0 ? packs : count), kThreads, from,
+           scale_codes.const_data_ptr<uint8_t>(), nested_scale.const_data_ptr<float>(),
+           static_cast<float>(offset), tables, packs, count, to);
   });
 }
 

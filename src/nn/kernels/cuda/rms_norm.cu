@@ -198,11 +198,9 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& x, const at::Tensor
     const auto *from = x.const_data_ptr<scalar_t>(), *scale = weight.const_data_ptr<scalar_t>();
     auto* to = y.mutable_data_ptr<scalar_t>();
     with_packs<scalar_t>(on_16_bytes(from, scale, to), of, [&](auto wide, auto group) {
-      forward_kernel<scalar_t, wide, group>
-          <<<row_blocks(of.rows, group), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-              from, scale, of, static_cast<Math>(eps), to, inverse_rms.mutable_data_ptr<Math>());
+      launch(forward_kernel<scalar_t, wide, group>, row_blocks(of.rows, group), kThreads, from,
+             scale, of, static_cast<Math>(eps), to, inverse_rms.mutable_data_ptr<Math>());
     });
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return {y, inverse_rms};
 }
@@ -225,12 +223,10 @@ at::Tensor grad_weight_of(const at::Tensor& grad, const at::Tensor& x,
       const int64_t down =
           std::clamp<int64_t>(kFillingBlocks / across, 1, std::max<int64_t>(1, most));
       shares = at::empty({down, of.size}, inverse_rms.options());
-      grad_weight_kernel<scalar_t, wide>
-          <<<dim3(static_cast<unsigned>(across), static_cast<unsigned>(down)), block, 0,
-             c10::cuda::getCurrentCUDAStream()>>>(d, from, inverse_rms.const_data_ptr<Math>(), of,
-                                                  shares.mutable_data_ptr<Math>());
+      launch(grad_weight_kernel<scalar_t, wide>,
+             dim3(static_cast<unsigned>(across), static_cast<unsigned>(down)), block, d, from,
+             inverse_rms.const_data_ptr<Math>(), of, shares.mutable_data_ptr<Math>());
     });
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return shares.sum(0);
 }
@@ -242,7 +238,7 @@ std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& grad, const at::Te
   const c10::cuda::CUDAGuard guard(x.device());
   const Rows of{inverse_rms.numel(), x.size(-1), zero_centered};
   at::Tensor grad_x = at::empty_like(x), grad_weight;
-  if (wants_weight) grad_weight = grad_weight_of(grad, x, inverse_rms).to(weight.scalar_type());
+  if (wants_weight) grad_weight = grad_weight_of(grad, x, inverse_rms);
   if (of.rows == 0) return {grad_x, grad_weight};
   LONGSPAN_DISPATCH(x.scalar_type(), "rms_norm_backward", [&] {
     using Math = at::opmath_type<scalar_t>;
@@ -250,11 +246,9 @@ std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& grad, const at::Te
                *scale = weight.const_data_ptr<scalar_t>();
     auto* to = grad_x.mutable_data_ptr<scalar_t>();
     with_packs<scalar_t>(on_16_bytes(d, from, scale, to), of, [&](auto wide, auto group) {
-      grad_x_kernel<scalar_t, wide, group>
-          <<<row_blocks(of.rows, group), kThreads, 0, c10::cuda::getCurrentCUDAStream()>>>(
-              d, from, scale, inverse_rms.const_data_ptr<Math>(), of, to);
+      launch(grad_x_kernel<scalar_t, wide, group>, row_blocks(of.rows, group), kThreads, d, from,
+             scale, inverse_rms.const_data_ptr<Math>(), of, to);
     });
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return {grad_x, grad_weight};
 }

@@ -77,9 +77,8 @@ at::Tensor forward(const at::Tensor& gate, const at::Tensor& up) {
     const auto *g = gate.const_data_ptr<scalar_t>(), *u = up.const_data_ptr<scalar_t>();
     auto* y = out.mutable_data_ptr<scalar_t>();
     const int64_t packs = packs_of<scalar_t>(count, g, u, y);
-    forward_kernel<<<blocks_for(packs > 0 ? packs : count), kThreads, 0,
-                     c10::cuda::getCurrentCUDAStream()>>>(g, u, packs, count, y);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    launch(forward_kernel<scalar_t>, blocks_for(packs > 0 ? packs : count), kThreads, g, u, packs,
+           count, y);
   });
   return out;
 }
@@ -96,9 +95,8 @@ std::tuple<at::Tensor, at::Tensor> backward(const at::Tensor& grad, const at::Te
     auto *of_gate = grad_gate.mutable_data_ptr<scalar_t>(),
          *of_up = grad_up.mutable_data_ptr<scalar_t>();
     const int64_t packs = packs_of<scalar_t>(count, d, g, u, of_gate, of_up);
-    backward_kernel<<<blocks_for(packs > 0 ? packs : count), kThreads, 0,
-                      c10::cuda::getCurrentCUDAStream()>>>(d, g, u, packs, count, of_gate, of_up);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    launch(backward_kernel<scalar_t>, blocks_for(packs > 0 ? packs : count), kThreads, d, g, u,
+           packs, count, of_gate, of_up);
   });
   return {grad_gate, grad_up};
 }

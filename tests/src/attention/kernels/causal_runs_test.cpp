@@ -72,6 +72,7 @@ TEST(CausalShape, IsThatOfTheIntervalsAskedFor) {
   EXPECT_TRUE(causal_shape(changed, 3).window);
   changed[0][0][2] = 1;
   EXPECT_FALSE(causal_shape(changed, 3).window);
+  EXPECT_FALSE(causal_shape(changed.clone(), 3).window);  // another tensor of the same numbers
 }
 
 /// Plain causal attention of each packed sequence by itself.
@@ -110,10 +111,15 @@ TEST(PackedRuns, SumWhatQueryHeadsShare) {
   EXPECT_LE(relative_error(unpack_heads(packed, k), 2 * k), 1e-15);
 }
 
-TEST(PackedRuns, KnowTheLongest) {
-  const PackedRuns runs = pack_runs(alike_heads(begins_of({0, 0, 2, 2, 2, 5}, 1)));
-  EXPECT_EQ(runs.longest, 3);
-  EXPECT_EQ(runs.begins.numel(), 4);
+TEST(PackedRuns, KnowTheLongestAndHowManyTheyAre) {
+  const std::vector<AlikeHeads> one = alike_heads(begins_of({0, 0, 2, 2, 2, 5}, 1));
+  EXPECT_EQ(pack_runs(one).longest, 3);
+  EXPECT_EQ(pack_runs(one).begins.numel(), 4);
+  EXPECT_EQ(packed_sequences(one), 3);
+  // Two runs of 2 tokens and one of 1, in each of 4 heads.
+  const std::vector<AlikeHeads> alike = alike_heads(begins_of({0, 0, 2, 2, 4}, 4));
+  EXPECT_EQ(packed_sequences(alike), 12);
+  EXPECT_EQ(pack_runs(alike).begins.numel(), 13);
 }
 
 TEST(CudaFlash, TakesHeadsInPartsThatFillAGpu) {
@@ -132,6 +138,14 @@ TEST(CudnnAttention, TheLogNamesTheKernelThatTookLess) {
   EXPECT_EQ(describe_attention_choice(q, k, 1.0, {0.01, 0.025}, {0.005, 0.05}),
             "attention of 32 heads of 128 on 8 key/value heads: FlashAttention-2's kernel, 100 and "
             "100 TFLOP/s forward and backward, for cuDNN's 200 and 50");
+}
+
+TEST(CudnnAttention, IsLeftToOthersWhereItRefuses) {
+  // As it does everything on the CPU.
+  const at::Tensor q = at::zeros({1, 2, 4, 8}, at::kBFloat16);
+  EXPECT_FALSE(try_cudnn_forward(q, q, q));
+  const AttentionResult made{q, at::zeros({1, 2, 4})};
+  EXPECT_FALSE(try_cudnn_backward(q, q, q, q, made));
 }
 
 }  // namespace
