@@ -15,8 +15,8 @@ void fields(FieldsIo& io, TrainerOptions& options) {
            "rows of logits that exist at a time; on a GPU at least a gigabyte of them");
   io.whole("threads", options.threads, {0, 1024}, "of the processor; 0: one a core");
   io.flag("deterministic", options.deterministic,
-          "`true`: a GPU gives the same bits each time, so that a resumed run does, and is slower; "
-          "a CPU does anyway",
+          "`true`: a GPU gives the same bits each time, as a CPU does anyway, so that a resumed run "
+          "does; attention's backward is slower then, and takes memory that no plan counts",
           {.written = options.deterministic || !io.writing()});
   io.flag("interleave", options.interleave,
           "`true`: the stages take turns step by step, each in proportion to its `steps`, in place "

@@ -11,6 +11,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -38,9 +39,17 @@ at::Tensor checked_labels(const at::Tensor& labels, const at::Tensor& hidden,
   return labels.to(hidden.device()).contiguous();
 }
 
-/// Losses [n] of logits [n, V], in float32 (float64 in float64). With `gradient` the logits become
-/// d losses / d logits: softmax - one_hot(label), in place. Rows with kIgnoreIndex have neither.
-at::Tensor cross_entropy_rows(at::Tensor& logits, const at::Tensor& labels, bool gradient) {
+// Losses [n] of logits [n, V], in float32 (float64 in float64). With `gradient` the logits become
+// d losses / d logits: softmax - one_hot(label), in place. Rows with kIgnoreIndex have neither. All
+// are contiguous.
+using CrossEntropyRows = at::Tensor(at::Tensor logits, const at::Tensor& labels, bool gradient);
+
+at::Tensor cross_entropy_rows(const at::Tensor& logits, const at::Tensor& labels, bool gradient) {
+  static const auto op = find_operator<CrossEntropyRows>("longspan::cross_entropy_rows");
+  return op.call(logits, labels, gradient);
+}
+
+at::Tensor cross_entropy_on_cpu(at::Tensor logits, const at::Tensor& labels, bool gradient) {
   if (const auto* kernels = elementwise::kernels_for(logits)) {
     auto* first = static_cast<std::byte*>(logits.mutable_data_ptr());
     const int64_t size = logits.size(1);
@@ -146,8 +155,8 @@ class ChunkedCrossEntropy : public torch::autograd::Function<ChunkedCrossEntropy
 
 int64_t loss_chunk_rows(at::Device device, int64_t chunk_tokens, int64_t vocab_size) {
   if (device.is_cpu()) return chunk_tokens;
-  constexpr int64_t kBytes = int64_t{1} << 30;  // of bfloat16 logits and of two copies in float32
-  return std::max(chunk_tokens, kBytes / (10 * vocab_size));
+  constexpr int64_t kBytes = int64_t{1} << 30;  // of bfloat16 logits
+  return std::max(chunk_tokens, kBytes / (2 * vocab_size));
 }
 
 RowWeights given_row_weights(const at::Tensor& weights) {
@@ -184,6 +193,14 @@ at::Tensor token_cross_entropy(const at::Tensor& hidden, const at::Tensor& weigh
         .copy_(cross_entropy_rows(logits, in_order.narrow(0, begin, rows), /*gradient=*/false));
   });
   return losses;
+}
+
+TORCH_LIBRARY_FRAGMENT(longspan, library) {
+  library.def("cross_entropy_rows(Tensor(a!) logits, Tensor labels, bool gradient) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(longspan, CPU, library) {
+  library.impl("cross_entropy_rows", cross_entropy_on_cpu);
 }
 
 }  // namespace longspan

@@ -169,5 +169,24 @@ TEST_F(EmulatedCuda, DropoutDrawsTheCpusElements) {
   }
 }
 
+TEST_F(EmulatedCuda, CrossEntropyIsTheCpus) {
+  for (const at::ScalarType dtype : kDtypes) {
+    for (const int64_t size : {1, 17, 40, 4096, 5003}) {
+      SCOPED_TRACE(::testing::Message() << size << " logits in " << dtype);
+      const at::Tensor logits = at::randn({5, size}, at::kDouble).mul(4).to(dtype);
+      at::Tensor labels = at::randint(size, {5}, at::kLong);
+      labels[3].fill_(-100);
+      for (const bool gradient : {false, true}) {
+        const at::Tensor mine = logits.clone(), theirs = logits.to(at::kDouble).clone();
+        const Values losses = on_cuda("longspan::cross_entropy_rows", {mine, labels, gradient});
+        const Values exact = on_cpu("longspan::cross_entropy_rows", {theirs, labels, gradient});
+        // Losses are in float32 of logits in bfloat16 too.
+        expect_near(losses[0], exact[0], dtype == at::kDouble ? at::kDouble : at::kFloat);
+        expect_near(mine, theirs, dtype);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace longspan

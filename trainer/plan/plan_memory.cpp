@@ -95,11 +95,11 @@ int64_t gradient_bytes_of_layer(const RunShape& shape) {
          shape.element_bytes() / shape.config.num_hidden_layers;
 }
 
-/// One chunk; without a kernel of ours two more in float32.
+/// One chunk; on a CPU without a kernel of ours two more in float32.
 int64_t logits(const RunShape& shape, const PassTensors& t) {
   const int64_t vocab_size = shape.config.vocab_size;
   const int64_t rows = loss_chunk_rows(shape.device, shape.loss_chunk_tokens, vocab_size);
-  const bool in_place = shape.device.is_cpu() && processor() != Processor::kNone;
+  const bool in_place = !shape.device.is_cpu() || processor() != Processor::kNone;
   return std::min(rows, t.tokens()) * vocab_size * (t.element + (in_place ? 0 : 8));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/nn/chunked_cross_entropy.h"
 #include "trainer/plan/real.h"
 #include "trainer/plan/training_flops.h"
 
@@ -67,7 +68,9 @@ double mapped_bytes(const RunShape& shape, const MemoryOptions& memory) {
 
 /// The float32 gradient of the head is added to once a chunk.
 double head_bytes(const RunShape& shape, const Stage& stage) {
-  const double chunks = real(stage.tokens_per_step()) / real(shape.loss_chunk_tokens);
+  const double chunks =
+      real(stage.tokens_per_step()) /
+      real(loss_chunk_rows(shape.device, shape.loss_chunk_tokens, shape.config.vocab_size));
   const double logits = real(stage.tokens_per_step() * shape.config.vocab_size);
   double bytes = 4 * logits * real(shape.element_bytes());
   if (shape.trains_head) {

@@ -67,6 +67,23 @@ TEST(PlanTime, ShortWindowsAreForwardPassesOverManyTimesTheTokens) {
   EXPECT_GE(plan_memory(shape, stage, memory).validation, 2048 * 36 * 2);
 }
 
+TEST(PlanTime, AGpuAddsToTheGradientOfTheHeadOnceAGigabyteOfLogits) {
+  const Stage stage = tiny_stage(8 * 1024);
+  const MemoryOptions memory = recomputing(Recompute::kNone);
+  const KernelRates rates;
+  RunShape shape = tiny_shape();
+  shape.trains_head = true;
+  shape.loss_chunk_tokens = 512;
+  const auto head_on = [&](at::Device device) {
+    shape.device = device;
+    return plan_time(shape, stage, memory, plan_memory(shape, stage, memory), rates).head;
+  };
+  const double once = 8e-9 * static_cast<double>(shape.config.vocab_size) *
+                      static_cast<double>(shape.config.hidden_size) /
+                      rates.elementwise_gb_per_second;
+  EXPECT_NEAR((head_on(at::kCPU) - head_on(at::kCUDA)) / once, 8 * 1024 / 512 - 1, 1e-6);
+}
+
 TEST(PlanTime, CopiesToRamAreWaitedForBeyondWhatAGpuComputesMeanwhile) {
   RunShape shape = tiny_shape();
   shape.device = at::kCUDA;

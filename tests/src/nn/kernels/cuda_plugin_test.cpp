@@ -29,7 +29,7 @@ TEST(CudaPlugin, HasAKernelForEachOperatorThatHasNoOtherOneOnCuda) {
     EXPECT_TRUE(op->hasKernelForDispatchKey(c10::DispatchKey::CPU)) << name.name;
     EXPECT_TRUE(op->hasKernelForDispatchKey(c10::DispatchKey::CUDA)) << name.name;
   }
-  EXPECT_EQ(operators, 7);
+  EXPECT_EQ(operators, 8);
 }
 
 }  // namespace
