@@ -73,6 +73,13 @@ std::optional<Recompute> rest_beside(const RunShape& shape, Recompute recompute)
   return std::nullopt;
 }
 
+/// Whether some layers may keep more. Where a GPU offloads to RAM, what has no room there stays in
+/// the GPU's memory, and attention's result is worth that: to make it again takes longest.
+bool may_differ(const RunShape& shape, Recompute recompute, Offload offload) {
+  return offload == Offload::kNone ||
+         (offload == Offload::kRam && !shape.device.is_cpu() && recompute == Recompute::kLayer);
+}
+
 std::vector<FrozenWeights> places_of_weights(const RunShape& shape) {
   const bool can_be_mapped = shape.can_be_mapped && shape.quantization == Quantization::kNone;
   if (!can_be_mapped) return {FrozenWeights::kResident};
@@ -129,7 +136,7 @@ std::vector<MemoryOptions> memory_choices(const RunShape& shape, const std::vect
           memory.recompute_rest = recompute_of_rest(memory);
           all.push_back(memory);
           const bool may_mix = !asked.recompute && !asked.recompute_num_layers &&
-                               !asked.recompute_rest && offload == Offload::kNone &&
+                               !asked.recompute_rest && may_differ(shape, recompute, offload) &&
                                weights == FrozenWeights::kResident;
           const std::optional<Recompute> rest =
               may_mix ? rest_beside(shape, recompute) : std::nullopt;
