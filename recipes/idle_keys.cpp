@@ -102,12 +102,13 @@ void find_idle_packing(const Recipe& recipe, Diagnostics& found) {
 /// Whether a token sees all before it in every layer; where the model is not known, in those that
 /// attend in the pattern's own way.
 bool sees_all(const AttentionPattern& attention, int64_t seq_len, const ModelConfig* base) {
-  constexpr int64_t kHeads = 2;  // shifted_sparse shifts every second one
-  const int64_t all = FullAttention().scored_pairs(seq_len, kHeads);
+  constexpr int64_t kManyHeads = 2048;  // more than full_heads of shifted_sparse may be
+  const int64_t heads = base ? base->num_attention_heads : kManyHeads;
+  const int64_t all = FullAttention().scored_pairs(seq_len, heads);
   if (attention.passage_rows() > 0) return false;
-  if (!base) return attention.scored_pairs(seq_len, kHeads) == all;
+  if (!base) return attention.scored_pairs(seq_len, heads) == all;
   for (int64_t layer = 0; layer < base->num_hidden_layers; ++layer) {
-    if (attention.read_pairs(layer, seq_len, kHeads) != all) return false;
+    if (attention.read_pairs(layer, seq_len, heads) != all) return false;
   }
   return true;
 }
@@ -124,7 +125,7 @@ void find_idle_attention(const Recipe& recipe, const ModelConfig* base, Diagnost
     }
     found.error(key, fmt::format("{} lets each of {} tokens see all before it, as full attention "
                                  "does: its groups or window are longer than that, or no layer "
-                                 "has them",
+                                 "or head has them",
                                  attention.name(), seq_len));
   }
 }

@@ -1,6 +1,7 @@
 #include "src/attention/shifted_sparse.h"
 
 #include <ATen/ops/empty.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -14,6 +15,7 @@ namespace longspan {
 namespace {
 
 constexpr const char* kLayersKey = "layers";
+constexpr const char* kFullHeadsKey = "full_heads";
 
 /// The first key that each of seq_len tokens behind `past` others sees: of its own group, of which
 /// the first has `first` tokens, and none before those of `visible`.
@@ -27,20 +29,29 @@ void write_group_starts(const int32_t* visible, int64_t past, int64_t seq_len, i
   }
 }
 
-/// The first ones; of an odd number one more is shifted.
-int64_t unshifted_heads(int64_t num_heads) { return num_heads / 2; }
+/// How many query heads attend in full, in groups and in shifted ones. They stand in this order; of
+/// an odd number in groups one more is shifted.
+struct HeadCounts {
+  int64_t full, unshifted, shifted;
+
+  HeadCounts(int64_t num_heads, int64_t in_groups)
+      : full(num_heads - in_groups), unshifted(in_groups / 2), shifted(in_groups - unshifted) {}
+};
 
 /// [B, H, T] from the starts of documents and windows [B, T], of tokens behind `past` others.
-at::Tensor starts_of_heads(const at::Tensor& visible, int64_t past, int64_t num_heads,
+at::Tensor starts_of_heads(const at::Tensor& visible, int64_t past, const HeadCounts& heads,
                            int64_t group) {
   const int64_t rows = visible.size(0), seq_len = visible.size(1);
+  const int64_t num_heads = heads.full + heads.unshifted + heads.shifted;
   const at::Tensor contiguous = visible.contiguous();
   at::Tensor starts = at::empty({rows, num_heads, seq_len}, visible.options());
   for (int64_t row = 0; row < rows; ++row) {
     const int32_t* from = contiguous.const_data_ptr<int32_t>() + row * seq_len;
     for (int64_t head = 0; head < num_heads; ++head) {
-      const bool shifted = head >= unshifted_heads(num_heads);
-      write_group_starts(from, past, seq_len, group, shifted ? group / 2 : group,
+      const int64_t first = head < heads.full                     ? past + seq_len
+                            : head < heads.full + heads.unshifted ? group
+                                                                  : group / 2;
+      write_group_starts(from, past, seq_len, group, first,
                          starts.mutable_data_ptr<int32_t>() + (row * num_heads + head) * seq_len);
     }
   }
@@ -72,10 +83,28 @@ void ShiftedSparseAttention::fields(FieldsIo& io) {
                "the layers that attend in groups, from 0; the others attend in full",
                {.otherwise = "all", .written = layers_.has_value()});
   if (io.given(kLayersKey)) layers_ = std::move(layers);
+  io.whole(kFullHeadsKey, full_heads_, {0, 1024},
+           "query heads that attend in full, the first ones; of the others half are shifted",
+           {.otherwise = "none", .written = full_heads_ > 0});
 }
 
 std::string ShiftedSparseAttention::misfit(int64_t num_layers) const {
   return layers_ ? misfit_of_layers(kLayersKey, *layers_, num_layers) : "";
+}
+
+std::string ShiftedSparseAttention::misfit_of_heads(int64_t num_heads) const {
+  if (full_heads_ <= num_heads) return {};
+  return fmt::format("{} is {}, and the model has {} query heads", kFullHeadsKey, full_heads_,
+                     num_heads);
+}
+
+int64_t ShiftedSparseAttention::layers_in_groups(int64_t num_layers) const {
+  return layers_ ? std::ssize(*layers_) : num_layers;
+}
+
+int64_t ShiftedSparseAttention::heads_in_groups(int64_t num_heads) const {
+  // A plan may measure fewer heads than a model has.
+  return std::max<int64_t>(0, num_heads - full_heads_);
 }
 
 bool ShiftedSparseAttention::has_groups(int64_t layer) const {
@@ -90,19 +119,21 @@ int64_t ShiftedSparseAttention::group_size(int64_t seq_len) const {
 at::Tensor ShiftedSparseAttention::attend(const Heads& heads,
                                           const AttentionContext& context) const {
   if (!has_groups(context.layer)) return FullAttention().attend(heads, context);
-  int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), tokens = heads.q.size(2);
+  const int64_t rows = heads.q.size(0), num_heads = heads.q.size(1), tokens = heads.q.size(2);
+  const HeadCounts counts(num_heads, heads_in_groups(num_heads));
   int64_t past = context.first_position;
   int64_t group = group_size(std::max(past + tokens, context.sequence_length));
-  at::Tensor starts = starts_of_heads(key_starts(context, rows, tokens), past, num_heads, group);
+  at::Tensor starts = starts_of_heads(key_starts(context, rows, tokens), past, counts, group);
   const auto [k, v] = context.with_past(context.rotary.rotate(heads.k), heads.v);
   return interval_attention(context.rotary.rotate(heads.q), k, v, {starts}, context.kept);
 }
 
 int64_t ShiftedSparseAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
-  int64_t group = group_size(seq_len), unshifted = unshifted_heads(num_heads);
-  return unshifted * pairs_within_groups(seq_len, group, group) +
-         (num_heads - unshifted) *
-             pairs_within_groups(seq_len, group, std::max<int64_t>(1, group / 2));
+  const int64_t group = group_size(seq_len);
+  const HeadCounts heads(num_heads, heads_in_groups(num_heads));
+  return FullAttention().scored_pairs(seq_len, heads.full) +
+         heads.unshifted * pairs_within_groups(seq_len, group, group) +
+         heads.shifted * pairs_within_groups(seq_len, group, std::max<int64_t>(1, group / 2));
 }
 
 int64_t ShiftedSparseAttention::read_pairs(int64_t layer, int64_t seq_len,

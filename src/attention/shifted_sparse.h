@@ -11,6 +11,8 @@ namespace longspan {
 /// are shifted by half a group, G/2, G, ..., G, and what is left. No group wraps around from the
 /// end to the start, so no token sees a later one. The last group may be short: any length works.
 /// The key `layers` names the layers that attend so; without it all do. The others attend in full.
+/// In a layer in groups the first `full_heads` query heads attend in full too: H are those behind
+/// them.
 class ShiftedSparseAttention : public AttentionPattern {
  public:
   std::string_view name() const override { return "shifted_sparse"; }
@@ -20,11 +22,16 @@ class ShiftedSparseAttention : public AttentionPattern {
   void fields(FieldsIo& io) override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
   std::string misfit(int64_t num_layers) const override;
+  /// What does not suit a model of so many query heads; empty: nothing.
+  std::string misfit_of_heads(int64_t num_heads) const;
   /// Of a layer in groups.
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
   int64_t read_pairs(int64_t layer, int64_t seq_len, int64_t num_heads) const override;
 
   int64_t group_size(int64_t seq_len) const;
+  /// How many of a model's layers attend in groups, and how many of the query heads in these.
+  int64_t layers_in_groups(int64_t num_layers) const;
+  int64_t heads_in_groups(int64_t num_heads) const;
 
  private:
   bool has_groups(int64_t layer) const;
@@ -32,6 +39,7 @@ class ShiftedSparseAttention : public AttentionPattern {
   int64_t group_size_ = 0;                           // 0: as group_ratio_ says
   double group_ratio_ = 0.25;                        // LongLoRA's
   std::optional<std::vector<int64_t>> layers_ = {};  // in groups; none: all
+  int64_t full_heads_ = 0;                           // of each layer in groups
 };
 
 }  // namespace longspan

@@ -75,6 +75,10 @@ TEST_F(IdleKeys, GroupsAndWindowsThatSeeAll) {
   EXPECT_THAT(of({"attention={pattern: shifted_sparse, layers: [1]}"}, false), IsEmpty());
   EXPECT_THAT(of({"attention={pattern: shifted_sparse, layers: []}"}),
               ElementsAre(HasSubstr("attention: shifted_sparse lets each of 48 tokens see all")));
+  EXPECT_THAT(of({"attention={pattern: shifted_sparse, full_heads: 8}"}), IsEmpty());
+  EXPECT_THAT(of({"attention={pattern: shifted_sparse, full_heads: 9}"}, false), IsEmpty());
+  EXPECT_THAT(of({"attention={pattern: shifted_sparse, full_heads: 9}"}),
+              ElementsAre(HasSubstr("attention: shifted_sparse lets each of 48 tokens see all")));
   EXPECT_THAT(of({"attention={pattern: sliding_window, window: 48}"}),
               ElementsAre(HasSubstr("attention: sliding_window lets each of 48 tokens")));
   EXPECT_THAT(of({"attention={pattern: sliding_window, window: 47, sinks: 0}"}), IsEmpty());

@@ -108,6 +108,17 @@ TEST_F(RecipeFile, LayersInGroupsAreLayersOfTheModel) {
               HasSubstr("attention: layers has 2, and the model's layers are 0 to 1"));
 }
 
+TEST_F(RecipeFile, HeadsInFullAreHeadsOfTheModel) {
+  const auto in_full = [&](int64_t heads) {
+    return load(kSmallest,
+                {fmt::format("attention={{pattern: shifted_sparse, full_heads: {}}}", heads)});
+  };
+  const int64_t heads = base_of(32768).num_attention_heads;
+  EXPECT_EQ(misfit_of(in_full(heads), base_of(32768)), "no error");
+  EXPECT_THAT(misfit_of(in_full(heads + 1), base_of(32768)),
+              HasSubstr("attention: full_heads is 10, and the model has 9 query heads"));
+}
+
 TEST_F(RecipeFile, WhatDoesNotSuitTheModelIsSaidOnceAndAtItsPlace) {
   const Recipe recipe =
       load(kSmallest + "lora:\n  target_modules: [proj]\n", {"train.seq_len=128"});

@@ -123,9 +123,9 @@ Json to_json(const Answer& found, const KernelRates& rates) {
   return json;
 }
 
-void print(const Answer& found) {
+void print(const Answer& found, const ModelConfig& config) {
   const Plan& plan = found.plan;
-  fmt::print("{}{}", text_table(memory_table(plan)), text_table(time_table(plan)));
+  fmt::print("{}{}", text_table(memory_table(plan, config)), text_table(time_table(plan, config)));
   fmt::print("run      {}\n", human_duration(plan.run_seconds()));
   fmt::print("memory   {}\n", describe_memory(plan));
   std::string beside;
@@ -180,7 +180,7 @@ int run_plan(const Arguments& arguments) {
   if (arguments.given("json")) {
     fmt::print("{}\n", json_text(to_json(found, machine.rates)));
   } else {
-    print(found);
+    print(found, config);
   }
   return 0;
 }

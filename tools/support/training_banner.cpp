@@ -4,6 +4,7 @@
 
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/model/model_attention.h"
 #include "trainer/plan/parameter_count.h"
 #include "trainer/plan/plan_report.h"
 #include "trainer/plan/training_flops.h"
@@ -50,13 +51,13 @@ void show_training_banner(const Recipe& recipe, const TrainingInputs& inputs, at
     const Stage& stage = recipe.stages[i];
     const PackingReport& packing = inputs.loaders[i]->report();
     log_info(
-        "stage {}  {}: seq_len {}, {} attention, RoPE {}; {} tokens a step ({} x {} "
+        "stage {}  {}: seq_len {}, attention {}, RoPE {}; {} tokens a step ({} x {} "
         "rows), {:.1f} TFLOP; {} sequences, {:.2f} epochs of them, {} of them one passage, {} "
         "tokens of padding; left out: {} documents, {} tokens in all",
         i,
         recipe.train.interleave ? fmt::format("{} steps in turn", stage.steps)
                                 : fmt::format("steps {}-{}", first, first + stage.steps - 1),
-        human_count(stage.seq_len), stage.attention->name(),
+        human_count(stage.seq_len), describe_attention(*stage.attention, config),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
         step_flops(config, stage, plan.memory, recipe.lora.none, recipe.lora.none ? 1 : 0).total() /

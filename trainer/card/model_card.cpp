@@ -14,6 +14,7 @@
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/context_length.h"
+#include "src/model/model_attention.h"
 #include "trainer/card/model_card_results.h"
 
 namespace longspan {
@@ -158,18 +159,27 @@ std::string lora_line(const LoraOptions& lora) {
   return text;
 }
 
-std::string stage_table(const Json& stages) {
+/// How it attended; by the pattern's name alone where the model, or how to read the keys, is not
+/// known.
+std::string attention_cell(const Json& keys, const std::optional<ModelConfig>& model) {
+  Diagnostics unread;
+  const auto pattern = read_attention_pattern(Fields(keys, unread));
+  std::string text = model && unread.empty() ? describe_attention(*pattern, *model)
+                                             : keys.value("pattern", "full");
+  if (keys.contains("group_size")) {
+    text += fmt::format(", groups of {}", human_count(keys["group_size"].get<int64_t>()));
+  }
+  return text;
+}
+
+std::string stage_table(const Json& stages, const std::optional<ModelConfig>& model) {
   std::string text =
       "\n| steps | tokens a sequence | sequences a step | attention |\n|---|---|---|---|\n";
   for (const auto& stage : stages) {
     auto number = [&](const char* key) { return stage.value(key, int64_t{1}); };
-    Json attention = stage.value("attention", Json::object());
-    std::string pattern = attention.value("pattern", "full");
-    if (attention.contains("group_size")) {
-      pattern += fmt::format(", groups of {}", human_count(attention["group_size"].get<int64_t>()));
-    }
     text += fmt::format("| {} | {} | {} | {} |\n", number("steps"), human_count(number("seq_len")),
-                        number("batch_size") * number("gradient_accumulation_steps"), pattern);
+                        number("batch_size") * number("gradient_accumulation_steps"),
+                        attention_cell(stage.value("attention", Json::object()), model));
   }
   return text + "\n";
 }
@@ -215,7 +225,7 @@ std::string training_section(const Facts& facts) {
     text += "\n";
   }
   text += loss_line(facts.steps);
-  if (identity.contains("stages")) text += stage_table(identity["stages"]);
+  if (identity.contains("stages")) text += stage_table(identity["stages"], facts.now);
   return text;
 }
 

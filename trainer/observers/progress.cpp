@@ -5,6 +5,7 @@
 
 #include "src/core/log.h"
 #include "src/core/text.h"
+#include "src/model/model_attention.h"
 #include "src/nn/device.h"
 #include "trainer/plan/training_flops.h"
 #include "trainer/trainer.h"
@@ -35,13 +36,16 @@ void Progress::run_begins(Trainer& trainer) { first_step_ = trainer.step(); }
 
 void Progress::step_ended(Trainer& trainer, StepRecord& record) {
   seconds_ += record.step_seconds;
-  flops_ += flops_of(trainer, trainer.stages()[record.stage]);
+  const Stage& stage = trainer.stages()[record.stage];
+  flops_ += flops_of(trainer, stage);
   double eta = seconds_ / flops_ * flops_left(trainer, record.step);
   std::string line = fmt::format(
       "step {}/{}  loss {:.4f}  lr {:.2e}  grad_norm {:.3f}  {} tok/s  mem {}  {}  ETA {}",
       record.step, record.total_steps, record.loss, record.lr, record.grad_norm,
       human_count(std::llround(record.tokens_per_second())), human_bytes(record.peak_memory_bytes),
-      fmt::format("{} {}", human_count(record.seq_len), record.attention), human_duration(eta));
+      fmt::format("{} {}", human_count(record.seq_len),
+                  describe_attention(*stage.attention, trainer.model().config())),
+      human_duration(eta));
   if (record.weighted_loss) line += fmt::format("  weighted_loss {:.4f}", *record.weighted_loss);
   if (record.validation_loss) {
     log_info("{}  validation_loss {:.4f}", line, *record.validation_loss);

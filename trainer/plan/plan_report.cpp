@@ -4,6 +4,7 @@
 
 #include "src/core/fields_writer.h"
 #include "src/core/text.h"
+#include "src/model/model_attention.h"
 
 namespace longspan {
 
@@ -13,13 +14,14 @@ std::string seconds_shown(double seconds) {
   return seconds < 60 ? fmt::format("{:.1f} s", seconds) : human_duration(seconds);
 }
 
-std::string column_of(const Stage& stage) {
-  return fmt::format("{} {}", length_label(stage.seq_len), stage.attention->name());
+std::string column_of(const Stage& stage, const ModelConfig& config) {
+  return fmt::format("{} {}", length_label(stage.seq_len),
+                     describe_attention(*stage.attention, config));
 }
 
-std::vector<std::string> columns_of(const Plan& plan) {
+std::vector<std::string> columns_of(const Plan& plan, const ModelConfig& config) {
   std::vector<std::string> columns{""};
-  for (const auto& planned : plan.stages) columns.push_back(column_of(planned.stage));
+  for (const auto& planned : plan.stages) columns.push_back(column_of(planned.stage, config));
   return columns;
 }
 
@@ -89,8 +91,8 @@ std::string describe_peak(const MemoryPlan& memory) {
                      human_bytes(memory.working), human_bytes(memory.program));
 }
 
-Table memory_table(const Plan& plan) {
-  Table table{.title = "memory at the peak", .header = columns_of(plan)};
+Table memory_table(const Plan& plan, const ModelConfig& config) {
+  Table table{.title = "memory at the peak", .header = columns_of(plan, config)};
   for (const auto& [name, unused] : parts_of(plan.stages.front().memory)) {
     table.rows.push_back({name});
   }
@@ -110,8 +112,8 @@ Table memory_table(const Plan& plan) {
   return table;
 }
 
-Table time_table(const Plan& plan) {
-  Table table{.title = "time of a step", .header = columns_of(plan)};
+Table time_table(const Plan& plan, const ModelConfig& config) {
+  Table table{.title = "time of a step", .header = columns_of(plan, config)};
   for (const auto& [name, unused] : parts_of(plan.stages.front().step)) {
     table.rows.push_back({name});
   }

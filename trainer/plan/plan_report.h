@@ -14,9 +14,9 @@ std::string describe_memory(const Plan& plan);
 /// "2.4 GiB (weights 257 MiB, trained 35 MiB, kept 1.1 GiB, at work 0.8 GiB, program 190 MiB)".
 std::string describe_peak(const MemoryPlan& memory);
 
-/// A row a part and a column a stage; the lines of time end with the run's.
-Table memory_table(const Plan& plan);
-Table time_table(const Plan& plan);
+/// A row a part and a column a stage of a run of that model; the lines of time end with the run's.
+Table memory_table(const Plan& plan, const ModelConfig& config);
+Table time_table(const Plan& plan, const ModelConfig& config);
 /// A row a plan, each of one length of sequences.
 Table sweep_table(const std::vector<Plan>& plans);
 

@@ -55,6 +55,8 @@ std::vector<std::shared_ptr<AttentionPattern>> patterns() {
   Diagnostics diagnostics;
   Json fixed{{"pattern", "shifted_sparse"}, {"group_size", 7}};
   all.push_back(read_attention_pattern(Fields(fixed, diagnostics)));
+  fixed["full_heads"] = 3;
+  all.push_back(read_attention_pattern(Fields(fixed, diagnostics)));
   all.push_back(sliding_window_pattern(5, 2));
   diagnostics.throw_if_any(ExitCode::kFailure);
   return all;
@@ -114,24 +116,31 @@ TEST(AttentionPatterns, KeepTheRowsOfABatchApart) {
   });
 }
 
+void expect_the_mask_of_the_paper(const Shape& shape, int64_t full_heads) {
+  SCOPED_TRACE(fmt::format("T={} H={}, {} in full", shape.seq_len, shape.query_heads, full_heads));
+  ShiftedSparseAttention pattern;
+  Diagnostics diagnostics;
+  Json options{{"group_size", 6}, {"full_heads", full_heads}};
+  Fields fields(options, diagnostics);
+  pattern.read(fields);
+  Rotary rotary = unscaled_rotary(shape, at::kDouble);
+  Heads heads = random_heads(shape, at::kDouble);
+  at::Tensor visible = shifted_sparse_mask(shape.query_heads, shape.seq_len, 6, full_heads)
+                           .unsqueeze(0)
+                           .expand({shape.rows, -1, -1, -1});
+  at::Tensor expected =
+      masked_attention(rotary.rotate(heads.q), rotary.rotate(heads.k), heads.v, visible);
+  at::Tensor actual = pattern.attend(heads, {rotary, {}});
+  EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12);
+  EXPECT_EQ(pattern.scored_pairs(shape.seq_len, shape.query_heads),
+            visible[0].sum().item<int64_t>());
+}
+
 TEST(ShiftedSparse, EqualsTheMaskOfThePaper) {
   for (const Shape& shape : kShapes) {
-    ShiftedSparseAttention pattern;
-    Diagnostics diagnostics;
-    Json options{{"group_size", 6}};
-    Fields fields(options, diagnostics);
-    pattern.read(fields);
-    Rotary rotary = unscaled_rotary(shape, at::kDouble);
-    Heads heads = random_heads(shape, at::kDouble);
-    at::Tensor visible = shifted_sparse_mask(shape.query_heads, shape.seq_len, 6)
-                             .unsqueeze(0)
-                             .expand({shape.rows, -1, -1, -1});
-    at::Tensor expected =
-        masked_attention(rotary.rotate(heads.q), rotary.rotate(heads.k), heads.v, visible);
-    at::Tensor actual = pattern.attend(heads, {rotary, {}});
-    EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-12) << "T " << shape.seq_len;
-    EXPECT_EQ(pattern.scored_pairs(shape.seq_len, shape.query_heads),
-              visible[0].sum().item<int64_t>());
+    for (int64_t full_heads : {0, 2, 3, 9}) {
+      if (full_heads <= shape.query_heads) expect_the_mask_of_the_paper(shape, full_heads);
+    }
   }
 }
 

@@ -12,11 +12,15 @@ Json in_layers(const Json& layers) {
   return {{"pattern", "shifted_sparse"}, {"group_size", 4}, {"layers", layers}};
 }
 
-std::shared_ptr<AttentionPattern> shifted_sparse_of(const Json& keys) {
+Json with_full_heads(int64_t heads) {
+  return {{"pattern", "shifted_sparse"}, {"group_size", 4}, {"full_heads", heads}};
+}
+
+std::shared_ptr<ShiftedSparseAttention> shifted_sparse_of(const Json& keys) {
   Diagnostics diagnostics;
   auto pattern = read_attention_pattern(Fields(keys, diagnostics));
   EXPECT_TRUE(diagnostics.empty());
-  return pattern;
+  return std::dynamic_pointer_cast<ShiftedSparseAttention>(pattern);
 }
 
 TEST(ShiftedSparseLayers, ThoseInGroupsScoreTheirGroupsAndTheOthersAll) {
@@ -58,6 +62,29 @@ TEST(ShiftedSparseLayers, WhatIsNoListOfLayersIsNamed) {
   EXPECT_THAT(errors({1, 1}), ElementsAre(HasSubstr("attention.layers: 1 stands twice")));
   EXPECT_THAT(errors(1), ElementsAre(HasSubstr("attention.layers: expected a list in brackets")));
   EXPECT_THAT(errors({0.5}), ElementsAre(HasSubstr("attention.layers.0: expected a whole number")));
+}
+
+TEST(ShiftedSparseHeads, ThoseInFullScoreAllAndHalfOfTheOthersAreShifted) {
+  // Of 10 tokens a head in groups scores 10 + 10 + 3, a shifted one 3 + 10 + 10.
+  constexpr int64_t kAll = 55, kGrouped = 23;
+  EXPECT_EQ(shifted_sparse_of(with_full_heads(3))->read_pairs(0, 10, 9), 3 * kAll + 6 * kGrouped);
+  EXPECT_EQ(shifted_sparse_of(with_full_heads(3))->trained_pairs(1, 2, 10, 9),
+            2 * (3 * kAll + 6 * kGrouped));
+  EXPECT_EQ(shifted_sparse_of(with_full_heads(9))->scored_pairs(10, 9), 9 * kAll);
+  // Where a plan measures fewer heads than the model has.
+  EXPECT_EQ(shifted_sparse_of(with_full_heads(3))->scored_pairs(10, 2), 2 * kAll);
+}
+
+TEST(ShiftedSparseHeads, AreWrittenAsTheyWereReadWhereThereAreSome) {
+  EXPECT_EQ(write_attention_pattern(*shifted_sparse_of(with_full_heads(3))), with_full_heads(3));
+  EXPECT_FALSE(
+      write_attention_pattern(*shifted_sparse_of(with_full_heads(0))).contains("full_heads"));
+}
+
+TEST(ShiftedSparseHeads, SuitAModelThatHasThem) {
+  EXPECT_EQ(shifted_sparse_of(with_full_heads(9))->misfit_of_heads(9), "");
+  EXPECT_EQ(shifted_sparse_of(with_full_heads(10))->misfit_of_heads(9),
+            "full_heads is 10, and the model has 9 query heads");
 }
 
 }  // namespace

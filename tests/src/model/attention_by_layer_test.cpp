@@ -13,7 +13,7 @@
 #include "tests/support/shifted_sparse_mask.h"
 #include "tests/support/tiny_llama.h"
 
-// S2 in some layers of a model and full attention in the others.
+// S2 in some layers or heads of a model and full attention in the others.
 
 namespace longspan {
 namespace {
@@ -27,9 +27,11 @@ ModelConfig config_of_layers() {
   return config;
 }
 
-std::shared_ptr<AttentionPattern> in_groups(const Json& layers) {
-  const Json keys = {
-      {"pattern", "shifted_sparse"}, {"group_size", kGroupTokens}, {"layers", layers}};
+std::shared_ptr<AttentionPattern> in_groups(const Json& layers, int64_t full_heads = 0) {
+  const Json keys = {{"pattern", "shifted_sparse"},
+                     {"group_size", kGroupTokens},
+                     {"layers", layers},
+                     {"full_heads", full_heads}};
   Diagnostics diagnostics;
   auto pattern = read_attention_pattern(Fields(keys, diagnostics));
   diagnostics.throw_if_any(ExitCode::kFailure);
@@ -53,14 +55,15 @@ class MaskedLayers : public FullAttention {
   std::vector<at::Tensor> visible_;  // [H, T, T] each
 };
 
-std::shared_ptr<AttentionPattern> masked_in_groups(const std::vector<int64_t>& layers) {
+std::shared_ptr<AttentionPattern> masked_in_groups(const std::vector<int64_t>& layers,
+                                                   int64_t full_heads = 0) {
   const ModelConfig config = config_of_layers();
   const at::Tensor all =
       at::ones({config.num_attention_heads, kTextTokens, kTextTokens}, at::kBool).tril();
   std::vector<at::Tensor> visible(static_cast<size_t>(config.num_hidden_layers), all);
   for (const int64_t layer : layers) {
     visible[static_cast<size_t>(layer)] =
-        shifted_sparse_mask(config.num_attention_heads, kTextTokens, kGroupTokens);
+        shifted_sparse_mask(config.num_attention_heads, kTextTokens, kGroupTokens, full_heads);
   }
   return std::make_shared<MaskedLayers>(visible);
 }
@@ -106,14 +109,16 @@ TEST_F(AttentionByLayer, NoLayerInGroupsIsFullAttentionAndAllAreThoseOfNoList) {
   EXPECT_GT(largest(all.hidden - full.hidden), 100 * bound_of(full.hidden));
 }
 
-TEST_F(AttentionByLayer, EqualsTheMaskOfEachLayerWithAnyRecomputation) {
-  const std::vector<int64_t> listed[] = {{1}, {0, 2}};
-  for (const auto& layers : listed) {
-    const Pass right = pass(masked_in_groups(layers));
+TEST_F(AttentionByLayer, EqualsTheMaskOfEachLayerAndHeadWithAnyRecomputation) {
+  const std::vector<std::pair<std::vector<int64_t>, int64_t>> cases = {
+      {{1}, 0}, {{0, 2}, 0}, {{0, 1, 2}, 3}, {{0, 2}, 4}};
+  for (const auto& [layers, full_heads] : cases) {
+    const Pass right = pass(masked_in_groups(layers, full_heads));
     for (const Recompute what : {Recompute::kNone, Recompute::kSelective,
                                  Recompute::kSelectivePlusPlus, Recompute::kLayer}) {
-      SCOPED_TRACE(testing::PrintToString(layers) + " " + std::to_string(static_cast<int>(what)));
-      const Pass mixed = pass(in_groups(layers), what);
+      SCOPED_TRACE(fmt::format("layers {}, {} heads in full, recompute {}",
+                               testing::PrintToString(layers), full_heads, static_cast<int>(what)));
+      const Pass mixed = pass(in_groups(layers, full_heads), what);
       EXPECT_LE(largest(mixed.hidden - right.hidden), bound_of(right.hidden));
       ASSERT_EQ(mixed.gradients.size(), right.gradients.size());
       for (size_t i = 0; i < right.gradients.size(); ++i) {
@@ -128,13 +133,15 @@ TEST_F(AttentionByLayer, EqualsTheMaskOfEachLayerWithAnyRecomputation) {
   }
 }
 
-TEST_F(AttentionByLayer, LayersThatTheModelLacksAreRefused) {
+TEST_F(AttentionByLayer, LayersAndHeadsThatTheModelLacksAreRefused) {
   EXPECT_EQ(error_of(
                 [&] {
                   model_->set_attention(in_groups({2, 3}));
                 },
                 ExitCode::kModel),
             "attention shifted_sparse: layers has 3, and the model's layers are 0 to 2");
+  EXPECT_EQ(error_of([&] { model_->set_attention(in_groups(nullptr, 10)); }, ExitCode::kModel),
+            "attention shifted_sparse: full_heads is 10, and the model has 9 query heads");
 }
 
 }  // namespace

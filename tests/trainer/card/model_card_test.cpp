@@ -40,12 +40,12 @@ class ModelCard : public testing::Test {
     write_peft_adapter(checkpoint_, adapter);
   }
 
-  void write_training() {
+  void write_training(Json attention = {{"pattern", "shifted_sparse"}, {"group_size", 32}}) {
     Json stage = {{"steps", 2},
                   {"seq_len", 128},
                   {"batch_size", 2},
                   {"gradient_accumulation_steps", 3},
-                  {"attention", {{"pattern", "shifted_sparse"}, {"group_size", 32}}}};
+                  {"attention", std::move(attention)}};
     write_json_file(checkpoint_ / "state.json",
                     {{"step", 2},
                      {"tokens", 1536},
@@ -105,6 +105,13 @@ TEST_F(ModelCard, StatesTheTrainingUpToItsStep) {
             HasSubstr("learning rate 0.0005, schedule cosine (warmup_steps 1)"),
             HasSubstr("loss 2.5000 at step 1, 2.2500 at step 2"), HasSubstr("1 min 00 s"),
             HasSubstr("2 MiB"), HasSubstr("| 2 | 128 | 6 | shifted_sparse, groups of 32 |")));
+}
+
+TEST_F(ModelCard, SaysInWhichLayersThePatternWas) {
+  write_training({{"pattern", "shifted_sparse"}, {"group_size", 32}, {"layers", {1}}});
+  EXPECT_THAT(merged_card(), HasSubstr("| shifted_sparse in 1 of 2 layers, groups of 32 |"));
+  write_training({{"pattern", "of_another_version"}});
+  EXPECT_THAT(merged_card(), HasSubstr("| of_another_version |"));
 }
 
 TEST_F(ModelCard, ShowsResultsOfThisModelBesideOthers) {

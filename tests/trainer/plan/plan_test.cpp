@@ -257,11 +257,22 @@ TEST(PlanReport, JsonHoldsTheChoiceAndTheSums) {
 }
 
 TEST(PlanReport, TablesHaveAColumnAStage) {
+  const ModelConfig config = llama2_7b();
   const Plan plan = plan_on(22 * kGiB, 8192);
-  for (const Table& table : {memory_table(plan), time_table(plan)}) {
+  for (const Table& table : {memory_table(plan, config), time_table(plan, config)}) {
     ASSERT_EQ(table.header.size(), 2u);
-    EXPECT_THAT(table.header[1], HasSubstr("8K"));
+    EXPECT_EQ(table.header[1], "8K shifted_sparse");
     for (const auto& row : table.rows) EXPECT_EQ(row.size(), 2u) << row[0];
+  }
+}
+
+TEST(PlanReport, AColumnSaysInWhichLayersThePatternIs) {
+  Plan plan = plan_on(22 * kGiB, 8192);
+  const Json keys = {{"pattern", "shifted_sparse"}, {"layers", {0, 1, 5}}};
+  Diagnostics diagnostics;
+  plan.stages[0].stage.attention = read_attention_pattern(Fields(keys, diagnostics));
+  for (const Table& table : {memory_table(plan, llama2_7b()), time_table(plan, llama2_7b())}) {
+    EXPECT_EQ(table.header[1], "8K shifted_sparse in 3 of 32 layers");
   }
 }
 

@@ -65,6 +65,22 @@ TEST(TrainingFlops, LayersInGroupsAndTheOthersCountForThemselves) {
               1, 1e-9);
 }
 
+TEST(TrainingFlops, AThirdOfTheHeadsInFullCostsWhatAThirdOfTheLayersDoes) {
+  const Json keys = {{"pattern", "shifted_sparse"}, {"full_heads", 3}};
+  Diagnostics diagnostics;
+  Stage mixed = stage_of("full");
+  mixed.attention = read_attention_pattern(Fields(keys, diagnostics));
+  const MemoryOptions memory{.recompute = Recompute::kSelective};
+  const double full = step_flops(smollm2_135m(), stage_of("full"), memory).attention_forward;
+  // 3 heads score all, 3 a quarter; 3 are shifted, half a group at either end: 7 / 32.
+  EXPECT_NEAR(step_flops(smollm2_135m(), mixed, memory).attention_forward / full,
+              (3 * 32 + 3 * 8 + 3 * 7) / (9 * 32.0), 1e-4);
+  const double sparse =
+      step_flops(smollm2_135m(), stage_of("shifted_sparse"), memory).attention_forward;
+  EXPECT_NEAR(step_flops(smollm2_135m(), mixed, memory).attention_forward,
+              full / 3 + sparse * 2 / 3, 2e-3 * full);
+}
+
 Stage stage_of_windows() {
   FocusedMemoryOptions options;
   options.mem_layers = {7, 15, 22};

@@ -156,6 +156,8 @@ TEST_F(ReadingArms, SayWhatTheyLackBeforeAnythingIsRead) {
   EXPECT_EQ(check_of({"small", make_arm("smaller_model"), model_.get()}, subject_), "no error");
   EXPECT_THAT(check_of({"s2", arm_with("shifted_sparse", {{"layers", {2}}})}, subject_),
               HasSubstr("shifted_sparse: layers has 2, and the model's layers are 0 to 1"));
+  EXPECT_THAT(check_of({"s2", arm_with("shifted_sparse", {{"full_heads", 10}})}, subject_),
+              HasSubstr("shifted_sparse: full_heads is 10, and the model has 9 query heads"));
   for (const auto& name : {"full", "yarn", "kv_cache", "block_memory", "retrieval"}) {
     EXPECT_EQ(check_of({name, make_arm(name)}, subject_), "no error");
   }
