@@ -19,10 +19,9 @@ MODEL=models/SmolLM2-135M-Instruct
 RUN=runs/quickstart
 RECIPE=recipes/smollm2-135m-16k-quickstart.yaml
 BASE_LENGTH=8192
-# What can be done, the most first: tokens of context, steps with shifted sparse and with full
-# attention, documents to measure, keys to hide. The first that takes no more than BUDGET is done, else
-# the last.
-SIZES=("16384 2 4 3 16" "16384 2 3 2 16" "16384 1 2 2 10" "12288 1 2 2 10" "12288 1 1 2 10")
+# What can be done, the most first: tokens of context, steps of short rows and of one whole row,
+# documents to measure, keys to hide. The first that takes no more than BUDGET is done, else the last.
+SIZES=("16384 16 2 3 16" "16384 12 2 2 16" "16384 10 1 2 10" "12288 8 1 2 10" "12288 6 1 1 10")
 BUDGET=720 # seconds
 MANUALS=(/usr/share/vim/vim*/doc)
 HELD_OUT_MANUALS='/(eval|pi_netrw|syntax)\.txt$'
@@ -65,17 +64,18 @@ keep_earlier_run() {
 
 # Fills length, factor, documents_measured, keys and overrides (of the recipe) by the speed of this machine.
 choose_size() {
-  local size sparse full forecast rates="$RUN/rates.json"
+  local size short whole forecast rates="$RUN/rates.json"
   build/longspan plan "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" "output.dir=$RUN" \
     --save-rates "$rates" >/dev/null
   for size in "${SIZES[@]}"; do
-    read -r length sparse full documents_measured keys <<<"$size"
+    read -r length short whole documents_measured keys <<<"$size"
     ((documents_measured <= ${#held_out[@]})) || documents_measured=${#held_out[@]}
     factor=$(awk "BEGIN { print $length / $BASE_LENGTH }")
-    overrides=("train.seq_len=$length" "rope.factor=$factor" "stages.0.steps=$sparse" "stages.1.steps=$full")
+    overrides=("train.seq_len=$length" "packing.target_length=$length" "rope.factor=$factor"
+      "stages.0.steps=$short" "stages.1.steps=$whole")
     # Three models read each document and a text with keys at three lengths, and 16 questions for keys
     # take as long as a text; a pass grows with the length in its products and with its square in
-    # attention. The last stage is the one with full attention.
+    # attention. The last stage is the one of whole rows.
     forecast=$(build/longspan plan "$RECIPE" "model.path=$MODEL" "data.path=$RUN/train.h5" \
       "output.dir=$RUN" "${overrides[@]}" --rates "$rates" --json | tr -d ' ,"' |
       awk -F: -v length_="$length" -v texts="$documents_measured" -v keys="$keys" '
@@ -92,7 +92,8 @@ choose_size() {
         }')
     ((${forecast% *} + ${forecast#* } > BUDGET)) || break
   done
-  echo "to $length tokens (YaRN x$factor), $sparse steps with shifted sparse and $full with full attention;" \
+  echo "to $length tokens (YaRN x$factor), $short steps of short rows with facts that are asked for and" \
+    "$whole of whole rows;" \
     "about $(((${forecast% *} + ${forecast#* } + 120) / 60)) minutes from here on this machine:" \
     "training $(((${forecast% *} + 30) / 60)), measuring $documents_measured documents and $keys keys three times" \
     "$(((${forecast#* } + 30) / 60))" >&2
@@ -121,8 +122,9 @@ if [[ ! -e $MODEL/config.json ]]; then
   build/longspan convert "$gguf" "$MODEL"
 fi
 
-begin "token store"
-build/longspan prepare --model "$MODEL" --out "$RUN/train.h5" "${train_texts[@]}"
+begin "facts that are asked for, and the token store"
+build/longspan data-needles --model "$MODEL" --length 2048 --out "$RUN/needles.jsonl" "${train_texts[@]}"
+build/longspan prepare --model "$MODEL" --out "$RUN/train.h5" "${train_texts[@]}" "$RUN/needles.jsonl"
 
 begin "this machine"
 choose_size

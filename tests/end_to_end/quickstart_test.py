@@ -53,13 +53,15 @@ class QuickstartTest(unittest.TestCase):
     def test_measures_the_same_keys_and_documents_three_times(self):
         done, calls = self.calls(forward_seconds=1, run_seconds=100)
         (train,) = calls["train"]
-        self.assertIn("train.seq_len=16384 rope.factor=2 stages.0.steps=2 stages.1.steps=4", train)
+        self.assertIn("train.seq_len=16384 packing.target_length=16384 rope.factor=2 stages.0.steps=16 stages.1.steps=2", train)
         self.assertEqual([call.split(" --label ")[1].split()[0] for call in calls["eval"]], ["base", "yarn-untrained", "trained"])
         for call in calls["eval"]:
             self.assertIn("--task perplexity,needle --set needle.needles=16 --lengths 4096,8192,16384 ", call)
             self.assertEqual(call.count("--text"), 2)  # of four documents two are held out
+        (needles,) = calls["data-needles"]
+        self.assertEqual([Path(text).name for text in needles.split()[7:]], ["a.txt", "b.txt"])
         prepared = calls["prepare"][0].split()[5:]
-        self.assertEqual([Path(text).name for text in prepared], ["a.txt", "b.txt"])
+        self.assertEqual([Path(text).name for text in prepared], ["a.txt", "b.txt", "needles.jsonl"])
         (report,) = calls["report"]
         self.assertIn("base.json runs/quickstart/yarn-untrained.json runs/quickstart/trained.json", report)
         self.assertIn("on 2 documents that were not trained on and 16 keys hidden in them", done.stdout)
@@ -68,11 +70,11 @@ class QuickstartTest(unittest.TestCase):
         # Three models read two documents and the text with 16 keys, which count as a text more, at a quarter, a half and the whole
         # of the length: its share of the products, and the square of that of attention.
         seconds = 3 * 4 * ((1 / 4 + 1 / 2 + 1) + (1 / 16 + 1 / 4 + 1))
-        for run_seconds, size in ((719 - seconds, "stages.1.steps=4"), (722 - seconds, "stages.1.steps=2")):
+        for run_seconds, size in ((719 - seconds, "stages.0.steps=16"), (722 - seconds, "stages.0.steps=10")):
             _, calls = self.calls(forward_seconds=1, run_seconds=run_seconds)
             self.assertIn(size, calls["train"][0])
         done, calls = self.calls(forward_seconds=40, run_seconds=2000)
-        self.assertIn("train.seq_len=12288 rope.factor=1.5 stages.0.steps=1 stages.1.steps=1", calls["train"][0])
+        self.assertIn("train.seq_len=12288 packing.target_length=12288 rope.factor=1.5 stages.0.steps=6 stages.1.steps=1", calls["train"][0])
         self.assertIn("needle.needles=10 --lengths 4096,8192,12288 ", calls["eval"][0])
         self.assertIn("to 12288 tokens (YaRN x1.5)", done.stderr)
 
