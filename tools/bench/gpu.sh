@@ -36,7 +36,7 @@ if [[ $DEVICE == cuda ]]; then
   SHAPE_7B="4096 32 32 32 11008" SHAPE_8B="4096 4 32 8 14336" SHAPE_SMALL="576 30 9 3 1536"
   LENGTH_7B=98304 LENGTH_8B=350208 LENGTH_SMALL=8192 LENGTH_PEER=16384 PROMPT_7B=1024
 else
-  SHAPE_7B="128 2 2 2 256" SHAPE_8B="128 1 4 2 256" SHAPE_SMALL="144 2 9 3 128"
+  SHAPE_7B="128 2 2 2 256" SHAPE_8B="128 2 4 2 256" SHAPE_SMALL="144 2 9 3 128"
   LENGTH_7B=2048 LENGTH_8B=4096 LENGTH_SMALL=512 LENGTH_PEER=512 PROMPT_7B=256
 fi
 
@@ -167,7 +167,8 @@ of_7b() { random_step 7b s2 "$LENGTH_7B" --steps 2 rope.rope_type=linear rope.fa
 of_8b() {
   random_step 8b full "$LENGTH_8B" --steps 1 --rank 32 --trainable "" model.quantization=nf4 rope.rope_type=yarn rope.factor=43.0 \
     'lora.target_modules=[q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj]' \
-    memory.recompute=layer memory.offload=ram memory.chunk_tokens=8192 "$@"
+    memory.recompute=layer memory.recompute_num_layers=1 memory.recompute_rest=selective++ \
+    memory.offload=ram memory.chunk_tokens=8192 "$@"
 }
 of_small() { random_step small "$1" "$LENGTH_SMALL" --steps 4 memory.recompute=none rope.rope_type=linear rope.factor=2.0 "${@:2}"; }
 # What plan says of the 7B steps. The first time it measures the rates, at 7B's widths.
@@ -223,7 +224,7 @@ run 7b-layer 80 of_7b memory.recompute=layer
 run 7b-offload 80 of_7b memory.recompute=selective memory.offload=ram memory.offload_ram=100GB
 run decode 40 decode
 run attention 60 python tools/bench/attention_rates.py --device "$DEVICE"
-run 8b-350k 110 of_8b memory.offload_ram=40GB
+run 8b-350k 110 of_8b memory.offload_ram=9GB # three tensors of 350K; the other four stay on the GPU
 run small 30 of_small s2 --trace "$OUT/small-trace.json"
 run small-full 30 of_small full
 run peer 60 peer
