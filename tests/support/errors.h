@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <string>
 
@@ -7,13 +9,14 @@
 
 namespace longspan {
 
-/// The message of the Error(code) that `act` throws; "code N: <message>" where it has another code,
-/// "no error" where nothing is thrown.
-inline std::string error_of(const std::function<void()>& act, ExitCode code) {
+/// The message of the Error(code) that `act` throws, "no error" where it throws nothing. Another
+/// code fails the test, whatever is expected of the message.
+[[nodiscard]] inline std::string error_of(const std::function<void()>& act, ExitCode code) {
   try {
     act();
   } catch (const Error& e) {
-    return e.code() == code ? e.what() : fmt::format("code {}: {}", int(e.code()), e.what());
+    EXPECT_EQ(static_cast<int>(e.code()), static_cast<int>(code)) << e.what();
+    return e.what();
   }
   return "no error";
 }

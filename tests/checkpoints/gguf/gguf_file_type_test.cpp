@@ -57,7 +57,7 @@ TEST(GgufFileType, FallsBackWhereRowsAreNoMultipleOfTheBlock) {
 }
 
 TEST(GgufFileType, NamesTheTypesThereAre) {
-  EXPECT_THAT(error_of([] { find_gguf_file_type("Q3_K", "--type"); }),
+  EXPECT_THAT(error_of([] { find_gguf_file_type("Q3_K", "--type"); }, ExitCode::kUsage),
               HasSubstr("--type: 'Q3_K' is no GGUF type; expected F32, F16, BF16, Q8_0"));
 }
 
