@@ -3,6 +3,7 @@
     eval_tasks_test.py --longspan build/longspan [NAME_OF_TEST ...]
 """
 
+import collections
 import json
 import math
 import re
@@ -26,6 +27,10 @@ LONGSPAN = None
 TOKENS = 400  # of each document
 LENGTH = 128
 STRIDE = 48
+SCORERS = {  # of tasks' metrics, by trainer/eval/tasks/scorers.h
+    "number_prefix": lambda answer, references: max(bool(re.match(rf"\D*{key}", answer)) for key in references),
+    "substring": lambda answer, references: max(value.lower() in answer.lower() for value in references),
+}
 
 
 class EvalTasksTest(unittest.TestCase):
@@ -161,16 +166,18 @@ class EvalTasksTest(unittest.TestCase):
         checked("greedy answers of eval", "transformers", detail=f"{len(items)} items")
 
     def test_greedy_answers_to_drawn_items_equal_transformers(self):
-        """Forty questions of two tasks, whatever the model says to them."""
+        """Forty questions of two tasks, whatever the model says to them, and their scores by the lines of items."""
         drawn, told = self.folder / "drawn.jsonl", self.folder / "told.jsonl"
-        self.evaluate_all("passkey,needle", "--lengths", "400", "--trials", "2", "--set", "needle.trials=6",
-                          "--set", "needle.needles=5", "--items-out", drawn, "--answers-out", told)  # fmt: skip
+        results = self.evaluate_all("passkey,needle", "--lengths", "400", "--trials", "2", "--set", "needle.trials=6",
+                                    "--set", "needle.needles=5", "--items-out", drawn, "--answers-out", told)  # fmt: skip
         items = [json.loads(line) for line in drawn.read_text().splitlines()]
         lines = [json.loads(line) for line in told.read_text().splitlines()]
         answers = [line for line in lines if "arm" in line]
         self.assertEqual([line["task"] for line in lines if "protocol" in line], ["passkey", "needle"])
         self.assertEqual(len(items), 5 * 2 + 5 * 6)
+        scores = collections.defaultdict(list)
         for item, answer in zip(items, answers, strict=True):
+            scores[item["task"], item["depth"]].append(SCORERS[item["metric"]](answer["text"], item["references"]))
             self.assertEqual((item["task"], item["question"]), (answer["task"], answer["question"]))
             prompt = item["context"] + item["question"]
             ids = self.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
@@ -180,6 +187,9 @@ class EvalTasksTest(unittest.TestCase):
             fed = prompt + item["answer_prefix"] + item["answers"][0]
             losses = self.losses(self.tokenizer(fed, add_special_tokens=False).input_ids)[ids.shape[1] - 1 :]
             self.assertAlmostEqual(answer["nll"], sum(losses) / len(losses), delta=1e-4)
+        for result in results:
+            for row in result["rows"]:
+                self.assertEqual(row["scores"], scores[result["task"], row["depth"]])
         checked("greedy answers of eval", "transformers", detail=f"{len(items)} drawn items")
 
     def test_each_task_of_items_is_asked_and_shown(self):

@@ -68,7 +68,9 @@ constexpr Option kEvalOptions[] = {
     {"label", "NAME", "", "name in tables and pages (default: the model's file name)", "Results"},
     {"out", "FILE.json", "", "write the result here, for longspan report", "Results"},
     {"html", "FILE.html", "", "write a page with the curves here", "Results"},
-    {"items-out", "FILE.jsonl", "", "write the items that are asked: context, question, answers",
+    {"items-out", "FILE.jsonl", "",
+     "write the items that are asked, for another program to ask and score: context, question, "
+     "answers, metric, references",
      "Results"},
     {"answers-out", "FILE.jsonl", "",
      "write a line of provenance, what each arm answered (text, loss, rank), and behind each task "
@@ -146,12 +148,7 @@ std::vector<EvalWork> count_work(const Arguments& arguments, const DrawnTasks& d
                                  const EvalSubject& subject, const std::vector<NamedArm>& arms) {
   if (!arguments.given("items-out")) return work_of(drawn, subject, arms);
   JsonLines lines(arguments["items-out"]);
-  const auto write = [&](const AskedItem& asked) {
-    Json item = {{"task", asked.task}, {"length", asked.length}};
-    item.update(asked.item);
-    lines.add(item);
-  };
-  auto work = work_of(drawn, subject, arms, write);
+  auto work = work_of(drawn, subject, arms, [&](const AskedItem& asked) { lines.add(asked.line); });
   lines.commit("the items");
   return work;
 }

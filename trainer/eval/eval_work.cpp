@@ -60,7 +60,7 @@ std::vector<EvalWork> work_of(const DrawnTasks& tasks, const EvalSubject& subjec
       }
     };
     EvalSubject drawing = subject;
-    drawing.arm = std::make_shared<DrawingArm>(std::string(drawn->task().name()), on_drawn);
+    drawing.arm = std::make_shared<DrawingArm>(drawn->task(), on_drawn);
     drawn->run(drawing);
   }
   return work;

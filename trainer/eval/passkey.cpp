@@ -5,10 +5,10 @@
 #include <set>
 
 #include "src/core/stopwatch.h"
-#include "trainer/eval/arms/arm.h"
 #include "trainer/eval/finite_loss.h"
 #include "trainer/eval/passkey_prompt.h"
 #include "trainer/eval/tasks/draw.h"
+#include "trainer/eval/tasks/item.h"
 #include "trainer/eval/tasks/spread.h"
 
 namespace longspan {
@@ -21,7 +21,6 @@ constexpr int64_t kExtraNewTokens = 4;  // room for a newline or a word before t
 struct PasskeyCell {
   int64_t length = 0;
   double depth = 0;
-  std::vector<std::string> keys = {};
   std::vector<PasskeyPrompt> prompts = {};
   std::vector<size_t> asked = {};  // of them
 
@@ -34,7 +33,7 @@ struct PasskeyCell {
       const Answer answer = reading->ask(prompt.item.question);
       require_finite(answer.nll, "passkey",
                      fmt::format("at length {} and depth {}", length, depth));
-      row.cell.add(answer, first_digits(answer.text) == keys[trial] ? 1 : 0);
+      row.cell.add(answer, score_answer(prompt.item.question, answer));
       row.prompt_tokens +=
           static_cast<double>(prompt.tokens.prompt.size()) / static_cast<double>(asked.size());
     }
@@ -58,7 +57,6 @@ class Passkey::Drawn final : public DrawnTask {
               build_passkey_prompt(subject.tokenizer, subject.bos_token_id, length, depth, key);
           prompt.item.question.distractors = wrong_passkeys(key);
           prompt.item.question.max_new_tokens = std::ssize(prompt.tokens.answer) + kExtraNewTokens;
-          cell.keys.push_back(key);
           cell.prompts.push_back(std::move(prompt));
         }
       }

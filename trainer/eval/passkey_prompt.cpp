@@ -12,8 +12,6 @@ namespace longspan {
 
 namespace {
 
-constexpr size_t kKeyDigits = 5;  // shorter keys can be guessed
-
 constexpr std::string_view kTask =
     "There is an important info hidden inside a lot of irrelevant text. Find it and memorize them. "
     "I will quiz you about the important information there.";
@@ -27,6 +25,7 @@ std::string filler(int64_t characters) {
   return text.substr(0, characters);
 }
 
+/// Shorter keys can be guessed.
 std::string five_digits(std::mt19937& generator) {
   return std::to_string(10000 + generator() % 90000);
 }
@@ -43,6 +42,8 @@ Item passkey_item(int64_t filler_characters, double depth, const std::string& ke
       fmt::format("{}\n{}\n{}", filler(before), line, filler(filler_characters - before));
   item.question.text = fmt::format("\n{}", kQuestion);
   item.question.answers = {key};
+  item.question.metric = "number_prefix";
+  item.question.depth = depth;
   const auto begin = static_cast<size_t>(before) + 1;
   item.question.evidence = {{begin, begin + line.size()}};
   return item;
@@ -99,13 +100,6 @@ PasskeyPrompt build_passkey_prompt(const Tokenizer& tokenizer, std::optional<int
     }
   }
   return best;
-}
-
-std::string first_digits(const std::string& text) {
-  auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  auto begin = std::find_if(text.begin(), text.end(), is_digit);
-  auto end = std::find_if_not(begin, text.end(), is_digit);
-  return std::string(begin, end).substr(0, kKeyDigits);
 }
 
 }  // namespace longspan

@@ -30,7 +30,4 @@ struct PasskeyPrompt {
 PasskeyPrompt build_passkey_prompt(const Tokenizer& tokenizer, std::optional<int64_t> bos_token_id,
                                    int64_t length, double depth, const std::string& key);
 
-/// The first five digits of the first number in `text`, fewer when it is shorter.
-std::string first_digits(const std::string& text);
-
 }  // namespace longspan

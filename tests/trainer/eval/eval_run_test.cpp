@@ -63,13 +63,15 @@ TEST_F(Run, DrawsTheItemsThatAreAsked) {
   const AskedItem& item = items_[0];
   EXPECT_EQ(item.task, "passkey");
   EXPECT_EQ(item.length, 340);
-  EXPECT_THAT(item.item["question"].get<std::string>(), HasSubstr("The pass key is"));
-  EXPECT_THAT(item.item["context"].get<std::string>(),
-              HasSubstr("The pass key is " + item.item["answers"][0].get<std::string>()));
-  EXPECT_EQ(item.item["distractors"].size(), 9);
+  EXPECT_THAT(item.line["question"].get<std::string>(), HasSubstr("The pass key is"));
+  EXPECT_THAT(item.line["context"].get<std::string>(),
+              HasSubstr("The pass key is " + item.line["answers"][0].get<std::string>()));
+  EXPECT_EQ(item.line["distractors"].size(), 9);
   const std::string text = some_text(400);
-  EXPECT_EQ(items_[8].item["context"], text.substr(60, 332));
-  EXPECT_EQ(items_[8].item["answers"], Json::array({text.substr(392)}));
+  EXPECT_EQ(items_[8].line["context"], text.substr(60, 332));
+  EXPECT_EQ(items_[8].line["answers"], Json::array({text.substr(392)}));
+  EXPECT_EQ(items_[8].line["metric"], "nll");
+  EXPECT_EQ(items_[8].line["scored_tokens"], 8);
   std::vector<std::string> kinds;
   for (const auto& entry : all) {
     kinds.push_back(fmt::format("{} {} {} {}", entry.task, entry.arm, entry.length, entry.items));
@@ -155,8 +157,8 @@ TEST_F(Run, HandsOverEachAnswer) {
     EXPECT_EQ(first["task"], "passkey");
     EXPECT_EQ(first["arm"], "full");
     EXPECT_EQ(first["length"], 340);
-    EXPECT_EQ(first["question"], items_[0].item["question"]);
-    EXPECT_EQ(first["answers"], items_[0].item["answers"]);
+    EXPECT_EQ(first["question"], items_[0].line["question"]);
+    EXPECT_EQ(first["answers"], items_[0].line["answers"]);
     EXPECT_TRUE(first["text"].is_string());
     EXPECT_NEAR((first["nll"].get<double>() + answers[1]["nll"].get<double>()) / 2,
                 rows[0]["answer_nll"].get<double>(), 1e-9);

@@ -55,4 +55,12 @@ Json write_item(const Item& item) {
   return json;
 }
 
+Json write_scoring(const Question& question) {
+  return {{"metric", question.metric},
+          {"references", question.references_or_answers()},
+          {"first_line_only", question.first_line_only},
+          {"depth", question.depth ? Json(*question.depth) : Json()},
+          {"subset", question.subset}};
+}
+
 }  // namespace longspan

@@ -26,6 +26,17 @@ struct Question {
   std::vector<std::string> distractors = {};  // wrong answers to rank the right one among
   std::vector<Span> evidence = {};            // where the answer stands in the context
   int64_t max_new_tokens = 32;
+
+  // What the answer is scored by, and which row it counts in. No arm reads by them.
+  std::string metric = "substring";          // one of scorers(), or "choice": ranked first
+  std::vector<std::string> references = {};  // what the metric compares with; none: `answers`
+  bool first_line_only = false;              // of the answer: what follows is another example
+  std::optional<double> depth = {};          // where what is asked for stands, 0 to 1
+  std::string subset = {};
+
+  const std::vector<std::string>& references_or_answers() const {
+    return references.empty() ? answers : references;
+  }
 };
 
 /// A question with all that it needs: what a task draws.

@@ -3,16 +3,17 @@
 #include <functional>
 
 #include "trainer/eval/arms/arm.h"
+#include "trainer/eval/eval_task.h"
 
 namespace longspan {
 
 /// An item that a task asks, in the order of asking.
 struct AskedItem {
-  std::string task;
+  std::string task = {};
   int64_t length = 0;
   bool begins_passage = true;  // false: a further question to the passage before
   int64_t new_tokens = 0;      // that may be generated
-  Json item;                   // {context, question, answers, ...}
+  Json line;                   // of --items-out: {task, length, seed, context, question, ...}
   // Of a text without a question, whose last tokens are scored.
   std::vector<int64_t> ids = {};
   int64_t scored_tokens = 0;
@@ -22,8 +23,7 @@ struct AskedItem {
 /// read how much there is to do.
 class DrawingArm : public Arm {
  public:
-  DrawingArm(std::string task, std::function<void(AskedItem)> on_item)
-      : task_(std::move(task)), on_item_(std::move(on_item)) {}
+  DrawingArm(const EvalTask& task, std::function<void(const AskedItem&)> on_item);
 
   std::string_view name() const override { return "drawing"; }
   bool reads() const override { return false; }
@@ -35,8 +35,14 @@ class DrawingArm : public Arm {
   int64_t kv_bytes(CausalLm&, int64_t) const override { return 0; }
 
  private:
+  class DrawingReading;
+
+  /// Hands over what is asked, with what `asked.line` has of its own.
+  void hear(AskedItem asked) const;
+
   std::string task_;
-  std::function<void(AskedItem)> on_item_;
+  Json seed_;  // of the task; null where it has none
+  std::function<void(const AskedItem&)> on_item_;
 };
 
 }  // namespace longspan

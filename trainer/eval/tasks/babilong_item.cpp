@@ -10,14 +10,14 @@ namespace longspan {
 DrawnItem read_babilong_item(const ItemRecord& record) {
   DrawnItem item;
   record.fields.required("input", item.passage.context);
-  std::string question, target;
-  record.fields.required("question", question);
+  std::string text, target;
+  record.fields.required("question", text);
   record.fields.required("target", target);
-  ScoredQuestion& scored = item.questions.emplace_back(ScoredQuestion{.metric = "label"});
-  scored.question.text = "\n\nQuestion: " + question + "\nAnswer:";
-  scored.question.answers = {target};
-  scored.question.max_new_tokens = 20;
-  scored.references = {target};
+  Question& question = item.questions.emplace_back(Question{.metric = "label"});
+  question.text = "\n\nQuestion: " + text + "\nAnswer:";
+  question.answers = {target};
+  question.max_new_tokens = 20;
+  question.references = {target};
   std::set<std::string> labels;
   for (const Json& other : record.all) {
     if (!other.is_object() || !other.contains("target") || !other["target"].is_string()) continue;
@@ -25,9 +25,9 @@ DrawnItem read_babilong_item(const ItemRecord& record) {
   }
   labels.erase(target);
   for (const auto& label : labels) {
-    scored.question.distractors.push_back(label);
-    if (substring_of(label, question)) continue;
-    scored.references.push_back(label);
+    question.distractors.push_back(label);
+    if (substring_of(label, text)) continue;
+    question.references.push_back(label);
   }
   return item;
 }

@@ -72,16 +72,16 @@ DrawnItem cloze_item(const ClozeText& text, size_t sentence, int64_t context, in
   item.passage.context = join({text.sentences.begin() + static_cast<int64_t>(first),
                                text.sentences.begin() + static_cast<int64_t>(sentence)},
                               " ");
-  ScoredQuestion& scored = item.questions.emplace_back(ScoredQuestion{.metric = "choice"});
-  scored.question.text = (item.passage.context.empty() ? "" : " ") + last.before;
-  scored.question.answers = {last.word};
+  Question& question = item.questions.emplace_back(Question{.metric = "choice"});
+  question.text = (item.passage.context.empty() ? "" : " ") + last.before;
+  question.answers = {last.word};
   std::vector<std::string> others(text.words.begin(), text.words.end());
   draw.shuffle(others);
   for (const auto& word : others) {
-    if (std::ssize(scored.question.distractors) + 1 == choices) break;
-    if (word != last.word) scored.question.distractors.push_back(word);
+    if (std::ssize(question.distractors) + 1 == choices) break;
+    if (word != last.word) question.distractors.push_back(word);
   }
-  scored.question.max_new_tokens = 1;
+  question.max_new_tokens = 1;
   return item;
 }
 

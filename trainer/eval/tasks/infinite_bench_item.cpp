@@ -81,20 +81,18 @@ DrawnItem read_infinite_bench_item(const ItemRecord& record) {
   record.fields.required("context", item.passage.context);
   std::string input;
   record.fields.required("input", input);
-  ScoredQuestion& scored =
-      item.questions.emplace_back(ScoredQuestion{.metric = std::string(prompt->metric)});
-  scored.subset = prompt->task;
+  Question& question = item.questions.emplace_back(Question{.metric = std::string(prompt->metric)});
+  question.subset = prompt->task;
   if (prompt->task == "code_run") input = function_call(input, record);
-  scored.question.text = fmt::format(fmt::runtime(prompt->behind), input);
-  scored.question.max_new_tokens = prompt->max_new_tokens;
-  scored.question.answers = required_texts(record, "answer");
-  if (scored.metric == "choice" && !scored.question.answers.empty()) {
-    set_choices(scored, required_texts(record, "options"), scored.question.answers[0], record,
-                "answer");
+  question.text = fmt::format(fmt::runtime(prompt->behind), input);
+  question.max_new_tokens = prompt->max_new_tokens;
+  question.answers = required_texts(record, "answer");
+  if (question.metric == "choice" && !question.answers.empty()) {
+    set_choices(question, required_texts(record, "options"), question.answers[0], record, "answer");
   }
-  if (scored.metric == "leading") {  // each value is one, and the answer a list of them
-    scored.references = scored.question.answers;
-    scored.question.answers = {"[" + join(scored.references, ", ") + "]"};
+  if (question.metric == "leading") {  // each value is one, and the answer a list of them
+    question.references = question.answers;
+    question.answers = {"[" + join(question.references, ", ") + "]"};
   }
   return item;
 }

@@ -22,8 +22,7 @@ int64_t answer_tokens(const EvalSubject& subject, const Question& question) {
 
 int64_t item_tokens(const EvalSubject& subject, const DrawnItem& item) {
   int64_t longest = 0;
-  for (const auto& scored : item.questions) {
-    const Question& question = scored.question;
+  for (const Question& question : item.questions) {
     const int64_t answer = std::max(answer_tokens(subject, question), question.max_new_tokens);
     longest = std::max(longest, tokens_of(subject, question.text) + answer);
   }
@@ -54,15 +53,14 @@ DrawnItem largest_item(const EvalSubject& subject, int64_t length, int64_t small
   return best;
 }
 
-double score_answer(const ScoredQuestion& question, const Answer& answer) {
+double score_answer(const Question& question, const Answer& answer) {
   if (question.metric == "choice") return answer.rank == 1 ? 1 : 0;
   std::string text = answer.text;
   if (question.first_line_only) {
     text = text.substr(std::min(text.find_first_not_of('\n'), text.size()));
     text = text.substr(0, text.find('\n'));
   }
-  return find_scorer(question.metric)(
-      text, question.references.empty() ? question.question.answers : question.references);
+  return find_scorer(question.metric)(text, question.references_or_answers());
 }
 
 }  // namespace longspan

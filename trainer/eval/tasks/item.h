@@ -1,30 +1,18 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "trainer/eval/arms/arm.h"
-#include "trainer/eval/eval_task.h"
 
 namespace longspan {
-
-/// A question with what its answer is scored by.
-struct ScoredQuestion {
-  Question question{};
-  std::string metric = "substring";       // one of scorers(), or "choice": ranked first
-  std::vector<std::string> references{};  // what the metric compares with; none: question.answers
-  bool first_line_only = false;           // of the answer: what follows is another example
-  std::optional<double> depth{};  // where what is asked for stands; rows are kept apart by it
-  std::string subset{};           // rows are kept apart by it too
-};
 
 /// A passage with all that is asked about it: one prefill.
 struct DrawnItem {
   Passage passage;
-  std::vector<ScoredQuestion> questions;
+  std::vector<Question> questions;
 };
 
 /// Tokens of the item as a full-attention model reads it: BOS, instruction and context as one
@@ -41,6 +29,6 @@ DrawnItem largest_item(const EvalSubject& subject, int64_t length, int64_t small
 int64_t answer_tokens(const EvalSubject& subject, const Question& question);
 
 /// The score of an answer by question.metric, 0 to 1.
-double score_answer(const ScoredQuestion& question, const Answer& answer);
+double score_answer(const Question& question, const Answer& answer);
 
 }  // namespace longspan

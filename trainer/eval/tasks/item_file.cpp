@@ -73,14 +73,14 @@ std::vector<std::string> required_texts(const ItemRecord& record, std::string_vi
   return texts;
 }
 
-void set_choices(ScoredQuestion& scored, const std::vector<std::string>& choices,
+void set_choices(Question& question, const std::vector<std::string>& choices,
                  const std::string& right, const ItemRecord& record, std::string_view key) {
   if (std::find(choices.begin(), choices.end(), right) == choices.end()) {
     record.fields.error(key, fmt::format("'{}' is none of {}", right, join(choices, ", ")));
   }
-  scored.metric = "choice";
-  scored.question.answers = {right};
-  std::copy_if(choices.begin(), choices.end(), std::back_inserter(scored.question.distractors),
+  question.metric = "choice";
+  question.answers = {right};
+  std::copy_if(choices.begin(), choices.end(), std::back_inserter(question.distractors),
                [&](const auto& choice) { return choice != right; });
 }
 

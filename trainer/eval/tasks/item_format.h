@@ -35,7 +35,7 @@ std::vector<std::string> required_texts(const ItemRecord& record, std::string_vi
 
 /// Sets answers to the right one and distractors to the other choices, to be ranked by their loss.
 /// A right answer that is no choice is an error of `key`.
-void set_choices(ScoredQuestion& scored, const std::vector<std::string>& choices,
+void set_choices(Question& question, const std::vector<std::string>& choices,
                  const std::string& right, const ItemRecord& record, std::string_view key);
 
 }  // namespace longspan

@@ -14,8 +14,7 @@ namespace longspan {
 
 namespace {
 
-RetrievalRow& row_for(std::vector<RetrievalRow>& rows, int64_t length,
-                      const ScoredQuestion& question) {
+RetrievalRow& row_for(std::vector<RetrievalRow>& rows, int64_t length, const Question& question) {
   const auto known = std::find_if(rows.begin(), rows.end(), [&](const auto& row) {
     return row.length == length && row.subset == question.subset && row.depth == question.depth;
   });
@@ -34,9 +33,9 @@ struct LengthItem {
     if (asked.empty()) return;
     const auto reading = subject.arm->read_passage(subject, item.passage, length);
     for (const size_t place : asked) {
-      const ScoredQuestion& question = item.questions[place];
+      const Question& question = item.questions[place];
       const Stopwatch stopwatch;
-      const Answer answer = reading->ask(question.question);
+      const Answer answer = reading->ask(question);
       require_finite(answer.nll, task, fmt::format("at length {}", length));
       RetrievalRow& row = row_for(rows, length, question);
       row.add(answer, score_answer(question, answer));
@@ -100,7 +99,7 @@ class ItemTask::Drawn final : public DrawnTask {
     Digest digest;
     for (const LengthItem& item : items_) {
       for (const size_t place : item.asked) {
-        const Question& question = item.item.questions[place].question;
+        const Question& question = item.item.questions[place];
         digest.update(json_line(write_item({item.item.passage, question})));
       }
     }

@@ -23,9 +23,8 @@ DrawnItem draw_object(const EvalSubject& subject, int64_t length, int64_t questi
                     stack.text},
         .questions = {}};
     for (size_t i = 0; i < keys.size(); ++i) {
-      ScoredQuestion& scored = item.questions.emplace_back();
-      scored.depth = hidden[i].depth;
-      Question& question = scored.question;
+      Question& question = item.questions.emplace_back();
+      question.depth = hidden[i].depth;
       question.text = "\n\nKey: \"" + keys[i] + "\"\nCorresponding value:";
       question.answers = {values[i]};
       question.answer_prefix = " \"";

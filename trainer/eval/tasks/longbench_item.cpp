@@ -122,23 +122,22 @@ DrawnItem read_longbench_item(const ItemRecord& record) {
   }
   item.passage.instruction = prompt->before;
   record.fields.required("context", item.passage.context);
-  ScoredQuestion& scored =
-      item.questions.emplace_back(ScoredQuestion{.metric = std::string(prompt->metric)});
-  scored.subset = dataset;
-  scored.first_line_only = prompt->first_line_only;
-  scored.question.text = filled(prompt->behind, input);
-  scored.question.answers = required_texts(record, "answers");
-  scored.question.max_new_tokens = prompt->max_new_tokens;
-  if (scored.metric == "edit_similarity") scored.question.answer_prefix = "";
+  Question& question = item.questions.emplace_back(Question{.metric = std::string(prompt->metric)});
+  question.subset = dataset;
+  question.first_line_only = prompt->first_line_only;
+  question.text = filled(prompt->behind, input);
+  question.answers = required_texts(record, "answers");
+  question.max_new_tokens = prompt->max_new_tokens;
+  if (question.metric == "edit_similarity") question.answer_prefix = "";
   if (dataset == "passage_retrieval_en") {
-    for (const auto& answer : scored.question.answers) {
-      scored.references.push_back(answer.substr(answer.find_last_of(' ') + 1));  // "Paragraph 7"
+    for (const auto& answer : question.answers) {
+      question.references.push_back(answer.substr(answer.find_last_of(' ') + 1));  // "Paragraph 7"
     }
   }
-  if (scored.metric == "class" && !scored.question.answers.empty()) {
-    scored.references = {scored.question.answers[0]};
+  if (question.metric == "class" && !question.answers.empty()) {
+    question.references = {question.answers[0]};
     for (const auto& name : required_texts(record, "all_classes")) {
-      if (name != scored.references[0]) scored.references.push_back(name);
+      if (name != question.references[0]) question.references.push_back(name);
     }
   }
   return item;
@@ -150,11 +149,11 @@ DrawnItem read_longbench_v2_item(const ItemRecord& record) {
   DrawnItem item;
   item.passage.instruction = "Please read the following text and answer the question below.\n\n";
   record.fields.required("context", item.passage.context);
-  std::string question, right;
-  record.fields.required("question", question);
+  std::string text, right;
+  record.fields.required("question", text);
   record.fields.required("answer", right);
-  ScoredQuestion& scored = item.questions.emplace_back();
-  record.fields.optional("length", scored.subset);
+  Question& question = item.questions.emplace_back();
+  record.fields.optional("length", question.subset);
   std::string choices;
   const std::vector<std::string> letters{"A", "B", "C", "D"};
   for (const auto& letter : letters) {
@@ -162,12 +161,12 @@ DrawnItem read_longbench_v2_item(const ItemRecord& record) {
     record.fields.required("choice_" + letter, choice);
     choices += fmt::format("\n({}) {}", letter, choice);
   }
-  scored.question.text = fmt::format(
+  question.text = fmt::format(
       "\n\nWhat is the correct answer to this question: {}\nChoices:{}\n\nThe correct answer is (",
-      question, choices);
-  scored.question.answer_prefix = "";
-  scored.question.max_new_tokens = 1;
-  set_choices(scored, letters, right, record, "answer");
+      text, choices);
+  question.answer_prefix = "";
+  question.max_new_tokens = 1;
+  set_choices(question, letters, right, record, "answer");
   return item;
 }
 

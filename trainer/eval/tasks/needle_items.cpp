@@ -68,29 +68,29 @@ std::string question_of(const NeedleDesign& design, const std::string& query) {
 }
 
 /// One needle asked for: its value ranked among the others' and some that hide nowhere.
-ScoredQuestion question_for_one(const NeedleDesign& design, const Needles& needles, size_t asked,
-                                const Span& evidence) {
-  ScoredQuestion scored{.depth = design.depths[asked]};
-  scored.question.text = question_of(design, needles.keys[asked]);
-  scored.question.answers = {needles.values[asked]};
-  scored.question.evidence = {evidence};
-  auto& distractors = scored.question.distractors;
+Question question_for_one(const NeedleDesign& design, const Needles& needles, size_t asked,
+                          const Span& evidence) {
+  Question question{.depth = design.depths[asked]};
+  question.text = question_of(design, needles.keys[asked]);
+  question.answers = {needles.values[asked]};
+  question.evidence = {evidence};
+  auto& distractors = question.distractors;
   for (size_t i = 0; i < needles.values.size(); ++i) {
     if (i != asked) distractors.push_back(needles.values[i]);
   }
   distractors.insert(distractors.end(), needles.strangers.begin(), needles.strangers.end());
   distractors.resize(design.distractors);
-  return scored;
+  return question;
 }
 
 /// All of them asked for at once: the score is the share that the answer has.
-ScoredQuestion question_for_all(const NeedleDesign& design, const Needles& needles,
-                                const std::vector<Span>& evidence) {
-  ScoredQuestion scored{.metric = "all", .references = needles.values};
-  scored.question.text = question_of(design, listed(needles.keys));
-  scored.question.answers = {listed(needles.values)};
-  scored.question.evidence = evidence;
-  return scored;
+Question question_for_all(const NeedleDesign& design, const Needles& needles,
+                          const std::vector<Span>& evidence) {
+  Question question{.metric = "all", .references = needles.values};
+  question.text = question_of(design, listed(needles.keys));
+  question.answers = {listed(needles.values)};
+  question.evidence = evidence;
+  return question;
 }
 
 }  // namespace
@@ -133,10 +133,10 @@ DrawnItem draw_needles(const EvalSubject& subject, int64_t length, const NeedleD
     } else {
       item.questions.push_back(question_for_all(design, needles, stack.spans));
     }
-    for (auto& scored : item.questions) {
-      scored.subset = subset;
-      scored.question.max_new_tokens =
-          design.max_new_tokens.value_or(answer_tokens(subject, scored.question) + 4);
+    for (auto& question : item.questions) {
+      question.subset = subset;
+      question.max_new_tokens =
+          design.max_new_tokens.value_or(answer_tokens(subject, question) + 4);
     }
     return item;
   };

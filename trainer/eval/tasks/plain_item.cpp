@@ -9,20 +9,20 @@ DrawnItem read_plain_item(const ItemRecord& record) {
   DrawnItem item;
   fields.optional("instruction", item.passage.instruction);
   fields.required("context", item.passage.context);
-  ScoredQuestion& scored = item.questions.emplace_back();
-  std::string question;
-  fields.required("question", question);
-  scored.question.text = "\n\nQuestion: " + question + "\nAnswer:";
-  scored.question.answers = required_texts(record, "answers");
-  fields.optional("subset", scored.subset);
-  fields.in_range("max_new_tokens", scored.question.max_new_tokens, 1, 1 << 20);
-  if (fields.has("choices") && !scored.question.answers.empty()) {
-    set_choices(scored, required_texts(record, "choices"), scored.question.answers[0], record,
+  Question& question = item.questions.emplace_back();
+  std::string text;
+  fields.required("question", text);
+  question.text = "\n\nQuestion: " + text + "\nAnswer:";
+  question.answers = required_texts(record, "answers");
+  fields.optional("subset", question.subset);
+  fields.in_range("max_new_tokens", question.max_new_tokens, 1, 1 << 20);
+  if (fields.has("choices") && !question.answers.empty()) {
+    set_choices(question, required_texts(record, "choices"), question.answers[0], record,
                 "answers");
   }
   std::vector<std::string> metrics = scorers();
-  if (!scored.question.distractors.empty()) metrics.emplace_back("choice");
-  fields.choice("metric", scored.metric, metrics);
+  if (!question.distractors.empty()) metrics.emplace_back("choice");
+  fields.choice("metric", question.metric, metrics);
   return item;
 }
 

@@ -131,11 +131,10 @@ QaDocuments read_hotpotqa(const std::filesystem::path& path) {
 
 DrawnItem draw_qa(const EvalSubject& subject, int64_t length, const QaDocuments& data,
                   int64_t index, double depth, Draw& draw, const std::string& subset) {
-  const QaQuestion& question = data.questions[index % std::ssize(data.questions)];
+  const QaQuestion& asked = data.questions[index % std::ssize(data.questions)];
   std::vector<size_t> order;
   for (size_t i = 0; i < data.documents.size(); ++i) {
-    const bool is_gold =
-        std::find(question.gold.begin(), question.gold.end(), i) != question.gold.end();
+    const bool is_gold = std::find(asked.gold.begin(), asked.gold.end(), i) != asked.gold.end();
     if (!is_gold) order.push_back(i);
   }
   if (order.empty()) {
@@ -144,21 +143,21 @@ DrawnItem draw_qa(const EvalSubject& subject, int64_t length, const QaDocuments&
   }
   draw.shuffle(order);
   std::vector<double> more_depths;
-  for (size_t i = 0; i < question.gold.size(); ++i) {
+  for (size_t i = 0; i < asked.gold.size(); ++i) {
     more_depths.push_back(static_cast<double>(draw.below(1001)) / 1000);
   }
   return largest_item(subject, length, 0, "ruler: " + subset, [&](int64_t others) {
-    ScoredQuestion scored{.metric = "substring", .subset = subset};
-    if (question.gold.size() == 1) scored.depth = depth;
+    Question question{.metric = "substring", .subset = subset};
+    if (asked.gold.size() == 1) question.depth = depth;
     DrawnItem item;
-    item.passage = qa_passage(placed_documents(data, question, order, others, depth, more_depths),
-                              scored.question.evidence);
-    scored.question.text =
+    item.passage = qa_passage(placed_documents(data, asked, order, others, depth, more_depths),
+                              question.evidence);
+    question.text =
         "\n\nAnswer the question based on the given documents. Only give me the answer and do not "
         "output any other words.\n\nQuestion: " +
-        question.text + " Answer:";
-    scored.question.answers = question.answers;
-    item.questions.push_back(std::move(scored));
+        asked.text + " Answer:";
+    question.answers = asked.answers;
+    item.questions.push_back(std::move(question));
     return item;
   });
 }

@@ -107,6 +107,13 @@ double first_number_is(const std::string& answer, const std::vector<std::string>
   });
 }
 
+double first_number_begins_with(const std::string& answer,
+                                const std::vector<std::string>& references) {
+  const std::string number = first_number(answer, /*with_decimals=*/false);
+  return best_of(references,
+                 [&](const auto& reference) { return number.starts_with(reference) ? 1.0 : 0.0; });
+}
+
 double last_word_is(const std::string& answer, const std::vector<std::string>& references) {
   std::string bare = answer;
   const auto is_mark = [](char c) {
@@ -203,6 +210,7 @@ constexpr NamedScorer kScorers[] = {
     {"substring", substring},
     {"all", all_substrings},
     {"number", first_number_is},
+    {"number_prefix", first_number_begins_with},
     {"last_word", last_word_is},
     {"leading", leading_share},
     {"f1", word_f1},

@@ -13,7 +13,8 @@ using Scorer = double (*)(const std::string& answer, const std::vector<std::stri
 /// behind its answer has it. substring: a reference stands in it (RULER's string_match_part, Lost
 /// in the Middle's best_subspan_em). all: the share of references that stand in it (RULER's
 /// string_match_all). number: the first number is a reference, with decimals where that has some
-/// (InfiniteBench, YaRN). last_word: it is a reference (InfiniteBench's code_run). leading: the
+/// (InfiniteBench, YaRN). number_prefix: that number begins with a reference, as a key of so many
+/// digits is looked for. last_word: it is a reference (InfiniteBench's code_run). leading: the
 /// share of the references that are its numbers from the first on (InfiniteBench's math_calc). f1:
 /// of words (SQuAD, LongBench's qa_f1). rouge_l: F1 of the longest common subsequence of words (Lin
 /// 2004). edit_similarity: 1 - insertions and deletions / characters of both, of the first line of

@@ -63,7 +63,7 @@ DrawnItem ThreadingTask::draw_threads(const EvalSubject& subject, int64_t length
                     stack.text},
         .questions = {}};
     for (size_t i = 0; i < threads.size(); ++i) {
-      Question& question = item.questions.emplace_back().question;
+      Question& question = item.questions.emplace_back();
       question.text = "\n\nKey: \"" + threads[i].ids[0] + "\"\nLast value:";
       question.answers = {threads[i].ids.back()};
       question.answer_prefix = " \"";

@@ -55,13 +55,13 @@ DrawnItem draw_variable_tracking(const EvalSubject& subject, int64_t length, Dra
       tracking_question(example) + " " + join(example.variables, " ") + "\n\n";
   return largest_item(subject, length, 1, "ruler: vt", [&](int64_t units) {
     const Stack stack = hide(noise_haystack(), units, chain.lines);
-    ScoredQuestion scored{.metric = "all", .references = chain.variables, .subset = "vt"};
-    scored.question.text = tracking_question(chain);
-    scored.question.answers = {join(chain.variables, " ")};
-    scored.question.evidence = stack.spans;
-    scored.question.max_new_tokens = 30;
+    Question question{.metric = "all", .references = chain.variables, .subset = "vt"};
+    question.text = tracking_question(chain);
+    question.answers = {join(chain.variables, " ")};
+    question.evidence = stack.spans;
+    question.max_new_tokens = 30;
     return DrawnItem{.passage = {shown + std::string(kTracking), stack.text},
-                     .questions = {scored}};
+                     .questions = {question}};
   });
 }
 

@@ -83,13 +83,13 @@ DrawnItem draw_common_words(const EvalSubject& subject, int64_t length, Draw& dr
       words.push_back(std::move(drawn));
     }
     const std::vector<std::string> used(words.begin(), words.begin() + kCommonWords + others);
-    ScoredQuestion scored{.metric = "all", .references = first_words(used), .subset = "cwe"};
-    scored.question.text = kListQuestion;
-    scored.question.answers = {numbered(scored.references)};
-    scored.question.max_new_tokens = 120;
+    Question question{.metric = "all", .references = first_words(used), .subset = "cwe"};
+    question.text = kListQuestion;
+    question.answers = {numbered(question.references)};
+    question.max_new_tokens = 120;
     return DrawnItem{
         .passage = {shown + std::string(kListed), listed_words(used, common, uncommon, order)},
-        .questions = {scored}};
+        .questions = {question}};
   });
 }
 
@@ -109,19 +109,19 @@ DrawnItem draw_frequent_words(const EvalSubject& subject, int64_t length, Draw& 
       text.insert(text.end(), counts[rank], words[rank]);
     }
     Draw("fwe order", {order}).shuffle(text);
-    ScoredQuestion scored{
+    Question question{
         .metric = "all", .references = {words.begin() + 1, words.begin() + 4}, .subset = "fwe"};
-    scored.question.text =
+    question.text =
         "\nQuestion: Do not provide any explanation. Please ignore the dots '....'. What are the "
         "three most frequently appeared words in the above coded text? Answer: According to the "
         "coded text above, the three most frequently appeared words are:";
-    scored.question.answers = {join(scored.references, " ")};
-    scored.question.max_new_tokens = 50;
+    question.answers = {join(question.references, " ")};
+    question.max_new_tokens = 50;
     return DrawnItem{
         .passage = {"Read the following coded text and track the frequency of each coded word. "
                     "Find the three most frequently appeared coded words. ",
                     join(text, " ")},
-        .questions = {scored}};
+        .questions = {question}};
   });
 }
 

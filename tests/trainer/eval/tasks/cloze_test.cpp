@@ -47,7 +47,7 @@ TEST_F(Cloze, AsksForTheLastWordAmongOthersOfTheText) {
   ASSERT_EQ(drawn.size(), 10);
   for (const auto& [length, item] : drawn) {
     EXPECT_EQ(length, 300);
-    const auto& question = item.questions.at(0).question;
+    const auto& question = item.questions.at(0);
     EXPECT_THAT(question.text, EndsWith(" of them all is about the"));
     EXPECT_EQ(question.distractors.size(), 3);
     EXPECT_THAT(question.distractors, Not(Contains(question.answers[0])));

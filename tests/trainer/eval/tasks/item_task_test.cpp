@@ -133,11 +133,11 @@ TEST(ItemTask, AsksAShareOfItsHaystacksAndThenOfTheirQuestions) {
 
 TEST(Item, LengthCountsPassageQuestionAndAnswer) {
   TaskFixture fixture;
-  DrawnItem item{.passage = {"abc", "defgh"}, .questions = {ScoredQuestion{}, ScoredQuestion{}}};
-  item.questions[0].question = {.text = "12", .answers = {"1234"}, .max_new_tokens = 3};
-  item.questions[1].question = {.text = "123", .answers = {"1"}, .max_new_tokens = 3};
+  DrawnItem item{.passage = {"abc", "defgh"}, .questions = {Question{}, Question{}}};
+  item.questions[0] = {.text = "12", .answers = {"1234"}, .max_new_tokens = 3};
+  item.questions[1] = {.text = "123", .answers = {"1"}, .max_new_tokens = 3};
   EXPECT_EQ(item_tokens(fixture.subject(), item), 8 + 2 + 5);
-  item.questions[1].question.max_new_tokens = 10;
+  item.questions[1].max_new_tokens = 10;
   EXPECT_EQ(item_tokens(fixture.subject(), item), 8 + 3 + 10);
   EvalSubject with_bos = fixture.subject();
   with_bos.bos_token_id = 1;
@@ -147,8 +147,8 @@ TEST(Item, LengthCountsPassageQuestionAndAnswer) {
 TEST(Item, LargestIsTheLastThatFits) {
   TaskFixture fixture;
   const auto build = [](int64_t size) {
-    DrawnItem item{.passage = {"", std::string(7 * size, 'x')}, .questions = {ScoredQuestion{}}};
-    item.questions[0].question = {.text = "?", .answers = {"a"}, .max_new_tokens = 2};
+    DrawnItem item{.passage = {"", std::string(7 * size, 'x')}, .questions = {Question{}}};
+    item.questions[0] = {.text = "?", .answers = {"a"}, .max_new_tokens = 2};
     return item;
   };
   for (const int64_t length : {10, 16, 17, 100, 1003}) {
@@ -161,14 +161,14 @@ TEST(Item, LargestIsTheLastThatFits) {
 }
 
 TEST(Item, ChoicesAreScoredByTheirRank) {
-  ScoredQuestion question{.metric = "choice"};
+  Question question{.metric = "choice"};
   EXPECT_EQ(score_answer(question, {.rank = 1}), 1);
   EXPECT_EQ(score_answer(question, {.rank = 2}), 0);
 }
 
 TEST(Item, OnlyTheFirstLineCountsWhereMoreExamplesFollow) {
-  ScoredQuestion question{.metric = "exact", .first_line_only = true};
-  question.question.answers = {"cat"};
+  Question question{.metric = "exact", .first_line_only = true};
+  question.answers = {"cat"};
   EXPECT_EQ(score_answer(question, {.text = "\ncat\nQuestion: dog"}), 1);
   question.first_line_only = false;
   EXPECT_EQ(score_answer(question, {.text = "\ncat\nQuestion: dog"}), 0);

@@ -36,26 +36,26 @@ TEST_F(Jsonl, PlainRecordsBecomeItems) {
       "items.jsonl",
       R"({"context": "The sky is green.", "question": "What colour is the sky?", "answers": "green"})",
       "plain");
-  EXPECT_EQ(item.passage.instruction + item.passage.context + item.questions[0].question.text,
+  EXPECT_EQ(item.passage.instruction + item.passage.context + item.questions[0].text,
             "The sky is green.\n\nQuestion: What colour is the sky?\nAnswer:");
-  EXPECT_THAT(item.questions[0].question.answers, ElementsAre("green"));
+  EXPECT_THAT(item.questions[0].answers, ElementsAre("green"));
   EXPECT_EQ(item.questions[0].metric, "substring");
-  EXPECT_EQ(item.questions[0].question.max_new_tokens, 32);
+  EXPECT_EQ(item.questions[0].max_new_tokens, 32);
 }
 
 TEST_F(Jsonl, RecordsSayHowTheyAreScored) {
   const DrawnItem item = only("items.json", R"([{"context": "c", "question": "q", "answers": ["b"],
       "choices": ["a", "b", "c"], "max_new_tokens": 5, "subset": "s", "instruction": "i"}])",
                               "plain");
-  const auto& scored = item.questions[0];
-  EXPECT_EQ(scored.metric, "choice");
-  EXPECT_THAT(scored.question.distractors, ElementsAre("a", "c"));
-  EXPECT_EQ(scored.question.max_new_tokens, 5);
-  EXPECT_EQ(scored.subset, "s");
+  const auto& question = item.questions[0];
+  EXPECT_EQ(question.metric, "choice");
+  EXPECT_THAT(question.distractors, ElementsAre("a", "c"));
+  EXPECT_EQ(question.max_new_tokens, 5);
+  EXPECT_EQ(question.subset, "s");
   EXPECT_EQ(item.passage.instruction, "i");
   const DrawnItem year = only(
       "year.jsonl", R"({"context": "c", "question": "q", "answers": [1925, "then"]})", "plain");
-  EXPECT_THAT(year.questions[0].question.answers, ElementsAre("1925", "then"));
+  EXPECT_THAT(year.questions[0].answers, ElementsAre("1925", "then"));
   EXPECT_EQ(only("f1.jsonl",
                  R"({"context": "c", "question": "q", "answers": ["b"], "metric": "f1"})", "plain")
                 .questions[0]
@@ -90,8 +90,8 @@ TEST_F(Jsonl, LongBenchHasItsPromptsAndScorers) {
   EXPECT_EQ(trec.passage.instruction,
             "Please determine the type of the question below. Here are some examples of "
             "questions.\n\n");
-  EXPECT_EQ(trec.questions[0].question.text, "\nQuestion: b?\nType:");
-  EXPECT_EQ(trec.questions[0].question.max_new_tokens, 64);
+  EXPECT_EQ(trec.questions[0].text, "\nQuestion: b?\nType:");
+  EXPECT_EQ(trec.questions[0].max_new_tokens, 64);
   EXPECT_EQ(score_answer(trec.questions[0], {.text = " City\nCountry"}), 1);
   EXPECT_EQ(trec.questions[0].subset, "trec");
 
@@ -108,11 +108,11 @@ TEST_F(Jsonl, LongBenchV2RanksTheLetters) {
       "choice_B": "two", "choice_C": "three", "choice_D": "four", "answer": "C", "context": "text",
       "length": "short"}])",
                               "longbench_v2");
-  const auto& scored = item.questions[0];
-  EXPECT_THAT(scored.question.text, EndsWith("(D) four\n\nThe correct answer is ("));
-  EXPECT_THAT(scored.question.answers, ElementsAre("C"));
-  EXPECT_THAT(scored.question.distractors, ElementsAre("A", "B", "D"));
-  EXPECT_EQ(scored.question.answer_prefix, "");
+  const auto& question = item.questions[0];
+  EXPECT_THAT(question.text, EndsWith("(D) four\n\nThe correct answer is ("));
+  EXPECT_THAT(question.answers, ElementsAre("C"));
+  EXPECT_THAT(question.distractors, ElementsAre("A", "B", "D"));
+  EXPECT_EQ(question.answer_prefix, "");
 }
 
 TEST_F(Jsonl, BabiLongForgivesLabelsOfTheQuestion) {
@@ -134,7 +134,7 @@ TEST_F(Jsonl, InfiniteBenchIsKnownByTheNameOfTheFile) {
       R"({"context": "noise", "input": "What is the pass key?", "answer": ["71432"]})";
   const DrawnItem item = only("passkey.jsonl", record, "infinite_bench");
   EXPECT_THAT(item.passage.instruction, StartsWith("There is an important info"));
-  EXPECT_EQ(item.questions[0].question.text, "\n\nWhat is the pass key?\n\nThe pass key is");
+  EXPECT_EQ(item.questions[0].text, "\n\nWhat is the pass key?\n\nThe pass key is");
   EXPECT_EQ(score_answer(item.questions[0], {.text = " 71432."}), 1);
   EXPECT_THAT(refused(record, "infinite_bench"), HasSubstr("passkey.jsonl"));
 }
@@ -149,13 +149,13 @@ TEST_F(Jsonl, InfiniteBenchScoresNumbersCallsAndOptions) {
   const DrawnItem values =
       only("math_calc.jsonl", R"({"context": "8 - 3 + 2", "input": "", "answer": [8, 5, 7]})",
            "infinite_bench");
-  EXPECT_THAT(values.questions[0].question.answers, ElementsAre("[8, 5, 7]"));
+  EXPECT_THAT(values.questions[0].answers, ElementsAre("[8, 5, 7]"));
   EXPECT_EQ(score_answer(values.questions[0], {.text = " [8, 5, 7]"}), 1);
   const DrawnItem call =
       only("code_run.jsonl",
            R"({"context": "code", "input": "The value of func_3(-5)? Be concise.", "answer": -8})",
            "infinite_bench");
-  EXPECT_EQ(call.questions[0].question.text,
+  EXPECT_EQ(call.questions[0].text,
             "\n\nPlease compute the exact value of func_3(-5). The value of func_3(-5) is");
   EXPECT_EQ(score_answer(call.questions[0], {.text = " -8."}), 1);
   const auto without_call = [&] {
@@ -168,8 +168,8 @@ TEST_F(Jsonl, InfiniteBenchScoresNumbersCallsAndOptions) {
            R"({"context": "code", "input": "", "options": ["f", "g", "h"], "answer": ["g", "B"]})",
            "infinite_bench");
   EXPECT_EQ(code.questions[0].metric, "choice");
-  EXPECT_THAT(code.questions[0].question.answers, ElementsAre("g"));
-  EXPECT_THAT(code.questions[0].question.distractors, ElementsAre("f", "h"));
+  EXPECT_THAT(code.questions[0].answers, ElementsAre("g"));
+  EXPECT_THAT(code.questions[0].distractors, ElementsAre("f", "h"));
 }
 
 TEST_F(Jsonl, EachItemGoesUnderTheLengthThatHoldsIt) {

@@ -36,22 +36,22 @@ TEST_F(RetrievalTasks, ManyKeysShareOneHaystack) {
   ASSERT_EQ(item.questions.size(), 10);
   std::set<std::string> values;
   for (size_t i = 0; i < 10; ++i) {
-    const auto& scored = item.questions[i];
-    EXPECT_DOUBLE_EQ(*scored.depth, static_cast<double>(i) / 9);
-    const std::string& value = scored.question.answers[0];
+    const auto& question = item.questions[i];
+    EXPECT_DOUBLE_EQ(*question.depth, static_cast<double>(i) / 9);
+    const std::string& value = question.answers[0];
     EXPECT_EQ(value.size(), 7);
     EXPECT_EQ(occurrences(item.passage.context, value), 1);
     EXPECT_THAT(evidence_of(item, i), StartsWith("One of the special magic numbers for "));
     EXPECT_THAT(evidence_of(item, i), EndsWith(" is: " + value + "."));
-    ASSERT_EQ(scored.question.distractors.size(), 9);
-    EXPECT_THAT(scored.question.distractors, Not(Contains(value)));
-    for (const auto& wrong : scored.question.distractors) {
+    ASSERT_EQ(question.distractors.size(), 9);
+    EXPECT_THAT(question.distractors, Not(Contains(value)));
+    for (const auto& wrong : question.distractors) {
       EXPECT_EQ(occurrences(item.passage.context, wrong), 1);
     }
     values.insert(value);
   }
   EXPECT_EQ(values.size(), 10);
-  const std::string& question = item.questions[3].question.text;
+  const std::string& question = item.questions[3].text;
   EXPECT_THAT(question, StartsWith("\nWhat is the special magic number for "));
   EXPECT_THAT(question, EndsWith(" mentioned in the provided text is"));
 }
@@ -60,7 +60,7 @@ TEST_F(RetrievalTasks, DepthMovesTheNeedle) {
   const DrawnItem item = needles({{"needles", 5}})[0].second;
   const auto size = static_cast<double>(item.passage.context.size());
   for (size_t i = 0; i < 5; ++i) {
-    const auto at = static_cast<double>(item.questions[i].question.evidence[0].begin);
+    const auto at = static_cast<double>(item.questions[i].evidence[0].begin);
     EXPECT_NEAR(at / size, static_cast<double>(i) / 4, 0.08);
   }
 }
@@ -82,7 +82,7 @@ TEST_F(RetrievalTasks, SingleNeedlesStandAlone) {
     EXPECT_EQ(occurrences(item.passage.context, "special magic"), 1);
     ASSERT_EQ(item.questions.size(), 1);
     depths.insert(*item.questions[0].depth);
-    for (const auto& wrong : item.questions[0].question.distractors) {
+    for (const auto& wrong : item.questions[0].distractors) {
       EXPECT_EQ(occurrences(item.passage.context, wrong), 0);
     }
   }
@@ -92,28 +92,28 @@ TEST_F(RetrievalTasks, SingleNeedlesStandAlone) {
 TEST_F(RetrievalTasks, ManyValuesAreAskedForAtOnce) {
   const DrawnItem item = needles({{"needles", 3}, {"mode", "multi_value"}})[0].second;
   ASSERT_EQ(item.questions.size(), 1);
-  const auto& scored = item.questions[0];
-  ASSERT_EQ(scored.references.size(), 3);
+  const auto& question = item.questions[0];
+  ASSERT_EQ(question.references.size(), 3);
   const std::string& evidence = evidence_of(item, 0, 0);
   const std::string key = evidence.substr(0, evidence.find(" is: "));
   EXPECT_EQ(occurrences(item.passage.context, key), 3);
-  EXPECT_THAT(scored.question.text, StartsWith("\nWhat are all the special magic numbers for "));
-  Answer answer{.text = scored.references[0] + " and " + scored.references[2]};
-  EXPECT_DOUBLE_EQ(score_answer(scored, answer), 2.0 / 3);
-  EXPECT_EQ(scored.depth, std::nullopt);
+  EXPECT_THAT(question.text, StartsWith("\nWhat are all the special magic numbers for "));
+  Answer answer{.text = question.references[0] + " and " + question.references[2]};
+  EXPECT_DOUBLE_EQ(score_answer(question, answer), 2.0 / 3);
+  EXPECT_EQ(question.depth, std::nullopt);
 }
 
 TEST_F(RetrievalTasks, ManyQueriesNameEachKey) {
   const DrawnItem item = needles({{"needles", 3}, {"mode", "multi_query"}})[0].second;
-  const auto& scored = item.questions.at(0);
-  EXPECT_EQ(scored.question.answers[0],
-            scored.references[0] + ", " + scored.references[1] + ", and " + scored.references[2]);
+  const auto& question = item.questions.at(0);
+  EXPECT_EQ(question.answers[0], question.references[0] + ", " + question.references[1] + ", and " +
+                                     question.references[2]);
   std::set<std::string> keys;
   for (size_t i = 0; i < 3; ++i) {
     const std::string evidence = evidence_of(item, 0, i);
     const size_t begin = std::string("One of the special magic numbers for ").size();
     const std::string key = evidence.substr(begin, evidence.find(" is: ") - begin);
-    EXPECT_EQ(occurrences(scored.question.text, key), 2);
+    EXPECT_EQ(occurrences(question.text, key), 2);
     keys.insert(key);
   }
   EXPECT_EQ(keys.size(), 3);
@@ -145,14 +145,13 @@ TEST_F(RetrievalTasks, TheProtocolKnowsWhatWasAsked) {
 
 TEST_F(RetrievalTasks, SeedsTrialsAndLengthsDiffer) {
   const auto first = [&](const Json& keys, int64_t length) {
-    return needles(keys, length)[0].second.questions[0].question.answers[0];
+    return needles(keys, length)[0].second.questions[0].answers[0];
   };
   EXPECT_EQ(first({}, 4000), first({}, 4000));
   EXPECT_NE(first({}, 4000), first({{"seed", 1}}, 4000));
   EXPECT_NE(first({}, 4000), first({}, 5000));
   const auto trials = needles({{"trials", 2}});
-  EXPECT_NE(trials[0].second.questions[0].question.answers,
-            trials[1].second.questions[0].question.answers);
+  EXPECT_NE(trials[0].second.questions[0].answers, trials[1].second.questions[0].answers);
 }
 
 TEST_F(RetrievalTasks, KeysStandInAnObjectOfPairs) {
@@ -163,14 +162,14 @@ TEST_F(RetrievalTasks, KeysStandInAnObjectOfPairs) {
   EXPECT_GT(object.size(), 25);
   EXPECT_THAT(item.passage.context, HasSubstr("\",\n \""));
   for (size_t i = 0; i < 3; ++i) {
-    const Question& question = item.questions[i].question;
+    const Question& question = item.questions[i];
     const std::string key = question.text.substr(8, 36);  // behind \n\nKey: "
     EXPECT_EQ(object.at(key), question.answers[0]);
     EXPECT_EQ(question.text, "\n\nKey: \"" + key + "\"\nCorresponding value:");
     EXPECT_EQ(evidence_of(item, i), "\"" + key + "\": \"" + question.answers[0] + "\"");
     EXPECT_EQ(question.distractors.size(), 2);
   }
-  EXPECT_EQ(item.questions[0].question.evidence[0].begin, 1);
+  EXPECT_EQ(item.questions[0].evidence[0].begin, 1);
   EXPECT_LE(item_tokens(fixture_.subject(), item), 3000);
 }
 
@@ -180,20 +179,20 @@ TEST_F(RetrievalTasks, ThreadsLeadToTheAnswer) {
   const DrawnItem& item = drawn.at(0).second;
   const Json object = Json::parse(item.passage.context);
   ASSERT_EQ(item.questions.size(), 2);
-  for (const auto& scored : item.questions) {
-    std::string id = scored.question.text.substr(8, 36);
+  for (const auto& question : item.questions) {
+    std::string id = question.text.substr(8, 36);
     std::vector<std::string> passed;
     for (int hop = 0; hop < 3; ++hop) {
       id = object.at(id).get<std::string>();
       passed.push_back(id);
     }
-    EXPECT_EQ(id, scored.question.answers[0]);
+    EXPECT_EQ(id, question.answers[0]);
     EXPECT_FALSE(object.contains(id));
-    EXPECT_THAT(scored.question.distractors, Contains(passed[0]));
-    EXPECT_THAT(scored.question.distractors, Contains(passed[1]));
-    EXPECT_EQ(scored.question.distractors.size(), 3);
-    ASSERT_EQ(scored.question.evidence.size(), 3);
-    EXPECT_LT(scored.question.evidence[0].begin, scored.question.evidence[1].begin);
+    EXPECT_THAT(question.distractors, Contains(passed[0]));
+    EXPECT_THAT(question.distractors, Contains(passed[1]));
+    EXPECT_EQ(question.distractors.size(), 3);
+    ASSERT_EQ(question.evidence.size(), 3);
+    EXPECT_LT(question.evidence[0].begin, question.evidence[1].begin);
   }
 }
 

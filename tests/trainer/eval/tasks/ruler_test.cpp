@@ -45,7 +45,7 @@ TEST_F(Ruler, EverySampleFitsItsLength) {
       EXPECT_LE(tokens, 12000) << task;
       EXPECT_GT(tokens, 11000) << task;
     }
-    EXPECT_NE(drawn[0].questions[0].question.answers, drawn[1].questions[0].question.answers);
+    EXPECT_NE(drawn[0].questions[0].answers, drawn[1].questions[0].answers);
   }
 }
 
@@ -56,23 +56,21 @@ TEST_F(Ruler, AnswersAreScoredByTheReferencesInThem) {
   const std::map<std::string, int64_t> kNewTokens{{"vt", 30}, {"cwe", 120}, {"fwe", 50}};
   for (const auto& task : ruler_tasks()) {
     if (task.starts_with("qa_")) continue;
-    const ScoredQuestion scored = samples(task, 12000)[0].questions[0];
-    const std::string& right = scored.question.answers[0];
-    const std::vector<std::string> references =
-        scored.references.empty() ? std::vector<std::string>{right} : scored.references;
+    const Question question = samples(task, 12000)[0].questions[0];
+    const std::string& right = question.answers[0];
+    const std::vector<std::string>& references = question.references_or_answers();
     const auto score_of = [&](const std::string& text) {
-      return score_answer(scored, {.text = text});
+      return score_answer(question, {.text = text});
     };
     EXPECT_EQ(score_of(" " + right + "."), 1) << task;
     EXPECT_EQ(score_of(lower_case(right)), 1) << task;
-    EXPECT_EQ(score_of(scored.question.text), 0) << task;
+    EXPECT_EQ(score_of(question.text), 0) << task;
     std::string but_one;
     for (size_t i = 1; i < references.size(); ++i) but_one += references[i] + "\n";
     const auto count = static_cast<double>(references.size());
     EXPECT_DOUBLE_EQ(score_of(but_one), (count - 1) / count) << task;
     const auto tokens = kNewTokens.find(task);
-    EXPECT_EQ(scored.question.max_new_tokens, tokens == kNewTokens.end() ? 128 : tokens->second)
-        << task;
+    EXPECT_EQ(question.max_new_tokens, tokens == kNewTokens.end() ? 128 : tokens->second) << task;
   }
 }
 
@@ -83,7 +81,7 @@ TEST_F(Ruler, NeedlesAreAsManyAsTheTaskSays) {
   for (const auto& [task, count] : needles) {
     const DrawnItem item = samples(task, 4000)[0];
     EXPECT_EQ(occurrences(item.passage.context, "One of the special magic "), count) << task;
-    EXPECT_EQ(item.questions[0].question.max_new_tokens, 128);
+    EXPECT_EQ(item.questions[0].max_new_tokens, 128);
   }
   for (const auto* task : {"niah_multikey_2", "niah_multikey_3"}) {
     const std::string context = samples(task, 8000)[0].passage.context;
@@ -94,10 +92,10 @@ TEST_F(Ruler, NeedlesAreAsManyAsTheTaskSays) {
 
 TEST_F(Ruler, UuidsAreKeysAndValues) {
   const DrawnItem item = samples("niah_multikey_3", 8000)[0];
-  EXPECT_THAT(item.questions[0].question.answers[0],
+  EXPECT_THAT(item.questions[0].answers[0],
               MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"));
-  EXPECT_THAT(item.questions[0].question.text, HasSubstr("special magic uuid for "));
-  EXPECT_THAT(samples("niah_single_3", 4000)[0].questions[0].question.text,
+  EXPECT_THAT(item.questions[0].text, HasSubstr("special magic uuid for "));
+  EXPECT_THAT(samples("niah_single_3", 4000)[0].questions[0].text,
               StartsWith("\nWhat is the special magic uuid for "));
 }
 
@@ -110,24 +108,25 @@ TEST_F(Ruler, SamplesStandAtEvenDepths) {
 
 TEST_F(Ruler, VariablesHandTheValueOn) {
   const DrawnItem item = samples("vt", 4000)[0];
-  const auto& scored = item.questions[0];
-  ASSERT_EQ(scored.references.size(), 5);
-  EXPECT_THAT(scored.references, Each(MatchesRegex("[A-Z]{5}")));
+  const auto& question = item.questions[0];
+  ASSERT_EQ(question.references.size(), 5);
+  EXPECT_THAT(question.references, Each(MatchesRegex("[A-Z]{5}")));
   const std::string& context = item.passage.context;
   size_t before = 0;
   for (size_t i = 1; i < 5; ++i) {
-    const std::string line = "VAR " + scored.references[i] + " = VAR " + scored.references[i - 1];
+    const std::string line =
+        "VAR " + question.references[i] + " = VAR " + question.references[i - 1];
     EXPECT_EQ(occurrences(context, line), 1);
     EXPECT_GT(context.find(line), before);
     before = context.find(line);
   }
   const std::string first = evidence_of(item, 0, 0);
-  EXPECT_THAT(first, StartsWith("VAR " + scored.references[0] + " = "));
-  EXPECT_THAT(scored.question.text,
+  EXPECT_THAT(first, StartsWith("VAR " + question.references[0] + " = "));
+  EXPECT_THAT(question.text,
               StartsWith("\nQuestion: Find all variables that are assigned the value " +
                          first.substr(first.size() - 5)));
-  EXPECT_THAT(scored.question.text, EndsWith("5 variables are assigned the value " +
-                                             first.substr(first.size() - 5) + ", they are:"));
+  EXPECT_THAT(question.text, EndsWith("5 variables are assigned the value " +
+                                      first.substr(first.size() - 5) + ", they are:"));
   // The example before it: another chain, with its answer.
   EXPECT_EQ(occurrences(item.passage.instruction, "Memorize and track"), 2);
   EXPECT_EQ(occurrences(item.passage.instruction, "they are: "), 1);
@@ -205,11 +204,10 @@ constexpr const char* kSquad = R"({"data": [
 TEST_F(RulerQa, SquadAsksAboutOneDocumentAmongOthers) {
   const auto items = drawn("qa_1", "squad", kSquad, 3, 600);
   ASSERT_EQ(items.size(), 3);
-  EXPECT_THAT(items[0].questions[0].question.answers, ::testing::ElementsAre("Rouen"));
-  EXPECT_THAT(items[1].questions[0].question.answers, ::testing::ElementsAre("1925"));
-  EXPECT_THAT(items[2].questions[0].question.answers, ::testing::ElementsAre("Rouen"));
-  EXPECT_THAT(items[0].questions[0].question.text,
-              EndsWith("Question: Where is the mill? Answer:"));
+  EXPECT_THAT(items[0].questions[0].answers, ::testing::ElementsAre("Rouen"));
+  EXPECT_THAT(items[1].questions[0].answers, ::testing::ElementsAre("1925"));
+  EXPECT_THAT(items[2].questions[0].answers, ::testing::ElementsAre("Rouen"));
+  EXPECT_THAT(items[0].questions[0].text, EndsWith("Question: Where is the mill? Answer:"));
   EXPECT_EQ(evidence_of(items[0], 0), "The mill stands in Rouen.");
   // Depths 0, 0.5 and 1: the first, a middle and the last document.
   EXPECT_THAT(items[0].passage.context, StartsWith("Document 1:\nThe mill stands in Rouen.\n\n"));
@@ -225,13 +223,13 @@ TEST_F(RulerQa, HotpotQaAsksAboutAllItsParagraphs) {
      "context": [["Mill", ["It is by the bridge.", " It is old."]], ["Bridge", ["Anna built it."]]]},
     {"question": "What is red?", "answer": "the tower", "context": [["Tower", ["It is red."]]]}])";
   const auto items = drawn("qa_2", "hotpotqa", file, 1, 700);
-  const auto& scored = items.at(0).questions[0];
-  EXPECT_EQ(scored.question.evidence.size(), 2);
+  const auto& question = items.at(0).questions[0];
+  EXPECT_EQ(question.evidence.size(), 2);
   EXPECT_THAT(items[0].passage.context, HasSubstr(":\nMill\nIt is by the bridge. It is old."));
   EXPECT_THAT(items[0].passage.context, HasSubstr(":\nBridge\nAnna built it."));
   EXPECT_THAT(items[0].passage.context, HasSubstr(":\nTower\nIt is red."));
-  EXPECT_EQ(scored.depth, std::nullopt);
-  EXPECT_EQ(score_answer(scored, {.text = " anna, I think"}), 1);
+  EXPECT_EQ(question.depth, std::nullopt);
+  EXPECT_EQ(score_answer(question, {.text = " anna, I think"}), 1);
 }
 
 TEST_F(RulerQa, RefusesWhatIsNoDataSet) {

@@ -46,6 +46,13 @@ TEST(Scorers, NumberIsTheFirst) {
   EXPECT_EQ(score("number", "it is 98.", {"98.5"}), 0);
 }
 
+TEST(Scorers, NumberPrefixLetsDigitsFollow) {
+  EXPECT_EQ(score("number_prefix", " 71432.\n12345", {"71432"}), 1);
+  EXPECT_EQ(score("number_prefix", "the key 714321", {"71432"}), 1);
+  EXPECT_EQ(score("number_prefix", " 71 432", {"71432"}), 0);
+  EXPECT_EQ(score("number_prefix", "12345, no: 71432", {"71432"}), 0);
+}
+
 TEST(Scorers, LastWordIsBehindAllOthers) {
   EXPECT_EQ(score("last_word", " the value is: -3.\n", {"-3"}), 1);
   EXPECT_EQ(score("last_word", "-3 or 5", {"-3"}), 0);

@@ -70,7 +70,7 @@ class TaskFixture {
 
 /// The evidence as it stands in the context.
 inline std::string evidence_of(const DrawnItem& item, size_t question, size_t index = 0) {
-  const Span span = item.questions.at(question).question.evidence.at(index);
+  const Span span = item.questions.at(question).evidence.at(index);
   return item.passage.context.substr(span.begin, span.end - span.begin);
 }
 
