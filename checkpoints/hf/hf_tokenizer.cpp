@@ -1,6 +1,6 @@
 #include "checkpoints/hf/hf_tokenizer.h"
 
-#include "checkpoints/gguf/gguf_sentencepiece.h"
+#include "checkpoints/hf/gemma_tokenizer.h"
 #include "checkpoints/hf/side_tokens.h"
 #include "checkpoints/hf/vocab_and_merges.h"
 #include "checkpoints/sentencepiece/sentencepiece_tokenizer.h"
@@ -41,46 +41,6 @@ Json class_of_llama(const fs::path& folder, const Json& tokenizer_config) {
   return nullptr;
 }
 
-bool is_gemma_tokenizer(const Json& named) {
-  const Json name = named.is_object() ? named["tokenizer_class"] : Json();
-  return name == "GemmaTokenizer" || name == "GemmaTokenizerFast";
-}
-
-bool is_byte_level(const Json& tokenizer_json) {
-  for (const char* part : {"pre_tokenizer", "decoder"}) {
-    const std::string text = tokenizer_json.value(part, Json()).dump();
-    if (text.find("\"ByteLevel\"") != std::string::npos) return true;
-  }
-  return false;
-}
-
-/// Makes of a tokenizer.json of BPE what transformers 5.23's GemmaTokenizer makes of its vocabulary
-/// and merges, and names in `tokenizer_config` the tokens that this class has where none is named.
-void apply_gemma_tokenizer(const fs::path& folder, Json& tokenizer_config, Json& json) {
-  if (is_byte_level(json)) {
-    fail(ExitCode::kModel,
-         "{}: names GemmaTokenizer, by whose rules the ByteLevel tokenizer.json beside it has no "
-         "token for a space; write \"tokenizer_class\": \"PreTrainedTokenizerFast\" there",
-         (folder / "tokenizer_config.json").string());
-  }
-  if (!tokenizer_config.is_object()) tokenizer_config = Json::object();
-  for (const char* use : {"unk", "bos", "eos", "pad", "mask"}) {
-    const std::string key = fmt::format("{}_token", use);
-    if (!tokenizer_config.contains(key)) tokenizer_config[key] = fmt::format("<{}>", use);
-  }
-  json["normalizer"] = sentencepiece_normalizer(/*space_prefix=*/false);
-  json["pre_tokenizer"] = {{"type", "Split"},
-                           {"pattern", {{"String", " "}}},
-                           {"behavior", "MergedWithPrevious"},
-                           {"invert", false}};
-  json["decoder"] = sentencepiece_decoder(/*space_prefix=*/false);
-  Json& model = json["model"];
-  const Json& unknown = tokenizer_config["unk_token"];
-  model["unk_token"] = unknown.is_object() ? unknown.value("content", Json()) : unknown;
-  model["fuse_unk"] = model["byte_fallback"] = true;
-  model["ignore_merges"] = false;
-}
-
 bool has_byte_fallback(const Json& tokenizer_json) {
   static const Json::json_pointer kByteFallback("/model/byte_fallback");
   return tokenizer_json.contains(kByteFallback) && tokenizer_json[kByteFallback] == true;
@@ -107,7 +67,8 @@ Json hf_tokenizer_json(const fs::path& folder) {
     if (has_byte_fallback(json) && is_llama_tokenizer(named)) {
       apply_llama_tokenizer(files.tokenizer_config, json);
     } else if (has_merges(json) && is_gemma_tokenizer(named)) {
-      apply_gemma_tokenizer(folder, files.tokenizer_config, json);
+      apply_gemma_tokenizer(files.tokenizer_config, json,
+                            (folder / "tokenizer_config.json").string());
     }
     add_side_tokens(files, json);
     return json;

@@ -24,10 +24,9 @@ inline constexpr std::string_view kChatTemplatesFolder = "additional_chat_templa
 ///   special token, none with `add_prefix_space: false`. (With a tokenizer.json only where
 ///   model_type is llama, and then config.json may name the class too; AutoTokenizer takes those of
 ///   other families as they are.)
-/// - `tokenizer_class: GemmaTokenizer` on a llama model makes BPE of a tokenizer.json anew
-/// likewise:
-///   no blank before the text, bytes for characters that no token has, and "<pad>", "<mask>" and so
-///   on for the uses that tokenizer_config.json does not name. Beside ByteLevel it is an error.
+/// - `tokenizer_class: GemmaTokenizer` on a llama model makes BPE of a tokenizer.json anew, too: no
+///   blank before the text, bytes for characters that no token has, and "<pad>", "<mask>" and so on
+///   for the uses that tokenizer_config.json does not name. Beside ByteLevel it is an error.
 /// - A tokenizer.model is cut by the SentencePiece library, and without that class as transformers
 ///   4's slow tokenizer has it: a blank before every text. transformers 5.23 puts none there.
 /// - transformers 5.23 makes BPE of a tokenizer.model with its merges ordered by id, not by score,

@@ -53,6 +53,12 @@ Json keys_by_use(const TokenizerSideFiles& files) {
 
 }  // namespace
 
+bool names_tokenizer_class(const Json& tokenizer_config, const std::string& name) {
+  if (!tokenizer_config.is_object()) return false;
+  const Json named = tokenizer_config.value("tokenizer_class", Json());
+  return named == name || named == name + "Fast";
+}
+
 Json added_tokens_decoder(const TokenizerSideFiles& files) {
   const Json& config = files.tokenizer_config;
   return config.is_object() ? config.value("added_tokens_decoder", Json()) : Json();

@@ -14,6 +14,9 @@ struct TokenizerSideFiles {
   Json tokenizer_config, special_tokens_map, added_tokens;
 };
 
+/// Whether `tokenizer_class` of a tokenizer_config.json is `name`, or the fast one of that name.
+bool names_tokenizer_class(const Json& tokenizer_config, const std::string& name);
+
 /// That key of tokenizer_config.json; null where it has none.
 Json added_tokens_decoder(const TokenizerSideFiles& files);
 

@@ -18,13 +18,6 @@ bool flag(const Json& map, const char* key, bool otherwise) {
 
 constexpr const char* kCodeLlama = "CodeLlamaTokenizer";
 
-/// Whether tokenizer_class is `name`, or the fast one of that name.
-bool names_class(const Json& tokenizer_config, const std::string& name) {
-  if (!tokenizer_config.is_object()) return false;
-  const Json named = tokenizer_config.value("tokenizer_class", Json());
-  return named == name || named == name + "Fast";
-}
-
 /// "</s>" of "</s>" or {"content": "</s>", ...}.
 std::string content_of(const Json& token) {
   if (token.is_string()) return token.get<std::string>();
@@ -192,14 +185,14 @@ bool defines_blanks(const SentencePieceModel& model) {
 }  // namespace
 
 bool is_llama_tokenizer(const Json& tokenizer_config) {
-  return names_class(tokenizer_config, "LlamaTokenizer") ||
-         names_class(tokenizer_config, kCodeLlama);
+  return names_tokenizer_class(tokenizer_config, "LlamaTokenizer") ||
+         names_tokenizer_class(tokenizer_config, kCodeLlama);
 }
 
 void apply_llama_tokenizer(const Json& tokenizer_config, Json& tokenizer_json) {
   bool prefix = flag(tokenizer_config, "add_prefix_space", true);
-  bool legacy =
-      flag(tokenizer_config, "legacy", false) && !names_class(tokenizer_config, kCodeLlama);
+  bool legacy = flag(tokenizer_config, "legacy", false) &&
+                !names_tokenizer_class(tokenizer_config, kCodeLlama);
   tokenizer_json["normalizer"] = nullptr;
   tokenizer_json["pre_tokenizer"] = {{"type", "Metaspace"},
                                      {"replacement", "\u2581"},
