@@ -4,13 +4,36 @@
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
 
+#include <ctime>
+#include <fstream>
+#include <string>
+
 #include "checkpoints/weights_fingerprint.h"
 #include "src/core/version.h"
-#include "trainer/eval/eval_result.h"
 
 namespace longspan {
 
 namespace {
+
+/// The first "model name" of /proc/cpuinfo, or "unknown".
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != line.npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+/// "2026-11-23T02:00:00Z"
+std::string utc_now() {
+  std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
 
 /// What a model is, wherever it lies.
 Json contents_of(const OpenedModel& opened) {

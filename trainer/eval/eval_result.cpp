@@ -1,7 +1,5 @@
 #include "trainer/eval/eval_result.h"
 
-#include <ctime>
-#include <fstream>
 #include <string_view>
 #include <utility>
 
@@ -128,24 +126,6 @@ EvalResult read_eval_result(const Json& json, const std::string& place) {
 
 EvalResult read_eval_result(const std::filesystem::path& path) {
   return read_eval_result(read_json_file(path, ExitCode::kData), path.string());
-}
-
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != line.npos) return line.substr(colon + 2);
-  }
-  return "unknown";
-}
-
-std::string utc_now() {
-  std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
 }
 
 }  // namespace longspan

@@ -28,9 +28,4 @@ struct EvalResult {
 EvalResult read_eval_result(const std::filesystem::path& path);
 EvalResult read_eval_result(const Json& json, const std::string& place);
 
-/// The first "model name" of /proc/cpuinfo, or "unknown".
-std::string cpu_name();
-/// "2026-11-23T02:00:00Z"
-std::string utc_now();
-
 }  // namespace longspan

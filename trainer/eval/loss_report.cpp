@@ -143,14 +143,6 @@ EffectiveLengths falling_losses(const std::vector<LossCurve>& models) {
   return found;
 }
 
-Table falling_loss_table(const std::vector<LossCurve>& models, const EffectiveLengths& found) {
-  Table table{.title = "Where the loss stops falling: " + found.rule, .header = {"", "tokens"}};
-  for (size_t i = 0; i < models.size(); ++i) {
-    table.rows.push_back({models[i].label, length_estimate_label(found.of_models[i])});
-  }
-  return table;
-}
-
 std::vector<Figure> loss_figures(const LossWords& words, const std::vector<LossCurve>& models) {
   LineChart chart = loss_chart(words, models);
   std::vector<Figure> figures{

@@ -3,11 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "trainer/eval/effective_length.h"
 #include "trainer/eval/loss_row.h"
 #include "trainer/eval/rows.h"
 #include "trainer/figures/svg_chart.h"
-#include "trainer/figures/table.h"
 
 namespace longspan {
 
@@ -27,8 +25,6 @@ std::vector<Table> loss_tables(const LossWords& words, const std::vector<LossCur
 /// Where more context stops lowering the loss of each model (see effective_length.h); nothing of
 /// fewer than two lengths.
 EffectiveLengths falling_losses(const std::vector<LossCurve>& models);
-/// The same as a table.
-Table falling_loss_table(const std::vector<LossCurve>& models, const EffectiveLengths& found);
 
 /// The curves; enlarged once more where one that falls apart flattens the others.
 std::vector<Figure> loss_figures(const LossWords& words, const std::vector<LossCurve>& models);

@@ -15,8 +15,6 @@ namespace longspan {
 
 namespace {
 
-constexpr int64_t kExtraNewTokens = 4;  // room for a newline or a word before the digits
-
 /// The questions of one length and depth.
 struct PasskeyCell {
   int64_t length = 0;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "src/core/error.h"
+#include "trainer/eval/tasks/item.h"
 
 namespace longspan {
 
@@ -76,29 +77,19 @@ PasskeyPrompt build_passkey_prompt(const Tokenizer& tokenizer, std::optional<int
         tokenize_item(tokenizer, bos_token_id, prompt.item.passage, prompt.item.question);
     return prompt;
   };
-  auto tokens = [](const PasskeyPrompt& prompt) { return prompt.tokens.size(); };
   PasskeyPrompt best = build(0);
-  if (tokens(best) > length) {
+  if (best.tokens.size() > length) {
     fail(ExitCode::kUsage,
          "passkey: length {} is too short, the prompt without filler has {} tokens; give longer "
          "--lengths",
-         length, tokens(best));
+         length, best.tokens.size());
   }
-  int64_t fits = 0, overflows = 256;
-  for (PasskeyPrompt prompt; tokens(prompt = build(overflows)) <= length; overflows *= 2) {
-    fits = overflows;
+  find_largest(0, 256, [&](int64_t characters) {
+    PasskeyPrompt prompt = build(characters);
+    if (prompt.tokens.size() > length) return false;
     best = std::move(prompt);
-  }
-  while (overflows - fits > 1) {
-    int64_t middle = fits + (overflows - fits) / 2;
-    PasskeyPrompt prompt = build(middle);
-    if (tokens(prompt) <= length) {
-      fits = middle;
-      best = std::move(prompt);
-    } else {
-      overflows = middle;
-    }
-  }
+    return true;
+  });
   return best;
 }
 

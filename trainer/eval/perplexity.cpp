@@ -82,7 +82,9 @@ std::vector<Table> Perplexity::tables(const std::vector<LabelledRows>& models,
   std::vector<Table> tables = LossTask::tables(models, reference);
   const auto curves = read_models<LossRow>(models);
   const EffectiveLengths found = falling_losses(curves);
-  if (!found.of_models.empty()) tables.push_back(falling_loss_table(curves, found));
+  if (!found.of_models.empty()) {
+    tables.push_back(length_table("Where the loss stops falling: " + found.rule, curves, found));
+  }
   return tables;
 }
 

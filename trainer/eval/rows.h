@@ -2,9 +2,12 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/core/fields.h"
+#include "trainer/eval/effective_length.h"
+#include "trainer/figures/table.h"
 
 namespace longspan {
 
@@ -35,6 +38,17 @@ std::vector<ModelRows<Row>> read_models(const Models& models) {
     read.push_back({model.label, read_rows<Row>(model.rows, diagnostics)});
   }
   return read;
+}
+
+/// A line a model, of which `found` has a length each.
+template <class Row>
+Table length_table(std::string title, const std::vector<ModelRows<Row>>& models,
+                   const EffectiveLengths& found) {
+  Table table{.title = std::move(title), .header = {"", "tokens"}};
+  for (size_t i = 0; i < models.size(); ++i) {
+    table.rows.push_back({models[i].label, length_estimate_label(found.of_models[i])});
+  }
+  return table;
 }
 
 template <class Row>

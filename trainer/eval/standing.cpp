@@ -12,6 +12,10 @@ namespace longspan {
 
 namespace {
 
+double number_in(const Json& row, const char* key, double otherwise) {
+  return row.contains(key) && row[key].is_number() ? row[key].get<double>() : otherwise;
+}
+
 std::string arm_of(const Json& row) { return row.value("arm", "full"); }
 
 /// What the result of that label has under "arms" for the arm at the length.
@@ -21,9 +25,7 @@ std::optional<ArmCost> cost_of(const std::vector<EvalResult>& results, const std
     if (one.label != result || !one.provenance.contains("arms")) continue;
     for (const Json& cost : one.provenance["arms"]) {
       if (arm_of(cost) != arm || cost.value("length", int64_t{0}) != length) continue;
-      const auto number = [&](const char* key) {
-        return cost.contains(key) && cost[key].is_number() ? cost[key].get<double>() : 0.0;
-      };
+      const auto number = [&](const char* key) { return number_in(cost, key, 0); };
       return ArmCost{number("time_to_first_token_seconds"), number("tokens_per_second"),
                      number("flops"), number("peak_memory_bytes"), number("kv_bytes")};
     }
@@ -44,21 +46,18 @@ std::vector<double> scores_of(const std::vector<const Json*>& rows) {
 
 Standing pooled(const std::vector<const Json*>& rows, const char* key) {
   Standing standing;
-  const auto number = [](const Json& row, const char* name, double otherwise) {
-    return row.contains(name) && row[name].is_number() ? row[name].get<double>() : otherwise;
-  };
   if (rows.size() == 1) {
     const Json& row = *rows.front();
     standing.value = row[key];
-    standing.low = number(row, "low", standing.value);
-    standing.high = number(row, "high", standing.value);
+    standing.low = number_in(row, "low", standing.value);
+    standing.high = number_in(row, "high", standing.value);
     if (row.contains("document_nll")) row["document_nll"].get_to(standing.document_nll);
     standing.scores = scores_of(rows);
     return standing;
   }
   double n = 0, sum = 0;
   for (const Json* row : rows) {
-    const double items = number(*row, "n", 1);
+    const double items = number_in(*row, "n", 1);
     n += items;
     sum += items * (*row)[key].get<double>();
   }

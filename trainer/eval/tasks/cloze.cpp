@@ -113,8 +113,7 @@ void ClozeTask::fields(FieldsIo& io) {
 
 std::vector<std::filesystem::path> ClozeTask::inputs() const { return text_files(text_); }
 
-void ClozeTask::check(const EvalOptions& options) const {
-  (void)options;
+void ClozeTask::check(const EvalOptions&) const {
   if (text_.empty()) {
     fail(ExitCode::kUsage, "cloze: no text given; name documents with --set cloze.text=[FILE]");
   }

@@ -35,6 +35,8 @@ class Draw {
     }
   }
 
+  /// 0 to 1, in thousandths.
+  double depth() { return static_cast<double>(below(1001)) / 1000; }
   /// `count` digits, the first of them not 0.
   std::string number(int count);
   /// `count` letters from `first` ('a' or 'A') on.

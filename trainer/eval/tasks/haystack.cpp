@@ -21,12 +21,6 @@ Haystack noise_haystack() {
           .joiner = "\n"};
 }
 
-Haystack text_haystack(std::vector<std::string> sentences) {
-  return {.unit = [sentences = std::move(sentences)](
-                      int64_t index) { return sentences[index % std::ssize(sentences)]; },
-          .joiner = " "};
-}
-
 std::vector<std::string> sentences_of(const std::string& text) {
   std::vector<std::string> sentences;
   for (const auto& [begin, end] : sentence_spans(text, SentenceEnd::kLine)) {
@@ -35,8 +29,8 @@ std::vector<std::string> sentences_of(const std::string& text) {
   return sentences;
 }
 
-std::vector<std::string> sentences_of_files(const std::vector<std::string>& files,
-                                            const std::string& key_path) {
+Haystack haystack_of(const std::vector<std::string>& files, const std::string& key_path) {
+  if (files.empty()) return noise_haystack();
   std::vector<std::string> sentences;
   auto source = open_documents(find_document_files(files), {});
   while (auto document = source->next()) {
@@ -47,7 +41,9 @@ std::vector<std::string> sentences_of_files(const std::vector<std::string>& file
   if (sentences.empty()) {
     fail(ExitCode::kData, "{}: there is no sentence in these files; give others", key_path);
   }
-  return sentences;
+  return {.unit = [sentences = std::move(sentences)](
+                      int64_t index) { return sentences[index % std::ssize(sentences)]; },
+          .joiner = " "};
 }
 
 std::vector<std::string> file_names(const std::vector<std::string>& files) {

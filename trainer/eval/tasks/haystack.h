@@ -16,13 +16,11 @@ struct Haystack {
 
 /// RULER's noise (arXiv 2404.06654): a line of five sentences for ever again.
 Haystack noise_haystack();
-/// These sentences, over and over.
-Haystack text_haystack(std::vector<std::string> sentences);
+/// The sentences of the documents in `files`, over and over; RULER's noise of no files. Documents
+/// without a sentence are Error(kData) that names `key_path`.
+Haystack haystack_of(const std::vector<std::string>& files, const std::string& key_path);
 /// A text cut behind ". ", "! ", "? " and at line ends, without the white space between.
 std::vector<std::string> sentences_of(const std::string& text);
-/// The sentences of the documents in `files`. None is Error(kData) that names `key_path`.
-std::vector<std::string> sentences_of_files(const std::vector<std::string>& files,
-                                            const std::string& key_path);
 /// The names of the files, without their folders: the same book in another folder is the same hay.
 std::vector<std::string> file_names(const std::vector<std::string>& files);
 

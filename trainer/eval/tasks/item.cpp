@@ -14,10 +14,14 @@ int64_t tokens_of(const EvalSubject& subject, const std::string& text) {
   return static_cast<int64_t>(subject.tokenizer.encode(text).size());
 }
 
-}  // namespace
-
 int64_t answer_tokens(const EvalSubject& subject, const Question& question) {
   return tokens_of(subject, question.answer_prefix + question.answers.at(0));
+}
+
+}  // namespace
+
+int64_t new_tokens_of(const EvalSubject& subject, const Question& question) {
+  return answer_tokens(subject, question) + kExtraNewTokens;
 }
 
 int64_t item_tokens(const EvalSubject& subject, const DrawnItem& item) {
@@ -28,6 +32,15 @@ int64_t item_tokens(const EvalSubject& subject, const DrawnItem& item) {
   }
   return (subject.bos_token_id ? 1 : 0) +
          tokens_of(subject, item.passage.instruction + item.passage.context) + longest;
+}
+
+void find_largest(int64_t fitting, int64_t size, const std::function<bool(int64_t size)>& fits) {
+  int64_t overflows = size;
+  while (fits(overflows)) fitting = std::exchange(overflows, 2 * overflows);
+  while (overflows - fitting > 1) {
+    const int64_t middle = fitting + (overflows - fitting) / 2;
+    (fits(middle) ? fitting : overflows) = middle;
+  }
 }
 
 DrawnItem largest_item(const EvalSubject& subject, int64_t length, int64_t smallest,
@@ -44,12 +57,7 @@ DrawnItem largest_item(const EvalSubject& subject, int64_t length, int64_t small
     best = std::move(item);
     return true;
   };
-  int64_t known = smallest, overflows = 2 * smallest + 16;
-  while (fits(overflows)) known = std::exchange(overflows, 2 * overflows);
-  while (overflows - known > 1) {
-    const int64_t middle = known + (overflows - known) / 2;
-    (fits(middle) ? known : overflows) = middle;
-  }
+  find_largest(smallest, 2 * smallest + 16, fits);
   return best;
 }
 

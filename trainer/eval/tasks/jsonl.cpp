@@ -46,8 +46,7 @@ std::vector<std::filesystem::path> JsonlTask::inputs() const {
   return {items_.begin(), items_.end()};
 }
 
-void JsonlTask::check(const EvalOptions& options) const {
-  (void)options;
+void JsonlTask::check(const EvalOptions&) const {
   if (items_.empty()) {
     fail(ExitCode::kUsage,
          "jsonl: no items given; name files of {{\"context\", \"question\", \"answers\"}} with "

@@ -32,7 +32,7 @@ DrawnItem draw_object(const EvalSubject& subject, int64_t length, int64_t questi
       for (size_t j = 0; j < values.size(); ++j) {
         if (j != i) question.distractors.push_back(values[j]);
       }
-      question.max_new_tokens = answer_tokens(subject, question) + 4;
+      question.max_new_tokens = new_tokens_of(subject, question);
     }
     return item;
   });

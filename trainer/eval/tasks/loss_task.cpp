@@ -55,8 +55,7 @@ void LossTask::fields(FieldsIo& io) {
 
 std::vector<std::filesystem::path> LossTask::inputs() const { return text_files(text_); }
 
-void LossTask::check(const EvalOptions& options) const {
-  (void)options;
+void LossTask::check(const EvalOptions&) const {
   if (!text_.empty()) return;
   fail(ExitCode::kUsage, "{}: no text given; name documents with --text FILE...", name());
 }

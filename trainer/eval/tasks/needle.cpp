@@ -18,8 +18,7 @@ std::vector<std::filesystem::path> NeedleTask::inputs() const { return text_file
 
 void NeedleTask::draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
                             const Use& use) const {
-  const Haystack haystack =
-      text_.empty() ? noise_haystack() : text_haystack(sentences_of_files(text_, "needle.text"));
+  const Haystack haystack = haystack_of(text_, "needle.text");
   const std::vector<double> depths = even_depths(needles_);
   for (const int64_t length : lengths) {
     for (int64_t trial = 0; trial < trials_; ++trial) {

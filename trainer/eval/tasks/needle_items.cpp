@@ -135,8 +135,7 @@ DrawnItem draw_needles(const EvalSubject& subject, int64_t length, const NeedleD
     }
     for (auto& question : item.questions) {
       question.subset = subset;
-      question.max_new_tokens =
-          design.max_new_tokens.value_or(answer_tokens(subject, question) + 4);
+      question.max_new_tokens = design.max_new_tokens.value_or(new_tokens_of(subject, question));
     }
     return item;
   };

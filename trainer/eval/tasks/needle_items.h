@@ -24,7 +24,7 @@ struct NeedleDesign {
   std::optional<Haystack> haystack{};  // none: needles of other keys
   int64_t distractors =
       9;  // to rank a value among: other needles' first, then some that hide nowhere
-  std::optional<int64_t> max_new_tokens{};  // none: four more than the answer has
+  std::optional<int64_t> max_new_tokens{};  // none: new_tokens_of()
 };
 
 /// The item with the most hay that has at most `length` tokens. `task` and `subset` name it.

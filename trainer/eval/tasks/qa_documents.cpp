@@ -144,7 +144,7 @@ DrawnItem draw_qa(const EvalSubject& subject, int64_t length, const QaDocuments&
   draw.shuffle(order);
   std::vector<double> more_depths;
   for (size_t i = 0; i < asked.gold.size(); ++i) {
-    more_depths.push_back(static_cast<double>(draw.below(1001)) / 1000);
+    more_depths.push_back(draw.depth());
   }
   return largest_item(subject, length, 0, "ruler: " + subset, [&](int64_t others) {
     Question question{.metric = "substring", .subset = subset};

@@ -140,15 +140,6 @@ Table difference_table(std::string title, const std::vector<RetrievalRows>& mode
   });
 }
 
-Table effective_table(const std::vector<RetrievalRows>& models, const EffectiveLengths& found) {
-  Table table{.title = fmt::format("Effective length: {} [95 %]", found.rule),
-              .header = {"", "tokens"}};
-  for (size_t i = 0; i < models.size(); ++i) {
-    table.rows.push_back({models[i].label, length_estimate_label(found.of_models[i])});
-  }
-  return table;
-}
-
 HeatMap map_of(const RetrievalWords& words, const RetrievalRows& model,
                const std::set<int64_t>& lengths) {
   HeatMap map{
@@ -205,7 +196,10 @@ std::vector<Table> retrieval_tables(const RetrievalWords& words,
       &RetrievalRow::choice_nll);
   add_where_known("Share of the evidence that reached the model", &RetrievalRow::recall);
   const EffectiveLengths found = effective_lengths(models);
-  if (!found.of_models.empty()) tables.push_back(effective_table(models, found));
+  if (!found.of_models.empty()) {
+    tables.push_back(
+        length_table(fmt::format("Effective length: {} [95 %]", found.rule), models, found));
+  }
   if (models.size() > 1) {
     const RetrievalRows& others = models.at(reference);
     if (words.knows_each_score) {

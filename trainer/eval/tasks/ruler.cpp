@@ -16,7 +16,10 @@ namespace {
 
 constexpr int64_t kRulerNewTokens = 128;
 
-struct RulerSample {
+using Kind = NeedleDesign::Kind;
+
+struct Sample {
+  std::string task;
   const EvalSubject& subject;
   int64_t length;
   int64_t index;
@@ -29,8 +32,8 @@ struct RulerSample {
 
 /// `needles`, the first of them at the depth of the sample, the others at some of RULER's 40. The
 /// first is asked for unless `kind` asks for all.
-NeedleDesign niah(const RulerSample& sample, int64_t needles, std::optional<Haystack> haystack,
-                  NeedleDesign::Kind kind = NeedleDesign::Kind::kMultiKey) {
+NeedleDesign niah(const Sample& sample, int64_t needles, std::optional<Haystack> haystack,
+                  Kind kind = Kind::kMultiKey) {
   NeedleDesign design{
       .kind = kind, .haystack = std::move(haystack), .max_new_tokens = kRulerNewTokens};
   design.depths = {sample.depth};
@@ -40,64 +43,44 @@ NeedleDesign niah(const RulerSample& sample, int64_t needles, std::optional<Hays
   return design;
 }
 
-DrawnItem niah_item(const RulerSample& sample, const NeedleDesign& design,
-                    const std::string& task) {
-  return draw_needles(sample.subject, sample.length, design, sample.draw, "ruler: " + task, task);
+DrawnItem niah_item(const Sample& sample, const NeedleDesign& design) {
+  return draw_needles(sample.subject, sample.length, design, sample.draw, "ruler: " + sample.task,
+                      sample.task);
 }
 
-DrawnItem single(const RulerSample& sample, std::optional<Haystack> haystack, bool uuid_values,
-                 const std::string& task) {
-  NeedleDesign design = niah(sample, 1, std::move(haystack));
-  design.uuid_values = uuid_values;
-  return niah_item(sample, design, task);
+DrawnItem uuid_item(const Sample& sample, NeedleDesign design, bool uuid_keys) {
+  design.uuid_values = true;
+  design.uuid_keys = uuid_keys;
+  return niah_item(sample, design);
+}
+
+DrawnItem qa_item(const Sample& sample, const QaDocuments& data) {
+  return draw_qa(sample.subject, sample.length, data, sample.index, sample.depth, sample.draw,
+                 sample.task);
 }
 
 struct RulerEntry {
   std::string_view name;
-  DrawnItem (*draw)(const RulerSample& sample);
+  DrawnItem (*draw)(const Sample& sample);
 };
 
 constexpr RulerEntry kRuler[] = {
-    {"niah_single_1",
-     [](const RulerSample& s) { return single(s, noise_haystack(), false, "niah_single_1"); }},
-    {"niah_single_2",
-     [](const RulerSample& s) { return single(s, s.essays, false, "niah_single_2"); }},
-    {"niah_single_3",
-     [](const RulerSample& s) { return single(s, s.essays, true, "niah_single_3"); }},
-    {"niah_multikey_1",
-     [](const RulerSample& s) { return niah_item(s, niah(s, 4, s.essays), "niah_multikey_1"); }},
-    {"niah_multikey_2",
-     [](const RulerSample& s) {
-       return niah_item(s, niah(s, 1, std::nullopt), "niah_multikey_2");
-     }},
+    {"niah_single_1", [](const Sample& s) { return niah_item(s, niah(s, 1, noise_haystack())); }},
+    {"niah_single_2", [](const Sample& s) { return niah_item(s, niah(s, 1, s.essays)); }},
+    {"niah_single_3", [](const Sample& s) { return uuid_item(s, niah(s, 1, s.essays), false); }},
+    {"niah_multikey_1", [](const Sample& s) { return niah_item(s, niah(s, 4, s.essays)); }},
+    {"niah_multikey_2", [](const Sample& s) { return niah_item(s, niah(s, 1, std::nullopt)); }},
     {"niah_multikey_3",
-     [](const RulerSample& s) {
-       NeedleDesign design = niah(s, 1, std::nullopt);
-       design.uuid_keys = design.uuid_values = true;
-       return niah_item(s, design, "niah_multikey_3");
-     }},
+     [](const Sample& s) { return uuid_item(s, niah(s, 1, std::nullopt), true); }},
     {"niah_multivalue",
-     [](const RulerSample& s) {
-       return niah_item(s, niah(s, 4, s.essays, NeedleDesign::Kind::kMultiValue),
-                        "niah_multivalue");
-     }},
+     [](const Sample& s) { return niah_item(s, niah(s, 4, s.essays, Kind::kMultiValue)); }},
     {"niah_multiquery",
-     [](const RulerSample& s) {
-       return niah_item(s, niah(s, 4, s.essays, NeedleDesign::Kind::kMultiQuery),
-                        "niah_multiquery");
-     }},
-    {"vt",
-     [](const RulerSample& s) { return draw_variable_tracking(s.subject, s.length, s.draw); }},
-    {"cwe", [](const RulerSample& s) { return draw_common_words(s.subject, s.length, s.draw); }},
-    {"fwe", [](const RulerSample& s) { return draw_frequent_words(s.subject, s.length, s.draw); }},
-    {"qa_1",
-     [](const RulerSample& s) {
-       return draw_qa(s.subject, s.length, s.squad, s.index, s.depth, s.draw, "qa_1");
-     }},
-    {"qa_2",
-     [](const RulerSample& s) {
-       return draw_qa(s.subject, s.length, s.hotpotqa, s.index, s.depth, s.draw, "qa_2");
-     }},
+     [](const Sample& s) { return niah_item(s, niah(s, 4, s.essays, Kind::kMultiQuery)); }},
+    {"vt", [](const Sample& s) { return draw_variable_tracking(s.subject, s.length, s.draw); }},
+    {"cwe", [](const Sample& s) { return draw_common_words(s.subject, s.length, s.draw); }},
+    {"fwe", [](const Sample& s) { return draw_frequent_words(s.subject, s.length, s.draw); }},
+    {"qa_1", [](const Sample& s) { return qa_item(s, s.squad); }},
+    {"qa_2", [](const Sample& s) { return qa_item(s, s.hotpotqa); }},
 };
 
 }  // namespace
@@ -137,8 +120,7 @@ std::vector<std::filesystem::path> RulerTask::inputs() const {
   return files;
 }
 
-void RulerTask::check(const EvalOptions& options) const {
-  (void)options;
+void RulerTask::check(const EvalOptions&) const {
   for (const auto& [task, key, file] :
        {std::tuple{"qa_1", "squad", squad_}, std::tuple{"qa_2", "hotpotqa", hotpotqa_}}) {
     if (file.empty() && std::find(tasks_.begin(), tasks_.end(), task) != tasks_.end()) {
@@ -150,8 +132,7 @@ void RulerTask::check(const EvalOptions& options) const {
 
 void RulerTask::draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
                            const Use& use) const {
-  const Haystack essays =
-      text_.empty() ? noise_haystack() : text_haystack(sentences_of_files(text_, "ruler.text"));
+  const Haystack essays = haystack_of(text_, "ruler.text");
   const QaDocuments squad = squad_.empty() ? QaDocuments{} : read_squad(squad_);
   const QaDocuments hotpotqa = hotpotqa_.empty() ? QaDocuments{} : read_hotpotqa(hotpotqa_);
   const std::vector<double> depths = even_depths(samples_);
@@ -160,8 +141,8 @@ void RulerTask::draw_items(const EvalSubject& subject, const std::vector<int64_t
       if (std::find(tasks_.begin(), tasks_.end(), entry.name) == tasks_.end()) continue;
       for (int64_t sample = 0; sample < samples_; ++sample) {
         Draw draw(entry.name, {seed_, length, sample});
-        use(length,
-            entry.draw({subject, length, sample, depths[sample], draw, essays, squad, hotpotqa}));
+        use(length, entry.draw({std::string(entry.name), subject, length, sample, depths[sample],
+                                draw, essays, squad, hotpotqa}));
       }
     }
   }

@@ -18,7 +18,7 @@ Thread draw_thread(int64_t hops, Draw& draw) {
   Thread thread;
   for (int64_t i = 0; i <= hops; ++i) thread.ids.push_back(draw.uuid());
   for (int64_t i = 0; i < hops; ++i) {
-    thread.depths.push_back(static_cast<double>(draw.below(1001)) / 1000);
+    thread.depths.push_back(draw.depth());
   }
   std::sort(thread.depths.begin(), thread.depths.end());
   return thread;
@@ -70,7 +70,7 @@ DrawnItem ThreadingTask::draw_threads(const EvalSubject& subject, int64_t length
       question.distractors = distractors_of(threads, i);
       const auto first = stack.spans.begin() + static_cast<int64_t>(i) * hops_;
       question.evidence = {first, first + hops_};
-      question.max_new_tokens = answer_tokens(subject, question) + 4;
+      question.max_new_tokens = new_tokens_of(subject, question);
     }
     return item;
   });

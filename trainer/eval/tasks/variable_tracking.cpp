@@ -27,7 +27,7 @@ Chain draw_chain(Draw& draw, int letters) {
               .lines = {}};
   std::vector<double> depths;
   for (int64_t i = 0; i <= kHops; ++i) {
-    depths.push_back(static_cast<double>(draw.below(1001)) / 1000);
+    depths.push_back(draw.depth());
   }
   std::sort(depths.begin(), depths.end());
   for (int64_t i = 0; i <= kHops; ++i) {

@@ -33,21 +33,19 @@ TEST(Haystack, SpansFollowWhatIsHidden) {
   EXPECT_EQ(at(stack.spans[1]), "first");
 }
 
-TEST(Haystack, TextGoesRoundAndRound) {
-  const Haystack haystack = text_haystack({"One.", "Two."});
-  EXPECT_EQ(hide(haystack, 3, {}).text, "One. Two. One.");
-}
-
 TEST(SentencesOf, EndAtMarksAndLines) {
   EXPECT_THAT(sentences_of("One is. Two  is!\nThree\r\n\n 3.14 is four? Five"),
               ElementsAre("One is.", "Two  is!", "Three", "3.14 is four?", "Five"));
 }
 
-TEST(SentencesOfFiles, RefusesFilesWithoutOne) {
+TEST(Haystack, OfDocumentsGoesRoundAndRound) {
   TemporaryFolder folder;
-  const std::string some = folder.write("a.txt", "One. Two."), none = folder.write("b.txt", " \n");
-  EXPECT_THAT(sentences_of_files({some}, "needle.text"), ElementsAre("One.", "Two."));
-  EXPECT_THAT(error_of([&] { sentences_of_files({none}, "needle.text"); }, ExitCode::kData),
+  const std::string one = folder.write("a.txt", "One. Two."), other = folder.write("b.txt", "Ten.");
+  const Haystack haystack = haystack_of({one, other}, "needle.text");
+  EXPECT_EQ(hide(haystack, 4, {}).text, "One. Two. Ten. One.");
+  EXPECT_EQ(hide(haystack_of({}, "needle.text"), 1, {}).text, noise_haystack().unit(0));
+  const std::string none = folder.write("c.txt", " \n");
+  EXPECT_THAT(error_of([&] { haystack_of({none}, "needle.text"); }, ExitCode::kData),
               HasSubstr("needle.text"));
 }
 
