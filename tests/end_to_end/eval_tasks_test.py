@@ -177,7 +177,9 @@ class EvalTasksTest(unittest.TestCase):
         self.assertEqual(len(items), 5 * 2 + 5 * 6)
         scores = collections.defaultdict(list)
         for item, answer in zip(items, answers, strict=True):
-            scores[item["task"], item["depth"]].append(SCORERS[item["metric"]](answer["text"], item["references"]))
+            score = SCORERS[item["metric"]](answer["text"], item["references"])
+            self.assertEqual((answer["metric"], answer["score"]), (item["metric"], score))
+            scores[item["task"], item["depth"]].append(score)
             self.assertEqual((item["task"], item["question"]), (answer["task"], answer["question"]))
             prompt = item["context"] + item["question"]
             ids = self.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids

@@ -73,7 +73,8 @@ constexpr Option kEvalOptions[] = {
      "answers, metric, references",
      "Results"},
     {"answers-out", "FILE.jsonl", "",
-     "write a line of provenance, what each arm answered (text, loss, rank), and behind each task "
+     "write a line of provenance, what each arm answered (text, score, loss, rank), and behind "
+     "each task "
      "its protocol",
      "Results"},
     {"json", "", "", "print the result as JSON instead of tables", "Results"},

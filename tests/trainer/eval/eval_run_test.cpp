@@ -160,6 +160,8 @@ TEST_F(Run, HandsOverEachAnswer) {
     EXPECT_EQ(first["question"], items_[0].line["question"]);
     EXPECT_EQ(first["answers"], items_[0].line["answers"]);
     EXPECT_TRUE(first["text"].is_string());
+    EXPECT_EQ(first["metric"], "number_prefix");
+    EXPECT_EQ(first["score"], rows[0]["scores"][0]);
     EXPECT_NEAR((first["nll"].get<double>() + answers[1]["nll"].get<double>()) / 2,
                 rows[0]["answer_nll"].get<double>(), 1e-9);
     EXPECT_EQ(answers.back()["task"], "perplexity");

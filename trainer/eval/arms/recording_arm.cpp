@@ -11,6 +11,7 @@
 #include "src/core/stopwatch.h"
 #include "trainer/eval/arms/answer_json.h"
 #include "trainer/eval/tasks/evaluated_text.h"
+#include "trainer/eval/tasks/item.h"
 
 namespace longspan {
 
@@ -66,8 +67,13 @@ class RecordingArm::RecordingReading : public Reading {
       return std::isfinite(answer.nll) ? write_answer(answer) : Json();
     });
     if (found.is_null()) return {.nll = std::nan("")};
-    arm_.hand_over(length_, {{"question", question.text}, {"answers", question.answers}}, found);
     const Answer answer = read_answer(found, arm_.record_.journal.place_of(key));
+    arm_.hand_over(length_,
+                   {{"question", question.text},
+                    {"answers", question.answers},
+                    {"metric", question.metric},
+                    {"score", score_answer(question, answer)}},
+                   found);
     const AnswerTime& time = answer.time;
     // Questions share a passage; for each its first token comes after all of it.
     if (passage_seconds_ == 0 || time.passage_seconds > passage_seconds_ / 2) {

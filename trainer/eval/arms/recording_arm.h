@@ -23,8 +23,8 @@ struct ArmRecord {
   /// it.
   std::function<void(int64_t length, double seconds)> on_item;
   /// Given, it gets each answer as the journal has it, {"task", "arm", "length", "question",
-  /// "answers", "text", "nll", ...}, or the losses of a text {"task", "arm", "length", "nll":
-  /// [...]}.
+  /// "answers", "metric", "score", "text", "nll", ...}, or the losses of a text {"task", "arm",
+  /// "length", "nll": [...]}.
   std::function<void(const Json& answer)> on_answer = {};
 };
 
