@@ -1,7 +1,6 @@
 #include "trainer/eval/arms/downsample.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "trainer/eval/arms/bm25.h"
 
@@ -25,13 +24,8 @@ std::vector<TokenRange> best_sentences(const LongContext& context, TokenRange fa
   const std::vector<TokenRange> sentences = sentence_ranges(context, far);
   std::vector<std::string> texts;
   for (const TokenRange& sentence : sentences) texts.push_back(context.text_of(sentence));
-  const std::vector<double> score = bm25_scores(texts, context.question);
-  std::vector<size_t> order(sentences.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return score[a] > score[b]; });
-  std::vector<TokenRange> ranked;
-  for (const size_t i : order) ranked.push_back(sentences[i]);
-  return within_budget(ranked, budget);
+  const std::vector<double> scores = bm25_scores(texts, context.question);
+  return within_budget(by_falling_score(sentences, scores), budget);
 }
 
 }  // namespace

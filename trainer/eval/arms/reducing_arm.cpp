@@ -1,6 +1,7 @@
 #include "trainer/eval/arms/reducing_arm.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "src/core/stopwatch.h"
 #include "src/model/context_length.h"
@@ -163,6 +164,16 @@ double ReducingArm::flops(CausalLm& model, int64_t, int64_t tokens_read) const {
 
 int64_t ReducingArm::kv_bytes(CausalLm& model, int64_t tokens_read) const {
   return FullArm().kv_bytes(model, tokens_read);
+}
+
+std::vector<TokenRange> by_falling_score(const std::vector<TokenRange>& ranges,
+                                         const std::vector<double>& scores) {
+  std::vector<size_t> order(ranges.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  std::vector<TokenRange> ranked;
+  for (const size_t i : order) ranked.push_back(ranges[i]);
+  return ranked;
 }
 
 std::vector<TokenRange> within_budget(const std::vector<TokenRange>& ranges, int64_t budget) {

@@ -60,6 +60,10 @@ class ReducingArm : public Arm {
   int64_t budget_tokens_ = 0;
 };
 
+/// `ranges` by falling score, those of one score in their order.
+std::vector<TokenRange> by_falling_score(const std::vector<TokenRange>& ranges,
+                                         const std::vector<double>& scores);
+
 /// The ranges that fit into the budget when they are taken one after the other, those after one
 /// that does not fit too; then in the order of the text.
 std::vector<TokenRange> within_budget(const std::vector<TokenRange>& ranges, int64_t budget);

@@ -3,7 +3,6 @@
 #include <ATen/ops/matmul.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "trainer/eval/arms/bm25.h"
 #include "trainer/eval/arms/chunk_embedding.h"
@@ -58,13 +57,8 @@ std::vector<TokenRange> RetrievalArm::keep(const EvalSubject& subject, const Lon
   const std::vector<TokenRange> chunks = chunks_of({0, size - near}, chunk_tokens_);
   std::vector<TokenRange> kept;
   if (!chunks.empty()) {
-    const std::vector<double> score = scores(subject, context, chunks);
-    std::vector<size_t> order(chunks.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::ranges::stable_sort(order, [&](size_t a, size_t b) { return score[a] > score[b]; });
-    if (top_k_ > 0) order.resize(std::min(order.size(), static_cast<size_t>(top_k_)));
-    std::vector<TokenRange> ranked;
-    for (const size_t i : order) ranked.push_back(chunks[i]);
+    auto ranked = by_falling_score(chunks, scores(subject, context, chunks));
+    if (top_k_ > 0) ranked.resize(std::min(ranked.size(), static_cast<size_t>(top_k_)));
     kept = within_budget(ranked, context.budget - near);
   }
   if (near > 0) kept.push_back({size - near, size});
