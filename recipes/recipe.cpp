@@ -15,7 +15,6 @@
 #include "src/core/text.h"
 #include "src/model/apply_lora.h"
 #include "src/model/causal_lm.h"
-#include "src/model/model_attention.h"
 
 namespace longspan {
 
@@ -95,7 +94,7 @@ void check_attention_of_model(const Recipe& recipe, const ModelConfig& base,
   std::set<std::string> said;  // stages may share a key
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const AttentionPattern& attention = *recipe.stages[i].attention;
-    std::string misfit = misfit_of_attention(attention, base);
+    std::string misfit = attention.misfit(base.num_hidden_layers, base.num_attention_heads);
     try {
       require_statable_attention(base.model_type, attention);
     } catch (const Error& e) {

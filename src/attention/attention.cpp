@@ -37,7 +37,9 @@ std::shared_ptr<LayerState> AttentionPattern::make_state(int64_t) const {
   return std::make_shared<KeyValueCache>();
 }
 
-std::string AttentionPattern::misfit(int64_t) const { return {}; }
+std::string AttentionPattern::misfit(int64_t, int64_t) const { return {}; }
+
+std::string AttentionPattern::describe(int64_t, int64_t) const { return std::string(name()); }
 
 std::string AttentionPattern::misfit_of_batch(int64_t, int64_t) const { return {}; }
 

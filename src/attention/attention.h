@@ -81,8 +81,11 @@ class AttentionPattern : public Keyed {
   /// Whether it is a part of the model, which its config.json must say: what was trained with it is
   /// read with it.
   virtual bool belongs_to_model() const { return false; }
-  /// What does not suit a model of so many layers; empty: nothing.
-  virtual std::string misfit(int64_t num_layers) const;
+  /// What does not suit a model of so many layers and query heads; empty: nothing.
+  virtual std::string misfit(int64_t num_layers, int64_t num_heads) const;
+  /// Its name for people, with the part of such a model that attends so where that is not all of
+  /// it: "shifted_sparse in 20 of 30 layers".
+  virtual std::string describe(int64_t num_layers, int64_t num_heads) const;
   /// The same of training passes of `rows` rows of seq_len tokens.
   virtual std::string misfit_of_batch(int64_t rows, int64_t seq_len) const;
   /// Query-key pairs that all of num_heads heads score in one document of seq_len tokens.

@@ -146,7 +146,7 @@ double FocusedMemoryAttention::kept_bytes(int64_t layer, int64_t seq_len,
   return 2 * open + memory.bytes(remembered) + bounds.bytes(pages);  // open: with keys of two kinds
 }
 
-std::string FocusedMemoryAttention::misfit(int64_t num_layers) const {
+std::string FocusedMemoryAttention::misfit(int64_t num_layers, int64_t) const {
   return misfit_of_layers("mem_layers", options_.mem_layers, num_layers);
 }
 

@@ -39,7 +39,7 @@ class FocusedMemoryAttention : public AttentionPattern {
   int64_t passage_rows() const override { return std::ssize(options_.schedule); }
   bool belongs_to_model() const override { return true; }
   std::string misfit_of_batch(int64_t rows, int64_t seq_len) const override;
-  std::string misfit(int64_t num_layers) const override;
+  std::string misfit(int64_t num_layers, int64_t num_heads) const override;
 
   const FocusedMemoryOptions& options() const { return options_; }
 

@@ -9,6 +9,7 @@
 #include "src/attention/kernels/interval_attention.h"
 #include "src/attention/key_starts.h"
 #include "src/attention/layer_list.h"
+#include "src/core/text.h"
 
 namespace longspan {
 
@@ -88,18 +89,21 @@ void ShiftedSparseAttention::fields(FieldsIo& io) {
            {.otherwise = "none", .written = full_heads_ > 0});
 }
 
-std::string ShiftedSparseAttention::misfit(int64_t num_layers) const {
-  return layers_ ? misfit_of_layers(kLayersKey, *layers_, num_layers) : "";
-}
-
-std::string ShiftedSparseAttention::misfit_of_heads(int64_t num_heads) const {
-  if (full_heads_ <= num_heads) return {};
+std::string ShiftedSparseAttention::misfit(int64_t num_layers, int64_t num_heads) const {
+  std::string of_layers = layers_ ? misfit_of_layers(kLayersKey, *layers_, num_layers) : "";
+  if (!of_layers.empty() || full_heads_ <= num_heads) return of_layers;
   return fmt::format("{} is {}, and the model has {} query heads", kFullHeadsKey, full_heads_,
                      num_heads);
 }
 
-int64_t ShiftedSparseAttention::layers_in_groups(int64_t num_layers) const {
-  return layers_ ? std::ssize(*layers_) : num_layers;
+std::string ShiftedSparseAttention::describe(int64_t num_layers, int64_t num_heads) const {
+  std::vector<std::string> parts;
+  const auto add = [&](int64_t in_groups, int64_t all, const char* what) {
+    if (in_groups < all) parts.push_back(fmt::format("{} of {} {}", in_groups, all, what));
+  };
+  add(heads_in_groups(num_heads), num_heads, "heads");
+  add(layers_ ? std::ssize(*layers_) : num_layers, num_layers, "layers");
+  return parts.empty() ? std::string(name()) : fmt::format("{} in {}", name(), join(parts, " of "));
 }
 
 int64_t ShiftedSparseAttention::heads_in_groups(int64_t num_heads) const {

@@ -21,20 +21,19 @@ class ShiftedSparseAttention : public AttentionPattern {
   std::shared_ptr<LayerState> make_state(int64_t) const override { return nullptr; }
   void fields(FieldsIo& io) override;
   at::Tensor attend(const Heads& heads, const AttentionContext& context) const override;
-  std::string misfit(int64_t num_layers) const override;
-  /// What does not suit a model of so many query heads; empty: nothing.
-  std::string misfit_of_heads(int64_t num_heads) const;
+  std::string misfit(int64_t num_layers, int64_t num_heads) const override;
+  /// "shifted_sparse in 6 of 9 heads of 20 of 30 layers".
+  std::string describe(int64_t num_layers, int64_t num_heads) const override;
   /// Of a layer in groups.
   int64_t scored_pairs(int64_t seq_len, int64_t num_heads) const override;
   int64_t read_pairs(int64_t layer, int64_t seq_len, int64_t num_heads) const override;
 
   int64_t group_size(int64_t seq_len) const;
-  /// How many of a model's layers attend in groups, and how many of the query heads in these.
-  int64_t layers_in_groups(int64_t num_layers) const;
-  int64_t heads_in_groups(int64_t num_heads) const;
 
  private:
   bool has_groups(int64_t layer) const;
+  /// How many of a model's query heads attend in groups, in the layers that do.
+  int64_t heads_in_groups(int64_t num_heads) const;
 
   int64_t group_size_ = 0;                           // 0: as group_ratio_ says
   double group_ratio_ = 0.25;                        // LongLoRA's

@@ -10,7 +10,6 @@
 #include "src/core/error.h"
 #include "src/model/decoder.h"
 #include "src/model/family.h"
-#include "src/model/model_attention.h"
 
 namespace longspan {
 
@@ -46,7 +45,9 @@ void CausalLm::set_rope_scaling(std::shared_ptr<const RopeScaling> scaling,
 }
 
 void CausalLm::set_attention(std::shared_ptr<const AttentionPattern> attention) {
-  if (const std::string misfit = misfit_of_attention(*attention, config_); !misfit.empty()) {
+  const std::string misfit =
+      attention->misfit(config_.num_hidden_layers, config_.num_attention_heads);
+  if (!misfit.empty()) {
     fail(ExitCode::kModel, "attention {}: {}", attention->name(), misfit);
   }
   if (attention->belongs_to_model()) config_.attention = attention;

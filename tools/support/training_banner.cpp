@@ -4,7 +4,6 @@
 
 #include "src/core/log.h"
 #include "src/core/text.h"
-#include "src/model/model_attention.h"
 #include "trainer/plan/parameter_count.h"
 #include "trainer/plan/plan_report.h"
 #include "trainer/plan/training_flops.h"
@@ -57,7 +56,8 @@ void show_training_banner(const Recipe& recipe, const TrainingInputs& inputs, at
         i,
         recipe.train.interleave ? fmt::format("{} steps in turn", stage.steps)
                                 : fmt::format("steps {}-{}", first, first + stage.steps - 1),
-        human_count(stage.seq_len), describe_attention(*stage.attention, config),
+        human_count(stage.seq_len),
+        stage.attention->describe(config.num_hidden_layers, config.num_attention_heads),
         describe_rope(extend_rope(config, stage.rope, stage.on_scaled)),
         human_count(stage.tokens_per_step()), stage.gradient_accumulation_steps, stage.batch_size,
         step_flops(config, stage, plan.memory, recipe.lora.none, recipe.lora.none ? 1 : 0).total() /

@@ -14,7 +14,6 @@
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/context_length.h"
-#include "src/model/model_attention.h"
 #include "trainer/card/model_card_results.h"
 
 namespace longspan {
@@ -164,8 +163,9 @@ std::string lora_line(const LoraOptions& lora) {
 std::string attention_cell(const Json& keys, const std::optional<ModelConfig>& model) {
   Diagnostics unread;
   const auto pattern = read_attention_pattern(Fields(keys, unread));
-  std::string text = model && unread.empty() ? describe_attention(*pattern, *model)
-                                             : keys.value("pattern", "full");
+  std::string text = model && unread.empty()
+                         ? pattern->describe(model->num_hidden_layers, model->num_attention_heads)
+                         : keys.value("pattern", "full");
   if (keys.contains("group_size")) {
     text += fmt::format(", groups of {}", human_count(keys["group_size"].get<int64_t>()));
   }

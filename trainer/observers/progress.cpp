@@ -5,7 +5,6 @@
 
 #include "src/core/log.h"
 #include "src/core/text.h"
-#include "src/model/model_attention.h"
 #include "src/nn/device.h"
 #include "trainer/plan/training_flops.h"
 #include "trainer/trainer.h"
@@ -37,6 +36,7 @@ void Progress::run_begins(Trainer& trainer) { first_step_ = trainer.step(); }
 void Progress::step_ended(Trainer& trainer, StepRecord& record) {
   seconds_ += record.step_seconds;
   const Stage& stage = trainer.stages()[record.stage];
+  const ModelConfig& config = trainer.model().config();
   flops_ += flops_of(trainer, stage);
   double eta = seconds_ / flops_ * flops_left(trainer, record.step);
   std::string line = fmt::format(
@@ -44,7 +44,7 @@ void Progress::step_ended(Trainer& trainer, StepRecord& record) {
       record.step, record.total_steps, record.loss, record.lr, record.grad_norm,
       human_count(std::llround(record.tokens_per_second())), human_bytes(record.peak_memory_bytes),
       fmt::format("{} {}", human_count(record.seq_len),
-                  describe_attention(*stage.attention, trainer.model().config())),
+                  stage.attention->describe(config.num_hidden_layers, config.num_attention_heads)),
       human_duration(eta));
   if (record.weighted_loss) line += fmt::format("  weighted_loss {:.4f}", *record.weighted_loss);
   if (record.validation_loss) {

@@ -4,7 +4,6 @@
 
 #include "src/core/fields_writer.h"
 #include "src/core/text.h"
-#include "src/model/model_attention.h"
 
 namespace longspan {
 
@@ -15,8 +14,9 @@ std::string seconds_shown(double seconds) {
 }
 
 std::string column_of(const Stage& stage, const ModelConfig& config) {
-  return fmt::format("{} {}", length_label(stage.seq_len),
-                     describe_attention(*stage.attention, config));
+  return fmt::format(
+      "{} {}", length_label(stage.seq_len),
+      stage.attention->describe(config.num_hidden_layers, config.num_attention_heads));
 }
 
 std::vector<std::string> columns_of(const Plan& plan, const ModelConfig& config) {

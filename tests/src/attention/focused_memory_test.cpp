@@ -236,8 +236,8 @@ TEST(FocusedMemory, ReadsTheKeysThatItWrites) {
   EXPECT_EQ(nlohmann::json(write_attention_pattern(*pattern)), nlohmann::json(given));
   EXPECT_EQ(pattern->passage_rows(), 2);
   EXPECT_EQ(pattern->rope_length(10000), 512);
-  EXPECT_EQ(pattern->misfit(5), "");
-  EXPECT_THAT(pattern->misfit(4), testing::HasSubstr("mem_layers has 4"));
+  EXPECT_EQ(pattern->misfit(5, 9), "");
+  EXPECT_THAT(pattern->misfit(4, 9), testing::HasSubstr("mem_layers has 4"));
 }
 
 TEST(FocusedMemory, NamesWhatIsWrongWithItsKeys) {

@@ -45,10 +45,21 @@ TEST(ShiftedSparseLayers, AreWrittenAsTheyWereRead) {
 }
 
 TEST(ShiftedSparseLayers, SuitAModelThatHasThem) {
-  EXPECT_EQ(shifted_sparse_of(in_layers({0, 2}))->misfit(3), "");
-  EXPECT_EQ(shifted_sparse_of(in_layers({0, 2}))->misfit(2),
+  EXPECT_EQ(shifted_sparse_of(in_layers({0, 2}))->misfit(3, 9), "");
+  EXPECT_EQ(shifted_sparse_of(in_layers({0, 2}))->misfit(2, 9),
             "layers has 2, and the model's layers are 0 to 1");
-  EXPECT_EQ(shifted_sparse_of(in_layers(nullptr))->misfit(1), "");
+  EXPECT_EQ(shifted_sparse_of(in_layers(nullptr))->misfit(1, 9), "");
+}
+
+TEST(ShiftedSparse, SaysInWhichPartOfTheModelGroupsAre) {
+  const auto described = [](const Json& keys) { return shifted_sparse_of(keys)->describe(2, 9); };
+  EXPECT_EQ(described(in_layers({0, 1})), "shifted_sparse");
+  EXPECT_EQ(described(in_layers({1})), "shifted_sparse in 1 of 2 layers");
+  EXPECT_EQ(described(in_layers(Json::array())), "shifted_sparse in 0 of 2 layers");
+  EXPECT_EQ(described(with_full_heads(3)), "shifted_sparse in 6 of 9 heads");
+  Json both = in_layers({0});
+  both.update(with_full_heads(3));
+  EXPECT_EQ(described(both), "shifted_sparse in 6 of 9 heads of 1 of 2 layers");
 }
 
 TEST(ShiftedSparseLayers, WhatIsNoListOfLayersIsNamed) {

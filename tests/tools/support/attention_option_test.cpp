@@ -51,7 +51,7 @@ TEST(AttentionOption, TakesTheGroupSizeOfShiftedSparse) {
 TEST(AttentionOption, NamesTheLayersOfShiftedSparse) {
   auto pattern = attention_of({"--attention={pattern: shifted_sparse, layers: [1, 3]}"});
   EXPECT_EQ(pattern->write()["layers"], Json({1, 3}));
-  EXPECT_EQ(pattern->misfit(3), "layers has 3, and the model's layers are 0 to 2");
+  EXPECT_EQ(pattern->misfit(3, 9), "layers has 3, and the model's layers are 0 to 2");
 }
 
 TEST(AttentionOption, SaysWhatARecipeWouldSay) {

@@ -47,7 +47,8 @@ void FocusedMemoryArm::check(const EvalSubject& subject) const {
          "focused_memory.mem_layers=[..], or none by []",
          config.num_hidden_layers - 1);
   }
-  const std::string misfit = attention_of(config).misfit(config.num_hidden_layers);
+  const std::string misfit =
+      attention_of(config).misfit(config.num_hidden_layers, config.num_attention_heads);
   if (!misfit.empty()) fail(ExitCode::kUsage, "focused_memory: {}", misfit);
 }
 

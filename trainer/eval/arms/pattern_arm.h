@@ -1,7 +1,6 @@
 #pragma once
 
 #include "src/core/error.h"
-#include "src/model/model_attention.h"
 #include "trainer/eval/arms/reading_arm.h"
 
 namespace longspan {
@@ -16,7 +15,9 @@ class PatternArm : public ReadingArm {
   std::string_view name() const override { return pattern_->name(); }
   void fields(FieldsIo& io) override { pattern_->fields(io); }
   void check(const EvalSubject& subject) const override {
-    const std::string misfit = misfit_of_attention(*pattern_, subject.model.config());
+    const ModelConfig& config = subject.model.config();
+    const std::string misfit =
+        pattern_->misfit(config.num_hidden_layers, config.num_attention_heads);
     if (!misfit.empty()) fail(ExitCode::kUsage, "{}: {}", name(), misfit);
   }
   void change(CausalLm& model, int64_t length) const override {
