@@ -44,19 +44,15 @@ constexpr FactForm kFactForms[] = {
      "With which word did {0} answer every letter? {0} answered with the word {1}.", true},
 };
 
-size_t draw_place(size_t count, std::mt19937_64& generator) {
-  return static_cast<size_t>(draw_below(count, generator));
-}
-
 std::string draw_name_part(std::mt19937_64& generator) {
-  const auto first = kFirstSyllables[draw_place(std::size(kFirstSyllables), generator)];
+  const auto first = kFirstSyllables[draw_below(std::size(kFirstSyllables), generator)];
   return fmt::format("{}{}", first,
-                     kLastSyllables[draw_place(std::size(kLastSyllables), generator)]);
+                     kLastSyllables[draw_below(std::size(kLastSyllables), generator)]);
 }
 
 std::string draw_digits(std::mt19937_64& generator) {
-  std::string digits(4 + draw_place(5, generator), '0');
-  for (char& digit : digits) digit = static_cast<char>('0' + draw_place(10, generator));
+  std::string digits(4 + draw_below(5, generator), '0');
+  for (char& digit : digits) digit = static_cast<char>('0' + draw_below(10, generator));
   return digits;
 }
 
@@ -70,9 +66,9 @@ std::vector<NeedleFact> draw_needle_facts(int64_t count, const std::vector<std::
     std::string name = draw_name_part(generator);
     name += " " + draw_name_part(generator);
     if (!names.insert(name).second) continue;
-    const FactForm& form = kFactForms[draw_place(std::size(kFactForms), generator)];
+    const FactForm& form = kFactForms[draw_below(std::size(kFactForms), generator)];
     const std::string value = form.is_of_word && !words.empty()
-                                  ? words[draw_place(words.size(), generator)]
+                                  ? words[draw_below(words.size(), generator)]
                                   : draw_digits(generator);
     facts.push_back({fmt::format(fmt::runtime(form.statement), name, value),
                      fmt::format(fmt::runtime(form.question), name, value), value});

@@ -54,23 +54,18 @@ NeedleOptions read_needle_options(const Arguments& arguments) {
   return options;
 }
 
-void require_running() {
-  if (stop_signal() == 0) return;
-  fail(exit_code_of(stop_signal()), "data-needles: stopped by a signal; nothing was written");
-}
-
 /// Returns how many documents there were.
 int64_t write_pieces(DocumentSource& source, NeedleDocuments& needles, JsonLines& out) {
   int64_t documents = 0;
   const auto write = [&](const NeedlePiece& piece) {
-    require_running();
+    require_not_stopped(kDataNeedlesCommand.name);
     out.add(Json{{"text", piece.text}});
     show_progress(fmt::format("{} documents  {} pieces  {} tokens", human_count(documents),
                               human_count(needles.report().pieces),
                               human_count(needles.report().tokens)));
   };
   while (auto document = source.next()) {
-    require_running();
+    require_not_stopped(kDataNeedlesCommand.name);
     ++documents;
     needles.cut(document->text(), write);
   }
@@ -119,9 +114,7 @@ void print_needles(const std::filesystem::path& out, int64_t documents,
 
 int run_data_needles(const Arguments& arguments) {
   const auto out = without_trailing_slash(arguments["out"]);
-  if (std::filesystem::exists(out) && !arguments.given("force")) {
-    fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
-  }
+  require_new_output(out, arguments);
   const NeedleOptions options = read_needle_options(arguments);
   auto files = find_document_files(arguments.all("text"));
   std::vector<std::filesystem::path> inputs(files.paths.begin(), files.paths.end());

@@ -106,11 +106,6 @@ int64_t total_bytes(const std::vector<fs::path>& files) {
   return sum;
 }
 
-void throw_if_stopped() {
-  if (stop_signal() == 0) return;
-  fail(exit_code_of(stop_signal()), "prepare: stopped by a signal; nothing was written");
-}
-
 /// --add-NAME and --no-NAME of bos and eos; without either, `by_default`.
 std::optional<int32_t> token_to_add(const Arguments& arguments, const std::string& name,
                                     std::optional<int32_t> id, bool by_default) {
@@ -159,14 +154,14 @@ Tally write_store(DocumentSource& source, const TextModel& model, const AddedTok
                   TokenStoreWriter& writer, PrepareProgress& progress) {
   Tally tally;
   while (auto document = source.next()) {
-    throw_if_stopped();
+    require_not_stopped(kPrepareCommand.name);
     const EncodedDocument encoded = encode(*document, *model.tokenizer, added, tally.notes);
     writer.append(document->name, encoded.ids, encoded.is_label);
     tally.add(*document, std::ssize(encoded.ids));
     progress.show(tally);
   }
   show_progress("");
-  throw_if_stopped();  // within the last document
+  require_not_stopped(kPrepareCommand.name);  // within the last document
   return tally;
 }
 
@@ -222,18 +217,13 @@ void print_summary(const fs::path& out, const Tally& tally, const AddedTokens& a
 
 int run_prepare(const Arguments& arguments) {
   const fs::path out = without_trailing_slash(arguments["out"]);
-  auto require_new = [&] {
-    if (fs::exists(out) && !arguments.given("force")) {
-      fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
-    }
-  };
-  require_new();
+  require_new_output(out, arguments);
   auto files = find_document_files(arguments.all("input"));
   std::vector<fs::path> inputs(files.paths.begin(), files.paths.end());
   inputs.emplace_back(arguments["model"]);
   require_output(out, inputs);
   PartFile claimed(out);
-  require_new();  // another process may have finished it meanwhile
+  require_new_output(out, arguments);  // another process may have finished it meanwhile
   auto model = open_text_model(arguments["model"], arguments.given("split-special-tokens"));
   const AddedTokens added{token_to_add(arguments, "bos", model.bos_token_id, model.adds_bos),
                           token_to_add(arguments, "eos", model.eos_token_id, true)};

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "src/core/atomic_file.h"
+#include "src/core/error.h"
+#include "src/core/stop_signal.h"
 
 namespace longspan {
 
@@ -40,6 +42,16 @@ void require_output(const fs::path& out, const std::vector<fs::path>& inputs) {
     }
     require_output_file(place, kept);
   }
+}
+
+void require_new_output(const fs::path& out, const Arguments& arguments) {
+  if (arguments.given("force") || !fs::exists(out)) return;
+  fail(ExitCode::kUsage, "{}: exists; give --force to replace it", out.string());
+}
+
+void require_not_stopped(std::string_view command) {
+  if (stop_signal() == 0) return;
+  fail(exit_code_of(stop_signal()), "{}: stopped by a signal; nothing was written", command);
 }
 
 }  // namespace longspan
