@@ -58,10 +58,10 @@ class PlanTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def command(self, *arguments, rates=None, available="22GiB", recipe="llama2-7b-100k", config="config.json"):
+    def command(self, *arguments, rates=None, available="22GiB", disk="500GiB", recipe="llama2-7b-100k", config="config.json"):
         paths = [f"model.path={self.folder / config}", f"output.dir={self.folder}/run"]
         return [LONGSPAN, "plan", RECIPES / f"{recipe}.yaml", *paths, "--rates", rates or self.rates, "--available", available,
-                *arguments]  # fmt: skip
+                "--available-disk", disk, *arguments]  # fmt: skip
 
     def plan(self, *arguments, **options):
         return json.loads(run(*self.command(*arguments, "--json", **options)))
@@ -116,6 +116,13 @@ class PlanTest(unittest.TestCase):
         self.assertLess(memory["weights"], projections * 0.5 + 32000 * 4096 * 2 + 2**29)
         # 64 sequences a step, 2 FLOPs a weight and token, 1e11 a second.
         self.assertAlmostEqual(seconds["linears_forward"], 64 * 2 * projections * 98304 / 1e11, places=0)
+
+    def test_plans_for_a_disk_that_is_not_here(self):
+        plan = self.plan("memory.offload=disk", disk="8GiB")
+        self.assertFalse(plan["fits"])
+        self.assertEqual([plan["available_disk_bytes"], plan["checkpoints"]["available_disk_bytes"]], 2 * [8 * 2**30])
+        self.assertIn("of 8 GiB of disk, which is too little", run(*self.command("memory.offload=disk", disk="8GiB")))
+        self.assertIn("--available-disk", refusal(*self.command(disk="much"), code=2))
 
     def test_half_the_rates_take_twice_the_time(self):
         slow = self.folder / "slow.json"

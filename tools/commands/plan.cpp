@@ -28,6 +28,8 @@ constexpr Option kPlanOptions[] = {
     {"available", "SIZE", "", "memory to plan for, such as 22GiB (default: what is free now)"},
     {"available-ram", "SIZE", "",
      "RAM that a GPU may offload to, such as 110GiB (default: what is free here now)"},
+    {"available-disk", "SIZE", "",
+     "disk for activations and checkpoints, such as 200GB (default: what is free here now)"},
     {"rates", "FILE.json", "",
      "the machine's rates, as --save-rates wrote them (default: measured now)"},
     {"save-rates", "FILE.json", "", "keep the measured rates"},
@@ -65,6 +67,9 @@ Machine planned_machine(const Arguments& arguments, const Recipe& recipe, const 
   if (is_given) machine.available_bytes = parse_bytes(arguments["available"], "--available");
   if (arguments.given("available-ram")) {
     machine.available_ram_bytes = parse_bytes(arguments["available-ram"], "--available-ram");
+  }
+  if (arguments.given("available-disk")) {
+    machine.available_disk_bytes = parse_bytes(arguments["available-disk"], "--available-disk");
   }
   return machine;
 }
@@ -172,7 +177,10 @@ int run_plan(const Arguments& arguments) {
   if (arguments.given("save-rates")) {
     write_result(arguments["save-rates"], json_text(write_rates(machine.rates)) + "\n");
   }
-  const Answer found = answer(lengths, recipe, shape, machine);
+  Answer found = answer(lengths, recipe, shape, machine);
+  if (arguments.given("available-disk")) {
+    found.checkpoints.available = machine.available_disk_bytes;
+  }
   if (arguments.given("out")) {
     const auto& drawn = found.sweep.empty() ? std::vector<Plan>{found.plan} : found.sweep;
     write_result(arguments["out"], plan_chart_svg(drawn));
