@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools/setup.sh chromium # opens the page of `longspan report`
+tools/setup.sh chromium qemu-user # the page of `longspan report`; other processors
 cmake -S . -B build -DLONGSPAN_REQUIRE_PEERS=ON >/dev/null
 cmake --build build
 if [[ ${LONGSPAN_CUDA:-} == 1 || ${CI:-} == true ]] &&
