@@ -93,8 +93,8 @@ TEST(ShiftedSparseHeads, AreWrittenAsTheyWereReadWhereThereAreSome) {
 }
 
 TEST(ShiftedSparseHeads, SuitAModelThatHasThem) {
-  EXPECT_EQ(shifted_sparse_of(with_full_heads(9))->misfit_of_heads(9), "");
-  EXPECT_EQ(shifted_sparse_of(with_full_heads(10))->misfit_of_heads(9),
+  EXPECT_EQ(shifted_sparse_of(with_full_heads(9))->misfit(30, 9), "");
+  EXPECT_EQ(shifted_sparse_of(with_full_heads(10))->misfit(30, 9),
             "full_heads is 10, and the model has 9 query heads");
 }
 
