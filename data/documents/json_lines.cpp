@@ -55,7 +55,7 @@ std::string record_text(const std::string& line, const std::string& key, const s
     std::vector<std::string> keys;
     for (const auto& item : record.items()) keys.push_back(printable_value(item.key()));
     fail(ExitCode::kData,
-         "{}: the record has no key '{}' but {}; longspan prepare takes another by --text-key",
+         "{}: the record has no key '{}' but {}; --text-key names another",
          place, key, keys.empty() ? "none" : join(keys, ", "));
   }
   if (is_missing(*text)) return "";
