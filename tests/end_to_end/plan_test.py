@@ -121,7 +121,7 @@ class PlanTest(unittest.TestCase):
         plan = self.plan("memory.offload=disk", disk="8GiB")
         self.assertFalse(plan["fits"])
         self.assertEqual([plan["available_disk_bytes"], plan["checkpoints"]["available_disk_bytes"]], 2 * [8 * 2**30])
-        self.assertIn("of 8 GiB of disk, which is too little", run(*self.command("memory.offload=disk", disk="8GiB")))
+        self.assertIn("of 8.0 GiB of disk, which is too little", run(*self.command("memory.offload=disk", disk="8GiB")))
         self.assertIn("--available-disk", refusal(*self.command(disk="much"), code=2))
 
     def test_half_the_rates_take_twice_the_time(self):
