@@ -45,6 +45,7 @@ Json resume_identity(const Recipe& recipe) {
   for (const char* key : {"validation", "checkpoint", "output"}) json.erase(key);
   erase(json, "model", {"path"});           // folders move; what is in them is compared by itself
   erase(json, "data", {"path", "scores"});  // and the documents that they keep
+  for (Json& stage : json["stages"]) stage.erase("data_path");
   if (recipe.packing.is_default()) json.erase("packing");  // runs of before had no such map
   // Whoever may go on has said it; only "compose" gives other frequencies.
   if (recipe.model.on_scaled != "compose") erase(json, "model", {"on_scaled"});

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "src/attention/attention.h"
@@ -17,13 +18,14 @@ class CausalLm;
 /// Tokens of the longest sequence that a recipe or `plan --length` may ask for.
 constexpr int64_t kLongestSequence = int64_t{1} << 26;
 
-/// A part of the run with its own length, attention and RoPE: 8K -> 16K -> 32K, or shifted sparse
-/// attention first and full attention for the last steps.
+/// A part of the run with its own length, attention, RoPE and texts: 8K -> 16K -> 32K, or shifted
+/// sparse attention first and full attention for the last steps.
 struct Stage {
   int64_t steps = 0;  // updates of the weights
   int64_t seq_len = 8192;
   int64_t batch_size = 1;  // rows of a pass
   int64_t gradient_accumulation_steps = 1;
+  std::string data_path = {};                                   // empty: the store of all stages
   std::shared_ptr<const AttentionPattern> attention = nullptr;  // never null once read
   std::shared_ptr<const RopeScaling> rope = nullptr;            // null: the base model's own
   OnScaled on_scaled = OnScaled::kError;                        // for `rope` on a scaled base

@@ -54,6 +54,9 @@ void rope_and_attention_fields(FieldsIo& io, Stage& stage, bool own) {
 void fields(FieldsIo& io, Stage& stage) {
   steps_field(io, stage, "updates of the weights");
   row_fields(io, stage, /*own=*/true);
+  io.text("data_path", stage.data_path,
+          "a token store of its own, to which all but `scores` of `data` applies too",
+          {.otherwise = "`data.path`", .written = !io.writing() || !stage.data_path.empty()});
   rope_and_attention_fields(io, stage, /*own=*/true);
 }
 

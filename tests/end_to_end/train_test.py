@@ -106,6 +106,32 @@ class TrainTest(training_case.TrainingCase):
             (record,) = read_metrics(self.folder / f"mask-{mask}")
             self.assertAlmostEqual(record["loss"], expected, delta=1e-4)
 
+    def test_a_stage_may_have_texts_of_its_own(self):
+        stores = {name: self.folder / f"store-{name}.h5" for name in (0, 1)}
+        for name, store in stores.items():
+            self.succeeds("prepare", *self.prepare_arguments(self.folder / f"{name}.txt", out=store.name))
+
+        def losses(run, *arguments):
+            said = self.succeeds("train", self.recipe(run, shifted_steps=2, full_steps=2), *arguments).stderr
+            return [record["loss"] for record in read_metrics(self.folder / run)], said
+
+        first, _ = losses("first", f"data.path={stores[0]}")
+        second, said = losses("second", f"data.path={stores[0]}", f"stages.1.data_path={stores[1]}")
+        for store in stores.values():
+            self.assertEqual(said.count(f"data     {store}: 1 documents"), 1, said)
+        self.assertEqual(first[:2], second[:2])
+        self.assertNotEqual(first[2:], second[2:])
+        whole, _ = losses("whole", f"data.path={stores[1]}", f"stages.0.data_path={stores[0]}")
+        self.assertEqual(second, whole)
+
+        recipe = self.folder / "second.yaml"
+        moved = stores[1].rename(self.folder / "moved.h5")
+        more = "--resume", "stages.1.steps=3", f"data.path={stores[0]}"
+        self.fails(8, "train", recipe, *more, f"stages.1.data_path={stores[0]}", says="stages.1.data.tokens")
+        self.succeeds("train", recipe, *more, f"stages.1.data_path={moved}")
+        self.succeeds("merge", self.folder / "base", self.folder / "second", self.folder / "second-merged")
+        self.assertIn("- data of stage 1: ", (self.folder / "second-merged" / "README.md").read_text())
+
     def test_another_recipe_is_not_resumed(self):
         recipe = self.recipe("other")
         self.succeeds("train", recipe)

@@ -36,6 +36,15 @@ TEST_F(RecipeFile, StagesTakeFromTheTopWhatTheyDoNotSay) {
   EXPECT_EQ(recipe.stages[1].rope->factor(), 4);
 }
 
+TEST_F(RecipeFile, AStageMayHaveAStoreOfItsOwn) {
+  const Recipe recipe = load(kStaged, {"stages.1.data_path=long.h5"});
+  EXPECT_EQ(recipe.stages[0].data_path, "");
+  EXPECT_EQ(recipe.stages[1].data_path, "long.h5");
+  const Json stages = resolved_recipe(recipe)["stages"];
+  EXPECT_FALSE(stages[0].contains("data_path"));
+  EXPECT_EQ(stages[1]["data_path"], "long.h5");
+}
+
 TEST_F(RecipeFile, NamesPlaceAndNearestKey) {
   EXPECT_THAT(error_of(kSmallest + "rope:\n  rope_type: yarn\n  facter: 2\n"),
               HasSubstr("a.yaml:6:3: rope.facter: unknown key; did you mean 'factor'?"));

@@ -97,6 +97,11 @@ TEST_F(ResumeIdentity, StagesThatHaveNotBegunMayChange) {
   EXPECT_NE(identity_at(staged({"stages.1.steps=1"}), 6), at_6);
 }
 
+TEST_F(ResumeIdentity, AStoreOfAStageMayLieInAnotherPlace) {
+  EXPECT_EQ(identity_at(staged({"stages.1.data_path=a.h5"}), 6),
+            identity_at(staged({"stages.1.data_path=b.h5"}), 6));
+}
+
 TEST_F(ResumeIdentity, StagesThatTakeTurnsStayAsTheyAre) {
   const std::string turns = "train.interleave=true";
   const Json at_4 = identity_at(staged({turns}), 4);

@@ -1,5 +1,6 @@
 #include "tools/support/training_banner.h"
 
+#include <set>
 #include <string>
 
 #include "src/core/log.h"
@@ -38,13 +39,18 @@ void warn_of_repeated_rows(const Stage& stage, const PackingReport& packing) {
 void show_training_banner(const Recipe& recipe, const TrainingInputs& inputs, at::Device device,
                           const Plan& plan) {
   const ModelConfig& config = inputs.config;
-  const TokenStoreInfo& info = inputs.store->info();
   log_info("model    {} ({}, {} layers, hidden_size {}, {})", recipe.model.path, config.model_type,
            config.num_hidden_layers, config.hidden_size, recipe.model.dtype);
   log_info("trained  {}", count_parameters(config, recipe.lora).to_string());
   log_info("RoPE     before: {}", describe_rope(extend_rope(config, nullptr)));
-  log_info("data     {}: {} documents, {} tokens", recipe.data.path, human_count(info.documents),
-           human_count(info.tokens));
+  std::set<std::string> shown;
+  const auto show_store = [&](const TokenStore& store) {
+    if (!shown.insert(store.path()).second) return;
+    log_info("data     {}: {} documents, {} tokens", store.path(),
+             human_count(store.info().documents), human_count(store.info().tokens));
+  };
+  show_store(*inputs.store);
+  for (const auto& store : inputs.stores) show_store(*store);
   int64_t first = 1;
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];

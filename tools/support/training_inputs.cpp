@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <utility>
+#include <string>
+#include <tuple>
 
 #include "checkpoints/hf/config_identity.h"
 #include "checkpoints/hf/hf_config.h"
@@ -52,15 +53,20 @@ TrainingInputs open_training_inputs(const Recipe& recipe) {
         documents_of_highest_scores(recipe.data.scores, recipe.data.keep_share, *inputs.store);
   }
 
-  std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const Loader>> shared;
+  std::map<std::string, std::shared_ptr<const TokenStore>> own;
+  std::map<std::tuple<std::string, int64_t, int64_t>, std::shared_ptr<const Loader>> shared;
   int64_t longest = 0;
   for (const auto& stage : recipe.stages) {
+    const bool has_own = !stage.data_path.empty();
+    auto& store = has_own ? own[stage.data_path] : inputs.store;
+    if (!store) store = open_store(stage.data_path, *inputs.model);
     const int64_t passage_rows = stage.attention->passage_rows();
-    auto& loader = shared[{stage.seq_len, passage_rows}];
+    auto& loader = shared[{stage.data_path, stage.seq_len, passage_rows}];
     if (!loader) {
-      loader = make_loader(recipe, inputs.store, inputs.kept_documents, stage.seq_len, passage_rows,
-                           /*trains=*/true);
+      loader = make_loader(recipe, store, has_own ? std::vector<bool>() : inputs.kept_documents,
+                           stage.seq_len, passage_rows, /*trains=*/true);
     }
+    inputs.stores.push_back(store);
     inputs.loaders.push_back(loader);
     longest = std::max(longest, stage.seq_len);
   }
@@ -76,14 +82,20 @@ TrainingInputs open_training_inputs(const Recipe& recipe) {
 Json run_identity(const Recipe& recipe, const TrainingInputs& inputs) {
   Digest config;
   config.update(inputs.model->config_json().dump());
-  const TokenStoreInfo& info = inputs.store->info();
   Json identity = resume_identity(recipe);
   identity["model"]["config"] = config_identity(inputs.config);
   identity["model"]["config_sha256"] = config.hex();  // for checkpoints without `config`
   identity["model"]["weights_sha256"] = weights_fingerprint(*inputs.model);
-  identity["data"]["tokens"] = info.tokens;
-  identity["data"]["tokens_sha256"] = tokens_fingerprint(*inputs.store);
-  identity["data"]["tokenizer_fingerprint"] = info.tokenizer_fingerprint;
+  const auto add_store = [](Json& map, const TokenStore& store) {
+    map["tokens"] = store.info().tokens;
+    map["tokens_sha256"] = tokens_fingerprint(store);
+    map["tokenizer_fingerprint"] = store.info().tokenizer_fingerprint;
+  };
+  add_store(identity["data"], *inputs.store);
+  for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    if (recipe.stages[i].data_path.empty()) continue;
+    add_store(identity["stages"][i]["data"], *inputs.stores[i]);
+  }
   if (!inputs.kept_documents.empty()) {
     Digest kept;
     for (const bool is_kept : inputs.kept_documents) kept.update(is_kept ? "1" : "0");

@@ -15,10 +15,11 @@ namespace longspan {
 struct TrainingInputs {
   std::unique_ptr<ModelSource> model;
   ModelConfig config;
-  std::shared_ptr<const TokenStore> store;
-  std::vector<bool> kept_documents;                    // of it, by data.scores; empty: all
-  std::vector<std::shared_ptr<const Loader>> loaders;  // one a stage
-  std::shared_ptr<const Loader> validation;            // null when there is none
+  std::shared_ptr<const TokenStore> store;                // data.path
+  std::vector<bool> kept_documents;                       // of it, by data.scores; empty: all
+  std::vector<std::shared_ptr<const TokenStore>> stores;  // one a stage: its own, or `store`
+  std::vector<std::shared_ptr<const Loader>> loaders;     // one a stage
+  std::shared_ptr<const Loader> validation;               // null when there is none
 };
 
 /// Warns of keys that do nothing. Throws Error(kRecipe), Error(kModel) or Error(kData) where one of

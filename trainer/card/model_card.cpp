@@ -202,6 +202,17 @@ std::string loss_line(const std::vector<Json>& steps) {
       on_gpu ? "GPU" : "CPU", human_bytes(peak));
 }
 
+/// `data`: of a token store; empty: no line.
+std::string data_line(std::string_view name, const Json& data) {
+  if (!data.contains("tokens")) return "";
+  std::string text =
+      fmt::format("- {}: {} tokens of documents", name, human_count(data["tokens"].get<int64_t>()));
+  if (data.contains("tokens_sha256")) {
+    text += fmt::format("; SHA-256 of the tokens {}", data["tokens_sha256"].get<std::string>());
+  }
+  return text + "\n";
+}
+
 std::string training_section(const Facts& facts) {
   std::string text = fmt::format("\n## Training\n\n- {}\n", lora_line(facts.adapter.lora));
   if (facts.state.is_null()) return text;
@@ -215,17 +226,13 @@ std::string training_section(const Facts& facts) {
         fmt::format("- learning rate {}, schedule {} (warmup_steps {})\n", optimizer["lr"].dump(),
                     schedule.value("type", "constant"), schedule.value("warmup_steps", int64_t{0}));
   }
-  Json data = identity.value("data", Json::object());
-  if (data.contains("tokens")) {
-    text +=
-        fmt::format("- data: {} tokens of documents", human_count(data["tokens"].get<int64_t>()));
-    if (data.contains("tokens_sha256")) {
-      text += fmt::format("; SHA-256 of the tokens {}", data["tokens_sha256"].get<std::string>());
-    }
-    text += "\n";
+  text += data_line("data", identity.value("data", Json::object()));
+  const Json stages = identity.value("stages", Json::array());
+  for (size_t i = 0; i < stages.size(); ++i) {
+    text += data_line(fmt::format("data of stage {}", i), stages[i].value("data", Json::object()));
   }
   text += loss_line(facts.steps);
-  if (identity.contains("stages")) text += stage_table(identity["stages"], facts.now);
+  if (!stages.empty()) text += stage_table(stages, facts.now);
   return text;
 }
 
