@@ -42,7 +42,8 @@ LIMITS = """## Limits
   to 50 % on Zen 4, where less is to win; the Xeon's vdpbf16ps makes no more FLOPs than float32's products.
 - LibTorch's flash attention with AMX (`src/attention/kernels/sdpa_flash.h`) is faster than ours, and no step was measured with it:
   it is off until `LONGSPAN_CPU=amx` names it.
-- Without AVX-512 LibTorch has no bfloat16 product but loops; ours run in float32, block by block, at 162 to 172 GFLOP/s on Zen 3.
+- Without AVX-512 LibTorch has no bfloat16 product but loops; ours run in float32, block by block, at 162 to 172 GFLOP/s on a
+  quiet Zen 3 and 103 on a busy one, where float32's own products reach 132 (two threads).
 - Attention on Zen 4 and the Xeon is of an older kernel. On Zen 5 groups of 256 at head_dim 64 have 0.70 to 0.71 of the linear layer's
   rate on a quiet host (five runs in turn); an hour of other tenants gave 0.57 to 0.70.
 - All 32 layers of 7B on a CPU were planned (13 h 36 min a step and 20.5 GiB on Zen 3) and not run.
