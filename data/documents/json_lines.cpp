@@ -54,9 +54,8 @@ std::string record_text(const std::string& line, const std::string& key, const s
   if (text == record.end()) {
     std::vector<std::string> keys;
     for (const auto& item : record.items()) keys.push_back(printable_value(item.key()));
-    fail(ExitCode::kData,
-         "{}: the record has no key '{}' but {}; --text-key names another",
-         place, key, keys.empty() ? "none" : join(keys, ", "));
+    fail(ExitCode::kData, "{}: the record has no key '{}' but {}; --text-key names another", place,
+         key, keys.empty() ? "none" : join(keys, ", "));
   }
   if (is_missing(*text)) return "";
   if (!text->is_string()) fail(ExitCode::kData, "{}: '{}' is no string", place, key);
