@@ -22,21 +22,24 @@ TASKS = {
 }
 
 
+def numbers(text):
+    return [int(number) for number in text.split(",") if number.strip()]
+
+
 def parsed():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--with", dest="known", default="", metavar="LAYERS", help="memory layers so far, from 0")
-    parser.add_argument("--layers", default="", help="those to try; default: all others")
+    parser.add_argument("--with", dest="known", type=numbers, default=[], metavar="LAYERS", help="memory layers so far, from 0")
+    parser.add_argument("--layers", type=numbers, metavar="LAYERS", help="those to try; default: all others")
     parser.add_argument("--task", choices=sorted(TASKS), default="passkey")
     parser.add_argument("--length", default="3K", help="tokens of a text")
     parser.add_argument("--window", type=int, default=1024, help="tokens, at most a third of the length")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--longspan", default="build/longspan")
-    return parser.parse_known_args()
-
-
-def numbers(text):
-    return [int(number) for number in text.split(",") if number.strip()]
+    args, rest = parser.parse_known_args()
+    if not (args.model / "config.json").is_file():
+        parser.error(f"{args.model}: has no config.json; expected a Hugging Face model folder, as longspan convert writes one")
+    return args, rest
 
 
 def arms_of(known, tried):
@@ -58,10 +61,9 @@ def evaluate(args, rest, arms, out):
 
 def main():
     args, rest = parsed()
-    known = numbers(args.known)
     count = json.loads((args.model / "config.json").read_text())["num_hidden_layers"]
-    tried = numbers(args.layers) or [layer for layer in range(count) if layer not in known]
-    arms = arms_of(known, tried)
+    tried = args.layers or [layer for layer in range(count) if layer not in args.known]
+    arms = arms_of(args.known, tried)
     with tempfile.TemporaryDirectory(prefix="longspan-memory-layers-") as folder:
         rows = evaluate(args, rest, arms, args.out or Path(folder) / "layers.json")
     found = []
@@ -70,7 +72,7 @@ def main():
         asked = sum(row["n"] for row in own)
         loss = sum(row["answer_nll"] * row["n"] for row in own) / asked
         found.append((loss, name.replace("layer_", ""), sum(row["correct"] for row in own), asked))
-    print(f"beside {known or 'no layer'}: nats a token of an answer, answers right")
+    print(f"beside {args.known or 'no layer'}: nats a token of an answer, answers right")
     for loss, name, right, asked in sorted(found):
         print(f"{name:>5}  {loss:.3f}  {right} of {asked}")
 
