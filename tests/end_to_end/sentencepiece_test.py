@@ -134,7 +134,7 @@ def sentencepiece_models(longspan, folder):
     """Models of each type, with tables of characters and without, against the library of Python."""
     lines = train_text()
     # A process for each text of each model: what need not be alone is in one.
-    texts = [*ODD, *RUNS[:12], *random_texts(8), "\n".join([*RUNS[12:], *lines[:300]])]
+    texts = [*ODD, *RUNS[:12], *random_texts(30), "\n".join([*RUNS[12:], *lines[:300]])]
     kinds = {"unigram, nfkc": dict(model_type="unigram", vocab_size=2000),
              "unigram, bytes": dict(model_type="unigram", vocab_size=2000, byte_fallback=True, normalization_rule_name="identity",
                                     remove_extra_whitespaces=False),
