@@ -29,7 +29,8 @@ std::unique_ptr<ModelSource> open_model_source(const fs::path& path) {
   if (fs::is_directory(found)) return std::make_unique<HfSource>(found);
   for (const char* ending : {".safetensors", ".bin", ".pt", ".pth"}) {
     if (lower_case(found.extension().string()) == ending) {
-      return std::make_unique<HfSource>(found.parent_path(), found.filename().string());
+      const fs::path folder = found.has_parent_path() ? found.parent_path() : fs::path(".");
+      return std::make_unique<HfSource>(folder, found.filename().string());
     }
   }
   return std::make_unique<GgufSource>(found);

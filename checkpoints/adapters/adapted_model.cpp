@@ -174,8 +174,11 @@ std::unique_ptr<CausalLm> import_adapted_model(const ModelSource& base, const Pe
   std::map<std::string, at::Tensor> apart;
   for (const auto& [name, tensor] : adapter.tensors) {
     const bool tied_head = name == kLmHead && config.tie_word_embeddings;
-    if (!lora_part(name) && name.ends_with(".weight") && !tied_head) {
-      lora.modules_to_save.push_back(name.substr(0, name.rfind('.')));
+    const std::string saved = name.substr(0, name.rfind('.'));
+    const bool quantised =
+        options.quantization != Quantization::kNone && projections.contains(saved);
+    if (!lora_part(name) && name.ends_with(".weight") && !tied_head && !quantised) {
+      lora.modules_to_save.push_back(saved);
     }
     if (!stays_apart(name, projections)) continue;
     apart[name] = tensor;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "checkpoints/gguf/gguf_end_tokens.h"
+#include "checkpoints/gguf/gguf_token_id.h"
 #include "src/attention/focused_memory.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
@@ -142,7 +143,7 @@ Json gguf_config_json(const GgufReader& gguf) {
   }
   for (auto [from, ours] : {std::pair("tokenizer.ggml.bos_token_id", "bos_token_id"),
                             std::pair("tokenizer.ggml.padding_token_id", "pad_token_id")}) {
-    if (gguf.value(from)) config[ours] = gguf.integer(from);
+    if (const auto id = gguf_token_id(gguf, from)) config[ours] = *id;
   }
   const std::vector<int64_t> ends = gguf_end_tokens(gguf);
   if (ends.size() == 1) config["eos_token_id"] = ends[0];

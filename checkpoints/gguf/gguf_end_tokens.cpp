@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "checkpoints/gguf/gguf_token_id.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 
@@ -39,7 +40,7 @@ std::vector<int64_t> gguf_end_tokens(const GgufReader& gguf) {
     if (std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
   };
   for (const char* key : kEndKeys) {
-    if (gguf.value(key)) add(gguf.integer(key));
+    if (const auto id = gguf_token_id(gguf, key)) add(*id);
   }
   const Json* tokens = gguf.value("tokenizer.ggml.tokens");
   for (size_t id = 0; tokens && tokens->is_array() && id < tokens->size(); ++id) {

@@ -6,6 +6,7 @@
 
 #include "checkpoints/gguf/gguf_architecture.h"
 #include "checkpoints/gguf/gguf_pre_tokenizer.h"
+#include "checkpoints/gguf/gguf_token_id.h"
 #include "checkpoints/hf/tokenizer_parts.h"
 #include "checkpoints/sentencepiece/sentencepiece_json.h"
 
@@ -77,16 +78,11 @@ Json added_tokens(const Json& tokens, const std::vector<GgufTokenType>& types) {
   return added;
 }
 
-/// The token of the id under `key`; "" when the key is not there.
+/// The token of the id under `key`; "" where there is none.
 std::string token_of(const GgufReader& gguf, const char* key) {
-  if (!gguf.value(key)) return "";
   const Json& tokens = texts(gguf, "tokenizer.ggml.tokens");
-  int64_t id = gguf.integer(key);
-  if (id < 0 || id >= static_cast<int64_t>(tokens.size())) {
-    fail(ExitCode::kModel, "{}: {} is {}, the vocabulary has {}", gguf.place(), key, id,
-         tokens.size());
-  }
-  return tokens[static_cast<size_t>(id)].get<std::string>();
+  const auto id = gguf_token_id(gguf, key);
+  return id ? tokens[static_cast<size_t>(*id)].get<std::string>() : "";
 }
 
 /// The token of the id under `key`, if there is one.

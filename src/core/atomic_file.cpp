@@ -100,7 +100,11 @@ fs::path without_trailing_slash(fs::path path) {
 
 void require_output_file(const fs::path& out, const std::vector<fs::path>& inputs) {
   std::error_code unknown;
-  if (!fs::exists(out, unknown)) return;
+  if (!fs::exists(out, unknown)) {
+    if (!fs::is_symlink(fs::symlink_status(out, unknown))) return;
+    fail(ExitCode::kUsage, "{}: is a link to nothing; remove it, or name the file itself",
+         out.string());
+  }
   if (!fs::is_regular_file(out)) {
     fail(ExitCode::kUsage, "{}: is a folder or a device; give the name of a file", out.string());
   }

@@ -61,9 +61,9 @@ void convert_to_gguf(const ModelSource& source, const ModelConfig& config, const
   const GgufFileType& type = arguments.given("type")
                                  ? find_gguf_file_type(arguments["type"], "--type")
                                  : gguf_file_type_of(source);
-  if (fs::is_directory(out) || (fs::exists(out) && !arguments.given("force"))) {
-    fail(ExitCode::kUsage, "{}: {}", out.string(),
-         fs::is_directory(out) ? "is a folder; give a file" : "exists; --force replaces it");
+  require_output_file(out, {source.path()});
+  if (fs::exists(out) && !arguments.given("force")) {
+    fail(ExitCode::kUsage, "{}: exists; --force replaces it", out.string());
   }
   export_gguf(source, config, out, type);
   log_info("{} -> {} ({}, {}, {})", source.path().string(), out.string(), config.model_type,

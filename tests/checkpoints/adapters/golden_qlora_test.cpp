@@ -61,5 +61,22 @@ TEST_F(GoldenQlora, GivesTheLossAndEveryGradient) {
   EXPECT_EQ(compared, golden_.tensors().size() - 3);  // less input_ids, logits and loss
 }
 
+/// modules_to_save of a projection: its weight is the adapter's, and quantised like the others.
+TEST_F(GoldenQlora, TakesAProjectionThatWasSavedWhole) {
+  at::NoGradGuard no_gradients;
+  PeftAdapter adapter = read_peft_adapter(kQloraFolder / "adapter");
+  const auto base = open_model_source(kQloraFolder);
+  const std::string saved = "model.layers.0.mlp.down_proj.weight";
+  const auto hidden_with = [&](const at::Tensor& weight) {
+    adapter.tensors[saved] = weight;
+    return import_adapted_model(*base, adapter,
+                                {.dtype = at::kFloat, .quantization = Quantization::kNf4})
+        ->hidden_states({input_ids_, {}, {}});
+  };
+  const at::Tensor own = base->tensor(saved);
+  EXPECT_EQ(largest(hidden_with(own) - model_->hidden_states({input_ids_, {}, {}})), 0);
+  EXPECT_GT(largest(hidden_with(-own) - hidden_with(own)), 0);
+}
+
 }  // namespace
 }  // namespace longspan

@@ -337,5 +337,17 @@ TEST(GgufTokenizer, PutsBosInFrontWhereTheModelDoes) {
   EXPECT_EQ(post["special_tokens"]["<|end|>"]["ids"], Json::array({0}));
 }
 
+/// convert-llama2c-to-ggml says so of a model that has no token to pad with.
+TEST(GgufSource, TakesATokenBeyondTheVocabularyForNone) {
+  GgufFile file = llama_keys();
+  file.set("tokenizer.ggml.padding_token_id", 4294967295u);
+  file.set("tokenizer.ggml.eot_token_id", 6u);
+  const Opened source = small_llama(file);
+  const Json config = source->config_json();
+  EXPECT_FALSE(config.contains("pad_token_id"));
+  EXPECT_EQ(config["eos_token_id"], 0);
+  EXPECT_FALSE(source->side_json("tokenizer_config.json").contains("pad_token"));
+}
+
 }  // namespace
 }  // namespace longspan

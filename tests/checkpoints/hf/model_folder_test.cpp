@@ -228,5 +228,16 @@ TEST_F(ModelFolder, IsNotReplacedByWhatIsReadFromIt) {
   }
 }
 
+/// `cd base; longspan convert model.safetensors ../base --force`
+TEST_F(ModelFolder, IsNotReplacedByAFileOfItByItsBareName) {
+  const fs::path before = fs::current_path();
+  fs::current_path(base_);
+  const auto source = open_model_source("model.safetensors");
+  const std::string error = error_of(
+      [&] { require_apart(source->path(), "../" + base_.filename().string()); }, ExitCode::kUsage);
+  fs::current_path(before);
+  EXPECT_THAT(error, HasSubstr("which would be lost"));
+}
+
 }  // namespace
 }  // namespace longspan

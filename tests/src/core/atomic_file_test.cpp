@@ -148,6 +148,9 @@ TEST_F(AtomicFileTest, TakesTheNameOfNoFolderDeviceOrInput) {
     EXPECT_THROW(AtomicFile{other}, Error);
   }
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  const fs::path link = temporary_.path() / "link";
+  fs::create_symlink(none, link);
+  EXPECT_THAT(refused(link, {}), HasSubstr("is a link to nothing"));
 }
 
 TEST(WithoutTrailingSlash, NamesThePlaceThatIsWritten) {
