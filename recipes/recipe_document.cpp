@@ -40,7 +40,8 @@ constexpr std::string_view kMayChange[] = {
     "stay as they are;",
     "how it computes: `memory`, `model.dtype`, `model.quantization`, `train.threads`, "
     "`train.loss_chunk_tokens`, `train.deterministic`, and `batch_size` against "
-    "`gradient_accumulation_steps` where their product stays;",
+    "`gradient_accumulation_steps` where their product stays (not with `focused_memory`, whose "
+    "negatives are other rows of a pass);",
     "`validation` and `checkpoint`, and `model.on_scaled` between `error` and `replace`."};
 
 constexpr std::string_view kRest =

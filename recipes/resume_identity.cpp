@@ -33,6 +33,13 @@ void erase_what_may_change(Json& identity) {
   erase(identity, "train", {"max_grad_norm", "loss_chunk_tokens", "threads", "deterministic"});
 }
 
+/// Whether another batch_size trains something else: the negatives of focused memory are the other
+/// rows of the pass.
+bool rows_of_a_pass_meet(const Json& stage) {
+  const Json attention = stage.value("attention", Json());
+  return attention.is_object() && attention.value("pattern", Json()) == "focused_memory";
+}
+
 int64_t count_in(const Json& stage, const char* key) {
   const Json value = stage.value(key, Json());
   return value.is_number_integer() ? value.get<int64_t>() : 0;
@@ -65,10 +72,12 @@ Json identity_at(const Json& identity, int64_t step) {
     if (step <= 0 || !stage.is_object()) break;
     const int64_t steps = count_in(stage, "steps");
     stage["steps"] = std::min(steps, step);
-    stage["rows_per_step"] =
-        count_in(stage, "batch_size") * count_in(stage, "gradient_accumulation_steps");
-    stage.erase("batch_size");
-    stage.erase("gradient_accumulation_steps");
+    if (!rows_of_a_pass_meet(stage)) {
+      stage["rows_per_step"] =
+          count_in(stage, "batch_size") * count_in(stage, "gradient_accumulation_steps");
+      stage.erase("batch_size");
+      stage.erase("gradient_accumulation_steps");
+    }
     erase(stage, "attention", {"mem_dir"});
     begun.push_back(std::move(stage));
     step -= steps;

@@ -49,7 +49,6 @@ StagePosition stage_position(const std::vector<Stage>& stages, int64_t step, boo
     position.first_row += before[i] * stages[i].rows_per_step();
     if (after[i] > before[i]) position.stage = i;
   }
-  position.begins = before[position.stage] == 0;
   return position;
 }
 

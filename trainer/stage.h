@@ -54,7 +54,6 @@ struct StagePosition {
   /// repeats between stages of one seq_len. Another seq_len cuts other rows, in an order of their
   /// own: text may repeat between the two, or be skipped.
   int64_t first_row = 0;
-  bool begins = false;  // whether this is the stage's first step
 };
 
 /// How many of the first `step` steps are of each stage; a pure function. With `interleave` each

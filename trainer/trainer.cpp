@@ -88,7 +88,7 @@ void Trainer::run() {
     if (e.code() != ExitCode::kNonFinite && e.code() != ExitCode::kData) throw;
     // The weights before it are worth keeping, with the RoPE that they were trained with.
     if (step_ > 0) {
-      enter(stages_[stage_position(stages_, step_ - 1, options_.interleave).stage]);
+      enter(stage_position(stages_, step_ - 1, options_.interleave).stage);
     }
     end();
     throw;
@@ -100,7 +100,7 @@ StepRecord Trainer::train_step() {
   const Stopwatch stopwatch;
   const StagePosition position = stage_position(stages_, step_, options_.interleave);
   const Stage& stage = stages_[position.stage];
-  enter(stage);
+  enter(position.stage);
 
   // Sums over all batches first: the mean is over the labelled tokens of the whole step.
   double loss = 0, weighted_loss = 0;
@@ -154,9 +154,16 @@ StepRecord Trainer::train_step() {
   return record;
 }
 
-void Trainer::enter(const Stage& stage) {
-  apply_rope(extend_rope(base_, stage.rope, stage.on_scaled), model_);
-  model_.set_attention(stage.attention);
+void Trainer::enter(size_t stage) {
+  const Stage& entered = stages_[stage];
+  apply_rope(extend_rope(base_, entered.rope, entered.on_scaled), model_);
+  // What config.json will state follows from the stage, not from those that this process entered.
+  std::shared_ptr<const AttentionPattern> stated = base_.attention;
+  for (size_t i = 0; i <= stage; ++i) {
+    if (stages_[i].attention->belongs_to_model()) stated = stages_[i].attention;
+  }
+  model_.set_attention(entered.attention);
+  model_.state_attention(std::move(stated));
 }
 
 void Trainer::resume(const TrainState& state) {

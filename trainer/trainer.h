@@ -51,7 +51,7 @@ class Trainer {
 
  private:
   StepRecord train_step();
-  void enter(const Stage& stage);
+  void enter(size_t stage);
 
   CausalLm& model_;
   const ModelConfig base_;

@@ -79,6 +79,10 @@ class CausalLm : public Module {
   /// One that belongs to the model becomes the config's too. Throws Error(kModel) where it names
   /// layers that there are not.
   void set_attention(std::shared_ptr<const AttentionPattern> attention);
+  /// Only what the config says; null: nothing.
+  void state_attention(std::shared_ptr<const AttentionPattern> attention) {
+    config_.attention = std::move(attention);
+  }
   const AttentionPattern& attention() const { return *attention_; }
   const std::shared_ptr<const AttentionPattern>& shared_attention() const { return attention_; }
   /// What a training pass keeps for backward, and where.

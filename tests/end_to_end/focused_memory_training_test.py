@@ -91,6 +91,17 @@ class FocusedMemoryTrainingTest(training_case.TrainingCase):
         self.assertLess((ours - expected).abs().max(), float32_bound(expected, theirs.config, len(ids)))
         checked("merge", "transformers", "llama", detail="a run with focused memory, read without it")
 
+    def test_a_run_states_the_same_model_where_it_went_on(self):
+        recipe = self.write_recipe("stages")
+        stages = ["stages=[{steps: 1}, {steps: 2, attention: {pattern: full}}]", "train.steps=null", "checkpoint.every_steps=1"]
+        self.succeeds("train", recipe, *stages)
+        last = self.folder / "stages" / "checkpoints" / "step-000003"
+        unbroken = json.loads((last / "config.json").read_text())
+        self.assertEqual(unbroken["model_type"], "longllama")
+        shutil.rmtree(last)
+        self.succeeds("train", recipe, *stages, "--resume")
+        self.assertEqual(json.loads((last / "config.json").read_text()), unbroken)
+
     def test_what_does_not_fit_is_named(self):
         recipe = self.write_recipe("refused")
         for override, said in (

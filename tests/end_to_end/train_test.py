@@ -214,6 +214,22 @@ class TrainTest(training_case.TrainingCase):
         self.succeeds("train", recipe, "--resume", "stages.1.steps=2", f"output.dir={self.folder}/after")
         self.assertFalse((self.folder / "before").exists())
 
+    def test_what_is_given_goes_before_what_the_run_has_chosen(self):
+        recipe = self.recipe("chosen", shifted_steps=1, full_steps=1)
+        resolved = self.folder / "chosen" / "recipe.resolved.yaml"
+        self.succeeds("train", recipe)
+        self.assertIn("recompute: none", resolved.read_text())
+        self.succeeds("train", recipe, "--resume", "stages.1.steps=2", "memory.recompute_num_layers=1")
+        self.assertNotIn("recompute: none", resolved.read_text())
+        self.assertIn("recompute_num_layers: 1", resolved.read_text())
+        # Weights that the file maps, and then none of the file's.
+        mapped = self.recipe("mapped", shifted_steps=1, full_steps=1, dtype="bfloat16")
+        base = self.changed_base("bfloat16", lambda path: save_file(
+            {name: w.bfloat16() for name, w in load_file(path).items()}, path, metadata={"format": "pt"}))  # fmt: skip
+        self.succeeds("train", mapped, f"model.path={base}", "memory.weights=mapped")
+        for steps in (2, 3):
+            self.succeeds("train", mapped, "--resume", f"model.path={base}", "model.quantization=nf4", f"stages.1.steps={steps}")
+
     def peft_model(self, checkpoint):
         """PEFT knows nothing of RoPE: its base model is ours with the checkpoint's config.json."""
         extended = self.folder / "extended"

@@ -85,6 +85,19 @@ TEST_F(ResumeIdentity, MemoryMayLieInAnotherFolder) {
   EXPECT_NE(identity_at(identity({kOther}, train.c_str()), 3), saved);
 }
 
+/// The negatives of focused memory are the other rows of a pass.
+TEST_F(ResumeIdentity, RowsOfAPassStayWhereTheyMeet) {
+  const auto rows = [&](const char* attention, int64_t passes) {
+    const std::string train = fmt::format(
+        "train: {{steps: 10, seq_len: 2048, batch_size: {}, gradient_accumulation_steps: {}}}\n",
+        12 / passes, passes);
+    return identity_at(identity({attention}, train.c_str()), 3);
+  };
+  const char* kFocused = "attention={pattern: focused_memory, mem_layers: [1]}";
+  EXPECT_NE(rows(kFocused, 1), rows(kFocused, 3));
+  EXPECT_EQ(rows("attention={pattern: full}", 1), rows("attention={pattern: full}", 3));
+}
+
 TEST_F(ResumeIdentity, StagesThatHaveNotBegunMayChange) {
   const Json at_4 = identity_at(staged(), 4), at_6 = identity_at(staged(), 6);
   for (const char* change : {"stages.1.seq_len=32", "stages.1.attention={pattern: shifted_sparse}",

@@ -55,17 +55,14 @@ TEST(Stage, ThereIsNoStepBeyondTheLastStage) {
 TEST(Stage, TakesTurnsInProportionToItsSteps) {
   std::vector<size_t> stages;
   std::vector<int64_t> rows;
-  std::vector<bool> begins;
   for (int step = 0; step < 6; ++step) {
     const StagePosition position = stage_position(kStages, step, true);
     stages.push_back(position.stage);
     rows.push_back(position.first_row);
-    begins.push_back(position.begins);
   }
   // Of 3, 1 and 2 steps: halves of steps at 1/6 3/6 5/6, 1/2, and 1/4 3/4 of the run.
   EXPECT_EQ(stages, (std::vector<size_t>{0, 2, 0, 1, 2, 0}));
   EXPECT_EQ(rows, (std::vector<int64_t>{0, 2, 7, 9, 13, 18}));
-  EXPECT_EQ(begins, (std::vector<bool>{true, true, false, true, false, false}));
   EXPECT_EQ(steps_by_stage(kStages, 6, true), (std::vector<int64_t>{3, 1, 2}));
   EXPECT_EQ(steps_by_stage(kStages, 4, false), (std::vector<int64_t>{3, 1, 0}));
   EXPECT_THROW(stage_position(kStages, 6, true), std::logic_error);

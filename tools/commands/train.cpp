@@ -36,6 +36,24 @@ constexpr Option kTrainOptions[] = {
     {"dry-run", "", "", "check everything, show what would be done, and stop"},
 };
 
+/// What a run that goes on has chosen gives way to what is given now and does not go with it.
+MemoryOptions without_contradictions(MemoryOptions chosen, const Recipe& recipe) {
+  const MemoryOptions& asked = recipe.train.memory;
+  const bool quantised = recipe.model.quantization != "none";
+  if (quantised && chosen.weights == FrozenWeights::kMapped) chosen.weights.reset();
+  const bool needs_recompute =
+      asked.recompute_num_layers.value_or(0) > 0 ||
+      asked.recompute_rest.value_or(Recompute::kNone) != Recompute::kNone ||
+      asked.offload.value_or(Offload::kNone) != Offload::kNone ||
+      asked.chunk_tokens.value_or(0) > 0;
+  if (needs_recompute && chosen.recompute == Recompute::kNone) {
+    chosen.recompute.reset();
+    chosen.recompute_num_layers.reset();
+    chosen.recompute_rest.reset();
+  }
+  return chosen;
+}
+
 /// A run that goes on keeps what was chosen when it began, so that its losses stay the same bits
 /// (on a CPU). Only where it offloads to is taken anew: its folder may have been moved.
 MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
@@ -45,7 +63,7 @@ MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
   const Recipe before = load_recipe(resolved, {});
   MemoryOptions chosen = before.train.memory;
   if (chosen.offload_dir == before.output_dir) chosen.offload_dir.clear();
-  return merge_memory_options(asked, chosen);
+  return merge_memory_options(asked, without_contradictions(std::move(chosen), recipe));
 }
 
 Plan plan_recipe(Recipe& recipe, const TrainingInputs& inputs, at::Device device, bool resumes) {
@@ -133,6 +151,7 @@ void resume(Trainer& trainer, const Recipe& recipe, const Resumption& resumption
   trainer.resume(resumption.state);
   log_info("resumed {} at step {}", resumption.checkpoint.string(), trainer.step());
   if (trainer.step() < total_steps(recipe.stages)) return;
+  if (recipe.train.interleave) return log_info("its steps are all done");  // no others may follow
   log_info("its steps are all done; a larger {} goes on from here",
            recipe.given.contains("stages")
                ? fmt::format("stages.{}.steps", recipe.stages.size() - 1)
@@ -174,6 +193,7 @@ int run_train(const Arguments& arguments) {
   const fs::path folder = recipe.output_dir;
   std::optional<FolderLock> lock;  // two runs would remove each other's checkpoints
   if (!dry_run && fs::exists(folder)) lock.emplace(folder);
+  if (lock && !resumes) refuse_second_run(recipe);  // one that began and ended meanwhile
   const Json identity = run_identity(recipe, inputs);
   std::optional<Resumption> resumption;
   if (resumes) {

@@ -1,6 +1,7 @@
 #include "trainer/plan/plan_time.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "src/nn/chunked_cross_entropy.h"
 #include "trainer/plan/real.h"
@@ -127,16 +128,12 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
                           (times_recomputed - first) * of_rest.recomputed;
   const double passes =
       real(stage.gradient_accumulation_steps) *
-      (*memory.chunk_tokens > 0
-           ? std::max(1.0, real(stage.batch_size * stage.seq_len) / real(*memory.chunk_tokens))
-           : 1);
+      (*memory.chunk_tokens > 0 ? std::ceil(real(stage.seq_len) / real(*memory.chunk_tokens)) : 1);
   time.elementwise = (tokens * layers * features * real(shape.element_bytes()) +
                       passes * (2 + times_recomputed) * dequantized_bytes(shape)) /
                      bandwidth;
   // Gradient, master, moments read; master, moments, parameter written; the norm reads once more.
   time.optimizer = 34 * real(shape.parameters.trainable()) / bandwidth;
-
-  add_short_windows(shape, stage, rates, time);
 
   // Activations once each way, mapped weights once forward and once backward.
   const double passes_a_step = real(stage.gradient_accumulation_steps);
@@ -154,6 +151,7 @@ TimePlan plan_time(const RunShape& shape, const Stage& stage, const MemoryOption
         1e-9 * real(planned.stored + planned.disk) * passes_a_step / rates.host_copy_gb_per_second;
     time.host_copy = std::max(0.0, copying - forward) + std::max(0.0, copying - backward);
   }
+  add_short_windows(shape, stage, rates, time);  // nothing is stored meanwhile
   return time;
 }
 

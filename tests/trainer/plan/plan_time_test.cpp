@@ -67,6 +67,24 @@ TEST(PlanTime, ShortWindowsAreForwardPassesOverManyTimesTheTokens) {
   EXPECT_GE(plan_memory(shape, stage, memory).validation, 2048 * 36 * 2);
 }
 
+/// Chunks cut the rows of a pass, all at once: each dequantises the weights once.
+TEST(PlanTime, QuantisedWeightsAreMadeOnceAChunkOfARow) {
+  RunShape shape = tiny_shape();
+  shape.quantization = Quantization::kNf4;
+  MemoryOptions memory = recomputing(Recompute::kLayer);
+  const auto seconds = [&](int64_t rows, int64_t tokens, int64_t chunk) {
+    Stage stage = tiny_stage(tokens);
+    stage.batch_size = rows;
+    memory.chunk_tokens = chunk;
+    const MemoryPlan bytes = plan_memory(shape, stage, memory);
+    return plan_time(shape, stage, memory, bytes, KernelRates()).elementwise;
+  };
+  EXPECT_DOUBLE_EQ(seconds(8, 1024, 2048), seconds(8, 1024, 0));
+  const double once_more = seconds(2, 4096, 2048) - seconds(2, 4096, 0);
+  EXPECT_GT(once_more, 0);
+  EXPECT_NEAR(seconds(2, 4096, 1536) - seconds(2, 4096, 0), 2 * once_more, 1e-12);
+}
+
 TEST(PlanTime, AGpuAddsToTheGradientOfTheHeadOnceAGigabyteOfLogits) {
   const Stage stage = tiny_stage(8 * 1024);
   const MemoryOptions memory = recomputing(Recompute::kNone);
