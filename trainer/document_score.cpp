@@ -5,6 +5,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "trainer/loss.h"
 
@@ -56,14 +57,17 @@ DocumentScore score_document(CausalLm& model, const TokenStore& store,
   for (const auto& [begin, places] : passages_of(document, options)) {
     const Batch batch = passage_at(store, document.offset + begin, places);
     found.predicted += batch.labelled_tokens;
+    if (short_windows(places, options.short_context).empty()) continue;
     const at::Tensor by_near =
         short_context_losses(model, batch, options.short_context, options.loss_chunk_tokens)
             .to(at::kDouble);
     const at::Tensor has_far = by_near.isnan().logical_not();
-    if (!has_far.any().item<bool>()) continue;
     const at::Tensor losses = token_losses(model, batch, options.loss_chunk_tokens).to(at::kDouble);
     const at::Tensor gain = (by_near - losses) * (-losses).exp();
-    sum += gain.masked_select(has_far).sum().item<double>();
+    // A model whose losses are not finite gives no score: nothing of it would be far, and 0 the
+    // sum.
+    sum += losses.isfinite().all().item<bool>() ? gain.masked_select(has_far).sum().item<double>()
+                                                : std::numeric_limits<double>::quiet_NaN();
     const at::Tensor is_label = at::tensor(batch.labels, at::kLong).ne(kNoLabel);
     found.with_far += has_far.logical_and(is_label).sum().item<int64_t>();
   }

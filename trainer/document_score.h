@@ -25,7 +25,8 @@ struct DocumentScore {
 /// exp(-L_long) (L_short - L_long), the part of the information gain (of the divergence of the two
 /// predictions) that the token itself shows. L_long is its loss in the passage, L_short that with
 /// the short context (short_windows); a token of which both are the same context adds 0. With the
-/// attention and RoPE that the model has. A document of no label has a score of 0.
+/// attention and RoPE that the model has. A document of no label has a score of 0; one
+/// of a loss that is not finite is NaN.
 DocumentScore score_document(CausalLm& model, const TokenStore& store,
                              const StoredDocument& document, const DocumentScoreOptions& options);
 

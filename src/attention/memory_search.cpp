@@ -21,9 +21,11 @@ namespace {
 
 constexpr int64_t kQueriesTogether = 64;  // that search one set of pages
 
-at::Tensor with_pages(const at::Tensor& before, std::vector<at::Tensor> pages) {
-  if (before.defined()) pages.insert(pages.begin(), before);
-  return at::cat(pages, 2);
+/// Where those before lie: memory that was loaded is on the host, what a GPU reads behind it is
+/// not.
+at::Tensor with_pages(const at::Tensor& before, const std::vector<at::Tensor>& pages) {
+  const at::Tensor more = at::cat(pages, 2);
+  return before.defined() ? at::cat({before, more.to(before.device())}, 2) : more;
 }
 
 /// [B, Hkv, pages, D] -> [B, H, D, pages].
@@ -58,8 +60,8 @@ PageIndex PageIndex::with(const MemoryBlock& block) const {
     high.push_back(page.amax(2, /*keepdim=*/true));
     index.pages_.push_back({index.blocks_, begin, tokens});
   }
-  index.low_ = with_pages(low_, std::move(low));
-  index.high_ = with_pages(high_, std::move(high));
+  index.low_ = with_pages(low_, low);
+  index.high_ = with_pages(high_, high);
   ++index.blocks_;
   return index;
 }

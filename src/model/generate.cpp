@@ -72,6 +72,7 @@ int64_t next_token(const at::Tensor& logits, const GenerateOptions& options,
 
 at::Tensor prefill(CausalLm& model, const std::vector<int64_t>& ids, ModelState& state,
                    int64_t chunk_tokens) {
+  if (ids.empty()) fail(ExitCode::kUsage, "generate: the prompt is empty, expected some text");
   at::NoGradGuard no_gradients;
   const at::AutoDispatchBelowADInplaceOrView without_autograd;
   at::Tensor all = at::tensor(ids, at::kLong).unsqueeze(0).to(model.lm_head_weight().device());
@@ -90,7 +91,6 @@ std::vector<int64_t> generate(CausalLm& model, const std::vector<int64_t>& promp
                               const GenerateOptions& options,
                               const std::function<bool(int64_t)>& on_token, ModelState* state) {
   check_generate_options(options);
-  if (prompt.empty()) fail(ExitCode::kUsage, "generate: the prompt is empty, expected some text");
   at::NoGradGuard no_gradients;
   // One token is thousands of small operations, to which LibTorch's bookkeeping for gradients adds
   // a tenth.

@@ -34,7 +34,7 @@ std::vector<int64_t> generate(CausalLm& model, const std::vector<int64_t>& promp
                               ModelState* state = nullptr);
 
 /// Runs `ids` through the model and into `state`, at most chunk_tokens at a time. Returns the
-/// hidden state of the last one, [1, hidden_size].
+/// hidden state of the last one, [1, hidden_size]. Throws Error(kUsage) for none.
 at::Tensor prefill(CausalLm& model, const std::vector<int64_t>& ids, ModelState& state,
                    int64_t chunk_tokens);
 

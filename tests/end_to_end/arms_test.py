@@ -227,6 +227,10 @@ class ArmsTest(unittest.TestCase):
         refused = longspan(*with_model(twin), "--out", out)
         self.assertEqual(refused.returncode, 8, refused.stderr.decode())
         self.assertIn("its weights_fingerprint of the model of twin is", refused.stderr.decode())
+        # And without a model of its own.
+        alone = longspan(*with_model(twin)[:-2], "--out", out)
+        self.assertEqual(alone.returncode, 8, alone.stderr.decode())
+        self.assertIn("its weights_fingerprint of the model of twin is", alone.stderr.decode())
         # The same weights elsewhere.
         again = longspan(*with_model(self.base), "--out", out)
         self.assertEqual(again.returncode, 0, again.stderr.decode())
@@ -255,6 +259,21 @@ class ArmsTest(unittest.TestCase):
         for row in expected[0]["rows"]:
             said = [answer for answer in told[1:] if (answer["arm"], answer["length"]) == (row["arm"], row["length"])]
             self.assertEqual(row["scores"], [float(answer["answers"][0] in answer["text"]) for answer in said])
+
+    def test_a_budget_of_other_lengths_is_another(self):
+        out = self.folder / "budget.json"
+        command = ["eval", self.base, "--task", "passkey", "--depths", "0.5", "--trials", "4", "--budget", "1h"]
+        self.kill_after_answers([*command, "--lengths", "400,600"], out)
+        result = longspan(*command, "--lengths", "600,800", "--out", out)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        rows = json.loads(out.read_text())["tasks"][0]["rows"]
+        self.assertEqual([row["length"] for row in rows], [600, 800])
+
+    def test_says_which_options_no_task_takes(self):
+        result = longspan("eval", self.base, "--task", "needle", "--lengths", "800", "--trials", "1", "--seed", "2")
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+        self.assertIn("--trials: none of the tasks takes it; it is of passkey", result.stderr.decode())
+        self.assertNotIn("--seed", result.stderr.decode())
 
     def test_budget_says_what_it_leaves_out(self):
         result = longspan("eval", self.base, "--task", "passkey", "--lengths", "400,4000", "--depths", "0.5", "--trials", "4",

@@ -84,6 +84,12 @@ class DataScoreTest(training_case.TrainingCase):
         self.fails(2, "data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", out, "--length",
                    "64", "--short", "60", "--step", "10", says="are all the context that passages of 64 tokens")  # fmt: skip
 
+    def test_scores_by_another_window_are_other_scores(self):
+        arguments = ["data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", self.folder / "near.jsonl",
+                     "--length", LENGTH, "--short", SHORT, "--step", STEP, "--dtype", "float32", "--attention"]  # fmt: skip
+        self.succeeds(*arguments, "{pattern: sliding_window, window: 16}")
+        self.fails(8, *arguments, "{pattern: sliding_window, window: 24}", says="its attention is")
+
     def test_a_killed_run_leaves_nothing_half_written_and_goes_on(self):
         whole, _ = self.score()
         out = self.folder / "killed.jsonl"

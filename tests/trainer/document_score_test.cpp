@@ -99,5 +99,17 @@ TEST(DocumentScore, OfADocumentWithoutFarContextIs0) {
   EXPECT_EQ(found.predicted, 39);
 }
 
+TEST(DocumentScore, OfAModelWithoutLossesIsNone) {
+  TemporaryFolder folder;
+  auto model = random_model(tiny_llama_config());
+  at::NoGradGuard no_gradients;
+  model->visit_parameters(
+      "", [](const std::string&, at::Tensor& parameter) { parameter.fill_(std::nan("")); });
+  const auto store = one_document(folder.path() / "t.h5", false);
+  const DocumentScore found = score_document(*model, *store, store->documents().front(),
+                                             {.length = 16, .short_context = {4, 3}});
+  EXPECT_TRUE(std::isnan(found.score));
+}
+
 }  // namespace
 }  // namespace longspan

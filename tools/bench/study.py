@@ -150,7 +150,8 @@ class Study:
             lines.append([name, *self.trained(name), *cells])
         for name, runs in self.seeded.items():
             if all(run in results for run in runs):
-                cells = [over_seeds([results[run][column] for run in runs]) for column in columns]
+                asked = [[results[run].get(column) for run in runs] for column in columns]
+                cells = [over_seeds(of_runs) if all(of_runs) else "" for of_runs in asked]
                 lines.append([f"{name}, {len(runs)} seeds", "", "", "", *cells])
         table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
         notes = f"\n{self.plan['notes'].strip()}\n" if "notes" in self.plan else ""

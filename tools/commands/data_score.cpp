@@ -61,9 +61,11 @@ DocumentScoreOptions read_options(const Arguments& arguments, const ModelConfig&
 /// All that decides a score besides the document.
 Json identity_of(const Arguments& arguments, const OpenedModel& opened, const TokenStore& store,
                  const DocumentScoreOptions& options) {
+  Json attention = write_attention_pattern(opened.model->attention());
+  attention.erase("mem_dir");
   return {{"weights_sha256", weights_fingerprint(*opened.source)},
           {"rope", opened.rope_after},
-          {"attention", opened.model->attention().name()},
+          {"attention", attention},
           {"dtype", arguments["dtype"]},
           {"quantization", arguments["quantization"]},
           {"tokens_sha256", tokens_fingerprint(store)},

@@ -167,12 +167,24 @@ BudgetedRun read_budgeted(const Json& chosen, const std::string& place) {
   return run;
 }
 
+/// What a budget was asked for; what it leaves out follows from all of it.
+std::string budget_question(const Arguments& arguments, const std::vector<NamedArm>& arms,
+                            const DrawnTasks& drawn, const EvalOptions& options) {
+  Json tasks = Json::object(), labels = Json::array();
+  for (const auto& task : drawn) tasks[std::string(task->task().name())] = task->task().write();
+  for (const NamedArm& arm : arms) labels.push_back(arm.label);
+  return json_line({{"budget", arguments["budget"]},
+                    {"tasks", tasks},
+                    {"arms", labels},
+                    {"lengths", options.lengths}});
+}
+
 /// Leaves out what --budget has no time for, and returns it in words. A run that goes on keeps what
 /// it chose before.
 std::vector<std::string> apply_budget(const Arguments& arguments, const std::vector<NamedArm>& arms,
                                       const EvalSubject& subject, AnswerJournal& journal,
                                       DrawnTasks& drawn, EvalOptions& options) {
-  const std::string question = "budget " + arguments["budget"];
+  const std::string question = budget_question(arguments, arms, drawn, options);
   BudgetedRun run;
   std::string takes;
   if (const Json* chosen = journal.find(question)) {

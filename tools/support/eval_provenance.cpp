@@ -96,7 +96,10 @@ Json answer_identity(const Json& provenance) {
     identity[key] = provenance.at(key);
   }
   for (const auto& [label, keys] : provenance.at("arm_settings").items()) {
-    if (!keys.contains("model_contents")) continue;
+    if (!keys.contains("model_contents")) {
+      identity[fmt::format("weights_fingerprint of the model of {}", label)] = nullptr;
+      continue;
+    }
     for (const auto& [key, value] : keys.at("model_contents").items()) {
       identity[fmt::format("{} of the model of {}", key, label)] = value;
     }

@@ -111,6 +111,21 @@ void add_short_forms(const EvalTask& task, const Arguments& arguments,
   }
 }
 
+/// Says of short forms that no task takes.
+void warn_of_unused(const Arguments& arguments, std::span<const Option> options,
+                    const EvalTasks& tasks) {
+  for (const Option& option : options) {
+    const bool of_items = option.group == kItemOptions;
+    if (!arguments.given(option.name) || (!of_items && !make_eval_task(option.group))) continue;
+    const auto takes = [&](const auto& task) {
+      return of_items ? task->write().contains(option.name) : task->name() == option.group;
+    };
+    if (std::ranges::any_of(tasks, takes)) continue;
+    log_warning("--{}: none of the tasks takes it{}", option.name,
+                of_items ? "" : fmt::format("; it is of {}", option.group));
+  }
+}
+
 /// A task or an arm that --set names and that does not take part.
 void refuse_others(const Json& settings, const EvalChoice& choice, Diagnostics& diagnostics) {
   std::vector<std::string> taking_part;
@@ -167,6 +182,7 @@ EvalChoice read_eval_choice(const Arguments& arguments, std::span<const Option> 
     fields.finish();
   }
   diagnostics.throw_if_any(ExitCode::kUsage);
+  warn_of_unused(arguments, options, choice.tasks);
   return choice;
 }
 

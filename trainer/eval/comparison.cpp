@@ -20,21 +20,34 @@ void check_labels(const std::vector<EvalResult>& results) {
   }
 }
 
-/// The rows of each arm apart, in the order of their first rows; `alone`: there is no other result.
-std::vector<LabelledRows> by_arm(const std::string& label, const Json& rows, bool alone) {
+std::string arm_of(const Json& row) { return row.value("arm", "full"); }
+
+/// Whether all tasks were done by one arm, which then needs no name.
+bool has_one_arm(const EvalResult& result) {
+  std::set<std::string> arms;
+  for (const auto& task : result.tasks) {
+    for (const auto& row : task.rows) arms.insert(arm_of(row));
+  }
+  return arms.size() <= 1;
+}
+
+/// The rows of each arm of the result apart, in the order of their first rows; `alone`: there is no
+/// other result.
+std::vector<LabelledRows> by_arm(const EvalResult& result, const Json& rows, bool alone) {
   std::vector<LabelledRows> models;
   for (const auto& row : rows) {
-    const std::string arm = row.value("arm", "full");
+    const std::string arm = arm_of(row);
     auto known = std::ranges::find(models, arm, &LabelledRows::label);
     if (known == models.end()) known = models.insert(known, {arm, Json::array()});
     known->rows.push_back(row);
   }
+  const bool unnamed = has_one_arm(result);
   for (auto& model : models) {
-    model.result = label;
-    if (models.size() == 1) {
-      model.label = label;
+    model.result = result.label;
+    if (unnamed) {
+      model.label = result.label;
     } else if (!alone) {
-      model.label = fmt::format("{}: {}", label, model.label);
+      model.label = fmt::format("{}: {}", result.label, model.label);
     }
   }
   return models;
@@ -60,8 +73,9 @@ void require_same_protocol(const TaskComparison& comparison, const EvalResult& r
                            const Json& protocol) {
   std::vector<std::string> lines;
   for (const auto& path : differing_paths(comparison.protocol, protocol)) {
-    // Results before 30 November 2026 have none.
-    if (path == "items_digest" && comparison.protocol.contains(path) != protocol.contains(path)) {
+    // Results before 30 November 2026 have none, or the first alone.
+    if ((path == "items_digest" || path == "scoring_digest") &&
+        comparison.protocol.contains(path) != protocol.contains(path)) {
       continue;
     }
     lines.push_back(fmt::format("  {}: {} against {}", path, value_at(comparison.protocol, path),
@@ -113,7 +127,7 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
       } else {
         require_same_protocol(*known, result, task.protocol);
       }
-      for (auto& model : by_arm(result.label, task.rows, results.size() == 1)) {
+      for (auto& model : by_arm(result, task.rows, results.size() == 1)) {
         known->models.push_back(std::move(model));
       }
     }

@@ -86,7 +86,7 @@ class EvalTask : public Settable {
   virtual bool needs_cache() const { return false; }
   /// Whether it scores a text without asking anything: an arm may need a question (arms/arm.h).
   virtual bool scores_plain_text() const { return false; }
-  /// Whether what it scores is the whole of a text, so that no arm can leave out a part of it.
+  /// Whether what it scores is all of a text or nearly all, so that no arm can leave out a part.
   virtual bool scores_every_token() const { return false; }
 
   /// What is asked at these lengths, with options that check() lets pass: by the seed and the

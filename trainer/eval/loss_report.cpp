@@ -53,7 +53,7 @@ Table loss_differences(const LossWords& words, const std::vector<LossCurve>& cur
     const LossRow* other = row_at(reference, row.length);
     if (!other || &curve == &reference) return std::string("-");
     if (row.document_nll.size() != other->document_nll.size()) return std::string("-");
-    auto difference = paired_difference(row.document_nll, other->document_nll);
+    auto difference = paired_difference(row.weighed_nll(), other->weighed_nll());
     return with_error(difference.mean, difference.standard_error, true);
   });
 }
@@ -135,7 +135,7 @@ EffectiveLengths falling_losses(const std::vector<LossCurve>& models) {
       "documents]";
   for (const auto& model : models) {
     std::vector<LossAtLength> losses;
-    for (const auto& row : model.rows) losses.push_back({row.length, row.document_nll});
+    for (const auto& row : model.rows) losses.push_back({row.length, row.weighed_nll()});
     std::sort(losses.begin(), losses.end(),
               [](const auto& a, const auto& b) { return a.length < b.length; });
     found.of_models.push_back(loss_falls_until(losses));

@@ -24,14 +24,19 @@ struct LossRow {
   double bits_per_byte = 0;                    // sum of nll / (ln 2 x bytes of the scored tokens)
   int64_t tokens_scored = 0;
   std::vector<double> document_nll{};  // in the order of the protocol's documents
+  /// Of each document in nll, of any unit: what was scored of it. Empty where all weigh alike.
+  std::vector<double> document_weights{};
   double seconds = 0;
+
+  /// By weight, for the intervals of nll and of differences (weighed() of statistics.h).
+  std::vector<double> weighed_nll() const;
 
   Json write() const;
   void read(Fields& fields);
 };
 
-/// Without seconds. `nll` is the mean that the task shows, of all documents.
+/// Without seconds. `nll` is the mean that the task shows, of all documents by their weights.
 LossRow loss_row(int64_t length, double nll, std::vector<double> document_nll,
-                 const ScoredTokens& scored);
+                 const ScoredTokens& scored, std::vector<double> document_weights = {});
 
 }  // namespace longspan

@@ -136,7 +136,7 @@ std::string data_link(const std::string& name, const Json& data) {
       "<p class=\"data\" id=\"data-{0}\"><a download=\"{0}.json\" "
       "href=\"data:application/json,{1}\">the numbers of these figures and tables as "
       "JSON</a></p>\n",
-      escape_html(name), percent_encoded(data.dump()));
+      escape_html(name), percent_encoded(json_line(data)));
 }
 
 /// Where a label stands in the charts of value against cost.

@@ -51,7 +51,9 @@ Standing pooled(const std::vector<const Json*>& rows, const char* key) {
     standing.value = row[key];
     standing.low = number_in(row, "low", standing.value);
     standing.high = number_in(row, "high", standing.value);
-    if (row.contains("document_nll")) row["document_nll"].get_to(standing.document_nll);
+    const std::vector<double> none;
+    standing.document_nll =
+        weighed(row.value("document_nll", none), row.value("document_weights", none));
     standing.scores = scores_of(rows);
     return standing;
   }

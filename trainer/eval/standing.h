@@ -24,7 +24,7 @@ struct Standing {
   int64_t length = 0;
   double value = 0, low = 0, high = 0;    // a score or a loss, and its 95 % interval
   std::optional<ArmCost> cost = {};       // where it was measured
-  std::vector<double> document_nll = {};  // of a loss, in the order of the documents
+  std::vector<double> document_nll = {};  // of a loss, by weight (LossRow::weighed_nll)
   std::vector<double> scores = {};        // of each question, in their order, where all are known
 };
 

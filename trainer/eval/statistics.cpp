@@ -53,6 +53,18 @@ Interval wilson_interval(double correct, int64_t trials) {
   return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
 }
 
+std::vector<double> weighed(const std::vector<double>& values, const std::vector<double>& weights) {
+  if (weights.empty()) return values;
+  const double weight = mean(weights);
+  const double centre = std::inner_product(values.begin(), values.end(), weights.begin(), 0.0) /
+                        (weight * static_cast<double>(values.size()));
+  std::vector<double> found;
+  for (size_t i = 0; i < values.size(); ++i) {
+    found.push_back(centre + weights[i] * (values[i] - centre) / weight);
+  }
+  return found;
+}
+
 std::optional<Interval> mean_interval(const std::vector<double>& values) {
   const std::optional<double> error = standard_error(values);
   if (!error) return std::nullopt;

@@ -22,6 +22,10 @@ struct Interval {
 /// sum of scores from 0 to 1, whose interval it is then at least.
 Interval wilson_interval(double correct, int64_t trials);
 
+/// Values whose mean is the mean of `values` by `weights`, and whose standard error is that mean's
+/// (of a ratio, linearised): m + w_i (x_i - m) / mean(w). With no weights `values` themselves.
+std::vector<double> weighed(const std::vector<double>& values, const std::vector<double>& weights);
+
 /// The 95 % interval of a mean by Student's t with n - 1 degrees of freedom. None for fewer than
 /// two values.
 std::optional<Interval> mean_interval(const std::vector<double>& values);

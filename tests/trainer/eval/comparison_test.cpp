@@ -90,6 +90,21 @@ TEST(Compare, TakesEachArmForAModelOfItsOwn) {
   EXPECT_EQ(compare({result})[0].models[1].label, "far");
 }
 
+/// An arm that does one of two tasks keeps its name in that one, where it is alone.
+TEST(Compare, NamesAnArmAlikeInAllTasks) {
+  EvalResult result = perplexity_result("a");
+  TaskResult alone = result.tasks[0];
+  alone.task = "position_loss";
+  for (Json& row : alone.rows) row["arm"] = "full";
+  result.tasks.push_back(alone);
+  result.tasks[0].rows[0]["arm"] = "full";
+  result.tasks[0].rows[1]["arm"] = "far";
+  const auto comparisons = compare({result});
+  ASSERT_EQ(comparisons.size(), 2);
+  EXPECT_EQ(comparisons[1].models[0].label, "full");
+  EXPECT_EQ(reference_index(comparisons[1], "a"), 0);
+}
+
 TEST(FindReference, TakesALabelAnArmOrAFile) {
   TemporaryFolder folder;
   EvalResult armed = perplexity_result("a");

@@ -85,8 +85,10 @@ TEST_F(Run, DrawsTheItemsThatAreAsked) {
 
 TEST_F(Run, AnArmThatLeavesOutPartsOfATextDoesNotScoreAllOfIt) {
   const auto arms = named({"full", "retrieval"});
-  EXPECT_TRUE(arms[0].does(*make_eval_task("position_loss")));
-  EXPECT_FALSE(arms[1].does(*make_eval_task("position_loss")));
+  for (const char* task : {"position_loss", "window_perplexity", "longppl"}) {
+    EXPECT_TRUE(arms[0].does(*make_eval_task(task))) << task;
+    EXPECT_FALSE(arms[1].does(*make_eval_task(task))) << task;
+  }
   EXPECT_TRUE(arms[1].does(*make_eval_task("perplexity")));
 }
 

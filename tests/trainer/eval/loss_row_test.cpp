@@ -16,6 +16,16 @@ TEST(LossRow, HasNoIntervalBelowZero) {
   EXPECT_TRUE(one["low"].is_null());
 }
 
+/// One long document and a short one: the interval is that of the mean shown, not of (1 + 3) / 2.
+TEST(LossRow, HasTheIntervalOfTheMeanByWeight) {
+  const LossRow row =
+      loss_row(1024, 2.5, {1, 3}, {.nll_sum = 10, .tokens = 4, .bytes = 16}, {1, 3});
+  EXPECT_DOUBLE_EQ(*row.nll_standard_error, 0.75);
+  const Json json = row.write();
+  EXPECT_NEAR(json["high"].get<double>(), 2.5 + 12.706 * 0.75, 1e-3);
+  EXPECT_EQ(json["document_weights"], Json({1, 3}));
+}
+
 TEST(LossRow, SurvivesJson) {
   LossRow row{.length = 4096,
               .nll = 3.25,
@@ -24,6 +34,7 @@ TEST(LossRow, SurvivesJson) {
               .bits_per_byte = 1.1,
               .tokens_scored = 1024,
               .document_nll = {3.125, 3.375},
+              .document_weights = {100, 300},
               .seconds = 2};
   Diagnostics diagnostics;
   Json json = row.write();

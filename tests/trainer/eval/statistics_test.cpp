@@ -41,6 +41,16 @@ TEST(MeanInterval, IsStudentsT) {
 }
 
 /// Means that lie in one another's intervals, of items that all differ alike.
+/// Two documents of 1 and 3 tokens: their mean is that of the tokens, 2.5; residuals -1.5 x 1 / 2
+/// and 0.5 x 3 / 2 have the sample deviation 1.0607.
+TEST(Weighed, HasTheWeightedMeanAndItsError) {
+  const std::vector<double> found = weighed({1, 3}, {1, 3});
+  EXPECT_DOUBLE_EQ(mean(found), 2.5);
+  EXPECT_DOUBLE_EQ(*standard_error(found), 0.75);
+  EXPECT_EQ(weighed({1, 3}, {}), (std::vector<double>{1, 3}));
+  EXPECT_EQ(weighed({1, 3}, {7, 7}), (std::vector<double>{1, 3}));
+}
+
 TEST(ToldApart, IsByTheDifferencesOfTheSameItems) {
   const std::vector<double> low{2.00, 2.30, 2.60};
   EXPECT_TRUE(told_apart(low, {2.03, 2.33, 2.632}));

@@ -11,7 +11,6 @@ class PromptReader {
  public:
   /// Reads anew where the prompt does not go on from what was read.
   Answer ask(const EvalSubject& subject, const ItemTokens& item, int64_t max_new_tokens);
-  const ModelState& state() const { return state_; }
 
  private:
   void read_shared(CausalLm& model, const ItemTokens& item);

@@ -26,13 +26,13 @@ std::vector<double> RetrievalArm::scores(const EvalSubject& subject, const LongC
     for (const TokenRange& chunk : chunks) texts.push_back(context.text_of(chunk));
     return bm25_scores(texts, context.question);
   }
-  if (embedded_ids_ != context.ids) {
-    std::vector<std::vector<int64_t>> texts;
-    for (const TokenRange& chunk : chunks) {
-      texts.emplace_back(context.ids.begin() + chunk.begin, context.ids.begin() + chunk.end);
-    }
+  std::vector<std::vector<int64_t>> texts;
+  for (const TokenRange& chunk : chunks) {
+    texts.emplace_back(context.ids.begin() + chunk.begin, context.ids.begin() + chunk.end);
+  }
+  if (embedded_ != texts) {
     embeddings_ = mean_hidden_states(subject, texts);
-    embedded_ids_ = context.ids;
+    embedded_ = std::move(texts);
   }
   const std::vector<int32_t> asked = subject.tokenizer.encode(context.question);
   const at::Tensor question =

@@ -24,8 +24,8 @@ class RetrievalArm : public ReducingArm {
   std::string method_ = "bm25";
   int64_t chunk_tokens_ = 256;
   int64_t top_k_ = 0;
-  std::vector<int64_t> embedded_ids_;  // of the context that embeddings_ is of
-  at::Tensor embeddings_;              // [chunks, hidden_size]
+  std::vector<std::vector<int64_t>> embedded_;  // the chunks that embeddings_ is of
+  at::Tensor embeddings_;                       // [chunks, hidden_size]
 };
 
 }  // namespace longspan

@@ -1,6 +1,7 @@
 #include "trainer/eval/tasks/item_task.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -84,7 +85,9 @@ class ItemTask::Drawn final : public DrawnTask {
     result.protocol["bos_token_id"] =
         subject.bos_token_id ? Json(*subject.bos_token_id) : Json(nullptr);
     result.protocol["tokenizer_fingerprint"] = subject.tokenizer.fingerprint();
-    result.protocol["items_digest"] = items_digest();
+    result.protocol["items_digest"] = digest_of([](const Item& item) { return write_item(item); });
+    result.protocol["scoring_digest"] =
+        digest_of([](const Item& item) { return write_scoring(item.question); });
 
     std::vector<RetrievalRow> rows;
     for (const LengthItem& item : items_) item.ask(subject, task_.name(), rows);
@@ -95,12 +98,11 @@ class ItemTask::Drawn final : public DrawnTask {
 
  private:
   /// Of all that is asked: files that have changed under the same name give another one.
-  std::string items_digest() const {
+  std::string digest_of(const std::function<Json(const Item&)>& written) const {
     Digest digest;
     for (const LengthItem& item : items_) {
       for (const size_t place : item.asked) {
-        const Question& question = item.item.questions[place];
-        digest.update(json_line(write_item({item.item.passage, question})));
+        digest.update(json_line(written({item.item.passage, item.item.questions[place]})));
       }
     }
     return digest.hex().substr(0, 16);

@@ -13,7 +13,7 @@ namespace longspan {
 /// What the key tokens of all texts of one length give.
 struct LongPerplexity::KeyTokenLoss {
   std::vector<int64_t> places = {};
-  std::vector<double> document_means = {};
+  std::vector<double> document_means = {}, document_tokens = {};
   ScoredTokens scored = {};
 
   /// `nll` is of the tokens from the first of `keys` on.
@@ -27,6 +27,7 @@ struct LongPerplexity::KeyTokenLoss {
     scored.nll_sum += std::accumulate(of_keys.begin(), of_keys.end(), 0.0);
     scored.tokens += std::ssize(keys);
     document_means.push_back(mean(of_keys));
+    document_tokens.push_back(static_cast<double>(keys.size()));
     places.insert(places.end(), keys.begin(), keys.end());
   }
 };
@@ -93,7 +94,8 @@ TaskResult LongPerplexity::score(const EvalSubject& subject, Material& material)
     }
     all_places.insert(all_places.end(), loss.places.begin(), loss.places.end());
     const double nll = loss.scored.nll_sum / static_cast<double>(loss.scored.tokens);
-    LossRow row = loss_row(length, nll, std::move(loss.document_means), loss.scored);
+    LossRow row = loss_row(length, nll, std::move(loss.document_means), loss.scored,
+                           std::move(loss.document_tokens));
     row.seconds = stopwatch.seconds();
     result.rows.push_back(row.write());
   }

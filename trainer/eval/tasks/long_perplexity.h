@@ -17,6 +17,7 @@ class LongPerplexity : public LossTask {
  public:
   std::string_view name() const override { return "longppl"; }
   std::string_view title() const override { return "Perplexity of key tokens (LongPPL)"; }
+  bool scores_every_token() const override { return true; }
   void fields(FieldsIo& io) override;
   void check(const EvalOptions& options) const override;
 

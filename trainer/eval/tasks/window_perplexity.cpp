@@ -17,6 +17,10 @@ struct TextLoss {
   std::vector<double> window_means = {};
   ScoredTokens scored = {};
 
+  double weight_in(const WindowProtocol& protocol) const {
+    return static_cast<double>(protocol.averages_windows ? std::ssize(window_means)
+                                                         : scored.tokens);
+  }
   double mean_by(const WindowProtocol& protocol) const {
     return protocol.averages_windows ? mean(window_means)
                                      : scored.nll_sum / static_cast<double>(scored.tokens);
@@ -39,12 +43,14 @@ EvaluatedText concatenated(std::span<const EvaluatedText> texts) {
 LossRow row_of(const std::vector<TextLoss>& losses, const WindowProtocol& protocol,
                int64_t length) {
   TextLoss all;
-  std::vector<double> document_nll;
+  std::vector<double> document_nll, weights;
   for (const auto& loss : losses) {
     document_nll.push_back(loss.mean_by(protocol));
+    weights.push_back(loss.weight_in(protocol));
     all.add(loss);
   }
-  return loss_row(length, all.mean_by(protocol), std::move(document_nll), all.scored);
+  return loss_row(length, all.mean_by(protocol), std::move(document_nll), all.scored,
+                  std::move(weights));
 }
 
 }  // namespace

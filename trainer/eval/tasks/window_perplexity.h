@@ -12,6 +12,7 @@ class WindowPerplexity : public LossTask {
  public:
   std::string_view name() const override { return "window_perplexity"; }
   std::string_view title() const override { return "Perplexity of windows"; }
+  bool scores_every_token() const override { return true; }
   void fields(FieldsIo& io) override;
   void check(const EvalOptions& options) const override;
   /// Under the name of the protocol, which each row has.

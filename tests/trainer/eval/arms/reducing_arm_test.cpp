@@ -137,6 +137,24 @@ TEST_F(Reducing, RetrievalByEmbeddingReadsTheChunkNearestToTheQuestion) {
   }
 }
 
+/// The same text with room for more right before the scored tokens is searched in fewer chunks.
+TEST_F(Reducing, RetrievalByEmbeddingForgetsOtherChunks) {
+  const Json keys = {{"method", "embedding"}, {"chunk_tokens", 16}};
+  LongContext context{.text = some_text(96, 3), .question = "ab", .plain_text = true};
+  context.ids = byte_ids(context.text);
+  for (size_t i = 1; i <= context.ids.size(); ++i) context.byte_ends.push_back(i);
+  const auto kept = [&](ReducingArm& arm, int64_t budget) {
+    context.budget = budget;
+    std::string text;
+    for (const auto& range : arm.keep(subject_, context)) text += context.text_of(range) + "|";
+    return text;
+  };
+  const auto again = arm_with("retrieval", keys), fresh = arm_with("retrieval", keys);
+  auto& arm = dynamic_cast<ReducingArm&>(*again);
+  kept(arm, 96);
+  EXPECT_EQ(kept(arm, 40), kept(dynamic_cast<ReducingArm&>(*fresh), 40));
+}
+
 TEST_F(Reducing, DownsampleKeepsEveryNthChunk) {
   const LongContext context{.text = "aabbccddeeffgg", .budget = 6};
   EXPECT_EQ(kept_by("downsample", {{"chunk_tokens", 2}}, context), "[aa][dd][gg]");

@@ -141,6 +141,7 @@ TEST_F(RetrievalTasks, TheProtocolKnowsWhatWasAsked) {
   const Json other = protocol("A mill stood there. It fell.");
   EXPECT_EQ(other["text"], first["text"]);
   EXPECT_NE(other["items_digest"], first["items_digest"]);
+  EXPECT_EQ(other["scoring_digest"], first["scoring_digest"]);
 }
 
 TEST_F(RetrievalTasks, SeedsTrialsAndLengthsDiffer) {
