@@ -41,6 +41,7 @@ RunShape run_shape(const Recipe& recipe, const ModelConfig& config, const ModelS
                              *quantization_named(recipe.model.quantization),
                              recipe.train.loss_chunk_tokens, recipe.train.threads);
   shape.device = device;
+  shape.deterministic = recipe.train.deterministic;
   if (!recipe.validation.path.empty()) shape.validation_seq_len = recipe.validation.seq_len;
   const LossOptions& loss = recipe.train.loss;
   if (loss.long_minus_short()) shape.short_context = loss.short_context;

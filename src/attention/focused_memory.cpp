@@ -184,7 +184,8 @@ at::Tensor FocusedMemoryAttention::attend_windows(const Heads& heads,
 
   const at::Tensor window_begins = at::tensor(begins, at::kLong);  // [T]
   const at::Tensor places = at::arange(first, first + tokens, at::kLong) - window_begins;
-  const Rotary rotary = context.rotary.at(places.unsqueeze(0).to(heads.q.device()));
+  const Rotary rotary =
+      context.rotary.at(places.unsqueeze(0).to(heads.q.device(), at::kLong, /*non_blocking=*/true));
   const at::Tensor q = turns ? rotary.rotate(heads.q) : heads.q;
   KeysAndValues open{turns ? rotary.rotate(heads.k) : heads.k, heads.v};
   if (state) open = state->read(first, open.k, open.v);

@@ -180,11 +180,12 @@ void FocusedMemoryState::restore(const std::map<std::string, at::Tensor>& tensor
   if (!is_memory_layer_) return;
   now_.open_first = cache_of("open_first");
   const int64_t head_dim = now_.open->committed().k.size(3);
+  const auto placed = [&](const at::Tensor& x) { return x.defined() && !file_ ? x.to(device) : x; };
   for (int64_t i = 0; i < number(2); ++i) {
     const auto part = [&](const char* name) {
       const std::string prefix = fmt::format("memory.{}.{}.", i, name);
-      return Remembered{tensors.at(prefix + "codes"), optional(prefix + "scales"),
-                        optional(prefix + "offsets")};
+      return Remembered{placed(tensors.at(prefix + "codes")), placed(optional(prefix + "scales")),
+                        placed(optional(prefix + "offsets"))};
     };
     remember(std::make_shared<const MemoryBlock>(part("k"), part("v"), head_dim));
   }

@@ -21,8 +21,7 @@ namespace {
 
 constexpr int64_t kQueriesTogether = 64;  // that search one set of pages
 
-/// Where those before lie: memory that was loaded is on the host, what a GPU reads behind it is
-/// not.
+/// Where those before lie: memory in a file is on the host, what a GPU has just read is not.
 at::Tensor with_pages(const at::Tensor& before, const std::vector<at::Tensor>& pages) {
   const at::Tensor more = at::cat(pages, 2);
   return before.defined() ? at::cat({before, more.to(before.device())}, 2) : more;

@@ -36,7 +36,7 @@ at::Tensor checked_labels(const at::Tensor& labels, const at::Tensor& hidden,
   TORCH_CHECK(!unknown.any().item<bool>(), "cross entropy: label ",
               target.masked_select(unknown)[0].item<int64_t>(), " is neither ", kIgnoreIndex,
               " nor one of the ", weight.size(0), " logits");
-  return labels.to(hidden.device()).contiguous();
+  return labels.to(hidden.device(), labels.scalar_type(), /*non_blocking=*/true).contiguous();
 }
 
 // Losses [n] of logits [n, V], in float32 (float64 in float64). With `gradient` the logits become

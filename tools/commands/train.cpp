@@ -37,10 +37,17 @@ constexpr Option kTrainOptions[] = {
 };
 
 /// What a run that goes on has chosen gives way to what is given now and does not go with it.
-MemoryOptions without_contradictions(MemoryOptions chosen, const Recipe& recipe) {
+MemoryOptions without_contradictions(MemoryOptions chosen, const Recipe& recipe,
+                                     at::Device device) {
   const MemoryOptions& asked = recipe.train.memory;
   const bool quantised = recipe.model.quantization != "none";
-  if (quantised && chosen.weights == FrozenWeights::kMapped) chosen.weights.reset();
+  if ((quantised || !device.is_cpu()) && chosen.weights == FrozenWeights::kMapped) {
+    chosen.weights.reset();
+  }
+  if (!device.is_cpu() && chosen.offload == Offload::kDisk) {  // a CPU's choice
+    chosen.offload.reset();
+    chosen.offload_ram.reset();
+  }
   const bool needs_recompute =
       asked.recompute_num_layers.value_or(0) > 0 ||
       asked.recompute_rest.value_or(Recompute::kNone) != Recompute::kNone ||
@@ -56,18 +63,18 @@ MemoryOptions without_contradictions(MemoryOptions chosen, const Recipe& recipe)
 
 /// A run that goes on keeps what was chosen when it began, so that its losses stay the same bits
 /// (on a CPU). Only where it offloads to is taken anew: its folder may have been moved.
-MemoryOptions memory_asked(const Recipe& recipe, bool resumes) {
+MemoryOptions memory_asked(const Recipe& recipe, at::Device device, bool resumes) {
   const fs::path resolved = fs::path(recipe.output_dir) / "recipe.resolved.yaml";
   const MemoryOptions& asked = recipe.train.memory;
   if (!resumes || !fs::exists(resolved)) return asked;
   const Recipe before = load_recipe(resolved, {});
   MemoryOptions chosen = before.train.memory;
   if (chosen.offload_dir == before.output_dir) chosen.offload_dir.clear();
-  return merge_memory_options(asked, without_contradictions(std::move(chosen), recipe));
+  return merge_memory_options(asked, without_contradictions(std::move(chosen), recipe, device));
 }
 
 Plan plan_recipe(Recipe& recipe, const TrainingInputs& inputs, at::Device device, bool resumes) {
-  const MemoryOptions asked = memory_asked(recipe, resumes);
+  const MemoryOptions asked = memory_asked(recipe, device, resumes);
   recipe.train.memory = asked;
   const RunShape shape = run_shape(recipe, inputs.config, inputs.model.get(), device);
   const Machine machine = this_machine(recipe, usual_rates(device), device);

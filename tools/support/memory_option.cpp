@@ -4,8 +4,8 @@
 #include "src/attention/focused_memory.h"
 #include "src/core/disk_space.h"
 #include "src/core/log.h"
-#include "src/core/process_memory.h"
 #include "src/core/text.h"
+#include "src/nn/device.h"
 #include "tools/support/output_file.h"
 #include "trainer/eval/arms/model_change.h"
 #include "trainer/eval/arms/reading_arm.h"
@@ -37,16 +37,18 @@ void announce_memory(const CausalLm& model, int64_t tokens) {
   const auto bytes =
       static_cast<int64_t>(token * static_cast<double>(tokens * std::ssize(options.mem_layers)));
   const bool on_disk = !options.mem_dir.empty();
+  const at::Device device = model.lm_head_weight().device();
+  const std::string where = device.is_cpu() ? "of RAM" : "of the GPU";
   log_info("memory   {} of {} layers remember {} tokens as {}: {} {}", options.mem_layers.size(),
            config.num_hidden_layers, human_count(tokens), name_of(options.mem_dtype),
-           human_bytes(bytes), on_disk ? "in " + options.mem_dir : "of RAM");
+           human_bytes(bytes), on_disk ? "in " + options.mem_dir : where);
   if (on_disk) return require_disk_space(options.mem_dir, bytes);
-  const int64_t available = available_memory_bytes();
+  const int64_t available = available_memory_bytes(device);
   if (available == 0 || bytes <= available) return;
   fail(ExitCode::kOutOfMemory,
-       "memory of {} tokens takes {}, and {} of RAM are free; take mem_dtype: int8 or int4, fewer "
+       "memory of {} tokens takes {}, and {} {} are free; take mem_dtype: int8 or int4, fewer "
        "mem_layers, or mem_dir: FOLDER, which keeps it on a disk",
-       human_count(tokens), human_bytes(bytes), human_bytes(available));
+       human_count(tokens), human_bytes(bytes), human_bytes(available), where);
 }
 
 void announce_memory_of_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject,

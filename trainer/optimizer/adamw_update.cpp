@@ -18,6 +18,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "src/nn/kernels/elementwise.h"
@@ -123,6 +124,22 @@ struct MomentMap {
         bounds(at::from_blob(const_cast<float*>(table.bounds), {255}, at::kFloat).to(device)) {}
 };
 
+struct MomentMaps {
+  MomentMap first, second;
+};
+
+/// Copied to a device once: a copy waits for all that a GPU was told to do.
+const MomentMaps& moment_maps(at::Device device) {
+  // Never freed: CUDA ends before what is static.
+  static auto* const maps = new std::unordered_map<at::Device, MomentMaps>;
+  const auto known = maps->find(device);
+  if (known != maps->end()) return known->second;
+  return maps
+      ->emplace(device, MomentMaps{{dynamic_map(), first_bounds(), device},
+                                   {unsigned_dynamic_map(), second_bounds(), device}})
+      .first->second;
+}
+
 /// [blocks, 256] of [n], the last block filled up with zeros.
 at::Tensor in_blocks(const at::Tensor& flat) {
   const int64_t missing =
@@ -147,8 +164,7 @@ void encode(const at::Tensor& blocks, const MomentMap& map, at::Tensor codes, at
 void update_8bit(const AdamWCoefficients& c, const at::Tensor& gradient,
                  const AdamWMoments& moments, const at::Tensor& master) {
   constexpr int64_t kAtOnce = int64_t{1} << 24;  // whole blocks, of a gigabyte of intermediates
-  const MomentMap first(dynamic_map(), first_bounds(), master.device());
-  const MomentMap second(unsigned_dynamic_map(), second_bounds(), master.device());
+  const auto& [first, second] = moment_maps(master.device());
   for (int64_t begin = 0; begin < master.numel(); begin += kAtOnce) {
     const int64_t count = std::min(kAtOnce, master.numel() - begin);
     const auto part = [&](const at::Tensor& x) { return x.view(-1).narrow(0, begin, count); };
@@ -237,11 +253,9 @@ void convert_moments(const AdamWMoments& from, const AdamWMoments& to) {
       encode(in_blocks(codes_or_values.view(-1)), map, out.view(-1), out_absmax);
     }
   };
-  const at::Device device = to.exp_avg.device();
-  convert(from.exp_avg, from.exp_avg_absmax, {dynamic_map(), first_bounds(), device}, to.exp_avg,
-          to.exp_avg_absmax);
-  convert(from.exp_avg_sq, from.exp_avg_sq_absmax,
-          {unsigned_dynamic_map(), second_bounds(), device}, to.exp_avg_sq, to.exp_avg_sq_absmax);
+  const auto& [first, second] = moment_maps(to.exp_avg.device());
+  convert(from.exp_avg, from.exp_avg_absmax, first, to.exp_avg, to.exp_avg_absmax);
+  convert(from.exp_avg_sq, from.exp_avg_sq_absmax, second, to.exp_avg_sq, to.exp_avg_sq_absmax);
 }
 
 void adamw_update(const AdamWStep& step, const at::Tensor& gradient, const AdamWMoments& moments,

@@ -103,6 +103,14 @@ int64_t workspace_of_cpu_backward(const RunShape& shape, int64_t rows, int64_t q
       shaped_heads(shape, rows, shape.config.num_key_value_heads, keys), shape.threads);
 }
 
+/// How many dQ in float32 FlashAttention-2 adds up in a fixed order: with deterministic kernels so
+/// many that each multiprocessor has a block of its own (mha_bwd in LibTorch's flash_api.cpp).
+int64_t splits_of_query_gradient(const RunShape& shape, int64_t rows_and_heads) {
+  constexpr int64_t kMultiprocessors = 132;  // of an H100 or H200; fewer elsewhere
+  if (!shape.deterministic) return 1;
+  return (kMultiprocessors + rows_and_heads - 1) / rows_and_heads;
+}
+
 int64_t workspace_of_backward(const RunShape& shape, const PassTensors& t) {
   const int64_t heads = shape.config.num_attention_heads;
   const int64_t key_heads = shape.config.num_key_value_heads;
@@ -115,7 +123,8 @@ int64_t workspace_of_backward(const RunShape& shape, const PassTensors& t) {
   const int64_t queries = t.queries() / parts;
   const int64_t shared = heads == key_heads ? 0 : 2 * queries;
   const int64_t copied = parts == 1 ? 0 : queries + 2 * t.keys() / parts;
-  return t.in_float32(queries) + shared + copied;
+  return splits_of_query_gradient(shape, t.rows * heads / parts) * t.in_float32(queries) + shared +
+         copied;
 }
 
 int64_t workspace_of_forward(const RunShape& shape, const PassTensors& t) {

@@ -36,6 +36,7 @@ struct RunShape {
   std::optional<ShortContext> short_context = {};  // of loss.weights long_minus_short
   bool can_be_mapped = true;  // the projections' weights, from the model's own file
   at::Device device = at::kCPU;
+  bool deterministic = false;  // the kernels of a GPU
   int64_t loss_chunk_tokens = 0;
   int64_t threads = 0;
 

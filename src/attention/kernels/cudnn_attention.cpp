@@ -94,7 +94,8 @@ AttentionTimes times_of_cudnn(const at::Tensor& q, const at::Tensor& k, const at
           seconds_of_three(q.device(), [&] { cudnn_attention_backward(grad, q, k, k, made); })};
 }
 
-bool measure_choice(const at::Tensor& like_q, const at::Tensor& like_k) {
+/// Nothing where there is no memory to measure in.
+std::optional<bool> measure_choice(const at::Tensor& like_q, const at::Tensor& like_k) {
   const at::NoGradGuard no_gradients;
   const auto random = [&](int64_t heads) {
     return at::randn({1, kMeasuredTokens, heads, like_q.size(3)}, like_q.options()).transpose(1, 2);
@@ -106,6 +107,8 @@ bool measure_choice(const at::Tensor& like_q, const at::Tensor& like_k) {
     const double tflop = 4e-12 * pairs * static_cast<double>(q.size(1) * q.size(3));
     log_info(describe_attention_choice(q, k, tflop, flash2, cudnn));
     return cudnn.total() < flash2.total();
+  } catch (const c10::OutOfMemoryError&) {
+    return std::nullopt;
   } catch (const c10::Error& e) {
     log_info("attention: FlashAttention-2's kernel, as cuDNN's does not run: {}",
              std::string(e.what_without_backtrace()));
@@ -147,7 +150,9 @@ bool cudnn_attention_is_faster(const at::Tensor& q, const at::Tensor& k) {
   const Choices::Kind kind = Choices::kind_of(q, k);
   const auto known = choices().is_cudnn.find(kind);
   if (known != choices().is_cudnn.end()) return known->second;
-  return choices().is_cudnn[kind] = measure_choice(q, k);
+  const std::optional<bool> measured = measure_choice(q, k);
+  if (!measured) return false;
+  return choices().is_cudnn[kind] = *measured;
 }
 
 AttentionResult cudnn_attention_forward(const at::Tensor& q, const at::Tensor& k,

@@ -50,12 +50,17 @@ struct Operands {
         k(exact(all_keys)),
         v(exact(values)),
         keys(at::arange(k.size(2), q.options().dtype(at::kInt))),
-        visible{seen.begin.to(q.device()), {}, {}},
+        visible{placed(seen.begin), {}, {}},
         scale(1.0 / std::sqrt(static_cast<double>(q.size(3)))) {
     const int64_t queries_in_all = q.size(2), first = k.size(2) - queries_in_all + 1;
-    visible.end = seen.end.defined() ? seen.end.to(q.device())
+    visible.end = seen.end.defined() ? placed(seen.end)
                                      : at::arange(first, first + queries_in_all, keys.options());
-    if (seen.sinks.defined()) visible.sinks = seen.sinks.to(q.device());
+    if (seen.sinks.defined()) visible.sinks = placed(seen.sinks);
+  }
+
+  /// Where q is, without a wait for what a GPU was told to do.
+  at::Tensor placed(const at::Tensor& x) const {
+    return x.to(q.device(), x.scalar_type(), /*non_blocking=*/true);
   }
 
   /// Scores of some rows [B, H, rows, Tk]; -infinity for what a query does not see.

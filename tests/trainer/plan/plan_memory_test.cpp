@@ -239,6 +239,21 @@ TEST(PlanMemory, AGpuKeepsWhatHasNoRoomInRam) {
   EXPECT_EQ(part.kept, input);  // the second layer's, whole
 }
 
+/// FlashAttention-2 adds up a gradient of the queries for each of its 132 / heads splits.
+TEST(PlanMemory, DeterministicKernelsOfAGpuWantMore) {
+  RunShape shape = tiny_shape();
+  shape.device = at::kCUDA;
+  const MemoryOptions memory = recomputing(Recompute::kLayer);
+  const int64_t one = plan_memory(shape, tiny_stage(4096), memory).total();
+  shape.deterministic = true;
+  const int64_t splits =
+      (132 + shape.config.num_attention_heads - 1) / shape.config.num_attention_heads;
+  const int64_t more = plan_memory(shape, tiny_stage(4096), memory).total() - one;
+  EXPECT_GT(more, 0);
+  EXPECT_LE(more,
+            (splits - 1) * 4096 * shape.config.num_attention_heads * shape.config.head_dim * 4);
+}
+
 TEST(PlanMemory, WhatIsKeptGrowsWithTheSequenceAndWeightsDoNot) {
   EXPECT_EQ(planned(8192).kept, 2 * planned(4096).kept);
   EXPECT_EQ(planned(8192).weights, planned(4096).weights);

@@ -7,6 +7,7 @@
 
 #include "src/core/stopwatch.h"
 #include "src/model/generate.h"
+#include "src/nn/device.h"
 #include "trainer/eval/arms/model_change.h"
 #include "trainer/eval/arms/teacher_forcing.h"
 
@@ -55,13 +56,16 @@ Answer PromptReader::ask(const EvalSubject& subject, const ItemTokens& item,
   const at::NoGradGuard no_gradients;
   Answer answer{.tokens_read = std::ssize(item.prompt)};
   const Stopwatch whole;
+  const at::Device device = subject.model.lm_head_weight().device();
   read_shared(subject.model, item);
+  synchronize(device);
   answer.time.passage_seconds = whole.seconds();
 
   const Stopwatch own;
   ModelState state = state_.fork();
   const std::vector<int64_t> unread(item.prompt.begin() + state.length(), item.prompt.end() - 1);
   if (!unread.empty()) prefill(subject.model, unread, state, kReadChunkTokens);
+  synchronize(device);
   answer.time.first_token_seconds = own.seconds();
   const auto prompt_read = [&](int64_t) -> const ModelState& { return state; };
   const FedAnswer fed = feed_answer(subject.model, item, prompt_read, FedLengths::kAlike);

@@ -8,6 +8,7 @@
 
 #include "src/attention/key_value_cache.h"
 #include "src/core/stopwatch.h"
+#include "src/nn/device.h"
 #include "trainer/eval/arms/model_change.h"
 #include "trainer/eval/arms/teacher_forcing.h"
 
@@ -64,6 +65,7 @@ Answer WholeLengthReading::ask(const Question& question) {
   PromptOfLength prompt(subject_.model, item.prompt);
   const Stopwatch stopwatch;
   prompt.before(std::ssize(item.answer));
+  synchronize(subject_.model.lm_head_weight().device());
   answer.time.first_token_seconds = stopwatch.seconds();
   const auto prompt_read = [&](int64_t tokens) -> const ModelState& {
     return prompt.before(tokens);
