@@ -99,6 +99,9 @@ fs::path without_trailing_slash(fs::path path) {
 }
 
 void require_output_file(const fs::path& out, const std::vector<fs::path>& inputs) {
+  if (!out.has_filename()) {
+    fail(ExitCode::kUsage, "'{}': is no name of a file; give one", out.string());
+  }
   std::error_code unknown;
   if (!fs::exists(out, unknown)) {
     if (!fs::is_symlink(fs::symlink_status(out, unknown))) return;

@@ -53,8 +53,8 @@ void move_into_place(const std::filesystem::path& part, const std::filesystem::p
 /// of the path is said of the place that is written.
 std::filesystem::path without_trailing_slash(std::filesystem::path path);
 
-/// Throws Error(kUsage) where writing the file `out` would replace a folder, a device, a link to
-/// nothing, or one of the files `inputs`.
+/// Throws Error(kUsage) where `out` is no name of a file ("", "new/"), and where writing it would
+/// replace a folder, a device, a link to nothing, or one of the files `inputs`.
 void require_output_file(const std::filesystem::path& out,
                          const std::vector<std::filesystem::path>& inputs);
 

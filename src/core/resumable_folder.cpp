@@ -72,7 +72,7 @@ ResumableFolder::ResumableFolder(fs::path place, const Json& made_from)
 
 void ResumableFolder::begin(const Json& made_from) {
   Json before = read_made_from(part_);
-  bool same = before == made_from;
+  bool same = json_line(before) == json_line(made_from);  // what is not UTF-8 is U+FFFD in a file
   auto found = entries_of(part_);
   auto finished = std::count_if(found.begin(), found.end(), is_finished);
   if (finished > 0 && same) {

@@ -6,7 +6,8 @@
 #
 # MODEL is a folder of SmolLM2-135M-Instruct, TEXT a book of 70,000 tokens or more (.txt.gz), OUT a
 # folder for the results. With a Python and a script that takes the options below and prints the keys
-# of `bench step`, each step is measured beside the peer's.
+# of `bench step`, each step is measured beside the peer's. That script is not part of this repository,
+# and peer_step.py, which is, is for a GPU and takes others.
 set -eu
 [ $# -eq 3 ] || [ $# -eq 5 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 model=$1 text=$2 out=$3
@@ -29,8 +30,9 @@ for length in 4096 8192; do
     [ $# -eq 5 ] || continue
     for peer in $attention $([ $attention = full ] || echo s2-eager); do
       theirs=$out/peer-$peer-$length.json
-      "$4" "$5" --model "$model" --text "$text" --length $length --attention "$peer" --steps 2 |
-        sed 's/s2-eager/s2/' > "$theirs"
+      "$4" "$5" --model "$model" --text "$text" --length $length --attention "$peer" --steps 2 > "$theirs.part"
+      sed 's/s2-eager/s2/' "$theirs.part" > "$theirs"
+      rm "$theirs.part"
       echo "$peer, $length:"
       "$bench" compare "$theirs" "$ours"
     done

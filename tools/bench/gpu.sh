@@ -17,6 +17,8 @@ if [[ ${1:-} == --device ]]; then
   shift 2
 fi
 (($# == 3)) || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[[ -f $1/tokenizer.json ]] || { echo "gpu: $1 has no tokenizer.json" >&2; exit 2; }
+[[ -f $2 && $2 =~ \.txt(\.gz|\.zst)?$ ]] || { echo "gpu: $2 is no file .txt, .txt.gz or .txt.zst" >&2; exit 2; }
 mkdir -p "$3"
 TOKENIZER=$(realpath "$1") TEXT=$(realpath "$2") OUT=$(realpath "$3")
 cd "$(dirname "$0")/../.." || exit

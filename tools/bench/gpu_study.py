@@ -157,9 +157,13 @@ def main():
     parser.add_argument("--seconds", type=float, default=560, help="of the whole session")
     parser.add_argument("--longspan", type=Path, default=ROOT / "build" / "longspan")
     args = parser.parse_intermixed_args()
+    if not (args.study / "study.toml").is_file():
+        parser.error(f"{args.study}: has no study.toml")
     plan = tomllib.loads((args.study / "study.toml").read_text())
     if "reference" not in plan:
         parser.error(f"{args.study / 'study.toml'} names no reference")
+    if plan["runs"][plan["reference"]].get("overrides"):
+        parser.error(f"its reference {plan['reference']} is trained, for which there is no time; name one that is not")
     trained = [name for name, run in plan["runs"].items() if "overrides" in run and name != plan["reference"]]
     if args.run not in trained:
         parser.error(f"no run {args.run} that trains in study.toml; there are {', '.join(trained)}")

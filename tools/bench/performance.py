@@ -4,7 +4,8 @@
     tools/bench/performance.py [--out FILE]
     tools/bench/performance.py --collect FOLDER --machine "2 cores of ..." --instructions AVX2 > docs/performance/NAME.json
 
---collect makes such a file of what tools/bench/figures.sh left in FOLDER, with the date and the commit of now.
+--collect makes such a file of what tools/bench/figures.sh left in FOLDER, with the date and the commit of now; NAME is to stand in
+MACHINES.
 """
 
 import argparse
@@ -38,8 +39,8 @@ METHOD = """## How it is measured
 
 LIMITS = """## Limits
 
-- Three times the peer's speed, the aim, is reached on Zen 5 alone (S2 at 4,096: 2.96). LibTorch's SDPA has a fifth of the rate of `at::linear` there and 33
-  to 50 % on Zen 4, where less is to win; the Xeon's vdpbf16ps makes no more FLOPs than float32's products.
+- Three times the peer's speed, the aim, is reached on Zen 5 alone (S2 at 4,096: 2.96). LibTorch's SDPA has 17 to 32 % of the rate of `at::linear` there and
+  33 to 49 % on Zen 4 (full attention, 4,096 tokens), where less is to win; the Xeon's vdpbf16ps makes no more FLOPs than float32's products.
 - LibTorch's flash attention with AMX (`src/attention/kernels/sdpa_flash.h`) is faster than ours, and no step was measured with it:
   it is off until `LONGSPAN_CPU=amx` names it.
 - Without AVX-512 LibTorch has no bfloat16 product but loops; ours run in float32, block by block, at 162 to 172 GFLOP/s on a
@@ -183,7 +184,8 @@ def gpu(found):
 
 def page():
     files = {file.stem for file in FIGURES.glob("*.json")}
-    assert files == {*MACHINES}, f"{FIGURES} has {sorted(files)}, expected {sorted(MACHINES)}"
+    if files != {*MACHINES}:
+        sys.exit(f"{FIGURES} has {sorted(files)}, expected {sorted(MACHINES)}: a new machine gets its place in MACHINES")
     found = {name: json.loads((FIGURES / f"{name}.json").read_text()) for name in MACHINES}
     parts = [
         HEAD,
@@ -245,6 +247,10 @@ def main():
     parser.add_argument("--instructions", default="")
     arguments = parser.parse_args()
     if arguments.collect:
+        if not (arguments.collect / "version.txt").is_file():
+            parser.error(f"{arguments.collect}: has no version.txt; expected a folder of tools/bench/figures.sh")
+        if not (arguments.machine and arguments.instructions):
+            parser.error("--collect: the page names --machine and --instructions")
         found = collect(arguments.collect, arguments.machine, arguments.instructions)
         json.dump(found, sys.stdout, indent=1, ensure_ascii=False)
     else:

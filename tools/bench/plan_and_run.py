@@ -17,7 +17,10 @@ from pathlib import Path
 
 
 def longspan(program, *arguments):
-    return subprocess.run([program, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run([program, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)  # it has said why
+    return done.stdout
 
 
 def compare(program, recipe, overrides, steps):
@@ -42,6 +45,8 @@ def main():
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--longspan", type=Path, default=Path("build/longspan"))
     arguments = parser.parse_args()
+    if not arguments.longspan.is_file():
+        parser.error(f"--longspan: {arguments.longspan} is no program")
     if arguments.steps < 2:
         parser.error("--steps: expected 2 or more, of which the first is not measured")
     row = compare(arguments.longspan.resolve(), arguments.recipe, arguments.overrides, arguments.steps)

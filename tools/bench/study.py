@@ -220,6 +220,8 @@ def main():
     parser.add_argument("--device", help="where runs are trained and evaluated, as of longspan train and eval")
     parser.add_argument("--longspan", default="build/longspan")
     args = parser.parse_intermixed_args()
+    if not (args.study / "study.toml").is_file():
+        parser.error(f"{args.study}: has no study.toml")
     study = Study(args)
     if unknown := set(args.runs) - set(study.runs):
         parser.error(f"no run {', '.join(sorted(unknown))} in study.toml; there are {', '.join(study.runs)}")

@@ -1,6 +1,7 @@
 #include "checkpoints/dtype.h"
 #include "checkpoints/model_source.h"
 #include "checkpoints/run_state/checkpoint_store.h"
+#include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "tools/commands/commands.h"
@@ -38,8 +39,9 @@ void require_own_card(const fs::path& readme, bool force) {
 ModelCardSources sources_of(const fs::path& folder, const Arguments& arguments) {
   ModelCardSources sources;
   if (arguments.given("base")) sources.base = arguments["base"];
-  fs::path run = arguments.given("run") ? fs::path(arguments["run"])
-                                        : fs::absolute(folder / "").parent_path().parent_path();
+  fs::path run = arguments.given("run")
+                     ? fs::path(arguments["run"])
+                     : without_trailing_slash(fs::absolute(folder)).parent_path();
   if (arguments.given("run")) {
     require_folder(run);
     sources.run = run;

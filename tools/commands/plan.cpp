@@ -128,6 +128,13 @@ Json to_json(const Answer& found, const KernelRates& rates) {
   return json;
 }
 
+/// A bar of the chart a stage.
+std::vector<Plan> by_stage(const Plan& plan) {
+  std::vector<Plan> plans;
+  for (const auto& stage : plan.stages) plans.emplace_back(plan).stages = {stage};
+  return plans;
+}
+
 void print(const Answer& found, const ModelConfig& config) {
   const Plan& plan = found.plan;
   fmt::print("{}{}", text_table(memory_table(plan, config)), text_table(time_table(plan, config)));
@@ -182,8 +189,8 @@ int run_plan(const Arguments& arguments) {
     found.checkpoints.available = machine.available_disk_bytes;
   }
   if (arguments.given("out")) {
-    const auto& drawn = found.sweep.empty() ? std::vector<Plan>{found.plan} : found.sweep;
-    write_result(arguments["out"], plan_chart_svg(drawn));
+    write_result(arguments["out"],
+                 plan_chart_svg(found.sweep.empty() ? by_stage(found.plan) : found.sweep));
   }
   if (arguments.given("json")) {
     fmt::print("{}\n", json_text(to_json(found, machine.rates)));

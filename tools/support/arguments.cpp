@@ -47,13 +47,16 @@ cxxopts::Options cxxopts_options(const Command& command) {
   return options;
 }
 
-/// The first word that cxxopts knows no option for.
+/// The first word that cxxopts knows no option for; "" where it does not come to it.
 std::string unknown_option(const Command& command, int argc, char** argv) {
   auto options = cxxopts_options(command);
   options.allow_unrecognised_options();
-  const auto parsed = options.parse(argc, argv);
-  for (const auto& word : parsed.unmatched()) {
-    if (word.starts_with('-')) return word.substr(0, word.find('='));
+  try {
+    const auto parsed = options.parse(argc, argv);
+    for (const auto& word : parsed.unmatched()) {
+      if (word.starts_with('-')) return word.substr(0, word.find('='));
+    }
+  } catch (const cxxopts::exceptions::exception&) {  // another fault beside it
   }
   return "";
 }
@@ -66,6 +69,15 @@ std::string unknown_option(const Command& command, int argc, char** argv) {
   std::string meant = nearest(word, known);
   if (!meant.empty()) meant = fmt::format("; did you mean {}?", meant);
   refuse_command_line(command, fmt::format("there is no option {}{}", word, meant));
+}
+
+/// `--force=false` would count as given.
+void require_no_value(const Command& command, const std::string& name, const std::string& value) {
+  for (const auto& option : options_of(command)) {
+    if (!option.is_switch() || option.names().front() != name || value == "true") continue;
+    refuse_command_line(
+        command, fmt::format("--{} takes no value, and has '{}'; leave it out", name, value));
+  }
 }
 
 void require_all(const Command& command, const Arguments& arguments) {
@@ -116,10 +128,13 @@ std::optional<Arguments> parse_arguments(const Command& command, int argc, char*
                           fmt::format("'{}' is one argument too many", parsed.unmatched().front()));
     }
     for (const auto& argument : parsed.arguments()) {
+      require_no_value(command, argument.key(), argument.value());
       arguments.values_.at(argument.key()).given.push_back(argument.value());
     }
-  } catch (const cxxopts::exceptions::no_such_option&) {
-    refuse_option(command, unknown_option(command, argc, argv));
+  } catch (const cxxopts::exceptions::no_such_option& e) {
+    const std::string word = unknown_option(command, argc, argv);
+    if (word.empty()) refuse_command_line(command, e.what());
+    refuse_option(command, word);
   } catch (const cxxopts::exceptions::exception& e) {
     refuse_command_line(command, e.what());
   }

@@ -46,14 +46,14 @@ std::vector<Json> read_metrics(const fs::path& path, int64_t last_step) {
   std::ifstream lines(path);
   for (std::string line; std::getline(lines, line);) {
     Json step = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (step.is_object() && step.value("step", int64_t{0}) <= last_step) steps.push_back(step);
+    const Json number = step.is_object() ? step.value("step", Json()) : Json();
+    if (number.is_number_integer() && number <= last_step) steps.push_back(step);
   }
   return steps;
 }
 
 std::string name_of(fs::path path) {
-  path = fs::absolute(path).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
+  path = without_trailing_slash(fs::absolute(path));
   std::string name = path.filename().string();
   // A checkpoint is written under AtomicFolder's name.
   name.resize(std::min(name.size(), name.find(".part-")));
@@ -75,7 +75,8 @@ Facts gather(const ModelCardSources& sources) {
   } else if (!facts.adapter.config_json.is_null()) {
     facts.now = read_hf_config(facts.adapter.config_json, sources.adapter.string());
   }
-  fs::path run = sources.run.value_or(fs::absolute(sources.adapter).parent_path().parent_path());
+  fs::path run = sources.run.value_or(
+      without_trailing_slash(fs::absolute(sources.adapter)).parent_path().parent_path());
   auto state = if_readable(
       [&] { return read_json_file(sources.adapter / kTrainStateFile, ExitCode::kModel); });
   if (state && state->is_object()) {
@@ -245,7 +246,7 @@ std::string introduction(const Facts& facts, const ModelCardSources& sources) {
     what += fmt::format(" ({})", sources.merged_dtype);
   }
   std::string id = hub_id(facts.base);
-  std::string base = id.empty() ? fs::path(facts.base).filename().string() : id;
+  std::string base = id.empty() ? without_trailing_slash(facts.base).filename().string() : id;
   if (base.empty()) base = "its base model";
   return fmt::format("\n# {}\n\n{} with its context extended by longspan, {}.\n", facts.name, base,
                      what);

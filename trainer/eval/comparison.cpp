@@ -20,8 +20,6 @@ void check_labels(const std::vector<EvalResult>& results) {
   }
 }
 
-std::string arm_of(const Json& row) { return row.value("arm", "full"); }
-
 /// Whether all tasks were done by one arm, which then needs no name.
 bool has_one_arm(const EvalResult& result) {
   std::set<std::string> arms;
@@ -90,6 +88,8 @@ void require_same_protocol(const TaskComparison& comparison, const EvalResult& r
 }
 
 }  // namespace
+
+std::string arm_of(const Json& row) { return row.value("arm", "full"); }
 
 std::vector<std::string> differing_paths(const Json& a, const Json& b) {
   std::vector<std::string> paths;

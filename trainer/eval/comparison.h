@@ -30,6 +30,9 @@ std::string find_reference(const std::string& reference, const std::vector<EvalR
 /// Where `reference` stands among the models: 0 when it is empty or took no part in the task.
 size_t reference_index(const TaskComparison& comparison, const std::string& reference);
 
+/// That a row or an entry of "arms" is of; "full" where it does not say.
+std::string arm_of(const Json& row);
+
 /// The dotted paths at which two JSON values differ.
 std::vector<std::string> differing_paths(const Json& a, const Json& b);
 

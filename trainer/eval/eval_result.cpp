@@ -93,6 +93,11 @@ EvalResult read_eval_result(const Json& json, const std::string& place) {
     int64_t length = 0;
     cost.required("arm", arm);
     cost.required("length", length);
+    double number = 0;
+    for (const char* key : {"time_to_first_token_seconds", "tokens_per_second",
+                            "read_tokens_per_second", "flops", "peak_memory_bytes", "kv_bytes"}) {
+      cost.optional(key, number);
+    }
   }
   if (format != kEvalFormat) {
     fail(ExitCode::kData, "{}: is not a result of 'longspan eval' (it has no \"format\": \"{}\")",

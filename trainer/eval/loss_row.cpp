@@ -50,6 +50,8 @@ void LossRow::read(Fields& fields) {
   if (fields.has("nll_standard_error")) {
     fields.required("nll_standard_error", nll_standard_error.emplace());
   }
+  double bound = 0;
+  for (const char* key : {"low", "high"}) fields.optional(key, bound);
   fields.required("ppl", ppl);
   fields.required("bits_per_byte", bits_per_byte);
   fields.required("tokens_scored", tokens_scored);

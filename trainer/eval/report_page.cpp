@@ -41,8 +41,8 @@ ul.conclusions li { margin: 0.3rem 0; }
 p.data { font-size: 0.87rem; }
 a { color: var(--series-1); }
 th.sorts { cursor: pointer; }
-th[aria-sort="ascending"]::after { content: " \\25B4"; }
-th[aria-sort="descending"]::after { content: " \\25BE"; }
+th[aria-sort="ascending"]::after { content: " \25B4"; }
+th[aria-sort="descending"]::after { content: " \25BE"; }
 @media print {
   body { max-width: none; padding: 0; }
   figure, tr { break-inside: avoid; }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "src/core/fields_schema.h"
 #include "src/core/keyed.h"
 
 namespace longspan {
@@ -35,14 +36,21 @@ std::vector<std::string> names_in(std::span<const SettableEntry<Kind>> list) {
   return names;
 }
 
-/// "passkey.trials=3": each key of each with its default.
+/// "passkey.trials=3": each key of each with its default, "rope.scaling" where it has none.
 template <class Kind>
 std::vector<std::string> keys_in(std::span<const SettableEntry<Kind>> list) {
   std::vector<std::string> keys;
   for (const auto& entry : list) {
-    const Json defaults = entry.make()->write();
+    const auto made = entry.make();
+    const Json defaults = made->write();
     for (const auto& [key, value] : defaults.items()) {
       keys.push_back(fmt::format("{}.{}={}", entry.name, key, value.dump()));
+    }
+    FieldsSchema all;
+    made->fields(all);
+    const Json properties = all.schema().value("properties", Json::object());
+    for (const auto& [key, described] : properties.items()) {
+      if (!defaults.contains(key)) keys.push_back(fmt::format("{}.{}", entry.name, key));
     }
   }
   return keys;

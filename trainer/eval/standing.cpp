@@ -16,8 +16,6 @@ double number_in(const Json& row, const char* key, double otherwise) {
   return row.contains(key) && row[key].is_number() ? row[key].get<double>() : otherwise;
 }
 
-std::string arm_of(const Json& row) { return row.value("arm", "full"); }
-
 /// What the result of that label has under "arms" for the arm at the length.
 std::optional<ArmCost> cost_of(const std::vector<EvalResult>& results, const std::string& result,
                                const std::string& arm, int64_t length) {

@@ -40,7 +40,8 @@ cairo_status_t append(void* bytes, const unsigned char* data, unsigned size) {
 
 std::string without_css_variables(const std::string& svg) {
   std::map<std::string, std::string> values;
-  const std::string block = svg.substr(0, svg.find('}'));
+  const size_t style = std::min(svg.find("<style>"), svg.size());
+  const std::string block = svg.substr(style, svg.find('}', style) - style);
   const std::regex definition(R"((--[a-z0-9-]+): ([^;]+);)");
   for (std::sregex_iterator it(block.begin(), block.end(), definition), end; it != end; ++it) {
     values[(*it)[1]] = (*it)[2];

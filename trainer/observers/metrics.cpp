@@ -36,7 +36,8 @@ void cut_after(const std::filesystem::path& path, int64_t step) {
   AtomicFile kept(path);
   for (const auto& line : split(read_file(path, ExitCode::kFailure), '\n')) {
     Json record = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (record.is_object() && record.value("step", step + 1) <= step) kept.write(line + "\n");
+    const Json number = record.is_object() ? record.value("step", Json()) : Json();
+    if (number.is_number_integer() && number <= step) kept.write(line + "\n");
   }
   kept.commit();
 }

@@ -151,6 +151,9 @@ TEST_F(AtomicFileTest, TakesTheNameOfNoFolderDeviceOrInput) {
   const fs::path link = temporary_.path() / "link";
   fs::create_symlink(none, link);
   EXPECT_THAT(refused(link, {}), HasSubstr("is a link to nothing"));
+  for (const fs::path& nothing : {fs::path(), none / ""}) {
+    EXPECT_THAT(refused(nothing, {}), HasSubstr("is no name of a file"));
+  }
 }
 
 TEST(WithoutTrailingSlash, NamesThePlaceThatIsWritten) {

@@ -69,6 +69,8 @@ TEST(Arguments, WhatIsWrongIsNamedWithTheNearestOption) {
   EXPECT_THAT(refused({"m", "-x"}), HasSubstr("there is no option -x"));
   EXPECT_THAT(refused({"m", "--out=o", "--count"}), HasSubstr("count"));
   EXPECT_THAT(refused({"m", "--out=o", "--force=no"}), HasSubstr("no"));
+  EXPECT_THAT(refused({"m", "--out=o", "--force=false"}), HasSubstr("--force takes no value"));
+  EXPECT_THAT(refused({"m", "--cuont=5", "--out"}), HasSubstr("cuont"));  // two faults
 }
 
 TEST(Arguments, WhatIsMissingIsNamed) {

@@ -51,5 +51,13 @@ TEST(Png, NamesTheFileThatCannotBeDrawn) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+/// A label with a brace stands before the style.
+TEST(Png, FindsTheColoursBehindALabel) {
+  const std::string svg =
+      "<svg aria-label=\"yarn{2}\"><style>:root { --ink: #123456; }</style>"
+      "<g fill=\"var(--ink)\"/></svg>";
+  EXPECT_THAT(without_css_variables(svg), ::testing::HasSubstr("fill=\"#123456\""));
+}
+
 }  // namespace
 }  // namespace longspan
