@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools/setup.sh chromium qemu-user # the page of `longspan report`; other processors
+# The page of `longspan report`; other processors; completions and manual pages.
+tools/setup.sh chromium qemu-user zsh fish groff
 cmake -S . -B build -DLONGSPAN_REQUIRE_PEERS=ON >/dev/null
 cmake --build build
 if [[ ${LONGSPAN_CUDA:-} == 1 || ${CI:-} == true ]] &&

@@ -152,7 +152,11 @@ class BenchTest(unittest.TestCase):
     def test_results_are_compared_and_drawn(self):
         saved, picture = self.folder / "a.json", self.folder / "a.svg"
         saved.write_text(self.attention())
-        self.assertIn("1.000", run(bench(), "compare", saved, saved))
+        rows = json.loads(saved.read_text())
+        faster = self.folder / "faster.json"
+        faster.write_text(json.dumps([row | {"forward_gflops": 2.5 * row["forward_gflops"]} for row in rows]))
+        lines = [line.split() for line in run(bench(), "compare", saved, faster).splitlines()]
+        self.assertEqual([words[-1] for words in lines if words[:1] == ["forward_gflops"]], ["2.500"] * len(rows))
         run(bench(), "roofline", saved, picture)
         self.assertIn("s2, D 64: backward", picture.read_text())
         other = self.folder / "other.json"

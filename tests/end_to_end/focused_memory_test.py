@@ -56,7 +56,12 @@ def check_generate(binary, folder):
         options = [copy, "--dtype", "float32", "--max-new-tokens", 20]
         run(binary, "generate", *options, "--prompt", prompt, "--save-memory", saved)
         first, second = (run(binary, "generate", *options, "--prompt", new[:3], "--memory", saved) for _ in range(2))
-        assert first == second and len(first) == 21, (first, second)
+        assert first == second == new[3:23] + "\n", (first, second, new)
+        typed = folder / "prompt.txt"
+        typed.write_text(prompt)
+        assert run(binary, "generate", *options, "--file", typed) == new[:20] + "\n"
+        drawn = [run(binary, "generate", *options, "--prompt", prompt, "--temperature", 2, "--seed", seed) for seed in (1, 1, 2)]
+        assert drawn[0] == drawn[1] != drawn[2], drawn
         told = refusal(binary, "generate", *options, "--prompt", new[:3], "--memory", saved, "--quantization", "int8", code=8)
         assert 'was read with another quantization ("none"; here "int8")' in told, told
         other = folder / "a" if model == "b" else None

@@ -46,6 +46,12 @@ class TrainRefusalsTest(training_case.TrainingCase):
                     self.fails(3, command, recipe, "model.dtype=bfloat16", override, says=f"command line: {said}")
         self.assertFalse((self.folder / "suits").exists())
 
+    def test_what_does_not_fit_or_is_no_number_ends_with_its_own_code(self):
+        small = "memory={recompute: layer, offload: ram, offload_ram: 1KB}"
+        self.fails(6, "train", self.recipe("small"), small, says="memory.offload_ram")
+        self.fails(7, "train", self.recipe("infinite"), "optimizer.lr=1e30", says="optimizer.lr")
+        self.assertTrue(any((self.folder / "infinite" / "checkpoints").iterdir()))
+
     def test_a_rope_that_is_no_file_is_named(self):
         expected = "rope: linear: cannot open: No such file or directory; expected a map such as {rope_type: linear"
         self.fails(3, "validate", self.recipe("rope"), "rope=linear", "lora.rr=3",

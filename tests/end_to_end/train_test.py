@@ -69,7 +69,20 @@ class TrainTest(training_case.TrainingCase):
                 codes = [name for name in state if state[name].dtype == torch.uint8]
                 self.assertEqual(bool(codes), state_bits == 8)
 
-    def kill_after(self, steps, arguments, run):
+    def test_a_signal_ends_a_run_with_its_last_step_saved(self):
+        steps = dict(shifted_steps=20, full_steps=20)
+        self.succeeds("train", self.recipe("unstopped", **steps))
+        expected = what_must_repeat(read_metrics(self.folder / "unstopped"))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            name = f"stopped-{number}"
+            recipe, run = self.recipe(name, **steps), self.folder / name
+            self.kill_after(5, [recipe], run, number)
+            done = len(read_metrics(run))
+            self.assertTrue((run / "checkpoints" / f"step-{done:06}").is_dir(), done)
+            self.succeeds("train", recipe, "--resume")
+            self.assertEqual(what_must_repeat(read_metrics(run)), expected)
+
+    def kill_after(self, steps, arguments, run, number=signal.SIGKILL):
         process = subprocess.Popen([self.program, "train", *arguments], stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         metrics = run / "metrics.jsonl"
@@ -77,8 +90,9 @@ class TrainTest(training_case.TrainingCase):
             if metrics.exists() and metrics.read_text().count("\n") >= steps:
                 break
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        self.assertEqual(process.wait(), -signal.SIGKILL, "the run ended before it was killed")
+        process.send_signal(number)
+        code = -number if number == signal.SIGKILL else 128 + number
+        self.assertEqual(process.wait(), code, "the run ended before it was killed")
         self.assertLess(metrics.read_text().count("\n"), 40)
 
     def test_documents_of_a_row_are_masked_or_one_text(self):
