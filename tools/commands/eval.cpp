@@ -94,8 +94,7 @@ EvalOptions read_eval_options(const Arguments& arguments) {
 }
 
 std::string default_label(const std::string& model) {
-  auto path = std::filesystem::path(model).lexically_normal();
-  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+  return without_trailing_slash(model).filename().string();
 }
 
 void warn_beyond_limit(const EvalOptions& options, const CausalLm& model) {

@@ -95,12 +95,16 @@ void add_suite(const std::string& task, const Arguments& arguments, Json& settin
   }
 }
 
+bool takes(const EvalTask& task, const Option& option) {
+  return option.group == task.name() ||
+         (option.group == kItemOptions && task.write().contains(option.name));
+}
+
 /// The options in the group of a task are short forms: --trials 5 of --set passkey.trials=5.
 void add_short_forms(const EvalTask& task, const Arguments& arguments,
                      std::span<const Option> options, Json& settings, Diagnostics& diagnostics) {
   for (const Option& option : options) {
-    const bool shared = option.group == kItemOptions && task.write().contains(option.name);
-    if ((option.group != task.name() && !shared) || !arguments.given(option.name)) continue;
+    if (!takes(task, option) || !arguments.given(option.name)) continue;
     const std::string key_path = fmt::format("{}.{}", task.name(), option.name);
     Json& value = settings[std::string(task.name())][std::string(option.name)];
     if (!value.is_null()) {
@@ -117,10 +121,8 @@ void warn_of_unused(const Arguments& arguments, std::span<const Option> options,
   for (const Option& option : options) {
     const bool of_items = option.group == kItemOptions;
     if (!arguments.given(option.name) || (!of_items && !make_eval_task(option.group))) continue;
-    const auto takes = [&](const auto& task) {
-      return of_items ? task->write().contains(option.name) : task->name() == option.group;
-    };
-    if (std::ranges::any_of(tasks, takes)) continue;
+    const auto takes_it = [&](const auto& task) { return takes(*task, option); };
+    if (std::ranges::any_of(tasks, takes_it)) continue;
     log_warning("--{}: none of the tasks takes it{}", option.name,
                 of_items ? "" : fmt::format("; it is of {}", option.group));
   }

@@ -29,9 +29,10 @@ bool has_one_arm(const EvalResult& result) {
   return arms.size() <= 1;
 }
 
-/// The rows of each arm of the result apart, in the order of their first rows; `alone`: there is no
-/// other result.
-std::vector<LabelledRows> by_arm(const EvalResult& result, const Json& rows, bool alone) {
+/// The rows of each arm apart, in the order of their first rows; `unnamed`: the result has one arm,
+/// `alone`: there is no other result.
+std::vector<LabelledRows> by_arm(const std::string& label, const Json& rows, bool unnamed,
+                                 bool alone) {
   std::vector<LabelledRows> models;
   for (const auto& row : rows) {
     const std::string arm = arm_of(row);
@@ -39,13 +40,12 @@ std::vector<LabelledRows> by_arm(const EvalResult& result, const Json& rows, boo
     if (known == models.end()) known = models.insert(known, {arm, Json::array()});
     known->rows.push_back(row);
   }
-  const bool unnamed = has_one_arm(result);
   for (auto& model : models) {
-    model.result = result.label;
+    model.result = label;
     if (unnamed) {
-      model.label = result.label;
+      model.label = label;
     } else if (!alone) {
-      model.label = fmt::format("{}: {}", result.label, model.label);
+      model.label = fmt::format("{}: {}", label, model.label);
     }
   }
   return models;
@@ -118,6 +118,7 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
   check_labels(results);
   std::vector<TaskComparison> comparisons;
   for (const auto& result : results) {
+    const bool unnamed = has_one_arm(result);
     for (const auto& task : result.tasks) {
       auto known = std::find_if(comparisons.begin(), comparisons.end(),
                                 [&](const auto& entry) { return entry.task == task.task; });
@@ -127,7 +128,7 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
       } else {
         require_same_protocol(*known, result, task.protocol);
       }
-      for (auto& model : by_arm(result, task.rows, results.size() == 1)) {
+      for (auto& model : by_arm(result.label, task.rows, unnamed, results.size() == 1)) {
         known->models.push_back(std::move(model));
       }
     }
