@@ -2,18 +2,9 @@
 
 #include "checkpoints/dtype.h"
 #include "src/core/error.h"
+#include "src/model/decoder.h"
 
 namespace longspan {
-
-namespace {
-
-/// The number in "model.layers.7.self_attn.q_proj".
-size_t layer_of(const std::string& name) {
-  const std::string_view prefix = "model.layers.";
-  return std::stoul(name.substr(prefix.size()));
-}
-
-}  // namespace
 
 bool can_be_mapped(const ModelSource& source, at::ScalarType dtype) {
   for (const auto& info : source.tensors()) {
@@ -42,7 +33,7 @@ MappedWeights::MappedWeights(CausalLm& model)
            "that dtype first (longspan convert), or take memory.weights: resident",
            name, c10::toString(weight.scalar_type()));
     }
-    layers_[layer_of(name)].push_back(std::move(*bytes));
+    layers_[static_cast<size_t>(layer_of(name))].push_back(std::move(*bytes));
   });
 }
 

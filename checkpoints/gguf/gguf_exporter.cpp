@@ -14,6 +14,7 @@
 #include "checkpoints/hf/hf_importer.h"
 #include "checkpoints/tensor_names.h"
 #include "checkpoints/write_progress.h"
+#include "src/core/atomic_file.h"
 #include "src/core/disk_space.h"
 #include "src/core/utf8.h"
 
@@ -92,7 +93,7 @@ std::string name_of(const ModelSource& source, const ModelConfig& config) {
   if (said != config.source.end() && said->is_string() && !said->get<std::string>().empty()) {
     from = said->get<std::string>();
   }
-  if (!from.has_filename()) from = from.parent_path();
+  from = without_trailing_slash(std::filesystem::absolute(from));
   const std::string name =
       from.extension() == ".gguf" ? from.stem().string() : from.filename().string();
   return name.substr(0, valid_utf8_prefix(name));

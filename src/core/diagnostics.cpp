@@ -9,6 +9,12 @@ std::string Mark::to_string() const {
   return line > 0 ? fmt::format("{}:{}:{}", file, line, column) : file;
 }
 
+void Diagnostics::mark(const std::string& key_path, Mark mark) {
+  const std::string inside = key_path + ".";
+  std::erase_if(marks_, [&](const auto& known) { return known.first.starts_with(inside); });
+  marks_[key_path] = std::move(mark);
+}
+
 void Diagnostics::error(const std::string& key_path, const std::string& message) {
   std::string place = file_;
   std::string known = key_path;

@@ -22,8 +22,9 @@ class Diagnostics {
  public:
   explicit Diagnostics(std::string file = "") : file_(std::move(file)) {}
 
-  /// Remembers where the value of a dotted key path ("rope.factor", "stages.0.steps") stands.
-  void mark(const std::string& key_path, Mark mark) { marks_[key_path] = std::move(mark); }
+  /// Remembers where the value of a dotted key path ("rope.factor", "stages.0.steps") stands, and
+  /// forgets where those in an earlier value of it stood.
+  void mark(const std::string& key_path, Mark mark);
   /// Adds one error at the place of `key_path`, or of its nearest marked parent.
   void error(const std::string& key_path, const std::string& message);
 

@@ -233,4 +233,9 @@ void Decoder::visit_linears(const LinearVisitor& visit) {
   }
 }
 
+int64_t layer_of(std::string_view name) {
+  name.remove_prefix(std::string_view("model.layers.").size());
+  return std::stoll(std::string(name.substr(0, name.find('.'))));
+}
+
 }  // namespace longspan

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "src/model/causal_lm.h"
@@ -32,5 +33,9 @@ class Decoder : public CausalLm {
   RmsNorm norm_;
   at::Tensor lm_head_;  // [vocab_size, hidden_size]; undefined when tied to embed_tokens
 };
+
+/// The number of the layer in the name of a module or parameter of one:
+/// "model.layers.7.self_attn.q_proj".
+int64_t layer_of(std::string_view name);
 
 }  // namespace longspan

@@ -18,6 +18,7 @@ try:
     from transformers import AutoTokenizer
 
     from gguf_cases import STORY, TEXTS, tiny_model
+    from tokenizer_cases import Ours
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -135,9 +136,9 @@ def check_sentencepiece(binary, work):
     print(f"SentencePiece: ids of {len(texts)} texts equal {'' if WHY_NOT else 'llama.cpp and '}sentencepiece")
 
 
-def our_ids(binary, model, text, work):
-    (work / "text.txt").write_text(text)
-    return json.loads(run(binary, "tokenize", model, work / "text.txt"))
+def our_ids(binary, model, texts):
+    """Of each text."""
+    return Ours(binary, model).encode_each([text.encode() for text in texts])
 
 
 def check_tied_scores(binary, work):
@@ -160,9 +161,9 @@ def check_tied_scores(binary, work):
     if WHY_NOT:
         return
     with LlamaCppModel(work / "tied.gguf") as theirs:
-        for text in ("abcdef", "bcdefabcd", "1.2.1.2", "a ab abcd bcd", "gfedcba", "abcabcdeabcdef.1.2.1.1"):
-            expected = [i for i in theirs.tokenize(text, True) if i != 1]
-            assert our_ids(binary, work / "tied.gguf", text, work) == expected, text
+        texts = ["abcdef", "bcdefabcd", "1.2.1.2", "a ab abcd bcd", "gfedcba", "abcabcdeabcdef.1.2.1.1"]
+        expected = [[i for i in theirs.tokenize(text, True) if i != 1] for text in texts]
+        assert our_ids(binary, work / "tied.gguf", texts) == expected
     checked("tokenizer of a GGUF (SentencePiece), in and out", PACKAGE, detail="tied scores")
     print("tied scores: ids equal llama.cpp's")
 
@@ -184,11 +185,10 @@ def check_unigram(binary, work):
     run(binary, "convert", work / "unigram.gguf", work / "unigram-again")
     again = Tokenizer.from_file(str(work / "unigram-again" / "tokenizer.json"))
     texts = [text for text in TEXTS if "<|" not in text] + [STORY, "a\nb", "harbour" * 40]
-    for text in texts:
-        expected = trained.encode(text).ids
-        assert again.encode(text).ids == expected, text
-        for model in (folder, work / "unigram.gguf", work / "unigram-again"):
-            assert our_ids(binary, model, text, work) == expected, (model, text)
+    expected = [trained.encode(text).ids for text in texts]
+    assert [again.encode(text).ids for text in texts] == expected
+    for model in (folder, work / "unigram.gguf", work / "unigram-again"):
+        assert our_ids(binary, model, texts) == expected, model
     if not WHY_NOT:
         with LlamaCppModel(work / "unigram.gguf") as theirs:
             for text in (STORY, "The quick brown fox", "In 1984, twice!"):

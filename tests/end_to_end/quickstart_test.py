@@ -1,9 +1,10 @@
 """What tools/quickstart.sh asks longspan for, by the speed of the machine, and what it does with an earlier run. A script that notes
-what it was called with stands in for longspan: the real one would train for minutes.
+what it was called with stands in for longspan, which would train for minutes; a test holds the real `plan` to the form of its answers.
 
     quickstart_test.py --longspan build/longspan [NAME_OF_TEST ...]
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,13 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from program import command_line
+from plan_memory_test import RATES
+from program import command_line, run
+from smollm2 import gguf_path
 
+LONGSPAN = None
 QUICKSTART = Path(__file__).resolve().parents[2] / "tools" / "quickstart.sh"
+RECIPE = QUICKSTART.parents[1] / "recipes" / "smollm2-135m-16k-quickstart.yaml"
 # A forward pass of the last stage's length takes PASS seconds in its products and as much in attention, the run RUN seconds.
 NOTES_ITS_CALLS = """\
 #!/usr/bin/env bash
@@ -78,6 +83,23 @@ class QuickstartTest(unittest.TestCase):
         self.assertIn("needle.needles=10 --lengths 4096,8192,12288 ", calls["eval"][0])
         self.assertIn("to 12288 tokens (YaRN x1.5)", done.stderr)
 
+    def test_the_real_plan_has_the_figures_asked_for_where_they_are_looked_for(self):
+        """The last line of each name is that of the stage of whole rows, or of the run."""
+        model, text, store, rates = (self.folder / name for name in ("base", "text.txt", "train.h5", "rates.json"))
+        run(LONGSPAN, "convert", gguf_path(), model)
+        text.write_text("word " * 20000)
+        run(LONGSPAN, "prepare", text, "--model", model, "--out", store)
+        rates.write_text(json.dumps(RATES))
+        told = run(LONGSPAN, "plan", RECIPE, f"model.path={model}", f"data.path={store}", f"output.dir={self.folder / 'run'}", "--rates",
+                   rates, "--json")  # fmt: skip
+        last = dict(line.split(":") for line in told.translate(str.maketrans("", "", ' ,"')).splitlines() if line.count(":") == 1)
+        plan = json.loads(told)
+        whole_rows = plan["stages"][-1]
+        self.assertEqual((whole_rows["seq_len"], len(plan["stages"])), (16384, 2))
+        for name in ("linears_forward", "attention_forward"):
+            self.assertEqual(float(last[name]), whole_rows["step_seconds"][name])
+        self.assertEqual(float(last["run_seconds"]), plan["run_seconds"])
+
     def test_an_earlier_run_is_kept(self):
         kept = self.folder / "runs/quickstart/merged"
         kept.mkdir(parents=True)
@@ -91,5 +113,6 @@ class QuickstartTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    _, rest = command_line().parse_known_args()
+    known, rest = command_line().parse_known_args()
+    LONGSPAN = known.longspan
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

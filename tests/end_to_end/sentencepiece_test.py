@@ -27,7 +27,7 @@ try:
     from transformers.convert_slow_tokenizer import generate_merges
 
     from tokenizer_cases import (
-        BLANK, ODD, RUNS, SPECIAL, Ours, compare, compare_decoding, differs, finish_comparison,
+        BLANK, ODD, RUNS, SPECIAL, Ours, compare, compare_decoding, compare_each, differs, finish_comparison,
         json_against_tokenizers, long_texts, random_texts,
     )
 except ImportError as missing:
@@ -69,8 +69,7 @@ def mistral(longspan, folder):
     ours = Ours(longspan, alone)
     odd = "\n".join([*ODD, *RUNS, *random_texts(100)])
     tokens = compare("tokenizer.model, odd texts", ours, library.encode, odd.encode())
-    for text in [*ODD[-8:], *RUNS[:6]]:
-        compare(f"tokenizer.model: {text!r}", ours, library.encode, text.encode())
+    compare_each("tokenizer.model", ours, library.encode, [*ODD, *RUNS[:12]])
     # The library takes 5 s for a megabyte.
     manual = next(text for _, text in long_texts() if len(text) < 500000)
     tokens += compare("tokenizer.model, a manual", ours, library.encode, manual)
@@ -86,8 +85,7 @@ def mistral(longspan, folder):
         (model / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", **keys}))
         tokenizer = LlamaTokenizer(vocab=dict(vocabulary), merges=merges, additional_special_tokens=special, **keys)
         theirs = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
-        tokens = sum(compare(f"LlamaTokenizer {keys}: {text[:40]!r}", Ours(longspan, model), theirs, text.encode())
-                     for text in texts)
+        tokens = compare_each(f"LlamaTokenizer {keys}", Ours(longspan, model), theirs, texts)
         if not keys:
             tokens += sum(compare(name, Ours(longspan, model), theirs, text) for name, text in long_texts()[:3])
         compare_decoding(f"LlamaTokenizer {keys}", Ours(longspan, model), theirs,
@@ -114,7 +112,7 @@ def llama_named_gemma(longspan, folder, state, texts):
         (model / file).write_text(json.dumps(content))
     tokenizer = AutoTokenizer.from_pretrained(model)
     theirs = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
-    tokens = sum(compare(f"GemmaTokenizer on llama: {text[:40]!r}", Ours(longspan, model), theirs, text.encode()) for text in texts)
+    tokens = compare_each("GemmaTokenizer on llama", Ours(longspan, model), theirs, texts)
     print(f"GemmaTokenizer on llama: {tokens:,} tokens")
 
 
@@ -133,8 +131,7 @@ def equally_good(library, ids, expected):
 def sentencepiece_models(longspan, folder):
     """Models of each type, with tables of characters and without, against the library of Python."""
     lines = train_text()
-    # A process for each text of each model: what need not be alone is in one.
-    texts = [*ODD, *RUNS[:12], *random_texts(30), "\n".join([*RUNS[12:], *lines[:300]])]
+    texts = [*ODD, *RUNS, *random_texts(), "\n".join(lines[:300])]
     kinds = {"unigram, nfkc": dict(model_type="unigram", vocab_size=2000),
              "unigram, bytes": dict(model_type="unigram", vocab_size=2000, byte_fallback=True, normalization_rule_name="identity",
                                     remove_extra_whitespaces=False),
@@ -154,7 +151,7 @@ def sentencepiece_models(longspan, folder):
         ours = Ours(longspan, model)
         # 0.2.3 rounds sums otherwise than 0.1.97 and takes another of ways with equal scores.
         accept = functools.partial(equally_good, library) if name.startswith("unigram") else None
-        tokens = sum(compare(f"SentencePiece, {name}: {text[:30]!r}", ours, library.encode, text.encode(), accept) for text in texts)
+        tokens = compare_each(f"SentencePiece, {name}", ours, library.encode, texts, accept)
         print(f"SentencePiece, {name}: {tokens:,} tokens")
 
 

@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -74,20 +75,39 @@ class Ours:
     def encode(self, text):
         return json.loads(self.run("-", input=text))
 
+    def encode_each(self, texts):
+        """The ids of each text, by one start of the program."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / str(number) for number in range(len(texts))]
+            for file, text in zip(files, texts):
+                file.write_bytes(text)
+            return [json.loads(line) for line in self.run(*files).splitlines()]
+
     def decode(self, ids):
         return self.run("-", "--decode", input=json.dumps(ids).encode())
 
 
-def compare(name, ours, encode, text, accept=None):
-    """Notes a difference between `ours` and encode(str); the number of tokens. accept(got, expected) gives what to expect of what was
-    got, where more than one answer is right."""
-    got, expected = ours.encode(text), encode(text.decode(errors="replace"))
-    if accept:
-        expected = accept(got, expected)
+def compare_ids(name, got, expected):
+    """Notes a difference; the number of tokens."""
     if got != expected:
         at = first_difference(got, expected)
         differs(f"{name}: differs at token {at}: {got[max(0, at - 2):at + 4]}, expected {expected[max(0, at - 2):at + 4]}")
     return len(expected)
+
+
+def compare(name, ours, encode, text):
+    """`ours` beside encode(str)."""
+    return compare_ids(name, ours.encode(text), encode(text.decode(errors="replace")))
+
+
+def compare_each(name, ours, encode, texts, accept=None):
+    """The same of many texts, each a str. accept(got, expected) gives what to expect of what was got, where more than one answer is
+    right."""
+    tokens = 0
+    for text, got in zip(texts, ours.encode_each([text.encode() for text in texts]), strict=True):
+        expected = encode(text)
+        tokens += compare_ids(f"{name}: {text[:40]!r}", got, accept(got, expected) if accept else expected)
+    return tokens
 
 
 def compare_decoding(name, ours, encode, decode, text):
@@ -106,7 +126,7 @@ def json_against_tokenizers(longspan, folder, name, state, separator):
     ours = Ours(longspan, model)
     odd = separator.join([*ODD, *RUNS, *SPECIAL, *random_texts(60)])
     tokens = compare(f"{name}, odd texts", ours, theirs, odd.encode())
-    tokens += sum(compare(f"{name}: {text!r}", ours, theirs, text.encode()) for text in (" x", "<s> x</s> y"))
+    tokens += compare_each(name, ours, theirs, (" x", "<s> x</s> y"))
     tokens += compare(f"{name}, a manual", ours, theirs, long_texts()[0][1])
     compare_decoding(name, ours, theirs, lambda ids: tokenizer.decode(ids, skip_special_tokens=False), odd)
     print(f"{name}: {tokens:,} tokens")

@@ -18,7 +18,7 @@ try:
     from transformers import AutoTokenizer
 
     from tokenizer_cases import (
-        INVALID, ODD, RUNS, Ours, compare, compare_decoding, finish_comparison, json_against_tokenizers,
+        INVALID, ODD, RUNS, Ours, compare, compare_decoding, compare_each, finish_comparison, json_against_tokenizers,
         long_texts, random_texts,
     )
 except ImportError as missing:
@@ -47,8 +47,9 @@ def smollm2(longspan, folder):
     from_gguf, from_json = Ours(longspan, gguf), Ours(longspan, model)
     tokens = compare("odd Unicode, from the GGUF", from_gguf, theirs, joined)
     compare("odd Unicode, from tokenizer.json", from_json, theirs, joined)
-    for i, text in enumerate(odd[:8] + INVALID):
-        compare(f"odd text {i}", from_json, theirs, text)
+    compare_each("SmolLM2", from_json, theirs, [text.decode(errors="replace") for text in odd])
+    for text in INVALID:
+        compare(f"not UTF-8, {text}", from_json, theirs, text)
     print(f"SmolLM2: {len(odd)} odd texts, {len(joined):,} bytes, {tokens:,} tokens")
     texts = long_texts()
     total = sum(compare(name, from_json, theirs, text) for name, text in texts)

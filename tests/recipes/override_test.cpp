@@ -78,6 +78,7 @@ TEST(Override, MarksItsValueAsFromTheCommandLine) {
   Json recipe = kRecipe;
   Diagnostics diagnostics("a.yaml");
   diagnostics.mark("lora.r", {"a.yaml", 2, 3});
+  diagnostics.mark("rope.factor", {"a.yaml", 4, 3});
   apply_overrides({"lora.r=16", "rope={factor: 2}"}, recipe, diagnostics);
   diagnostics.error("lora.r", "x");
   diagnostics.error("rope.factor", "y");

@@ -8,9 +8,13 @@ Causal, bfloat16. Wants a Python with torch.
 """
 
 import argparse
+import sys
 import time
 
-import torch
+try:
+    import torch
+except ImportError:
+    sys.exit("attention_rates.py: this Python has no torch; tools/test.sh makes one that has: .venv-test/bin/python")
 
 ATEN = torch.ops.aten
 # Rows, heads, key/value heads, tokens, head_dim: S2 of 7B at 98,304 tokens, full at 32K and 64K, SmolLM2.

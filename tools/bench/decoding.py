@@ -18,7 +18,10 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "end_to_end"))
-from llama_cpp_model import LlamaCppModel  # noqa: E402
+try:
+    from llama_cpp_model import LlamaCppModel  # noqa: E402
+except ImportError as missing:
+    sys.exit(f"decoding.py: {missing}; tools/test.sh makes a Python that has it: .venv-test/bin/python")
 
 NEW_TOKENS = 128
 

@@ -23,7 +23,10 @@ TASKS = {
 
 
 def numbers(text):
-    return [int(number) for number in text.split(",") if number.strip()]
+    try:
+        return [int(number) for number in text.split(",") if number.strip()]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers of layers, such as 7,8,18") from None
 
 
 def parsed():

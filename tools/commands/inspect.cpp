@@ -13,7 +13,7 @@ constexpr Option kInspectArguments[] = {
 };
 constexpr Option kInspectOptions[] = {
     {"json", "", "", "print JSON"},
-    {"tensors", "", "", "list each tensor"},
+    {"tensors", "", "", "list each tensor; of a run, its newest checkpoint's"},
 };
 
 /// A text of a file stays in its line and steers no terminal.
@@ -54,6 +54,10 @@ int run_inspect(const Arguments& arguments) {
     }
   }
   Json facts = path_facts(arguments["path"], arguments.given("tensors"));
+  if (arguments.given("tensors") && !facts.contains("tensors")) {
+    fail(ExitCode::kUsage, "{}: is a {}, which has no tensors to list", arguments["path"],
+         facts["kind"].get<std::string>());
+  }
   if (arguments.given("json")) {
     fmt::print("{}\n", json_text(facts));
   } else {

@@ -17,7 +17,8 @@ namespace {
 
 constexpr Option kTokenizeArguments[] = {
     {"model", "MODEL", "", "model folder or GGUF file"},
-    {"file", "FILE", "", "UTF-8 text, or with --decode a JSON list of ids; - reads standard input"},
+    {"file", "FILE...", "",
+     "UTF-8 text, or with --decode a JSON list of ids; - reads standard input"},
 };
 constexpr Option kTokenizeOptions[] = {
     {"decode", "", "", "from ids to text"},
@@ -45,16 +46,17 @@ std::vector<int32_t> read_ids(const std::string& text, const std::string& place)
 
 int run_tokenize(const Arguments& arguments) {
   auto tokenizer = open_text_model(arguments["model"]).tokenizer;
-  const auto file = arguments["file"];
-  const std::string place = file == "-" ? "standard input" : file;
-  std::string output;
-  if (arguments.given("decode")) {
-    output = tokenizer->decode_whole(read_ids(read_input(file), place));
-  } else {
-    const std::string text = repaired_text(read_input(file), place);
-    output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(text), ", "));
+  for (const std::string& file : arguments.all("file")) {
+    const std::string place = file == "-" ? "standard input" : file;
+    std::string output;
+    if (arguments.given("decode")) {
+      output = tokenizer->decode_whole(read_ids(read_input(file), place));
+    } else {
+      const std::string text = repaired_text(read_input(file), place);
+      output = fmt::format("[{}]\n", fmt::join(tokenizer->encode(text), ", "));
+    }
+    std::fwrite(output.data(), 1, output.size(), stdout);  // main() looks whether it came through
   }
-  std::fwrite(output.data(), 1, output.size(), stdout);  // main() looks whether it came through
   return 0;
 }
 
@@ -64,8 +66,8 @@ constinit const Command kTokenizeCommand{
     .name = "tokenize",
     .summary = "text to token ids and back",
     .description =
-        "Print the token ids of a text as a JSON list, or the text of ids. Added tokens in the "
-        "text are recognised; none is put in.",
+        "Print the token ids of each text as a JSON list on a line of its own, or the text of ids. "
+        "Added tokens in the text are recognised; none is put in.",
     .example =
         "  longspan tokenize models/SmolLM2-135M-Instruct book.txt > ids.json\n"
         "  longspan tokenize models/SmolLM2-135M-Instruct ids.json --decode",

@@ -9,8 +9,8 @@
 #include "recipes/resume_identity.h"
 #include "recipes/yaml.h"
 #include "src/core/atomic_file.h"
-#include "src/core/folder_lock.h"
 #include "src/core/log.h"
+#include "src/core/path_lock.h"
 #include "src/core/stop_signal.h"
 #include "src/model/apply_lora.h"
 #include "src/nn/device.h"
@@ -198,7 +198,7 @@ int run_train(const Arguments& arguments) {
   const TrainingInputs inputs = open_training_inputs(recipe);
   const Plan plan = plan_recipe(recipe, inputs, device, resumes);
   const fs::path folder = recipe.output_dir;
-  std::optional<FolderLock> lock;  // two runs would remove each other's checkpoints
+  std::optional<PathLock> lock;  // two runs would remove each other's checkpoints
   if (!dry_run && fs::exists(folder)) lock.emplace(folder);
   if (lock && !resumes) refuse_second_run(recipe);  // one that began and ended meanwhile
   const Json identity = run_identity(recipe, inputs);

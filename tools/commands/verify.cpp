@@ -3,6 +3,7 @@
 #include "checkpoints/adapters/adapted_model.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/run_state/checkpoint_store.h"
+#include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/context_length.h"
@@ -70,9 +71,8 @@ std::vector<ComparedModel> models_of(const fs::path& path, const std::string& ba
 
 /// The run that a lone exported model lies in: what it is to be compared with.
 std::vector<ComparedModel> with_its_run(const ComparedModel& exported, const std::string& base) {
-  fs::path run = fs::absolute(exported.model).lexically_normal();
-  if (!run.has_filename()) run = run.parent_path();
-  auto checkpoint = CheckpointStore(run.parent_path() / "checkpoints").newest();
+  const fs::path run = without_trailing_slash(fs::absolute(exported.model)).parent_path();
+  auto checkpoint = CheckpointStore(run / "checkpoints").newest();
   if (exported.adapter || !checkpoint) return {exported};
   return {adapted_model(*checkpoint, base), exported};
 }

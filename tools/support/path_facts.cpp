@@ -151,11 +151,16 @@ Json describe_adapter(const fs::path& path, bool list) {
   return facts;
 }
 
-Json describe_run(const fs::path& path) {
+Json describe_run(const fs::path& path, bool list) {
   CheckpointStore store(path / "checkpoints");
   Json facts = {
       {"kind", "run folder"}, {"path", path.string()}, {"checkpoint_steps", store.steps()}};
-  if (auto newest = store.newest()) facts["newest_checkpoint"] = describe_adapter(*newest, false);
+  auto newest = store.newest();
+  if (!newest) return facts;
+  Json checkpoint = describe_adapter(*newest, list);
+  if (list) facts["tensors"] = checkpoint["tensors"];
+  checkpoint.erase("tensors");
+  facts["newest_checkpoint"] = std::move(checkpoint);
   return facts;
 }
 
@@ -190,7 +195,7 @@ Json path_facts(const fs::path& named, bool list_tensors) {
   const fs::path& path = *found;
   if (fs::is_directory(path)) {
     if (fs::exists(path / "adapter_config.json")) return describe_adapter(path, list_tensors);
-    if (fs::exists(path / "checkpoints")) return describe_run(path);
+    if (fs::exists(path / "checkpoints")) return describe_run(path, list_tensors);
     if (fs::exists(path / "config.json") || MetaSource::is_one(path)) {
       return describe_model(path, list_tensors);
     }

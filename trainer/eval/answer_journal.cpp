@@ -40,7 +40,9 @@ Json parse_line(std::string_view text, const std::string& place) {
 
 AnswerJournal::AnswerJournal(std::filesystem::path path, Json identity)
     : path_(std::move(path)), identity_(std::move(identity)) {
-  if (std::filesystem::exists(path_)) read();
+  if (!std::filesystem::exists(path_)) return;
+  lock_ = std::make_unique<PathLock>(path_);
+  read();
 }
 
 void AnswerJournal::read() {
@@ -62,7 +64,9 @@ void AnswerJournal::read() {
     if (!line.value("question", Json()).is_string() || !line.contains("found")) refuse_line(place);
     found_[line["question"].get<std::string>()] = {line["found"], lines_};
   }
-  if (whole < text.size()) write_file(path_, std::string_view(text).substr(0, whole));
+  if (whole == text.size()) return;
+  write_file(path_, std::string_view(text).substr(0, whole));
+  lock_ = std::make_unique<PathLock>(path_);  // the file is another
 }
 
 const Json* AnswerJournal::find(const std::string& question) const {
@@ -76,6 +80,16 @@ std::string AnswerJournal::place_of(const std::string& question) const {
   return fmt::format("{}: line {}", path_.string(), entry->second.line);
 }
 
+void AnswerJournal::begin() {
+  if (std::filesystem::exists(path_)) {
+    fail(ExitCode::kFailure, "{}: another process is writing it; wait for its end, or name another",
+         path_.string());
+  }
+  write_file(path_, json_line({{"identity", identity_}}) + "\n");
+  lock_ = std::make_unique<PathLock>(path_);
+  lines_ = 1;
+}
+
 void AnswerJournal::append(const std::string& line) {
   std::ofstream file(path_, std::ios::app | std::ios::binary);
   file << line << std::flush;
@@ -86,10 +100,7 @@ void AnswerJournal::append(const std::string& line) {
 
 void AnswerJournal::add(const std::string& question, Json found) {
   if (!path_.empty()) {
-    if (lines_ == 0) {
-      write_file(path_, json_line({{"identity", identity_}}) + "\n");
-      lines_ = 1;
-    }
+    if (lines_ == 0) begin();
     append(json_line({{"question", question}, {"found", found}}) + "\n");
     ++lines_;
   }

@@ -61,6 +61,9 @@ void LossRow::read(Fields& fields) {
   if (!document_weights.empty() && document_weights.size() != document_nll.size()) {
     fields.error("document_weights", "has not one of each document in document_nll");
   }
+  if (std::ranges::any_of(document_weights, [](double weight) { return !(weight > 0); })) {
+    fields.error("document_weights", "has one that is not above 0");
+  }
   fields.optional("seconds", seconds);
 }
 

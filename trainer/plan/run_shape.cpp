@@ -6,18 +6,13 @@
 #include <string>
 #include <string_view>
 
-#include "src/model/causal_lm.h"
+#include "src/model/decoder.h"
 
 namespace longspan {
 
 namespace {
 
 constexpr std::string_view kLayers = "model.layers.";
-
-int64_t layer_of(std::string_view module) {
-  module.remove_prefix(kLayers.size());
-  return std::stoll(std::string(module.substr(0, module.find('.'))));
-}
 
 /// Of the attention block and not of the MLP's, as Decoder::Layer divides them.
 bool is_of_attention(std::string_view module, const DecoderOptions& decoder) {

@@ -41,6 +41,20 @@ TEST(PathFacts, TellOfAnAdapterBesideTheConfigOfAModelThatIsNotOurs) {
   EXPECT_THAT(facts["no_context"].get<std::string>(), HasSubstr("mllama"));
 }
 
+TEST(PathFacts, ListTheTensorsOfARunsNewestCheckpoint) {
+  const TemporaryFolder folder;
+  const std::string checkpoint = "checkpoints/step-000003/";
+  folder.write(checkpoint + "adapter_config.json", R"({"peft_type": "LORA", "r": 1})");
+  folder.write(checkpoint + "state.json", R"({"step": 3})");
+  write_safetensors(folder.path(checkpoint + "adapter_model.safetensors"),
+                    {{"base_model.model.model.norm.weight", at::zeros({4})}});
+  EXPECT_FALSE(path_facts(folder.path(), /*list_tensors=*/false).contains("tensors"));
+  const Json facts = path_facts(folder.path(), /*list_tensors=*/true);
+  EXPECT_EQ(facts["tensors"].size(), 1);
+  EXPECT_EQ(facts["newest_checkpoint"]["tensor_count"], 1);
+  EXPECT_FALSE(facts["newest_checkpoint"].contains("tensors"));
+}
+
 TEST(PathFacts, GoByTheFirstBytesAndNotTheName) {
   const TemporaryFolder folder;
   const std::string path = folder.write("model.safetensors", "GGUF");

@@ -75,6 +75,28 @@ TEST_F(Journal, OfAnotherRunOrDamagedIsRefused) {
   }
 }
 
+/// Also where neither had answered anything when the other began.
+TEST_F(Journal, IsOfOneRunAtATime) {
+  AnswerJournal first(path_, identity_), late(path_, identity_);
+  first.add("one", 1);
+  const auto refusal = [](const auto& call) {
+    return longspan::error_of(call, ExitCode::kFailure);
+  };
+  EXPECT_THAT(refusal([&] { AnswerJournal(path_, identity_); }),
+              HasSubstr("another process is writing it"));
+  EXPECT_THAT(refusal([&] { late.add("two", 2); }), HasSubstr("another process is writing it"));
+  first.add("two", 3);
+  first = {};
+  EXPECT_EQ(*AnswerJournal(path_, identity_).find("two"), 3);
+}
+
+TEST_F(Journal, IsOfOneRunAfterALineThatWasCutOff) {
+  AnswerJournal(path_, identity_).add("one", 1);
+  std::ofstream(path_, std::ios::app) << "{";
+  const AnswerJournal journal(path_, identity_);
+  EXPECT_THROW(AnswerJournal(path_, identity_), Error);
+}
+
 TEST(AnswerJournal, WithoutAFileRemembersAllTheSame) {
   AnswerJournal journal;
   journal.add("one", 1);

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <optional>
+
 #include "src/core/text.h"
 #include "tests/support/errors.h"
 #include "tests/trainer/eval/arms/arm_fixtures.h"
@@ -125,22 +127,22 @@ TEST_F(Run, CountsTheCostOfEachArmAndLength) {
 TEST_F(Run, GoesOnBehindTheLastAnswer) {
   const Json identity = {{"weights", "tiny"}};
   const std::string path = folder_.path("out.json.journal");
-  AnswerJournal whole(path, identity);
-  const Json expected = rows({"full", "retrieval"}, whole);
-  EXPECT_EQ(whole.size(), 16u);
+  std::optional<AnswerJournal> journal(std::in_place, path, identity);
+  const Json expected = rows({"full", "retrieval"}, *journal);
+  EXPECT_EQ(journal->size(), 16u);
   const std::string text = read_file(path, ExitCode::kData);
   size_t end = 0;
   for (int line = 0; line < 6; ++line) end = text.find('\n', end) + 1;
   folder_.write("out.json.journal", text.substr(0, end + 20));  // killed as it wrote the sixth
 
-  AnswerJournal broken(path, identity);
-  EXPECT_EQ(broken.size(), 5u);
-  EXPECT_EQ(rows({"full", "retrieval"}, broken), expected);
+  journal.emplace(path, identity);
+  EXPECT_EQ(journal->size(), 5u);
+  EXPECT_EQ(rows({"full", "retrieval"}, *journal), expected);
   EXPECT_EQ(costs_.size(), 4u);
   // Nothing is left to ask: another model would answer otherwise.
   model_->visit_parameters("", [](const std::string&, at::Tensor& weight) { weight.zero_(); });
-  AnswerJournal complete(path, identity);
-  EXPECT_EQ(rows({"full", "retrieval"}, complete), expected);
+  journal.emplace(path, identity);
+  EXPECT_EQ(rows({"full", "retrieval"}, *journal), expected);
 }
 
 /// Those that the journal has, too.
@@ -222,11 +224,11 @@ TEST_F(Run, ReadsATextOnceForTasksThatScoreTheSameTokens) {
     return losses;
   };
   const std::string path = folder_.path("out.json.journal");
-  AnswerJournal journal(path, Json::object());
-  const Json losses = losses_of(journal, {0, 1});
+  std::optional<AnswerJournal> journal(std::in_place, path, Json::object());
+  const Json losses = losses_of(*journal, {0, 1});
   EXPECT_EQ(reader->texts, 2);
-  AnswerJournal again(path, Json::object());
-  EXPECT_EQ(losses_of(again, {0, 1}), losses);
+  journal.emplace(path, Json::object());
+  EXPECT_EQ(losses_of(*journal, {0, 1}), losses);
   EXPECT_EQ(reader->texts, 2);
   AnswerJournal other;
   losses_of(other, {1, 0});

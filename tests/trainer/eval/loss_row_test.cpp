@@ -1,6 +1,6 @@
 #include "trainer/eval/loss_row.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 namespace longspan {
 namespace {
@@ -24,6 +24,17 @@ TEST(LossRow, HasTheIntervalOfTheMeanByWeight) {
   const Json json = row.write();
   EXPECT_NEAR(json["high"].get<double>(), 2.5 + 12.706 * 0.75, 1e-3);
   EXPECT_EQ(json["document_weights"], Json({1, 3}));
+}
+
+/// Their mean would be no number.
+TEST(LossRow, RefusesDocumentsWithoutWeight) {
+  Json json =
+      loss_row(1024, 2.5, {1, 3}, {.nll_sum = 10, .tokens = 4, .bytes = 16}, {1, 3}).write();
+  json["document_weights"] = {1, 0};
+  Diagnostics diagnostics;
+  Fields fields(json, diagnostics);
+  LossRow().read(fields);
+  EXPECT_THAT(diagnostics.errors(), testing::ElementsAre(testing::HasSubstr("document_weights")));
 }
 
 TEST(LossRow, SurvivesJson) {
