@@ -137,9 +137,9 @@ class EvalTasksTest(unittest.TestCase):
         checked("LongPPL", "transformers")
 
     def test_greedy_answers_equal_transformers(self):
-        """Forty questions whose right answers are what transformers generates."""
+        """Questions whose right answers are what transformers generates."""
         items, losses = [], []
-        for number in range(40):
+        for number in range(16):
             context = essay(100 + number)[: 200 + 10 * number]
             prompt = f"{context}\n\nQuestion: Who stood beside the harbour?\nAnswer:"
             ids = self.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
@@ -153,7 +153,7 @@ class EvalTasksTest(unittest.TestCase):
             whole = self.tokenizer(f"{prompt} {answer.strip()}", add_special_tokens=False).input_ids
             fed = self.losses(whole)[ids.shape[1] - 1 :]
             losses.append(sum(fed) / len(fed))
-        self.assertGreater(len(items), 30)
+        self.assertGreater(len(items), 12)
         wrong = dict(items[0], answers=["nobody at all"], subset="wrong")
         file = self.folder / "items.jsonl"
         file.write_text("".join(json.dumps(item) + "\n" for item in [*items, wrong]))
@@ -166,15 +166,15 @@ class EvalTasksTest(unittest.TestCase):
         checked("greedy answers of eval", "transformers", detail=f"{len(items)} items")
 
     def test_greedy_answers_to_drawn_items_equal_transformers(self):
-        """Forty questions of two tasks, whatever the model says to them, and their scores by the lines of items."""
+        """Questions of two tasks, whatever the model says to them, and their scores by the lines of items."""
         drawn, told = self.folder / "drawn.jsonl", self.folder / "told.jsonl"
-        results = self.evaluate_all("passkey,needle", "--lengths", "400", "--trials", "2", "--set", "needle.trials=6",
+        results = self.evaluate_all("passkey,needle", "--lengths", "400", "--trials", "1", "--set", "needle.trials=2",
                                     "--set", "needle.needles=5", "--items-out", drawn, "--answers-out", told)  # fmt: skip
         items = [json.loads(line) for line in drawn.read_text().splitlines()]
         lines = [json.loads(line) for line in told.read_text().splitlines()]
         answers = [line for line in lines if "arm" in line]
         self.assertEqual([line["task"] for line in lines if "protocol" in line], ["passkey", "needle"])
-        self.assertEqual(len(items), 5 * 2 + 5 * 6)
+        self.assertEqual(len(items), 5 * 1 + 5 * 2)
         scores = collections.defaultdict(list)
         for item, answer in zip(items, answers, strict=True):
             score = SCORERS[item["metric"]](answer["text"], item["references"])

@@ -28,8 +28,8 @@ an hour, `tools/bench/gpu.sh` a GPU in eight minutes. What changed since the com
 METHOD = """## How it is measured
 
 - **A step** is `bench step`: SmolLM2-135M, bfloat16, LoRA r 8 on q, k, v, o, embeddings and norms trained (29,268,288 parameters),
-  AdamW, `recompute: selective`, the better of two; S2 has groups of a quarter. Useful FLOPs are those of the forward pass, the input
-  gradients, attention's backward (twice its forward) and a trained head's gradient, over the rate of `at::linear` [4096, 2048] x
+  AdamW, `recompute: selective`, the better of two; s2 is LongLoRA's shifted sparse attention in groups of a quarter. Useful FLOPs are
+  those of the forward pass, the input gradients, attention's backward (twice its forward) and a trained head's gradient, over the rate of `at::linear` [4096, 2048] x
   [2048, 2048] in the same process; what is recomputed does not count. Memory is the peak of resident memory.
 - **The peer** is transformers 5.23.0, PEFT 0.21.2 and torch 2.15.0 with scaled_dot_product_attention and checkpointing, in turn with
   longspan in one run. Under S2 its groups wrap around, as LongLoRA's do without flash attention, and ours do not.

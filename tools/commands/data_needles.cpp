@@ -24,7 +24,7 @@ constexpr Option kDataNeedlesArguments[] = {
     {"text", "TEXT...", "", "documents, as longspan prepare reads them"},
 };
 constexpr Option kDataNeedlesOptions[] = {
-    {"model,tokenizer", "MODEL", "", "folder with tokenizer.json, or GGUF file", kRequired},
+    {"model,tokenizer", "MODEL", "", "model folder, GGUF file or ORG/NAME", kRequired},
     {"length", "N", "", "tokens that hold all that is put in: seq_len of the recipe", kRequired},
     {"out", "FILE.jsonl", "", "write the pieces here, for longspan prepare", kRequired},
     {"facts", "N", "",

@@ -32,7 +32,7 @@ namespace {
 std::vector<std::string> longrope_methods() { return {"longrope", "longrope2"}; }
 
 constexpr Option kLongropeSearchArguments[] = {
-    {"model", "MODEL", "", "model folder or GGUF file"},
+    {"model", "MODEL", "", "model folder, GGUF file or ORG/NAME"},
 };
 constexpr Option kLongropeSearchOptions[] = {
     {"data", "STORE", "", "token store of longspan prepare", kRequired},

@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr Option kMergeArguments[] = {
-    {"base", "BASE", "", "model folder or GGUF file"},
+    {"base", "BASE", "", "model folder, GGUF file or ORG/NAME"},
     {"checkpoint", "CHECKPOINT", "", "adapter folder, or a run folder (its newest checkpoint)"},
     {"output", "OUT", "", "folder to write"},
 };

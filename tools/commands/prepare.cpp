@@ -31,7 +31,7 @@ constexpr Option kPrepareArguments[] = {
     {"input", "INPUT...", "", "documents"},
 };
 constexpr Option kPrepareOptions[] = {
-    {"model,tokenizer", "MODEL", "", "folder with tokenizer.json, or GGUF file", kRequired},
+    {"model,tokenizer", "MODEL", "", "model folder, GGUF file or ORG/NAME", kRequired},
     {"out", "FILE.h5", "", "token store to write", kRequired},
     {"strict", "", "",
      "a bad record, a bad file among others, what is no UTF-8 and characters that no token has are "

@@ -16,7 +16,7 @@ namespace longspan {
 namespace {
 
 constexpr Option kTokenizeArguments[] = {
-    {"model", "MODEL", "", "model folder or GGUF file"},
+    {"model", "MODEL", "", "model folder, GGUF file or ORG/NAME"},
     {"file", "FILE...", "",
      "UTF-8 text, or with --decode a JSON list of ids; - reads standard input"},
 };
