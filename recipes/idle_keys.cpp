@@ -65,6 +65,14 @@ void find_idle_schedule(const Recipe& recipe, Diagnostics& found) {
   }
 }
 
+void find_idle_scores(const Recipe& recipe, Diagnostics& found) {
+  const auto has_own = [](const Stage& stage) { return !stage.data_path.empty(); };
+  if (recipe.data.scores.empty() || !std::ranges::all_of(recipe.stages, has_own)) return;
+  found.error("data.scores",
+              "does nothing, since each of the stages has a store of its own (data_path), and "
+              "scores are of data.path; leave it out");
+}
+
 void find_idle_loss(const Recipe& recipe, Diagnostics& found) {
   const LossOptions& loss = recipe.train.loss;
   constexpr const char* kEffectiveContext = "effective_context";
@@ -83,7 +91,7 @@ void find_idle_loss(const Recipe& recipe, Diagnostics& found) {
   if (loss.weights != kEffectiveContext) return;
   const auto begin = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(loss.tail)));
   if (std::any_of(recipe.stages.begin(), recipe.stages.end(),
-                  [&](const Stage& stage) { return begin <= stage.seq_len; })) {
+                  [&](const Stage& stage) { return begin < stage.seq_len; })) {
     return;
   }
   found.error("loss.tail", fmt::format("the tail begins at {} tokens (the next power of two), and "
@@ -191,6 +199,7 @@ std::vector<std::string> idle_keys(const Recipe& recipe, const ModelConfig* base
   find_idle_shared_keys(recipe, found);
   find_idle_offload(recipe, found);
   find_idle_schedule(recipe, found);
+  find_idle_scores(recipe, found);
   find_idle_loss(recipe, found);
   find_idle_packing(recipe, found);
   find_idle_attention(recipe, base, found);

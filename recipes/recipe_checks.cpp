@@ -37,19 +37,19 @@ void check_full_fine_tuning(const Recipe& recipe, Fields& root) {
 }
 
 void check_loss(const Recipe& recipe, Fields& root) {
-  if (!recipe.train.loss.long_minus_short()) return;
-  const ShortContext& context = recipe.train.loss.short_context;
+  const LossOptions& loss = recipe.train.loss;
+  if (loss.uniform()) return;
+  const ShortContext& context = loss.short_context;
   bool is_long = false;
   for (const Stage& stage : recipe.stages) {
     is_long |= stage.seq_len >= context.tokens + context.step;
     if (stage.attention->passage_rows() == 0) continue;
-    return root.error(
-        "loss.weights",
-        fmt::format("'long_minus_short' reads windows of a row, and with {} a row is a "
-                    "window; take another",
-                    stage.attention->name()));
+    return root.error("loss.weights",
+                      fmt::format("'{}' weighs by the context within a row, and with {} a row is a "
+                                  "window that others precede; expected uniform",
+                                  loss.weights, stage.attention->name()));
   }
-  if (is_long) return;
+  if (is_long || !loss.long_minus_short()) return;
   root.error(
       "loss.short_context",
       fmt::format("{} and a short_step of {} are all the context that any stage's rows have, "

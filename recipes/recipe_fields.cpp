@@ -124,9 +124,10 @@ void stages_field(FieldsIo& io, const Stage& shared, std::vector<Stage>& stages)
           "Stages of one seq_len and store take their rows from one order, so that no text repeats "
           "within an epoch. A stage of another seq_len cuts the documents into other rows, with an "
           "order of their own, and begins at the row whose number is that of the rows already "
-          "trained: it may repeat text of the stages before, and skip some.\n\n"
-          "With `train.interleave: true` stages take turns and must have one `rope`, that of the "
-          "model they leave. Rows of the original length and longer ones in turn, under a "
+          "trained of that store: it may repeat text of the stages before, and skip some.\n\n"
+          "With `train.interleave: true` stages take turns, each seq_len through all rows of its "
+          "own, and must have one `rope`, that of the model they leave. Rows of the original "
+          "length and longer ones in turn, under a "
           "`longrope` whose short_factor is all 1 and whose attention_factor is 1, are the mixed "
           "windows of LongRoPE2 (arXiv:2502.20082): short text keeps the RoPE of the base, is "
           "trained with it, and costs nothing in the model that is exported.");

@@ -57,19 +57,22 @@ DocumentScore score_document(CausalLm& model, const TokenStore& store,
   for (const auto& [begin, places] : passages_of(document, options)) {
     const Batch batch = passage_at(store, document.offset + begin, places);
     found.predicted += batch.labelled_tokens;
-    if (short_windows(places, options.short_context).empty()) continue;
+    const auto windows = short_windows(places, options.short_context);
+    if (windows.empty()) continue;
     const at::Tensor by_near =
         short_context_losses(model, batch, options.short_context, options.loss_chunk_tokens)
             .to(at::kDouble);
     const at::Tensor has_far = by_near.isnan().logical_not();
     const at::Tensor losses = token_losses(model, batch, options.loss_chunk_tokens).to(at::kDouble);
     const at::Tensor gain = (by_near - losses) * (-losses).exp();
-    // A model whose losses are not finite gives no score: nothing of it would be far, and 0 the
-    // sum.
-    sum += losses.isfinite().all().item<bool>() ? gain.masked_select(has_far).sum().item<double>()
-                                                : std::numeric_limits<double>::quiet_NaN();
     const at::Tensor is_label = at::tensor(batch.labels, at::kLong).ne(kNoLabel);
-    found.with_far += has_far.logical_and(is_label).sum().item<int64_t>();
+    const int64_t with_far = has_far.logical_and(is_label).sum().item<int64_t>();
+    // A model whose losses are not finite gives no score: what is far of it would count as near.
+    const auto labels_far = is_label.slice(0, windows.front().first).sum().item<int64_t>();
+    const bool is_finite = losses.isfinite().all().item<bool>() && with_far == labels_far;
+    sum += is_finite ? gain.masked_select(has_far).sum().item<double>()
+                     : std::numeric_limits<double>::quiet_NaN();
+    found.with_far += with_far;
   }
   if (found.predicted > 0) found.score = sum / static_cast<double>(found.predicted);
   return found;

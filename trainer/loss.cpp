@@ -47,7 +47,8 @@ ModelInput model_input(const Batch& batch, at::Device device) {
   ModelInput input{.input_ids = to_tensor(batch.input_ids, batch).to(device),
                    .position_ids = to_tensor(batch.position_ids, batch).to(device),
                    .document_ids = {},
-                   .passage_rows = batch.passage_rows};
+                   .passage_rows = batch.passage_rows,
+                   .rope_length = batch.target_length};
   if (batch.document_mask && !rows_are_documents(batch)) {
     input.document_ids = to_tensor(batch.document_ids, batch);
   }

@@ -66,7 +66,7 @@ std::vector<float> token_weights(const Batch& batch, const std::vector<double>& 
   for (size_t i = 0; i < weights.size(); ++i) {
     const bool begins = i % static_cast<size_t>(batch.seq_len) == 0 ||
                         batch.document_ids[i] != batch.document_ids[i - 1];
-    context = begins ? 1 : context + 1;
+    context = begins ? 0 : context + 1;
     const auto bucket = static_cast<size_t>(context_bucket(context));
     if (bucket < context_weights.size()) weights[i] = static_cast<float>(context_weights[bucket]);
   }

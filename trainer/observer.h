@@ -36,7 +36,8 @@ class Observer {
   virtual ~Observer() = default;
   virtual void run_begins(Trainer&) {}
   virtual void step_ended(Trainer&, StepRecord&) {}
-  /// After the last step, after stop(), or where a loss is not finite; not after another error.
+  /// After the last step, after stop(), and after an error that left whole the weights of the last
+  /// step.
   virtual void run_ended(Trainer&) {}
 };
 

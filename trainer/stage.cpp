@@ -40,14 +40,27 @@ std::vector<int64_t> steps_by_stage(const std::vector<Stage>& stages, int64_t st
   return done;
 }
 
+namespace {
+
+/// Whether `stage` goes on behind the rows that `other` read. Stages that follow each other do
+/// within a store; those in turn each go through all rows of their own.
+bool goes_on_behind(const Stage& stage, const Stage& other, bool interleave) {
+  if (stage.data_path != other.data_path) return false;
+  return !interleave || (stage.seq_len == other.seq_len &&
+                         stage.attention->passage_rows() == other.attention->passage_rows());
+}
+
+}  // namespace
+
 StagePosition stage_position(const std::vector<Stage>& stages, int64_t step, bool interleave) {
   if (step >= total_steps(stages)) throw std::logic_error("a step beyond the last stage");
   const auto before = steps_by_stage(stages, step, interleave);
   const auto after = steps_by_stage(stages, step + 1, interleave);
   StagePosition position;
+  while (after[position.stage] == before[position.stage]) ++position.stage;
   for (size_t i = 0; i < stages.size(); ++i) {
+    if (!goes_on_behind(stages[position.stage], stages[i], interleave)) continue;
     position.first_row += before[i] * stages[i].rows_per_step();
-    if (after[i] > before[i]) position.stage = i;
   }
   return position;
 }

@@ -50,9 +50,10 @@ int64_t total_tokens(const std::vector<Stage>& stages);
 
 struct StagePosition {
   size_t stage = 0;  // index
-  /// A row of the stage's loader. It counts on through the stages, so that within an epoch no text
-  /// repeats between stages of one seq_len. Another seq_len cuts other rows, in an order of their
-  /// own: text may repeat between the two, or be skipped.
+  /// A row of the stage's loader. It counts on through the stages of one store, so that within an
+  /// epoch no text repeats between stages of one seq_len. Another seq_len cuts other rows, in an
+  /// order of their own: text may repeat between the two, or be skipped. With `interleave` it
+  /// counts those of the same rows alone.
   int64_t first_row = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "src/core/error.h"
+#include "src/core/log.h"
 #include "src/core/stopwatch.h"
 #include "src/nn/activation_store.h"
 #include "src/nn/device.h"
@@ -76,24 +77,31 @@ Trainer& Trainer::add(std::unique_ptr<Observer> observer) {
 
 void Trainer::run() {
   for (auto& observer : observers_) observer->run_begins(*this);
-  const auto end = [&] {
-    for (auto& observer : observers_) observer->run_ended(*this);
-  };
   try {
     while (step_ < total_steps(stages_) && !stopped_) {
       StepRecord record = train_step();
       for (auto& observer : observers_) observer->step_ended(*this, record);
     }
-  } catch (const Error& e) {
-    if (e.code() != ExitCode::kNonFinite && e.code() != ExitCode::kData) throw;
-    // The weights before it are worth keeping, with the RoPE that they were trained with.
-    if (step_ > 0) {
-      enter(stage_position(stages_, step_ - 1, options_.interleave).stage);
-    }
-    end();
+  } catch (...) {
+    end_after_error();
     throw;
   }
   end();
+}
+
+void Trainer::end() {
+  for (auto& observer : observers_) observer->run_ended(*this);
+}
+
+void Trainer::end_after_error() {
+  if (is_updating_) return;
+  try {
+    // With the RoPE that the weights were trained with.
+    if (step_ > 0) enter(stage_position(stages_, step_ - 1, options_.interleave).stage);
+    end();
+  } catch (const std::exception& e) {
+    log_warning("step {} could not be saved: {}", step_, e.what());
+  }
 }
 
 StepRecord Trainer::train_step() {
@@ -108,10 +116,10 @@ StepRecord Trainer::train_step() {
   const Loader& loader = *loaders_[position.stage];
   for (int64_t i = 0; i < stage.gradient_accumulation_steps; ++i) {
     Batch batch = loader.batch(position.first_row + i * stage.batch_size, stage.batch_size);
-    const RowWeights weights = token_weights_of(
-        options_.loss, model_, batch, loader.places_by_context(), options_.loss_chunk_tokens);
     const DropoutPass dropout(options_.seed,
                               static_cast<uint64_t>(step_) << 16 | static_cast<uint64_t>(i));
+    const RowWeights weights = token_weights_of(
+        options_.loss, model_, batch, loader.places_by_context(), options_.loss_chunk_tokens);
     const WeightedSum sum = weighted_loss_sum(model_, batch, weights, options_.loss_chunk_tokens);
     sum.weighted.backward();
     optimizer_.accumulate_gradients();
@@ -137,11 +145,13 @@ StepRecord Trainer::train_step() {
   if (options_.max_grad_norm > 0 && record.grad_norm > options_.max_grad_norm) {
     optimizer_.scale_gradients(options_.max_grad_norm / record.grad_norm);
   }
+  is_updating_ = true;
   optimizer_.update(record.step, record.lr);
   const at::Device device = model_.lm_head_weight().device();
   synchronize(device);
   step_ = record.step;
   tokens_ += stage.tokens_per_step();
+  is_updating_ = false;
 
   record.stage = position.stage;
   record.seq_len = stage.seq_len;

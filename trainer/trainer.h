@@ -35,8 +35,8 @@ class Trainer {
   /// for bit. A state that does not fit throws Error(kCheckpoint).
   void resume(const TrainState& state);
   /// Trains to the last step or until stop(). A loss or gradient norm that is not finite throws
-  /// Error(kNonFinite) before it reaches the weights, rows without a label Error(kData); the
-  /// observers save what was trained until then.
+  /// Error(kNonFinite) before it reaches the weights, rows without a label Error(kData); after
+  /// these and all other errors the observers save what was trained until then.
   void run();
   /// Ends run() after the current step.
   void stop() { stopped_ = true; }
@@ -52,6 +52,9 @@ class Trainer {
  private:
   StepRecord train_step();
   void enter(size_t stage);
+  void end();
+  /// What was trained before it is worth saving, whatever went wrong.
+  void end_after_error();
 
   CausalLm& model_;
   const ModelConfig base_;
@@ -62,6 +65,7 @@ class Trainer {
   std::vector<std::unique_ptr<Observer>> observers_;
   int64_t step_ = 0, tokens_ = 0;
   bool stopped_ = false;
+  bool is_updating_ = false;  // the weights are of no step
 };
 
 /// Seeds LibTorch's default generator (LoRA's start is drawn from it) and sets the threads.

@@ -16,10 +16,11 @@ class PlainText : public DocumentReader {
     done_ = true;
     const std::string name = file_.path().string();
     std::string text = file_.rest();
-    report_.replaced_sequences += repair_text(text, name, file_.path());
+    const auto replaced = repair_text(text, name, file_.path());
     if (size_t nul = text.find('\0'); nul != text.npos) {
       fail(ExitCode::kData, "{}: byte {} is NUL, so this is no text; give UTF-8 text", name, nul);
     }
+    report_.replaced_sequences += replaced;
     return Document{name, {{std::move(text)}}};
   }
 

@@ -8,10 +8,9 @@
 
 namespace longspan {
 
-/// Tokens by how many of their document stand up to them, themselves included: 1, 2 to 3, 4 to 7,
-/// 8 to 15, ...
-constexpr int64_t context_bucket(int64_t tokens) {
-  return std::bit_width(static_cast<uint64_t>(tokens)) - 1;
+/// Of a token by how many of its document stand before it: 0 and 1, 2 to 3, 4 to 7, 8 to 15, ...
+constexpr int64_t context_bucket(int64_t tokens_before) {
+  return std::bit_width(static_cast<uint64_t>(tokens_before) | 1) - 1;
 }
 
 /// How many places of the rows are in each bucket, padding left out.

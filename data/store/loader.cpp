@@ -149,6 +149,7 @@ Batch Loader::batch(int64_t first_row, int64_t rows) const {
   Batch batch;
   batch.rows = rows;
   batch.seq_len = options_.packer.seq_len;
+  batch.target_length = options_.target_length;
   batch.passage_rows = options_.packer.passage_rows;
   batch.document_mask = options_.packer.document_mask;
   // Rows before it may have been another stage's, which had no passages to keep whole.

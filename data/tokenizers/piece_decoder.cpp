@@ -44,6 +44,8 @@ void PieceDecoder::add(const Json& step, const std::string& place) {
     }
   } else if (type == "Metaspace" && !fused_) {
     replacements_.emplace_back(step.at("replacement").get<std::string>(), " ");
+    if (replacements_.back().first.empty())
+      fail(ExitCode::kModel, "{}: replaces an empty text", place);
     const bool prefix = step.value("prepend_scheme", "always") != "never";
     fused_ = true;
     if (prefix && step.value("add_prefix_space", true)) {

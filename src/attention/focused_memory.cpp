@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "src/attention/focused_memory_state.h"
@@ -55,12 +56,13 @@ void add_part(AttentionResult& all, const AttentionResult& part) {
   all = all.out.defined() ? merge(all, part) : AttentionResult{exact(part.out), part.log_sum_exp};
 }
 
-/// Query-key pairs of one head within windows, and with no more than `remembered` tokens before
-/// each.
-int64_t pairs_of_windows(const WindowLengths& lengths, int64_t seq_len, int64_t remembered) {
+/// Query-key pairs of one head within windows, and `with_memory(tokens before the window)` of each
+/// query.
+int64_t pairs_of_windows(const WindowLengths& lengths, int64_t seq_len,
+                         const std::function<int64_t(int64_t)>& with_memory) {
   int64_t pairs = 0, token = 0;
   for (const int64_t begin : ReadingWindows(lengths).read(seq_len, seq_len)) {
-    pairs += token++ - begin + 1 + std::min(begin, remembered);
+    pairs += token++ - begin + 1 + with_memory(begin);
   }
   return pairs;
 }
@@ -120,14 +122,19 @@ std::string FocusedMemoryAttention::misfit_of_batch(int64_t rows, int64_t seq_le
 }
 
 int64_t FocusedMemoryAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {
-  return num_heads * pairs_of_windows(options_.lengths, seq_len, 0);
+  return num_heads *
+         pairs_of_windows(options_.lengths, seq_len, [](int64_t) { return int64_t{0}; });
 }
 
 int64_t FocusedMemoryAttention::read_pairs(int64_t layer, int64_t seq_len,
                                            int64_t num_heads) const {
   if (!options_.is_memory_layer(layer)) return scored_pairs(seq_len, num_heads);
-  const int64_t found = options_.search_pages * options_.search_page_tokens;
-  return num_heads * pairs_of_windows(options_.lengths, seq_len, found > 0 ? found : seq_len);
+  const int64_t page = options_.search_page_tokens, found = options_.search_pages * page;
+  const auto with_memory = [&](int64_t remembered) {
+    if (found == 0 || remembered <= found) return remembered;
+    return found + (remembered + page - 1) / page;  // a page's bound costs what a pair does
+  };
+  return num_heads * pairs_of_windows(options_.lengths, seq_len, with_memory);
 }
 
 double FocusedMemoryAttention::kept_bytes(int64_t layer, int64_t seq_len,

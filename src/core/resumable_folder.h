@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "src/core/folder_lock.h"
 #include "src/core/json.h"
+#include "src/core/path_lock.h"
 
 namespace longspan {
 
@@ -35,7 +35,7 @@ class ResumableFolder {
   void begin(const Json& made_from);
 
   std::filesystem::path place_, part_;
-  std::optional<FolderLock> lock_;
+  std::optional<PathLock> lock_;
 };
 
 /// What `path` holds as far as its directory entry tells: the name, size and time of change of the

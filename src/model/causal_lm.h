@@ -25,6 +25,9 @@ struct ModelInput {
   /// Rows that are windows of one document, side by side; 0: each row is a text of its own. See
   /// AttentionContext.
   int64_t passage_rows = 0;
+  /// The length that RoPE scalings depend on, at least, where positions alone do not tell it:
+  /// skipped ones are of a text of so many tokens.
+  int64_t rope_length = 0;
 };
 
 /// What generation keeps between passes. It moves, and is copied by fork() alone.

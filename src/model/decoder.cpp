@@ -176,7 +176,7 @@ at::Tensor Decoder::hidden_states(const ModelInput& input, ModelState* state) {
   } else {
     positions = at::arange(past, seq_len, input.input_ids.options()).unsqueeze(0);
   }
-  seq_len = std::max(seq_len, input.sequence_length);
+  seq_len = std::max({seq_len, input.sequence_length, input.rope_length});
   const int64_t rope_length = attention_->rope_length(seq_len);
   if (state && outgrows_short_factors(config_, state->rope_length, rope_length)) {
     ModelState again;

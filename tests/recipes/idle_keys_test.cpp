@@ -1,5 +1,6 @@
 #include "recipes/idle_keys.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -58,6 +59,22 @@ TEST_F(IdleKeys, KeysOfALossThatWeighsAllAlike) {
   EXPECT_THAT(of({"loss={weights: effective_context, tail: 32, short_step: 8}"}),
               ElementsAre(HasSubstr("loss.short_step: does nothing with weights: "
                                     "effective_context; leave it out, or take long_minus_short")));
+}
+
+TEST_F(IdleKeys, TheTailOfRowsThatEndWhereItBegins) {
+  const std::string tail = "loss={weights: effective_context, tail: 32}";
+  EXPECT_THAT(of({tail, "train.seq_len=33"}), IsEmpty());
+  EXPECT_THAT(of({tail, "train.seq_len=32"}), ElementsAre(HasSubstr("loss.tail: the tail begins")));
+}
+
+TEST_F(IdleKeys, ScoresOfAStoreThatNoStageReads) {
+  const std::string scores = "data={path: a.h5, scores: s.jsonl, keep_share: 0.5}";
+  const auto stages = [](const char* second) {
+    return fmt::format("stages=[{{steps: 1, data_path: b.h5}}, {{steps: 1{}}}]", second);
+  };
+  EXPECT_THAT(of({scores, "train.steps=null", stages("")}), IsEmpty());
+  EXPECT_THAT(of({scores, "train.steps=null", stages(", data_path: c.h5")}),
+              ElementsAre(HasSubstr("data.scores: does nothing")));
 }
 
 TEST_F(IdleKeys, ADocumentMaskOfRowsThatMixNoDocuments) {

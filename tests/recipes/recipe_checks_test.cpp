@@ -49,7 +49,7 @@ TEST_F(RecipeFile, LongMinusShortReadsWindowsOfLongerRows) {
               HasSubstr("loss.short_context: 4096 and a short_step of 1024 are all the context"));
   EXPECT_THAT(error_of(loss, {"attention={pattern: focused_memory, window: 8192, mem_layers: [1]}",
                               "train.batch_size=4"}),
-              HasSubstr("loss.weights: 'long_minus_short' reads windows of a row"));
+              HasSubstr("loss.weights: 'long_minus_short' weighs by the context within a row"));
 }
 
 TEST_F(RecipeFile, QuantisedWeightsAreNotMapped) {

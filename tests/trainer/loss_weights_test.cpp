@@ -15,7 +15,7 @@ using testing::Pointwise;
 const LossOptions kExact{.weights = "effective_context", .alpha = 0.5, .gamma = 0.5, .tail = 4};
 
 TEST(ContextWeights, FollowTheFormulaInTheTailAlone) {
-  // Contexts 1 | 2 3 | 4 to 7 | 8 to 15; in the tail 12 and 4 tokens: shares 3/4 and 1/4.
+  // Contexts 0 1 | 2 3 | 4 to 7 | 8 to 15; in the tail 12 and 4 tokens: shares 3/4 and 1/4.
   const double common = 1 / std::sqrt(0.75 + 1e-6), rare = 1 / std::sqrt(0.25 + 1e-6);
   const double average = (common + rare) / 2;
   EXPECT_THAT(context_weights(kExact, 64, {100, 50, 12, 4}),
@@ -43,7 +43,7 @@ TEST(TokenWeights, CountContextFromTheStartOfEachDocumentAndRow) {
   batch.seq_len = 5;
   batch.document_ids = {0, 0, 0, 1, 1, 0, 0, 0, 0, 0};
   EXPECT_THAT(token_weights(batch, {1, 2, 3}),
-              Pointwise(FloatNear(0), std::vector<float>{1, 2, 2, 1, 2, 1, 2, 2, 3, 3}));
+              Pointwise(FloatNear(0), std::vector<float>{1, 1, 2, 1, 1, 1, 1, 2, 2, 3}));
 }
 
 }  // namespace

@@ -48,21 +48,41 @@ TEST(Stage, RowsCountOnThroughTheStages) {
   EXPECT_EQ(rows, (std::vector<int64_t>{0, 2, 4, 6, 10, 15}));
 }
 
+TEST(Stage, OfAnotherStoreBeginsAtItsFirstRow) {
+  std::vector<Stage> stages = kStages;
+  stages[1].data_path = "own.h5";
+  std::vector<int64_t> rows;
+  for (int step = 0; step < 6; ++step)
+    rows.push_back(stage_position(stages, step, false).first_row);
+  EXPECT_EQ(rows, (std::vector<int64_t>{0, 2, 4, 0, 6, 11}));
+}
+
+/// The same rows in turn, by two attentions: none is read twice.
+TEST(Stage, InTurnOfOneSeqLenShareTheirRows) {
+  std::vector<Stage> stages(
+      2, {.steps = 2, .seq_len = 8, .attention = make_attention_pattern("full")});
+  std::vector<int64_t> rows;
+  for (int step = 0; step < 4; ++step) rows.push_back(stage_position(stages, step, true).first_row);
+  EXPECT_EQ(rows, (std::vector<int64_t>{0, 1, 2, 3}));
+}
+
 TEST(Stage, ThereIsNoStepBeyondTheLastStage) {
   EXPECT_THROW(stage_position(kStages, 6, false), std::logic_error);
 }
 
 TEST(Stage, TakesTurnsInProportionToItsSteps) {
+  std::vector<Stage> in_turn = kStages;
+  for (Stage& stage : in_turn) stage.attention = make_attention_pattern("full");
   std::vector<size_t> stages;
   std::vector<int64_t> rows;
   for (int step = 0; step < 6; ++step) {
-    const StagePosition position = stage_position(kStages, step, true);
+    const StagePosition position = stage_position(in_turn, step, true);
     stages.push_back(position.stage);
     rows.push_back(position.first_row);
   }
   // Of 3, 1 and 2 steps: halves of steps at 1/6 3/6 5/6, 1/2, and 1/4 3/4 of the run.
   EXPECT_EQ(stages, (std::vector<size_t>{0, 2, 0, 1, 2, 0}));
-  EXPECT_EQ(rows, (std::vector<int64_t>{0, 2, 7, 9, 13, 18}));
+  EXPECT_EQ(rows, (std::vector<int64_t>{0, 0, 2, 0, 5, 4}));
   EXPECT_EQ(steps_by_stage(kStages, 6, true), (std::vector<int64_t>{3, 1, 2}));
   EXPECT_EQ(steps_by_stage(kStages, 4, false), (std::vector<int64_t>{3, 1, 0}));
   EXPECT_THROW(stage_position(kStages, 6, true), std::logic_error);

@@ -220,6 +220,37 @@ TEST_F(TrainerRun, ANonFiniteLossStopsBeforeTheWeightsAreTouched) {
   EXPECT_TRUE(records_.empty());
 }
 
+class FailsAfter : public Observer {
+ public:
+  explicit FailsAfter(int64_t step) : step_(step) {}
+  void step_ended(Trainer&, StepRecord& record) override {
+    if (record.step == step_) throw std::bad_alloc();
+  }
+  void run_ended(Trainer&) override { fail(ExitCode::kFailure, "the disk is full too"); }
+
+ private:
+  int64_t step_;
+};
+
+class NotesTheEnd : public Observer {
+ public:
+  explicit NotesTheEnd(int64_t& step) : step_(step) {}
+  void run_ended(Trainer& trainer) override { step_ = trainer.step(); }
+
+ private:
+  int64_t& step_;
+};
+
+/// And what fails at the end does not hide what failed first.
+TEST_F(TrainerRun, IsSavedWhateverGoesWrong) {
+  auto tiny = model();
+  auto run = trainer(*tiny, two_stages());
+  int64_t ended_at = 0;
+  run->add(std::make_unique<NotesTheEnd>(ended_at)).add(std::make_unique<FailsAfter>(2));
+  EXPECT_THROW(run->run(), std::bad_alloc);
+  EXPECT_EQ(ended_at, 2);
+}
+
 TEST_F(TrainerRun, MultipliesNoMoreThanIsTrained) {
   ModelConfig config = tiny_llama_config();
   config.tie_word_embeddings = false;

@@ -117,13 +117,14 @@ void print_table(const TokenStore& store, std::vector<ScoredDocument> all) {
 
 int run_data_score(const Arguments& arguments) {
   const std::string out = arguments["out"];
+  const std::string state = arguments.given("state") ? arguments["state"] : out + ".state";
   require_output(out, {arguments["data"], arguments["model"]});
+  require_output(state, {arguments["data"], arguments["model"], out});
   std::shared_ptr<const TokenStore> store;
   OpenedModel opened = open_model(
       arguments, [&](const ModelSource& model) { store = open_store(arguments["data"], model); });
   const DocumentScoreOptions options = read_options(arguments, opened.model->config());
-  LossJournal journal(arguments.given("state") ? arguments["state"] : out + ".state",
-                      identity_of(arguments, opened, *store, options));
+  LossJournal journal(state, identity_of(arguments, opened, *store, options));
   const auto& documents = store->documents();
   log_info("{} documents in passages of {} tokens, short context {} to {}; {} scores are known",
            human_count(std::ssize(documents)), human_count(options.length),

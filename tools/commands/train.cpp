@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "checkpoints/exact_start.h"
 #include "recipes/recipe_model.h"
@@ -58,23 +59,45 @@ MemoryOptions without_contradictions(MemoryOptions chosen, const Recipe& recipe,
     chosen.recompute_num_layers.reset();
     chosen.recompute_rest.reset();
   }
+  if (asked.recompute == Recompute::kNone) {
+    chosen.offload.reset();
+    chosen.chunk_tokens.reset();
+  }
+  if (asked.recompute == Recompute::kNone || (asked.offload && asked.offload != chosen.offload)) {
+    chosen.offload_ram.reset();
+  }
   return chosen;
+}
+
+/// The recipe as the run that goes on has written it: in its folder, or of a checkpoint that is
+/// named in the one above. Nothing where there is no run yet.
+std::optional<fs::path> resolved_before(const Recipe& recipe, const std::string& checkpoint) {
+  std::vector<fs::path> runs{recipe.output_dir};
+  if (!checkpoint.empty()) {
+    runs.push_back(without_trailing_slash(fs::absolute(checkpoint)).parent_path().parent_path());
+  }
+  for (const fs::path& run : runs) {
+    if (fs::exists(run / "recipe.resolved.yaml")) return run / "recipe.resolved.yaml";
+  }
+  return std::nullopt;
 }
 
 /// A run that goes on keeps what was chosen when it began, so that its losses stay the same bits
 /// (on a CPU). Only where it offloads to is taken anew: its folder may have been moved.
-MemoryOptions memory_asked(const Recipe& recipe, at::Device device, bool resumes) {
-  const fs::path resolved = fs::path(recipe.output_dir) / "recipe.resolved.yaml";
+MemoryOptions memory_asked(const Recipe& recipe, at::Device device,
+                           const std::optional<fs::path>& resolved) {
   const MemoryOptions& asked = recipe.train.memory;
-  if (!resumes || !fs::exists(resolved)) return asked;
-  const Recipe before = load_recipe(resolved, {});
+  if (!resolved) return asked;
+  const Recipe before = load_recipe(*resolved, {});
   MemoryOptions chosen = before.train.memory;
   if (chosen.offload_dir == before.output_dir) chosen.offload_dir.clear();
   return merge_memory_options(asked, without_contradictions(std::move(chosen), recipe, device));
 }
 
-Plan plan_recipe(Recipe& recipe, const TrainingInputs& inputs, at::Device device, bool resumes) {
-  const MemoryOptions asked = memory_asked(recipe, device, resumes);
+/// `resolved`: see resolved_before; of a run that begins nothing.
+Plan plan_recipe(Recipe& recipe, const TrainingInputs& inputs, at::Device device,
+                 const std::optional<fs::path>& resolved) {
+  const MemoryOptions asked = memory_asked(recipe, device, resolved);
   recipe.train.memory = asked;
   const RunShape shape = run_shape(recipe, inputs.config, inputs.model.get(), device);
   const Machine machine = this_machine(recipe, usual_rates(device), device);
@@ -196,7 +219,9 @@ int run_train(const Arguments& arguments) {
   Recipe recipe = load_recipe(arguments);
   if (!resumes) refuse_second_run(recipe);
   const TrainingInputs inputs = open_training_inputs(recipe);
-  const Plan plan = plan_recipe(recipe, inputs, device, resumes);
+  std::optional<fs::path> resolved;
+  if (resumes) resolved = resolved_before(recipe, arguments["resume"]);
+  const Plan plan = plan_recipe(recipe, inputs, device, resolved);
   const fs::path folder = recipe.output_dir;
   std::optional<PathLock> lock;  // two runs would remove each other's checkpoints
   if (!dry_run && fs::exists(folder)) lock.emplace(folder);

@@ -70,6 +70,7 @@ Json eval_provenance(const Arguments& arguments, const OpenedModel& opened,
                      const ModelsOfArms& models) {
   Json adapter;
   if (arguments.given("adapter")) adapter = arguments["adapter"];
+  const auto bos = bos_token_of(*opened.source, opened.model->config());
   Json provenance = {{"longspan_version", version()},
                      {"libtorch_version", TORCH_VERSION},
                      {"date", utc_now()},
@@ -80,6 +81,7 @@ Json eval_provenance(const Arguments& arguments, const OpenedModel& opened,
       {{"dtype", arguments["dtype"]},
        {"quantization", arguments["quantization"]},
        {"tokenizer_fingerprint", tokenizer.fingerprint()},
+       {"bos_token_id", bos ? Json(*bos) : Json()},
        {"arm_settings", arm_settings(arguments, arms, models)},
        {"peak_memory",
         "VmHWM of the process, which begins anew with each item (/proc/self/clear_refs)"},
@@ -91,8 +93,9 @@ Json eval_provenance(const Arguments& arguments, const OpenedModel& opened,
 
 Json answer_identity(const Json& provenance) {
   Json identity = Json::object();
-  for (const char* key : {"longspan_version", "weights_fingerprint", "rope", "attention", "dtype",
-                          "quantization", "tokenizer_fingerprint", "device"}) {
+  for (const char* key :
+       {"longspan_version", "weights_fingerprint", "max_position_embeddings", "rope", "attention",
+        "dtype", "quantization", "tokenizer_fingerprint", "bos_token_id", "device"}) {
     identity[key] = provenance.at(key);
   }
   for (const auto& [label, keys] : provenance.at("arm_settings").items()) {

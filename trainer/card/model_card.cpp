@@ -173,6 +173,22 @@ std::string attention_cell(const Json& keys, const std::optional<ModelConfig>& m
   return text;
 }
 
+/// The stages of a run that has come to `step`, with the steps that it made in each; those that
+/// take turns as they were planned.
+Json begun_stages(const Json& identity, int64_t step) {
+  Json stages = identity.value("stages", Json::array());
+  if (identity.value("train", Json::object()).value("interleave", false)) return stages;
+  Json begun = Json::array();
+  for (Json& stage : stages) {
+    if (step <= 0) break;
+    const int64_t steps = stage.value("steps", int64_t{1});
+    stage["steps"] = std::min(steps, step);
+    begun.push_back(std::move(stage));
+    step -= steps;
+  }
+  return begun;
+}
+
 std::string stage_table(const Json& stages, const std::optional<ModelConfig>& model) {
   std::string text =
       "\n| steps | tokens a sequence | sequences a step | attention |\n|---|---|---|---|\n";
@@ -228,7 +244,7 @@ std::string training_section(const Facts& facts) {
                     schedule.value("type", "constant"), schedule.value("warmup_steps", int64_t{0}));
   }
   text += data_line("data", identity.value("data", Json::object()));
-  const Json stages = identity.value("stages", Json::array());
+  const Json stages = begun_stages(identity, facts.state.value("step", int64_t{0}));
   for (size_t i = 0; i < stages.size(); ++i) {
     text += data_line(fmt::format("data of stage {}", i), stages[i].value("data", Json::object()));
   }

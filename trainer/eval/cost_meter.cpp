@@ -36,7 +36,7 @@ Json CostMeter::write() const {
 
 CostMeter& CostMeters::of(const std::string& arm, int64_t length) {
   const auto longer = std::ranges::lower_bound(lengths_, length);
-  if (longer != lengths_.end() && 2 * length >= *longer) length = *longer;
+  if (longer != lengths_.end() && 2 * length > *longer) length = *longer;
   const auto [entry, is_new] = costs_.try_emplace({arm, length});
   if (is_new) order_.emplace_back(arm, length);
   return entry->second;

@@ -54,6 +54,9 @@ double EvalProgress::seconds_of(const EvalWork& work) const {
     const bool is_same =
         kind.work.task == work.task && kind.work.arm == work.arm && kind.work.length == work.length;
     if (!is_same || kind.done == 0) continue;
+    // By FLOPs: of many questions to one passage the first alone reads it.
+    const double part = static_cast<double>(kind.done) / static_cast<double>(kind.work.items);
+    if (kind.work.flops > 0) return kind.seconds * work.flops / (part * kind.work.flops);
     return static_cast<double>(work.items) * kind.seconds / static_cast<double>(kind.done);
   }
   const std::function<bool(const EvalWork&)> alike[] = {

@@ -86,6 +86,8 @@ class EvalTask : public Settable {
   virtual bool needs_cache() const { return false; }
   /// Whether it scores a text without asking anything: an arm may need a question (arms/arm.h).
   virtual bool scores_plain_text() const { return false; }
+  /// Whether its items say where the answer stands, or it stands there word for word.
+  virtual bool names_evidence() const { return true; }
   /// Whether what it scores is all of a text or nearly all, so that no arm can leave out a part.
   virtual bool scores_every_token() const { return false; }
 

@@ -25,6 +25,9 @@ struct NamedArm {
     if (task.scores_plain_text() && !arm->reads_plain_text()) {
       return "asks no question, which the arm needs";
     }
+    if (!task.names_evidence() && arm->needs_evidence()) {
+      return "does not say where the answer stands, which the arm needs";
+    }
     if (task.scores_every_token() && arm->leaves_out()) {
       return "scores all of a text, of which the arm leaves out parts";
     }

@@ -9,6 +9,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 TEST(ContextBucket, IsTheWholePartOfTheLogarithm) {
+  EXPECT_EQ(context_bucket(0), 0);
   EXPECT_EQ(context_bucket(1), 0);
   EXPECT_EQ(context_bucket(2), 1);
   EXPECT_EQ(context_bucket(3), 1);
@@ -18,9 +19,9 @@ TEST(ContextBucket, IsTheWholePartOfTheLogarithm) {
 }
 
 TEST(PlacesByContext, CountEachPieceFromItsStart) {
-  // 10 places: 1 | 2 3 | 4 5 6 7 | 8 9 10; 3 places: 1 | 2 3.
+  // 10 places, before which stand 0 1 | 2 3 | 4 5 6 7 | 8 9; 3 places: 0 1 | 2.
   const std::vector<PackedSequence> rows{{{{0, 11}, {50, 4}}}, {{{100, 4}}}};
-  EXPECT_THAT(places_by_context(rows), ElementsAre(3, 6, 4, 3));
+  EXPECT_THAT(places_by_context(rows), ElementsAre(6, 4, 4, 2));
   EXPECT_THAT(places_by_context({}), IsEmpty());
 }
 

@@ -67,6 +67,7 @@ TEST(Loader, SkipsPositionsUpToTheTargetAsAFunctionOfTheRow) {
     }
     farthest = std::max(farthest, batch.position_ids[16 * row + 15]);
   }
+  EXPECT_EQ(batch.target_length, 4096);
   EXPECT_GT(jumps.size(), 15u);
   EXPECT_GT(farthest, 2048);
   EXPECT_LT(farthest, 4096);
@@ -78,8 +79,8 @@ TEST(Loader, SkipsPositionsUpToTheTargetAsAFunctionOfTheRow) {
 TEST(Loader, CountsPlacesByContext) {
   TemporaryFolder folder;
   const Loader loader(counting_store(folder, {40, 4}), {.packer = {.seq_len = 16}});
-  // Rows of 16, 16, and 7 with 3: contexts 1 | 2 3 | 4 to 7 | 8 to 15 | 16.
-  EXPECT_THAT(loader.places_by_context(), testing::ElementsAre(4, 8, 12, 16, 2));
+  // Rows of 16, 16, and 7 with 3: contexts 0 1 | 2 3 | 4 to 7 | 8 to 15.
+  EXPECT_THAT(loader.places_by_context(), testing::ElementsAre(8, 7, 11, 16));
 }
 
 TEST(Loader, ShufflesPassagesAndKeepsTheirWindowsSideBySide) {

@@ -74,6 +74,14 @@ TEST(HostileTokenizer, StepsThatMakeATextGrowWithoutBoundAreErrors) {
   EXPECT_THAT(refused(json), HasSubstr("times as long"));
 }
 
+TEST(HostileTokenizer, AReplacementOfNothingIsAnError) {
+  for (const Json& step : {replace("", "a"), Json{{"type", "Metaspace"}, {"replacement", ""}}}) {
+    Json json = byte_fallback();
+    json["decoder"] = step;
+    EXPECT_THAT(refused(json), HasSubstr("decoder: replaces an empty text"));
+  }
+}
+
 TEST(HostileTokenizer, StepsBeyondCountAreErrors) {
   Json json = byte_level();
   json["pre_tokenizer"] = repeated("pretokenizers", 100'000, {{"type", "Digits"}});

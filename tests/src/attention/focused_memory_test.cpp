@@ -192,8 +192,8 @@ TEST(FocusedMemory, AMemoryLayerReadsAllBeforeOrTheTokensOfItsPages) {
   EXPECT_EQ(FocusedMemoryAttention(options).read_pairs(1, 25, 3), 3 * (25 * 26 / 2));
   options.search_pages = 2;
   options.search_page_tokens = 5;
-  // Before 8 tokens there are 8 others; of the 9 behind them each finds 10.
-  EXPECT_EQ(FocusedMemoryAttention(options).read_pairs(1, 25, 3), 3 * (own + 8 * 8 + 9 * 10));
+  // Before 8 tokens there are 8 others; of the 9 behind them each bounds 4 pages and finds 10.
+  EXPECT_EQ(FocusedMemoryAttention(options).read_pairs(1, 25, 3), 3 * (own + 8 * 8 + 9 * (4 + 10)));
 }
 
 TEST(FocusedMemory, KeepsItsOpenWindowAndInMemoryLayersAllBefore) {

@@ -2,6 +2,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randint.h>
@@ -34,6 +37,25 @@ TEST(Decoder, NamesItsParametersAsHuggingFaceDoes) {
   EXPECT_EQ(names.front(), "model.embed_tokens.weight");
   EXPECT_EQ(names[1], "model.layers.0.self_attn.q_proj.weight");
   EXPECT_EQ(names.back(), "model.norm.weight");
+}
+
+/// A RoPE that depends on the length is that of the whole text, wherever the row's positions end.
+TEST(Decoder, RotatesSkippedPositionsAsTheTextThatTheySkipIn) {
+  at::NoGradGuard no_gradients;
+  ModelConfig config = tiny_llama_config();
+  config.max_position_embeddings = 16;
+  const Json dynamic{{"rope_type", "dynamic"}, {"factor", 4}};
+  Diagnostics diagnostics;
+  config.rope_scaling = read_rope_scaling(Fields(dynamic, diagnostics));
+  const auto model = random_model(config);
+  const at::Tensor ids = random_ids(1, 8), near = at::arange(8).unsqueeze(0);
+  const at::Tensor beside_the_end =
+      model->hidden_states({at::cat({ids, ids}), at::cat({near, near + 56}), {}});
+  const auto with_length = [&](int64_t length) {
+    return model->hidden_states({ids, near, {}, 0, 0, length});
+  };
+  EXPECT_TRUE(at::allclose(with_length(64), beside_the_end.narrow(0, 0, 1), 1e-5, 1e-6));
+  EXPECT_FALSE(at::allclose(with_length(0), beside_the_end.narrow(0, 0, 1), 1e-3, 1e-4));
 }
 
 TEST(Decoder, ContinuesFromTheCache) {

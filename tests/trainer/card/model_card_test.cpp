@@ -40,8 +40,10 @@ class ModelCard : public testing::Test {
     write_peft_adapter(checkpoint_, adapter);
   }
 
-  void write_training(Json attention = {{"pattern", "shifted_sparse"}, {"group_size", 32}}) {
-    Json stage = {{"steps", 2},
+  /// Of `steps` that were planned two were made, and none of a second stage.
+  void write_training(Json attention = {{"pattern", "shifted_sparse"}, {"group_size", 32}},
+                      int64_t steps = 2) {
+    Json stage = {{"steps", steps},
                   {"seq_len", 128},
                   {"batch_size", 2},
                   {"gradient_accumulation_steps", 3},
@@ -53,7 +55,7 @@ class ModelCard : public testing::Test {
                       {{"data", {{"tokens", 9000}, {"tokens_sha256", "abc"}}},
                        {"optimizer", {{"lr", 0.0005}}},
                        {"lr_schedule", {{"type", "cosine"}, {"warmup_steps", 1}}},
-                       {"stages", Json::array({stage})}}}});
+                       {"stages", Json::array({stage, {{"steps", 9}, {"seq_len", 777}}})}}}});
     folder_.write("run/metrics.jsonl",
                   "{\"step\":1,\"loss\":2.5,\"step_seconds\":40.0,\"peak_memory_bytes\":1048576}\n"
                   "{\"step\":2,\"loss\":2.25,\"step_seconds\":20.0,\"peak_memory_bytes\":2097152}\n"
@@ -105,6 +107,13 @@ TEST_F(ModelCard, StatesTheTrainingUpToItsStep) {
             HasSubstr("learning rate 0.0005, schedule cosine (warmup_steps 1)"),
             HasSubstr("loss 2.5000 at step 1, 2.2500 at step 2"), HasSubstr("1 min 00 s"),
             HasSubstr("2 MiB"), HasSubstr("| 2 | 128 | 6 | shifted_sparse, groups of 32 |")));
+}
+
+TEST_F(ModelCard, ShowsTheStepsThatWereMade) {
+  for (const int64_t planned : {2, 5}) {
+    write_training({{"pattern", "full"}}, planned);
+    EXPECT_THAT(merged_card(), AllOf(HasSubstr("| 2 | 128 | 6 | full |"), Not(HasSubstr("777"))));
+  }
 }
 
 TEST_F(ModelCard, SaysInWhichLayersThePatternWas) {

@@ -85,6 +85,15 @@ TEST_F(Run, DrawsTheItemsThatAreAsked) {
                          "passkey oracle 400 4", "perplexity full 340 1", "perplexity full 400 1"));
 }
 
+TEST_F(Run, OracleIsAskedWhereTheAnswerIsKnownToStand) {
+  const auto arms = named({"full", "oracle"});
+  for (const char* task : {"passkey", "needle", "ruler"}) {
+    EXPECT_TRUE(arms[1].does(*make_eval_task(task))) << task;
+  }
+  EXPECT_TRUE(arms[0].does(*make_eval_task("cloze")));
+  EXPECT_FALSE(arms[1].does(*make_eval_task("cloze")));
+}
+
 TEST_F(Run, AnArmThatLeavesOutPartsOfATextDoesNotScoreAllOfIt) {
   const auto arms = named({"full", "retrieval"});
   for (const char* task : {"position_loss", "window_perplexity", "longppl"}) {
@@ -320,6 +329,13 @@ TEST(EvalProgress, TakesWhatIsLeftByKindAndByFlops) {
   progress.done("a", "full", 200, 10);
   EXPECT_DOUBLE_EQ(progress.seconds_left(), 2 * 2 + 10);
   EXPECT_THAT(progress.line(), HasSubstr("3 of 6 items, a by full at 200"));
+}
+
+/// The first of many questions reads the passage that they share.
+TEST(EvalProgress, CountsASharedPassageOnce) {
+  EvalProgress progress({{"a", "full", 100, 1, 110}});
+  progress.done("a", "full", 100, 11);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "full", 100, 10, 200}), 20);
 }
 
 /// An arm with a slow kernel is slow in its other tasks too.

@@ -84,6 +84,8 @@ class Arm : public Settable {
  public:
   /// Whether it can read a text that no question follows.
   virtual bool reads_plain_text() const { return true; }
+  /// Whether it reads what holds the answer.
+  virtual bool needs_evidence() const { return false; }
   /// Whether it may give the model a part of a text only.
   virtual bool leaves_out() const { return false; }
   /// False for one that reads nothing and only hears what a task asks: nothing follows from its
@@ -107,6 +109,11 @@ class Arm : public Settable {
   virtual int64_t tokens_to_read(const CausalLm& model, int64_t length) const {
     (void)model;
     return length;
+  }
+  /// The same of a text of `length` whose last `targets` are scored.
+  virtual int64_t tokens_of_text(const CausalLm& model, int64_t length, int64_t targets) const {
+    (void)targets;
+    return tokens_to_read(model, length);
   }
   /// Multiplications and additions, by formula, to read so many tokens of an item of `length` and
   /// choose the first token of the answer.

@@ -15,6 +15,10 @@ class NoContextArm : public ReducingArm {
   int64_t tokens_to_read(const CausalLm&, int64_t length) const override {
     return std::min<int64_t>(length, 64);
   }
+  /// They and the token before them.
+  int64_t tokens_of_text(const CausalLm&, int64_t length, int64_t targets) const override {
+    return std::min(length, targets + 1);
+  }
 };
 
 }  // namespace longspan

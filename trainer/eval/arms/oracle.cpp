@@ -4,6 +4,12 @@
 
 namespace longspan {
 
+namespace {
+
+constexpr int64_t kPartTokens = 64;
+
+}  // namespace
+
 std::vector<TokenRange> OracleArm::keep(const EvalSubject&, const LongContext& context) {
   if (context.evidence.empty()) {
     fail(ExitCode::kData,
@@ -22,7 +28,11 @@ std::vector<TokenRange> OracleArm::keep(const EvalSubject&, const LongContext& c
       apart.push_back(range);
     }
   }
-  return within_budget(apart, context.budget);
+  std::vector<TokenRange> parts;  // of evidence that is longer than the budget some
+  for (const TokenRange& range : apart) {
+    for (const TokenRange& part : chunks_of(range, kPartTokens)) parts.push_back(part);
+  }
+  return within_budget(parts, context.budget);
 }
 
 }  // namespace longspan

@@ -12,6 +12,7 @@ class OracleArm : public ReducingArm {
  public:
   std::string_view name() const override { return "oracle"; }
   bool reads_plain_text() const override { return false; }
+  bool needs_evidence() const override { return true; }
   std::vector<TokenRange> keep(const EvalSubject& subject, const LongContext& context) override;
   /// Those of a question and its evidence.
   int64_t tokens_to_read(const CausalLm&, int64_t length) const override {

@@ -24,6 +24,8 @@ class PatternArm : public ReadingArm {
     (void)length;
     model.set_attention(pattern_);
   }
+  /// Not where each question has a reading of its own (WholeLengthReading).
+  bool shares_passages() const override { return pattern_->make_state(0) != nullptr; }
 
  protected:
   std::shared_ptr<AttentionPattern> pattern_;

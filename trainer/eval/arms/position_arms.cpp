@@ -25,8 +25,9 @@ void StringArm::fields(FieldsIo& io) {
 
 void StringArm::change(CausalLm& model, int64_t length) const {
   const int64_t usable = context_length(model.config()).usable;
-  const int64_t shift =
-      shift_ > 0 ? shift_ : std::max({usable / 3, length + local_ - usable, local_});
+  // Near keys keep their distance up to the shift: beyond a half of the text that would be further.
+  const int64_t least = std::min(length + local_ - usable, (length + local_) / 2);
+  const int64_t shift = shift_ > 0 ? shift_ : std::max({usable / 3, least, local_});
   model.set_attention(std::make_shared<StringAttention>(shift, local_));
 }
 

@@ -5,7 +5,8 @@
 namespace longspan {
 
 /// The model reads by STRING. The shift is a third of the model's length, as its authors have it,
-/// and more where the text is longer than the model: so that no distance is beyond its length.
+/// and more where the text is longer than the model: so that no distance is beyond its length, or,
+/// of more than twice that, beyond a half of the text.
 class StringArm : public ReadingArm {
  public:
   std::string_view name() const override { return "string"; }

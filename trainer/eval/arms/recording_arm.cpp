@@ -162,7 +162,7 @@ std::vector<double> RecordingArm::target_nll(const EvalSubject& subject,
     });
     if (found.is_null()) return std::vector<double>(static_cast<size_t>(targets), std::nan(""));
     known = read_losses(found, targets, record_.journal.place_of(question));
-    count_pass(subject.model, length, arm_->tokens_to_read(subject.model, length),
+    count_pass(subject.model, length, arm_->tokens_of_text(subject.model, length, targets),
                found.at("seconds").get<double>());
   } else {
     record_.on_item(length, 0);

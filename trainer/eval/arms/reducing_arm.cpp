@@ -133,7 +133,7 @@ std::vector<double> ReducingArm::target_nll(const EvalSubject& subject,
                                             const std::vector<int64_t>& ids, int64_t targets) {
   const int64_t first = subject.bos_token_id && ids[0] == *subject.bos_token_id ? 1 : 0;
   // The token before the first target stays: it predicts it.
-  const int64_t last = std::max(first, std::ssize(ids) - targets - (first == 1 ? 0 : 1));
+  const int64_t last = std::max(first, std::ssize(ids) - targets - 1);
   LongContext context = long_context(subject.tokenizer, ids, {first, last});
   context.plain_text = true;
   context.question =

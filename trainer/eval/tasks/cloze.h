@@ -15,6 +15,7 @@ class ClozeTask : public ItemTask {
   ClozeTask() : ItemTask({"cloze", "Last words at short context", {"Last words chosen", ""}}) {}
   void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
+  bool names_evidence() const override { return false; }
   void check(const EvalOptions& options) const override;
   void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
                   const Use& use) const override;

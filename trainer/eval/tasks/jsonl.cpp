@@ -24,6 +24,7 @@ DrawnItem cut_middle(const EvalSubject& subject, const DrawnItem& item, int64_t 
   if (item_tokens(subject, item) <= length) return item;
   const std::string& whole = item.passage.context;
   return largest_item(subject, length, 0, "jsonl", [&](int64_t half) {
+    if (2 * half >= std::ssize(whole)) return item;  // whose halves may leave out a byte
     DrawnItem cut = item;
     const auto kept = std::min(static_cast<size_t>(half), whole.size() / 2);
     cut.passage.context = whole.substr(0, character_start(whole, kept)) +

@@ -213,5 +213,18 @@ TEST_F(ReadingArms, CostByFormulaIsThatOfWhatIsRead) {
   EXPECT_EQ(bytes("sliding_window", window, 8), bytes("full", none, 8));
 }
 
+/// As WholeLengthReading reads it, which has no state that questions could share.
+TEST(PatternArm, SharesAPassageWhereItKeepsOne) {
+  EXPECT_TRUE(make_arm("sliding_window")->shares_passages());
+  EXPECT_TRUE(make_arm("focused_memory")->shares_passages());
+  EXPECT_FALSE(make_arm("shifted_sparse")->shares_passages());
+}
+
+TEST(NoContextArm, ReadsTheTargetsAndWhatStandsBeforeThem) {
+  const auto model = byte_model();
+  EXPECT_EQ(make_arm("no_context")->tokens_of_text(*model, 4096, 512), 513);
+  EXPECT_EQ(make_arm("full")->tokens_of_text(*model, 4096, 512), 4096);
+}
+
 }  // namespace
 }  // namespace longspan

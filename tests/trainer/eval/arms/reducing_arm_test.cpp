@@ -97,7 +97,7 @@ TEST_F(Reducing, APlainTextCutByItsEndIsItsWindow) {
   EXPECT_EQ(cut->target_nll(subject_, byte_ids("\1" + text), 8),
             full->target_nll(subject_, byte_ids("\1" + text.substr(151)), 8));
   EXPECT_EQ(make_arm("no_context")->target_nll(subject_, byte_ids("\1" + text), 8),
-            full->target_nll(subject_, byte_ids("\1" + text.substr(192)), 8));
+            full->target_nll(subject_, byte_ids("\1" + text.substr(191)), 8));
   EXPECT_FALSE(make_arm("oracle")->reads_plain_text());
   for (const char* name : {"retrieval", "downsample", "truncate", "no_context", "oracle"}) {
     EXPECT_TRUE(make_arm(name)->leaves_out()) << name;
@@ -190,6 +190,19 @@ TEST_F(Reducing, OracleTakesTheLinesOfTheAnswerWhereNoEvidenceIsNamed) {
   item.question.answers = {"fourth"};
   EXPECT_THAT(error_of([&] { answer_by(*make_arm("oracle"), subject_, item); }, ExitCode::kData),
               HasSubstr("where the answer to 'two?' stands"));
+}
+
+TEST_F(Reducing, OracleReadsWhatItMayOfLongEvidence) {
+  const LongContext context{.text = std::string(300, 'a'), .evidence = {{0, 300}}, .budget = 200};
+  EXPECT_EQ(kept_by("oracle", {}, context).size(), 3 * (64 + std::string("[]").size()));
+}
+
+TEST_F(Reducing, TheTokenBeforeTheFirstTargetStays) {
+  const std::string text = some_text(100, 3);
+  const auto head = arm_with("truncate", {{"keep", "head"}, {"budget_tokens", 20}});
+  const std::string read = text.substr(0, 20 - 1 - 9) + text.substr(91);
+  EXPECT_EQ(head->target_nll(subject_, byte_ids("\1" + text), 8),
+            make_arm("full")->target_nll(subject_, byte_ids("\1" + read), 8));
 }
 
 TEST(RecallOf, CountsEvidenceThatIsKeptWhole) {

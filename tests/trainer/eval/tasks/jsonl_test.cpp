@@ -207,6 +207,15 @@ TEST_F(Jsonl, LongItemsCanLoseTheirMiddle) {
   EXPECT_EQ(drawn[1].second.passage.context, context);
 }
 
+/// Of a context of an odd number of bytes the two halves leave out one, which may be all that was
+/// too much.
+TEST_F(Jsonl, ItemsThatAreATokenTooLongLoseOne) {
+  DrawnItem item{.passage = {"", some_text(301)}, .questions = {{.text = "q", .answers = {"a"}}}};
+  const int64_t tokens = item_tokens(fixture_.subject(), item);
+  const DrawnItem cut = cut_middle(fixture_.subject(), item, tokens - 1);
+  EXPECT_EQ(cut.passage.context, some_text(301).erase(150, 1));
+}
+
 TEST_F(Jsonl, ScoresWhatAnArmAnswers) {
   const std::string file = folder_.write(
       "line.jsonl",

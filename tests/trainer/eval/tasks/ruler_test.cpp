@@ -174,6 +174,19 @@ TEST_F(Ruler, CodedWordsFollowAZetaDistribution) {
   }
 }
 
+/// Also in the smallest items: what is asked for has one answer.
+TEST_F(Ruler, TheThirdCodedWordStandsMoreOftenThanTheFourth) {
+  for (const int64_t length : {800, 900, 1000, 1200}) {
+    const DrawnItem item = samples("fwe", length)[0];
+    std::istringstream stream(item.passage.context);
+    std::map<std::string, int> counts;
+    for (std::string word; stream >> word;) ++counts[word];
+    const int third = counts[item.questions[0].references[2]];
+    EXPECT_EQ(std::ranges::count_if(counts, [&](const auto& x) { return x.second >= third; }), 4)
+        << length;
+  }
+}
+
 class RulerQa : public Ruler {
  protected:
   std::vector<DrawnItem> drawn(const std::string& task, const std::string& key,
