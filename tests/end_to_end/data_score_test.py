@@ -84,6 +84,12 @@ class DataScoreTest(training_case.TrainingCase):
         self.fails(2, "data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", out, "--length",
                    "64", "--short", "60", "--step", "10", says="are all the context that passages of 64 tokens")  # fmt: skip
 
+    def test_its_state_is_a_file_of_its_own(self):
+        out = self.folder / "one.jsonl"
+        self.fails(2, "data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", out,
+                   "--state", self.folder / "none" / ".." / "one.jsonl", says="expected two files")  # fmt: skip
+        self.assertFalse(out.exists())
+
     def test_scores_by_another_window_are_other_scores(self):
         arguments = ["data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", self.folder / "near.jsonl",
                      "--length", LENGTH, "--short", SHORT, "--step", STEP, "--dtype", "float32", "--attention"]  # fmt: skip

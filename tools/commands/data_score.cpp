@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "checkpoints/weights_fingerprint.h"
 #include "data/store/tokens_fingerprint.h"
@@ -17,6 +18,8 @@
 #include "trainer/figures/table.h"
 
 namespace longspan {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -119,7 +122,10 @@ int run_data_score(const Arguments& arguments) {
   const std::string out = arguments["out"];
   const std::string state = arguments.given("state") ? arguments["state"] : out + ".state";
   require_output(out, {arguments["data"], arguments["model"]});
-  require_output(state, {arguments["data"], arguments["model"], out});
+  require_output(state, {arguments["data"], arguments["model"]});
+  if (without_trailing_slash(fs::absolute(state)) == without_trailing_slash(fs::absolute(out))) {
+    fail(ExitCode::kUsage, "--out and --state: both are {}, expected two files", out);
+  }
   std::shared_ptr<const TokenStore> store;
   OpenedModel opened = open_model(
       arguments, [&](const ModelSource& model) { store = open_store(arguments["data"], model); });
