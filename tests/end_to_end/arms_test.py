@@ -1,4 +1,5 @@
-"""Holds the arms of eval against the arm full, and that one against transformers, on SmolLM2 in float32.
+"""Holds the arms of eval against the arm full, and a sliding window against transformers, on SmolLM2 in float32; where answers need
+not be right, on its first layers alone. The arm full is held against transformers by eval_tasks_test.py.
 
     arms_test.py --longspan build/longspan [NAME_OF_TEST ...]
 """
@@ -24,9 +25,10 @@ except ImportError as missing:
     sys.exit(77)
 
 from program import checked, command_line
-from smollm2 import gguf_path
+from smollm2 import gguf_path, write_shallow
 
 LONGSPAN = None
+LAYERS = 4  # of the shallow model
 COSTS = ("time_to_first_token_seconds", "tokens_per_second", "flops", "peak_memory_bytes", "kv_bytes")
 
 
@@ -63,51 +65,22 @@ class ArmsTest(unittest.TestCase):
     def setUpClass(cls):
         cls.temporary = tempfile.TemporaryDirectory(prefix="longspan-arms-test-")
         cls.folder = Path(cls.temporary.name)
-        cls.base = cls.folder / "base"
+        cls.base, cls.shallow = cls.folder / "base", cls.folder / "shallow"
         converted = longspan("convert", gguf_path(), cls.base, "--dtype", "float32")
         assert converted.returncode == 0, converted.stderr.decode()
+        write_shallow(cls.base, cls.shallow, LAYERS)
 
     @classmethod
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def eval(self, *arguments):
-        result = longspan("eval", self.base, "--dtype", "float32", "--json", *arguments)
+    def eval(self, *arguments, model=None):
+        result = longspan("eval", model or self.shallow, "--dtype", "float32", "--json", *arguments)
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         return json.loads(result.stdout)
 
-    def passkey(self, *arguments, lengths="600"):
-        return self.eval("--task", "passkey", "--lengths", lengths, "--depths", "0.5", "--trials", "2", *arguments)
-
-    def rows_of(self, result, arm):
-        return [row for task in result["tasks"] for row in task["rows"] if row["arm"] == arm]
-
-    def test_full_answers_as_transformers_does(self):
-        items = self.folder / "items.jsonl"
-        result = self.eval("--task", "passkey", "--lengths", "400,600", "--depths", "0,0.5", "--trials", "2",
-                           "--items-out", items)  # fmt: skip
-        tokenizer = AutoTokenizer.from_pretrained(self.base)
-        model = AutoModelForCausalLM.from_pretrained(self.base, dtype=torch.float32).eval()
-        drawn = [json.loads(line) for line in items.read_text().splitlines()]
-        self.assertEqual(len(drawn), 8)
-        rows = result["tasks"][0]["rows"]
-        for i, row in enumerate(rows):
-            losses, correct = [], 0
-            for item in drawn[2 * i : 2 * i + 2]:
-                self.assertEqual((item["task"], item["length"]), ("passkey", row["length"]))
-                text, answer = item["context"] + item["question"], item["answer_prefix"] + item["answers"][0]
-                prompt = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
-                whole = tokenizer(text + answer, add_special_tokens=False, return_tensors="pt").input_ids
-                labels = whole.clone()
-                labels[:, : prompt.shape[1]] = -100
-                with torch.no_grad():
-                    losses.append(model(input_ids=whole, labels=labels).loss.item())
-                    told = model.generate(prompt, max_new_tokens=item["max_new_tokens"], do_sample=False)
-                said = tokenizer.decode(told[0, prompt.shape[1] :], skip_special_tokens=True)
-                correct += item["answers"][0] in said
-            self.assertAlmostEqual(row["answer_nll"], sum(losses) / 2, delta=1e-4)
-            self.assertEqual(row["correct"], correct)
-        checked("answers of eval", "transformers", detail="SmolLM2-135M")
+    def passkey(self, *arguments, model=None):
+        return self.eval("--task", "passkey", "--lengths", "600", "--depths", "0.5", "--trials", "2", *arguments, model=model)
 
     def test_result_has_what_scripts_rely_on(self):
         text = self.folder / "text.txt"
@@ -132,15 +105,15 @@ class ArmsTest(unittest.TestCase):
         for cost in result["arms"]:
             self.assertLessEqual(set(COSTS), set(cost))
             self.assertGreater(cost["time_to_first_token_seconds"], 0)
-            self.assertGreater(cost["peak_memory_bytes"], 500e6)  # the weights in float32
+            self.assertGreater(cost["peak_memory_bytes"], 150e6)  # the weights in float32
         full, quantized = ([c for c in result["arms"] if c["arm"] == arm][0] for arm in ("full", "kv_cache"))
         # Of the tokens that were read, in float32; with one scale of 16 bits for 32 numbers.
-        self.assertAlmostEqual(full["kv_bytes"] / (30 * 2 * 3 * 64 * 4), 400, delta=10)
+        self.assertAlmostEqual(full["kv_bytes"] / (LAYERS * 2 * 3 * 64 * 4), 400, delta=10)
         self.assertAlmostEqual(quantized["kv_bytes"] / full["kv_bytes"], 8.5 / 32, places=4)
 
     def test_a_terminal_shows_what_several_arms_take(self):
         for arms in ("full", "full,no_context"):
-            result = longspan("eval", self.base, "--task", "passkey", "--lengths", "400,500", "--trials", "1", "--depths", "0.5",
+            result = longspan("eval", self.shallow, "--task", "passkey", "--lengths", "400,500", "--trials", "1", "--depths", "0.5",
                               "--arm", arms)  # fmt: skip
             self.assertEqual(result.returncode, 0, result.stderr.decode())
             for title in ("Time to the first token\n", "Generated tokens a second\n", "Keys and values\n"):
@@ -152,7 +125,7 @@ class ArmsTest(unittest.TestCase):
             "--set", "block_memory.top_k=1000", "--set", "block_memory.initial_tokens=32",
             "--set", "block_memory.block_tokens=32", "--set", "block_memory.window_tokens=64",
             "--set", "block_memory.query_tokens=64", "--set", "retrieval.top_k=1000", "--set", "own.method=embedding",
-            "--set", "own.top_k=1000", "--set", "sliding_window.window=600", "--model-of-arm", f"twin={self.base}")  # fmt: skip
+            "--set", "own.top_k=1000", "--set", "sliding_window.window=600", "--model-of-arm", f"twin={self.shallow}")  # fmt: skip
         rows = result["tasks"][0]["rows"]
         self.assertEqual(len(rows), 8)
         for row in rows:
@@ -167,8 +140,8 @@ class ArmsTest(unittest.TestCase):
             "--text", text, "--set", "sliding_window.window=32", "--set", "in_text.window=32",
             "--set", "in_text.positions=text")  # fmt: skip
         nll = {row["arm"]: row["nll"] for row in result["tasks"][0]["rows"]}
-        tokenizer = AutoTokenizer.from_pretrained(self.base)
-        model = AutoModelForCausalLM.from_pretrained(self.base, dtype=torch.float32).eval()
+        tokenizer = AutoTokenizer.from_pretrained(self.shallow)
+        model = AutoModelForCausalLM.from_pretrained(self.shallow, dtype=torch.float32).eval()
         ids = tokenizer(text.read_text(), add_special_tokens=False, return_tensors="pt").input_ids[:, :200]
         labels = ids.clone()
         labels[:, :-64] = -100
@@ -183,7 +156,8 @@ class ArmsTest(unittest.TestCase):
 
     def test_oracle_beats_no_context_and_retrieval_finds_what_truncation_cuts(self):
         result = self.passkey("--arm", "full,oracle,no_context,retrieval,truncate", "--set", "retrieval.budget_tokens=300",
-                              "--set", "retrieval.chunk_tokens=64", "--set", "truncate.budget_tokens=300")  # fmt: skip
+                              "--set", "retrieval.chunk_tokens=64", "--set", "truncate.budget_tokens=300",
+                              model=self.base)  # fmt: skip
         score = {row["arm"]: (row["score"], row["recall"]) for row in result["tasks"][0]["rows"]}
         self.assertEqual(score["full"], (1, None))
         self.assertEqual(score["oracle"], (1, 1))
@@ -211,10 +185,10 @@ class ArmsTest(unittest.TestCase):
 
     def test_a_journal_knows_the_model_of_an_arm_by_what_it_holds(self):
         twin, out = self.folder / "twin", self.folder / "twin.json"
-        shutil.copytree(self.base, twin)
+        shutil.copytree(self.shallow, twin)
 
         def with_model(model):
-            return ["eval", self.base, "--task", "passkey", "--lengths", "400,600", "--depths", "0.5", "--trials", "2",
+            return ["eval", self.shallow, "--task", "passkey", "--lengths", "400,600", "--depths", "0.5", "--trials", "2",
                     "--arm", "full,twin=full", "--model-of-arm", f"twin={model}"]  # fmt: skip
 
         self.kill_after_answers(with_model(twin), out)
@@ -232,14 +206,14 @@ class ArmsTest(unittest.TestCase):
         self.assertEqual(alone.returncode, 8, alone.stderr.decode())
         self.assertIn("its weights_fingerprint of the model of twin is", alone.stderr.decode())
         # The same weights elsewhere.
-        again = longspan(*with_model(self.base), "--out", out)
+        again = longspan(*with_model(self.shallow), "--out", out)
         self.assertEqual(again.returncode, 0, again.stderr.decode())
         self.assertIn("answers are in", again.stderr.decode())
         settings = json.loads(out.read_text())["arm_settings"]["twin"]
         self.assertEqual(settings["model_contents"]["weights_fingerprint"], json.loads(out.read_text())["weights_fingerprint"])
 
     def test_a_run_that_is_killed_goes_on_with_the_same_result(self):
-        arguments = ["eval", self.base, "--dtype", "float32", "--json", "--task", "passkey", "--lengths", "400,600",
+        arguments = ["eval", self.shallow, "--dtype", "float32", "--json", "--task", "passkey", "--lengths", "400,600",
                      "--depths", "0.5", "--trials", "2", "--arm", "full,retrieval", "--set", "retrieval.budget_tokens=256"]  # fmt: skip
         expected = json.loads(longspan(*arguments).stdout)["tasks"]
         out, journal = self.folder / "killed.json", self.folder / "killed.json.journal"
@@ -262,7 +236,7 @@ class ArmsTest(unittest.TestCase):
 
     def test_a_budget_of_other_lengths_is_another(self):
         out = self.folder / "budget.json"
-        command = ["eval", self.base, "--task", "passkey", "--depths", "0.5", "--trials", "4", "--budget", "1h"]
+        command = ["eval", self.shallow, "--task", "passkey", "--depths", "0.5", "--trials", "4", "--budget", "1h"]
         self.kill_after_answers([*command, "--lengths", "400,600"], out)
         result = longspan(*command, "--lengths", "600,800", "--out", out)
         self.assertEqual(result.returncode, 0, result.stderr.decode())
@@ -270,13 +244,13 @@ class ArmsTest(unittest.TestCase):
         self.assertEqual([row["length"] for row in rows], [600, 800])
 
     def test_says_which_options_no_task_takes(self):
-        result = longspan("eval", self.base, "--task", "needle", "--lengths", "800", "--trials", "1", "--seed", "2")
+        result = longspan("eval", self.shallow, "--task", "needle", "--lengths", "800", "--trials", "1", "--seed", "2")
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         self.assertIn("--trials: none of the tasks takes it; it is of passkey", result.stderr.decode())
         self.assertNotIn("--seed", result.stderr.decode())
 
     def test_budget_says_what_it_leaves_out(self):
-        result = longspan("eval", self.base, "--task", "passkey", "--lengths", "400,4000", "--depths", "0.5", "--trials", "4",
+        result = longspan("eval", self.shallow, "--task", "passkey", "--lengths", "400,4000", "--depths", "0.5", "--trials", "4",
                           "--budget", "0.01s", "--json")  # fmt: skip
         self.assertEqual(result.returncode, 0, result.stderr.decode())
         found = json.loads(result.stdout)
@@ -285,7 +259,7 @@ class ArmsTest(unittest.TestCase):
         self.assertIn("left out: length 4000, 3 of 4 items of passkey", result.stderr.decode())
 
     def test_errors_say_what_to_do(self):
-        passkey = ("eval", self.base, "--task", "passkey", "--lengths", "400")
+        passkey = ("eval", self.shallow, "--task", "passkey", "--lengths", "400")
         for code, says, *arguments in (
             (2, "did you mean 'retrieval'?", *passkey, "--arm", "retreival"),
             (2, "did you mean 'chunk_tokens'?", *passkey, "--arm", "retrieval", "--set", "retrieval.chunk_token=5"),
@@ -295,7 +269,7 @@ class ArmsTest(unittest.TestCase):
             (2, "is not among the arms", *passkey, "--model-of-arm", "smaller_model=x"),
             (2, "expected ARM=MODEL", *passkey, "--model-of-arm", "full"),
             (2, "is no time", *passkey, "--budget", "ten"),
-            (2, "asks no question", "eval", self.base, "--text", self.base / "config.json", "--arm", "oracle"),
+            (2, "asks no question", "eval", self.shallow, "--text", self.shallow / "config.json", "--arm", "oracle"),
             (2, "expected two files", *passkey, "--out", "x.json", "--items-out", "./x.json"),
         ):
             with self.subTest(arguments):

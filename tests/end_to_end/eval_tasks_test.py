@@ -1,4 +1,5 @@
-"""Holds the tasks of eval against transformers, on SmolLM2 in float32: perplexities by each protocol, greedy answers.
+"""Holds the tasks of eval against transformers, on SmolLM2 in float32: perplexities by each protocol, of its first layers alone,
+and greedy answers.
 
     eval_tasks_test.py --longspan build/longspan [NAME_OF_TEST ...]
 """
@@ -21,12 +22,13 @@ except ImportError as missing:
 
 from eval_test import essay
 from program import checked, command_line, refusal, run
-from smollm2 import gguf_path
+from smollm2 import gguf_path, write_shallow
 
 LONGSPAN = None
 TOKENS = 400  # of each document
 LENGTH = 128
 STRIDE = 48
+LAYERS = 6  # of the shallow model
 SCORERS = {  # of tasks' metrics, by trainer/eval/tasks/scorers.h
     "number_prefix": lambda answer, references: max(bool(re.match(rf"\D*{key}", answer)) for key in references),
     "substring": lambda answer, references: max(value.lower() in answer.lower() for value in references),
@@ -38,10 +40,12 @@ class EvalTasksTest(unittest.TestCase):
     def setUpClass(cls):
         cls.temporary = tempfile.TemporaryDirectory(prefix="longspan-eval-tasks-test-")
         cls.folder = Path(cls.temporary.name)
-        cls.base = cls.folder / "base"
+        cls.base, cls.shallow = cls.folder / "base", cls.folder / "shallow"
         run(LONGSPAN, "convert", gguf_path(), cls.base, "--dtype", "float32")
+        write_shallow(cls.base, cls.shallow, LAYERS)
         cls.tokenizer = AutoTokenizer.from_pretrained(cls.base)
-        cls.model = AutoModelForCausalLM.from_pretrained(cls.base, dtype=torch.float32).eval()
+        cls.models = {folder: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+                      for folder in (cls.base, cls.shallow)}  # fmt: skip
         cls.paths, cls.documents = [], []
         for seed in (1, 2):
             cls.paths.append(cls.folder / f"essay {seed}.txt")
@@ -52,22 +56,22 @@ class EvalTasksTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def evaluate_all(self, tasks, *arguments):
-        command = [LONGSPAN, "eval", self.base, "--task", tasks, "--dtype", "float32", "--json"]
+    def evaluate_all(self, tasks, *arguments, model):
+        command = [LONGSPAN, "eval", model, "--task", tasks, "--dtype", "float32", "--json"]
         return json.loads(run(*command, *arguments, timeout=1500))["tasks"]
 
-    def evaluate(self, task, *arguments):
-        (result,) = self.evaluate_all(task, *arguments)
+    def evaluate(self, task, *arguments, model=None):
+        (result,) = self.evaluate_all(task, *arguments, model=model or self.shallow)
         return result["rows"]
 
     @staticmethod
     def texts(task, *paths, key="text"):
         return "--set", f"{task}.{key}={json.dumps(list(map(str, paths)))}"
 
-    def losses(self, ids):
+    def losses(self, ids, model=None):
         """The loss of each token but the first."""
         with torch.no_grad():
-            logits = self.model(torch.tensor([ids])).logits[0, :-1]
+            logits = self.models[model or self.shallow](torch.tensor([ids])).logits[0, :-1]
         return torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="none").tolist()
 
     def sliding(self, ids):
@@ -144,20 +148,20 @@ class EvalTasksTest(unittest.TestCase):
             prompt = f"{context}\n\nQuestion: Who stood beside the harbour?\nAnswer:"
             ids = self.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
             with torch.no_grad():
-                out = self.model.generate(ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
+                out = self.models[self.base].generate(ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
             answer = self.tokenizer.decode(out, skip_special_tokens=True)
             if not answer.strip():
                 continue
             items.append({"context": context, "question": "Who stood beside the harbour?", "answers": [answer.strip()],
                           "metric": "exact", "max_new_tokens": 8, "subset": f"{number:02}"})  # fmt: skip
             whole = self.tokenizer(f"{prompt} {answer.strip()}", add_special_tokens=False).input_ids
-            fed = self.losses(whole)[ids.shape[1] - 1 :]
+            fed = self.losses(whole, self.base)[ids.shape[1] - 1 :]
             losses.append(sum(fed) / len(fed))
         self.assertGreater(len(items), 8)
         wrong = dict(items[0], answers=["nobody at all"], subset="wrong")
         file = self.folder / "items.jsonl"
         file.write_text("".join(json.dumps(item) + "\n" for item in [*items, wrong]))
-        rows = self.evaluate("jsonl", "--lengths", "512", *self.texts("jsonl", file, key="items"))
+        rows = self.evaluate("jsonl", "--lengths", "512", *self.texts("jsonl", file, key="items"), model=self.base)
         self.assertEqual([row["subset"] for row in rows], [item["subset"] for item in [*items, wrong]])
         for row, loss in zip(rows[:-1], losses, strict=True):
             self.assertEqual(row["score"], 1, row)
@@ -169,7 +173,8 @@ class EvalTasksTest(unittest.TestCase):
         """Questions of two tasks, whatever the model says to them, and their scores by the lines of items."""
         drawn, told = self.folder / "drawn.jsonl", self.folder / "told.jsonl"
         results = self.evaluate_all("passkey,needle", "--lengths", "400", "--trials", "1", "--set", "needle.trials=2",
-                                    "--set", "needle.needles=5", "--items-out", drawn, "--answers-out", told)  # fmt: skip
+                                    "--set", "needle.needles=5", "--items-out", drawn, "--answers-out", told,
+                                    model=self.base)  # fmt: skip
         items = [json.loads(line) for line in drawn.read_text().splitlines()]
         lines = [json.loads(line) for line in told.read_text().splitlines()]
         answers = [line for line in lines if "arm" in line]
@@ -184,10 +189,10 @@ class EvalTasksTest(unittest.TestCase):
             prompt = item["context"] + item["question"]
             ids = self.tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
             with torch.no_grad():
-                out = self.model.generate(ids, max_new_tokens=item["max_new_tokens"], do_sample=False)[0, ids.shape[1] :]
+                out = self.models[self.base].generate(ids, max_new_tokens=item["max_new_tokens"], do_sample=False)[0, ids.shape[1] :]
             self.assertEqual(answer["text"], self.tokenizer.decode(out, skip_special_tokens=True), item["task"])
             fed = prompt + item["answer_prefix"] + item["answers"][0]
-            losses = self.losses(self.tokenizer(fed, add_special_tokens=False).input_ids)[ids.shape[1] - 1 :]
+            losses = self.losses(self.tokenizer(fed, add_special_tokens=False).input_ids, self.base)[ids.shape[1] - 1 :]
             self.assertAlmostEqual(answer["nll"], sum(losses) / len(losses), delta=1e-4)
         for result in results:
             for row in result["rows"]:
@@ -199,7 +204,7 @@ class EvalTasksTest(unittest.TestCase):
         tasks = ["needle", "kv", "threading", "ruler", "cloze"]
         text = self.folder / "words.txt"
         text.write_text(re.sub(r" in \d+\.", ".", essay(3)))  # sentences that end with words
-        run(LONGSPAN, "eval", self.base, "--task", ",".join(tasks), "--lengths", "1K", "--out", out, "--html", page,
+        run(LONGSPAN, "eval", self.shallow, "--task", ",".join(tasks), "--lengths", "1K", "--out", out, "--html", page,
             *self.texts("needle", text), *self.texts("cloze", text), "--set", "needle.needles=2",
             "--set", "kv.questions=2", "--set", "threading.threads=2", "--set", "ruler.samples=1",
             "--set", "ruler.tasks=[niah_single_1, vt]", "--set", "cloze.questions=3", "--set", "cloze.context=128",
@@ -220,9 +225,9 @@ class EvalTasksTest(unittest.TestCase):
     def test_bad_items_are_an_error_with_their_place(self):
         file = self.folder / "bad.jsonl"
         file.write_text('{"context": "c", "question": "q", "answers": []}\n')
-        said = refusal(LONGSPAN, "eval", self.base, "--task", "jsonl", *self.texts("jsonl", file, key="items"), code=4)
+        said = refusal(LONGSPAN, "eval", self.shallow, "--task", "jsonl", *self.texts("jsonl", file, key="items"), code=4)
         self.assertIn("bad.jsonl: record 1.answers: has no text", said)
-        said = refusal(LONGSPAN, "eval", self.base, "--task", "jsonl", code=2)
+        said = refusal(LONGSPAN, "eval", self.shallow, "--task", "jsonl", code=2)
         self.assertIn("jsonl: no items given", said)
 
 
