@@ -144,11 +144,27 @@ void find_idle_memory(const Recipe& recipe, Diagnostics& found) {
     const auto* focused =
         dynamic_cast<const FocusedMemoryAttention*>(recipe.stages[i].attention.get());
     const std::string key = key_of_stage(recipe, i, "attention", "attention");
-    if (!focused || !focused->options().mem_layers.empty() || !said.insert(key).second) continue;
-    found.error(key,
-                "focused_memory has no mem_layers, so that no layer sees more than its own "
-                "window; name some, about at a quarter, a half and three quarters of the "
-                "depth");
+    if (!focused || !said.insert(key).second) continue;
+    const FocusedMemoryOptions& options = focused->options();
+    if (options.mem_layers.empty()) {
+      found.error(key,
+                  "focused_memory has no mem_layers, so that no layer sees more than its own "
+                  "window; name some, about at a quarter, a half and three quarters of the "
+                  "depth");
+    }
+    if (options.search_pages > 0 || !options.mem_dir.empty()) {
+      found.error(key,
+                  "search_pages and mem_dir say how a model is read: training attends to all, and "
+                  "config.json has no such key; give them to generate and eval by --attention");
+    }
+    const bool wants_others = std::ranges::any_of(
+        options.schedule, [](const auto& windows) { return windows.negatives > 0; });
+    if (wants_others && recipe.stages[i].batch_size == focused->passage_rows()) {
+      found.error(key,
+                  fmt::format("schedule asks for windows of other documents, and a batch_size of "
+                              "{} holds one document; take {} or more",
+                              recipe.stages[i].batch_size, 2 * recipe.stages[i].batch_size));
+    }
   }
 }
 

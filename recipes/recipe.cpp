@@ -139,6 +139,14 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
     } catch (const Error& e) {
       error(rope_key, e.what());
     }
+    if (stage.attention->belongs_to_model() && rope.scaling->rope_type() == "dynamic" &&
+        stage.seq_len > base.max_position_embeddings) {
+      error(rope_key,
+            fmt::format("rope_type 'dynamic' is measured from max_position_embeddings, which the "
+                        "config.json of a model with memory has its window in: {} in place of {}; "
+                        "take yarn, or windows of no more than {}",
+                        stage.seq_len, base.max_position_embeddings, base.max_position_embeddings));
+    }
     if (stage.seq_len > rope.context_length) {
       error(key_of_stage(recipe, i, "seq_len", "train.seq_len"),
             beyond_context(stage.seq_len, rope, base));

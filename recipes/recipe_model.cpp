@@ -4,6 +4,7 @@
 #include "checkpoints/mapped_weights.h"
 #include "recipes/recipe_plan.h"
 #include "src/model/apply_lora.h"
+#include "src/nn/page_allocator.h"
 
 namespace longspan {
 
@@ -14,6 +15,7 @@ RecipeModel open_recipe_model(const Recipe& recipe, const ModelSource& source, a
   RecipeModel opened{import_model(source, options), nullptr};
   apply_lora(*opened.model, recipe.lora);
   move_to(*opened.model, device);
+  if (!device.is_cpu()) give_back_freed_pages();
   if (recipe.train.memory.weights == FrozenWeights::kMapped) {
     opened.residency = std::make_shared<MappedWeights>(*opened.model);
   }

@@ -14,10 +14,11 @@ void fields(FieldsIo& io, TrainerOptions& options) {
   io.whole("loss_chunk_tokens", options.loss_chunk_tokens, {1, 1 << 20},
            "rows of logits that exist at a time; on a GPU at least a gigabyte of them");
   io.whole("threads", options.threads, {0, 1024}, "of the processor; 0: one a core");
-  io.flag("deterministic", options.deterministic,
-          "`true`: a GPU gives the same bits each time, as a CPU does anyway, so that a resumed run "
-          "does; attention's backward is slower then, and takes memory that no plan counts",
-          {.written = options.deterministic || !io.writing()});
+  io.flag(
+      "deterministic", options.deterministic,
+      "`true`: a GPU gives the same bits each time, as a CPU does anyway, so that a resumed run "
+      "does; attention's backward is slower then, and takes more memory",
+      {.written = options.deterministic || !io.writing()});
   io.flag("interleave", options.interleave,
           "`true`: the stages take turns step by step, each in proportion to its `steps`, in place "
           "of one after the other",

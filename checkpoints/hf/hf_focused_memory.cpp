@@ -1,6 +1,9 @@
 #include "checkpoints/hf/hf_focused_memory.h"
 
+#include <fmt/ranges.h>
+
 #include <string>
+#include <vector>
 
 #include "src/attention/focused_memory.h"
 #include "src/core/log.h"
@@ -18,11 +21,19 @@ std::string torch_name_of(MemDtype dtype) {
 }
 
 void warn_of_what_longllama_lacks(const ModelConfig& config) {
-  if (config.num_key_value_heads == config.num_attention_heads) return;
-  log_warning_once(
-      "LongLLaMA's own code has no grouped-query attention ({} key and value heads for {} heads) "
-      "and cannot read this model; longspan can",
-      config.num_key_value_heads, config.num_attention_heads);
+  std::vector<std::string> lacks;
+  if (config.num_key_value_heads != config.num_attention_heads) {
+    lacks.push_back(fmt::format("grouped-query attention ({} key and value heads for {} heads)",
+                                config.num_key_value_heads, config.num_attention_heads));
+  }
+  const DecoderOptions& decoder = config.decoder;
+  if (decoder.qkv_bias || decoder.o_bias || decoder.mlp_bias) lacks.emplace_back("biases");
+  if (config.rope_scaling->rope_type() != "default") {
+    lacks.push_back(fmt::format("scaled RoPE ({})", config.rope_scaling->rope_type()));
+  }
+  if (lacks.empty()) return;
+  log_warning_once("LongLLaMA's own code has no {} and cannot read this model; longspan can",
+                   fmt::join(lacks, ", no "));
 }
 
 }  // namespace

@@ -138,6 +138,7 @@ void Loader::append(const PackedSequence& sequence, int64_t row, Batch& batch) c
 
 void Loader::require_labels(int64_t labelled_tokens, int64_t first_row, int64_t rows) const {
   if (labelled_tokens > 0) return;
+  first_row = begin_of_passage(first_row);
   fail(ExitCode::kData,
        "{}: rows {} to {} ({} an epoch) have no token that is a label, so there is no loss; begin "
        "anew in another output.dir with more rows a step, or with documents in which more is "
@@ -152,8 +153,7 @@ Batch Loader::batch(int64_t first_row, int64_t rows) const {
   batch.target_length = options_.target_length;
   batch.passage_rows = options_.packer.passage_rows;
   batch.document_mask = options_.packer.document_mask;
-  // Rows before it may have been another stage's, which had no passages to keep whole.
-  first_row = (first_row + rows_of_passage() - 1) / rows_of_passage() * rows_of_passage();
+  first_row = begin_of_passage(first_row);
   auto size = static_cast<size_t>(batch.rows * batch.seq_len);
   for (auto* field : {&batch.input_ids, &batch.labels, &batch.position_ids, &batch.document_ids}) {
     field->reserve(size);

@@ -47,6 +47,10 @@ class Loader {
   int64_t rows_of_passage() const {
     return options_.packer.passage_rows > 0 ? options_.packer.passage_rows : 1;
   }
+  /// Rows before `row` may have been another stage's, which had no passages to keep whole.
+  int64_t begin_of_passage(int64_t row) const {
+    return (row + rows_of_passage() - 1) / rows_of_passage() * rows_of_passage();
+  }
   const PackedSequence& row(int64_t index) const;
   /// Makes the labels of the piece, which stand at the end of the batch, kNoLabel where the
   /// token is no label; says how many.

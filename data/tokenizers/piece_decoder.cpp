@@ -30,22 +30,24 @@ PieceDecoder::PieceDecoder(const Json& json, const std::string& place) {
   for (const auto& step : steps) add(step, place + ": decoder");
 }
 
+void PieceDecoder::add_replacement(const std::string& from, const std::string& to,
+                                   const std::string& place) {
+  if (from.empty()) fail(ExitCode::kModel, "{}: replaces an empty text", place);
+  growth_ *= std::max<size_t>(1, (to.size() + from.size() - 1) / from.size());
+  if (to.size() > kMostDecodedGrowth || growth_ > kMostDecodedGrowth) {
+    fail(ExitCode::kModel, "{}: makes a token more than {} times as long", place,
+         kMostDecodedGrowth);
+  }
+  replacements_.emplace_back(from, to);
+}
+
 void PieceDecoder::add(const Json& step, const std::string& place) {
   const std::string type = step.is_object() ? step.value("type", "") : "";
   if (type == "Replace" && !bytes_ && !fused_ && step.at("pattern").contains("String")) {
-    replacements_.emplace_back(step.at("pattern").at("String").get<std::string>(),
-                               step.at("content").get<std::string>());
-    const auto& [from, to] = replacements_.back();
-    if (from.empty()) fail(ExitCode::kModel, "{}: replaces an empty text", place);
-    growth_ *= std::max<size_t>(1, (to.size() + from.size() - 1) / from.size());
-    if (to.size() > kMostDecodedGrowth || growth_ > kMostDecodedGrowth) {
-      fail(ExitCode::kModel, "{}: makes a token more than {} times as long", place,
-           kMostDecodedGrowth);
-    }
+    add_replacement(step.at("pattern").at("String").get<std::string>(),
+                    step.at("content").get<std::string>(), place);
   } else if (type == "Metaspace" && !fused_) {
-    replacements_.emplace_back(step.at("replacement").get<std::string>(), " ");
-    if (replacements_.back().first.empty())
-      fail(ExitCode::kModel, "{}: replaces an empty text", place);
+    add_replacement(step.at("replacement").get<std::string>(), " ", place);
     const bool prefix = step.value("prepend_scheme", "always") != "never";
     fused_ = true;
     if (prefix && step.value("add_prefix_space", true)) {

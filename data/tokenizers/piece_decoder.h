@@ -25,6 +25,7 @@ class PieceDecoder {
 
  private:
   void add(const Json& step, const std::string& place);
+  void add_replacement(const std::string& from, const std::string& to, const std::string& place);
 
   std::vector<std::pair<std::string, std::string>> replacements_;
   size_t growth_ = 1;

@@ -25,10 +25,10 @@ void mem_dtype_field(FieldsIo& io, MemDtype& dtype) {
 }
 
 void mem_attention_grouping_field(FieldsIo& io, std::vector<int64_t>& grouping) {
-  io.put(kGroupingKey, grouping, whole_numbers(1),
-         "heads and queries that LongLLaMA's own code scores at once; handed on to config.json, "
-         "since the kernels here hold no scores",
-         {.otherwise = "none", .written = !grouping.empty()});
+  io.put(
+      kGroupingKey, grouping, whole_numbers(1),
+      "heads and queries that LongLLaMA's own code scores at once; handed on to config.json alone",
+      {.otherwise = "none", .written = !grouping.empty()});
   if (Fields* map = io.reading()) read_mem_attention_grouping(*map, grouping);
 }
 
@@ -104,7 +104,8 @@ void FocusedMemoryAttention::fields(FieldsIo& io) {
   const bool searches = options_.search_pages > 0 || !io.writing();
   io.whole(
       "search_pages", options_.search_pages, {0, kMost},
-      "pages of memory that each 64 queries attend to, found by bounds of their scores; 0: all",
+      "pages of memory that a query attends to, or each 64 of a longer pass, found by bounds of "
+      "their scores; 0: all",
       {.written = searches});
   io.whole("search_page_tokens", options_.search_page_tokens, {1, kMost}, "tokens of a page",
            {.written = searches});

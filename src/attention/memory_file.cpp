@@ -45,6 +45,13 @@ at::Tensor MemoryFile::put(const at::Tensor& tensor) {
     place =
         mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED, file_, bytes_);
     if (place == MAP_FAILED) reason = errno;
+    if (reason == ENOMEM) {
+      fail(
+          ExitCode::kFailure,
+          "mem_dir: {}: the system maps no more behind {} bytes; raise vm.max_map_count by sysctl, "
+          "or take fewer mem_layers",
+          directory_.string(), bytes_);
+    }
   }
   if (reason != 0) {
     fail(ExitCode::kFailure,
@@ -54,7 +61,11 @@ at::Tensor MemoryFile::put(const at::Tensor& tensor) {
   }
   bytes_ += size;
   std::memcpy(place, from.const_data_ptr(), static_cast<size_t>(bytes));
-  const auto unmap = [size](void* mapped) { munmap(mapped, static_cast<size_t>(size)); };
+  const auto unmap = [size](void* mapped) {
+    // Gives the disk its room back: a question's windows go before the passage does.
+    madvise(mapped, static_cast<size_t>(size), MADV_REMOVE);
+    munmap(mapped, static_cast<size_t>(size));
+  };
   return at::from_blob(place, from.sizes(), unmap, from.options());
 }
 

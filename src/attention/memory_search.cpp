@@ -86,10 +86,13 @@ AttentionResult attend_found_pages(const at::Tensor& q, const MemoryBlocks& memo
   AttentionResult all{
       time_major_like(q),
       at::empty(q.sizes().slice(0, 3), q.options().dtype(at::toOpMathType(q.scalar_type())))};
-  for (int64_t first = 0; first < q.size(2); first += kQueriesTogether) {
-    const int64_t tokens = std::min(kQueriesTogether, q.size(2) - first);
+  const int64_t together = q.size(2) <= kQueriesTogether ? 1 : kQueriesTogether;
+  for (int64_t first = 0; first < q.size(2); first += together) {
+    const int64_t tokens = std::min(together, q.size(2) - first);
     const at::Tensor queries = q.narrow(2, first, tokens);
-    const at::Tensor found = index.find(queries, count).cpu().contiguous();
+    const int64_t asking = std::min(together, first + 1);
+    const at::Tensor found =
+        index.find(q.narrow(2, first + 1 - asking, asking), count).cpu().contiguous();
     const int64_t key_heads = found.size(1), group = q.size(1) / key_heads;
     for (int64_t i = 0; i < found.size(0) * key_heads; ++i) {
       const int64_t row = i / key_heads, head = i % key_heads;

@@ -38,8 +38,10 @@ class PageIndex {
 
 using MemoryBlocks = std::vector<std::shared_ptr<const MemoryBlock>>;
 
-/// Attention of q [B, H, T, D] over the `count` pages that the index finds for each 64 queries of a
-/// key/value head, exact within these. Without gradients.
+/// Attention of q [B, H, T, D], the queries of a pass, over the `count` pages that the index finds
+/// for a key/value head, exact within these. Up to 64 queries search one by one; of more, each 64
+/// search together, by the 64 up to the first of them, so that none tells those before it anything.
+/// Without gradients.
 AttentionResult attend_found_pages(const at::Tensor& q, const MemoryBlocks& memory,
                                    const PageIndex& index, int64_t count);
 

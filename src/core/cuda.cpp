@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "src/core/log.h"
+
 namespace longspan {
 
 bool has_cuda_driver() {
@@ -86,8 +88,13 @@ bool pin_pages(void* data, size_t bytes) {
   const auto pin = runtime<int(void* data, size_t bytes, unsigned flags)>("cudaHostRegister");
   const auto forget_error = runtime<int()>("cudaGetLastError");
   if (pin == nullptr || forget_error == nullptr) return false;
-  if (pin(data, bytes, /*flags=*/0) == 0) return true;
+  const int error = pin(data, bytes, /*flags=*/0);
+  if (error == 0) return true;
   forget_error();  // else LibTorch takes it for one of its own
+  log_warning_once(
+      "memory of the host cannot be pinned (CUDA error {}): copies to and from the GPU are slow, "
+      "and it waits for them",
+      error);
   return false;
 }
 

@@ -1,5 +1,7 @@
 #include "src/core/disk_space.h"
 
+#include <sys/stat.h>
+
 #include "src/core/error.h"
 #include "src/core/text.h"
 
@@ -21,6 +23,12 @@ std::optional<int64_t> free_disk_bytes(const fs::path& folder) {
   const fs::space_info space = fs::space(existing_folder(folder), unknown);
   if (unknown) return std::nullopt;
   return static_cast<int64_t>(space.available);
+}
+
+bool on_one_disk(const fs::path& a, const fs::path& b) {
+  struct stat of_a {
+  }, of_b{};
+  return stat(a.c_str(), &of_a) == 0 && stat(b.c_str(), &of_b) == 0 && of_a.st_dev == of_b.st_dev;
 }
 
 void require_disk_space(const fs::path& folder, int64_t bytes) {

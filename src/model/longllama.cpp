@@ -17,12 +17,14 @@ void read_mem_dtype(Fields& fields, MemDtype& dtype) {
 
 /// LongLLaMA (Tworkowski et al. 2023, arXiv 2307.03170): LLaMA's weights, read in windows of
 /// max_position_embeddings tokens with memory in the layers that mem_layers names. Its own code has
-/// no grouped-query attention and no scaled RoPE; here it may have both.
+/// no grouped-query attention, no biases and no scaled RoPE; here it may have them.
 void read_longllama(Fields& fields, ModelConfig& config) {
   config.max_position_embeddings = 2048;
   config.rms_norm_eps = 1e-6;
   read_shape(fields, config);
   require_silu(fields);
+  read_attention_bias(fields, config);
+  fields.optional("mlp_bias", config.decoder.mlp_bias);
   FocusedMemoryOptions options;
   options.lengths.window = config.max_position_embeddings;
   if (!fields.has("last_context_length")) options.lengths = options.lengths.fitted();

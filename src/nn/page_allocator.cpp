@@ -66,6 +66,11 @@ class Pages {
     return true;
   }
 
+  void give_back() {
+    const std::lock_guard lock(mutex_);
+    give_back_until(0);
+  }
+
   PageUse use() {
     const std::lock_guard lock(mutex_);
     return {static_cast<int64_t>(live_bytes_), static_cast<int64_t>(freed_bytes_),
@@ -167,5 +172,7 @@ void keep_freed_scratch() {
 }
 
 PageUse page_use() { return pages().use(); }
+
+void give_back_freed_pages() { pages().give_back(); }
 
 }  // namespace longspan

@@ -32,4 +32,7 @@ struct PageUse {
 };
 PageUse page_use();
 
+/// Gives back the pages that wait, for what takes its memory elsewhere: a model has gone to a GPU.
+void give_back_freed_pages();
+
 }  // namespace longspan

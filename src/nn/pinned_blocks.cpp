@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "src/core/cuda.h"
+#include "src/core/process_memory.h"
 #include "src/nn/map_pages.h"
 
 namespace longspan {
@@ -53,7 +54,9 @@ struct PinnedBlocks::Blocks {
       return block;
     }
     give_back();
-    char* data = map_pages(size);
+    // The kernel would promise the pages, and kill the process that touches them.
+    const int64_t left = machine_available_bytes();
+    char* data = left == 0 || size <= static_cast<size_t>(left) ? map_pages(size) : nullptr;
     TORCH_CHECK_WITH(OutOfMemoryError, data != nullptr, "no ", size,
                      " bytes of RAM are left for activations");
     touch_pages(data, size);

@@ -66,6 +66,15 @@ class PlanTest(unittest.TestCase):
     def plan(self, *arguments, **options):
         return json.loads(run(*self.command(*arguments, "--json", **options)))
 
+    def test_rates_that_were_kept_give_the_same_plan(self):
+        kept = self.folder / "kept.json"
+        first = self.plan("--save-rates", kept)
+        self.assertEqual(json.loads(kept.read_text())["linear_gflops"], RATES["linear_gflops"])
+        self.assertEqual(self.plan(rates=kept), first)
+        slower = self.folder / "slower.json"
+        slower.write_text(json.dumps(RATES | {"linear_gflops": 10}))
+        self.assertGreater(self.plan(rates=slower)["run_seconds"], first["run_seconds"])
+
     def test_plans_for_a_gpu_that_is_not_here(self):
         ram = "--available-ram", "4GB"
         whole = self.plan("model.quantization=none", "--device", "cuda", *ram, available="80GB")

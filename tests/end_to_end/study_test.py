@@ -149,6 +149,20 @@ class StudyTest(training_case.TrainingCase):
         self.assertNotEqual(a, b)
         self.assertEqual(table["skip, 2 seeds"]["perplexity, 128"], f"{(a + b) / 2:.3f} ± {abs(a - b) / math.sqrt(2):.4f}")
 
+    def test_a_difference_is_of_like_rows_by_their_weights(self):
+        row = {"document_nll": [1.0, 2.0, 4.0], "document_weights": [1, 1, 2]}
+        self.assertAlmostEqual(sum(study.weighed(row)) / 3, (1 + 2 + 2 * 4) / 4)
+        self.assertEqual(study.weighed({"document_nll": [1.0, 2.0]}), [1.0, 2.0])
+        other = {"document_nll": [1.0, 1.5, 4.0], "document_weights": [1, 1, 2]}
+        self.assertIn("; +0.1250 ± ", study.loss_cell(row | {"nll": 2.75}, other))
+        rows = [{"n": 2, "score": 0.5, "answer_nll": 1.0, "depth": depth} for depth in (0, 1)]
+        self.assertIn("; +0.5000 ± ", study.cell(rows, [row | {"answer_nll": 0.5} for row in rows]))
+        self.assertNotIn("±", study.cell(rows, [row | {"depth": 0.5} for row in rows]))
+
+    def test_a_reference_that_is_no_run_is_refused(self):
+        folder = self.begin("seeded", PLAN.replace('reference = "yarn"', 'reference = "skip"'))
+        self.assertIn("reference 'skip' is no run", self.study(folder, code=1).stderr)
+
     def test_the_studies_of_this_repository_are_valid(self):
         config = self.folder / "smollm2-135m.json"
         config.write_text(json.dumps(SMOLLM2_135M))

@@ -11,6 +11,7 @@
 namespace longspan {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -111,10 +112,17 @@ TEST_F(IdleKeys, AFocusedMemoryThatRemembersNothing) {
     return of(
         {"train.batch_size=4", "attention={pattern: focused_memory, window: 48" + keys + "}"});
   };
-  EXPECT_THAT(of_attention(""),
-              ElementsAre(HasSubstr("attention: focused_memory has no mem_layers")));
+  EXPECT_THAT(of_attention(""), Contains(HasSubstr("attention: focused_memory has no mem_layers")));
   // A window is all that is read at once, and rows before it are seen too.
-  EXPECT_THAT(of_attention(", mem_layers: [1], last_context_length: 48"), IsEmpty());
+  const std::string remembers = ", mem_layers: [1], last_context_length: 48";
+  const std::string alone = ", schedule: [[0, 0], [1, 0], [2, 0], [3, 0]]";
+  EXPECT_THAT(of_attention(remembers + alone), IsEmpty());
+  EXPECT_THAT(of_attention(remembers),
+              ElementsAre(HasSubstr("a batch_size of 4 holds one document; take 8 or more")));
+  for (const char* key : {", search_pages: 4", ", mem_dir: a"}) {
+    EXPECT_THAT(of_attention(remembers + alone + key),
+                ElementsAre(HasSubstr("search_pages and mem_dir say how a model is read")));
+  }
 }
 
 TEST_F(IdleKeys, PatternsThatMatchNoAdaptedModule) {

@@ -91,6 +91,11 @@ TEST_F(RecipeFile, FocusedMemoryFitsItsBatchAndItsModel) {
               HasSubstr("attention: the schedule has 4 windows of a document side by side"));
   EXPECT_THAT(misfit_of(load(kSmallest, with("attention.mem_layers=[2]")), base_of(64)),
               HasSubstr("attention: mem_layers has 2, and the model's layers are 0 to 1"));
+  // The window becomes max_position_embeddings, from which dynamic RoPE stretches.
+  const auto dynamic = with("rope={rope_type: dynamic, factor: 4}");
+  EXPECT_EQ(misfit_of(load(kSmallest, dynamic), base_of(64)), "no error");
+  EXPECT_THAT(misfit_of(load(kSmallest, dynamic), base_of(32)),
+              HasSubstr("rope: rope_type 'dynamic' is measured from max_position_embeddings"));
   ModelConfig qwen = base_of(64);
   qwen.model_type = "qwen2";
   EXPECT_THAT(misfit_of(load(kSmallest, fitting), qwen),

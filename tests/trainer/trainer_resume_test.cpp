@@ -89,6 +89,19 @@ TEST_F(TrainerRun, SavesBySteps) {
   EXPECT_THAT(CheckpointStore(folder_ / "checkpoints").steps(), testing::ElementsAre(4, 6, 7));
 }
 
+TEST_F(TrainerRun, SavesByMinutes) {
+  const auto saved = [&](double minutes) {
+    fs::remove_all(folder_ / "checkpoints");
+    auto tiny = model();
+    auto run = trainer(*tiny, one_stage(3));
+    run->add(checkpointing({.every_steps = 0, .every_minutes = minutes, .keep_last = 9})).run();
+    return CheckpointStore(folder_ / "checkpoints").steps();
+  };
+  EXPECT_THAT(saved(1e-9), testing::ElementsAre(1, 2, 3));
+  EXPECT_THAT(saved(1e9), testing::ElementsAre(3));
+  EXPECT_THAT(saved(0), testing::ElementsAre(3));
+}
+
 TEST_F(TrainerRun, SavesTheAdapterFromTheMastersAndTheExtendedConfig) {
   auto tiny = model(at::kBFloat16);
   auto run = trainer(*tiny, two_stages());

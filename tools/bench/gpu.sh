@@ -6,7 +6,8 @@
 #   tools/bench/gpu.sh --device cpu TOKENIZER TEXT OUT     the same way on small shapes: a dry run
 #
 # TOKENIZER is a model folder with a tokenizer.json, TEXT a book of 100,000 tokens or more, OUT a folder
-# for the results: a file a step, and summary.txt. LONGSPAN_BUILD names the folder with longspan, bench,
+# for the results: summary.txt, and results.tar.gz with a file a step, made anew after each, since a lent
+# machine may give few files back. LONGSPAN_BUILD names the folder with longspan, bench,
 # tests/ and longspan_cuda.so (build), PYTHON a Python with torch (python3). tools/bench/gpu_pack.sh packs
 # all of it for a machine that can build nothing.
 set -uo pipefail
@@ -16,7 +17,7 @@ if [[ ${1:-} == --device ]]; then
   DEVICE=$2
   shift 2
 fi
-(($# == 3)) || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+(($# == 3)) || { sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 [[ -f $1/tokenizer.json ]] || { echo "gpu: $1 has no tokenizer.json" >&2; exit 2; }
 [[ -f $2 && $2 =~ \.txt(\.gz|\.zst)?$ ]] || { echo "gpu: $2 is no file .txt, .txt.gz or .txt.zst" >&2; exit 2; }
 mkdir -p "$3"
@@ -26,11 +27,11 @@ BUILD=$(realpath "${LONGSPAN_BUILD:-build}")
 PYTHON=${PYTHON:-python3}
 OWN_LIBRARIES=${LD_LIBRARY_PATH:-}
 SESSION_SECONDS=480
-WORK=$(mktemp -d)
+WORK=$(mktemp -d) RESULTS=$WORK/results
 trap 'rm -rf "$WORK"' EXIT
+mkdir "$RESULTS"
 SECONDS=0
 : >"$OUT/summary.txt"
-rm -f "$OUT/rates-7b.json"
 
 # Shapes for shape(): HIDDEN LAYERS HEADS KEY_VALUE_HEADS MLP. LLaMA-2-7B at 100K, 4 layers of LLaMA-3-8B
 # at 350K, SmolLM2 at 8K; the peer's step at 16K.
@@ -43,7 +44,7 @@ else
 fi
 
 # step NAME LIMIT COMMAND...: at most LIMIT seconds of what is left of the session. What the command says
-# goes to OUT/NAME.txt.
+# goes to NAME.txt of the results.
 step() {
   local name=$1 limit=$2 begin=$SECONDS status left=$((SESSION_SECONDS - SECONDS))
   shift 2
@@ -52,7 +53,7 @@ step() {
     echo "$name: not begun, the session is over" | tee -a "$OUT/summary.txt"
     return
   fi
-  timeout --kill-after=5 "$limit" "$@" >"$OUT/$name.txt" 2>&1
+  timeout --kill-after=5 "$limit" "$@" >"$RESULTS/$name.txt" 2>&1
   status=$?
   case $status in
     0) status=ok ;;
@@ -61,7 +62,8 @@ step() {
     *) status="failed with $status" ;;
   esac
   echo "$name: $status, $((SECONDS - begin)) s" | tee -a "$OUT/summary.txt"
-  tail -n 4 "$OUT/$name.txt" | sed 's/^/    /'
+  tail -n 4 "$RESULTS/$name.txt" | sed 's/^/    /'
+  tar -C "$WORK" -czf "$OUT/results.tar.gz" results
 }
 
 libraries() {
@@ -124,11 +126,10 @@ END
 
 # On a GPU none may be skipped for want of it.
 tests() {
-  local said status
-  said=$("$BUILD/tests/$1" --gtest_filter='*CUDA*:*Cuda*:*cuda*')
-  status=$?
-  echo "$said"
-  [[ $DEVICE != cuda ]] || ! grep -q "not run on CUDA" <<<"$said" || return 1
+  local said=$WORK/$1.said status
+  "$BUILD/tests/$1" --gtest_filter='*CUDA*:*Cuda*:*cuda*' | tee "$said"
+  status=${PIPESTATUS[0]}
+  [[ $DEVICE != cuda ]] || ! grep -q "not run on CUDA" "$said" || return 1
   return "$status"
 }
 longspan() { "$BUILD/longspan" "$@"; }
@@ -175,8 +176,8 @@ of_8b() {
 of_small() { random_step small "$1" "$LENGTH_SMALL" --steps 4 memory.recompute=none rope.rope_type=linear rope.factor=2.0 "${@:2}"; }
 # What plan says of the 7B steps. The first time it measures the rates, at 7B's widths.
 forecast() {
-  local rates=(--save-rates "$OUT/rates-7b.json")
-  [[ ! -f $OUT/rates-7b.json ]] || rates=(--rates "$OUT/rates-7b.json")
+  local rates=(--save-rates "$RESULTS/rates-7b.json")
+  [[ ! -f $OUT/rates-7b.json ]] || rates=(--rates "$RESULTS/rates-7b.json")
   longspan plan "$WORK/tiny.yaml" --device "$DEVICE" "${rates[@]}" model.path="$WORK/7b/config.json" \
     'lora={r: 8, target_modules: [q_proj, k_proj, v_proj, o_proj], modules_to_save: [embed_tokens, norm]}' \
     'attention={pattern: shifted_sparse, group_ratio: 0.25}' rope.factor=24.0 train.seq_len="$LENGTH_7B" "$@"
@@ -191,7 +192,7 @@ lengthen() { for _ in $(seq 20); do cat "$TEXT"; done >"$LONG_TEXT"; }
 export -f libraries model tests longspan python same_losses resume cpu_losses random_step of_7b of_8b of_small forecast
 export -f decode peer lengthen
 LONG_TEXT=$WORK/long.txt${TEXT##*.txt}
-export BUILD DEVICE TOKENIZER TEXT LONG_TEXT WORK OUT PYTHON OWN_LIBRARIES LENGTH_7B LENGTH_8B LENGTH_SMALL LENGTH_PEER PROMPT_7B
+export BUILD DEVICE TOKENIZER TEXT LONG_TEXT WORK RESULTS PYTHON OWN_LIBRARIES LENGTH_7B LENGTH_8B LENGTH_SMALL LENGTH_PEER PROMPT_7B
 export LONGSPAN_CUDA_PLUGIN=$BUILD/longspan_cuda.so
 run() { step "$1" "$2" bash -c '"$@"' bash "${@:3}"; }
 
@@ -200,34 +201,42 @@ if ldd "$BUILD/longspan" | grep "libtorch_cpu.so => not found" >/dev/null; then 
   torch=$(python -c 'import importlib.util as u, os; print(os.path.dirname(u.find_spec("torch").origin))')
   export LD_LIBRARY_PATH="$torch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
+if [[ -f TORCH ]]; then # gpu_pack.sh's
+  found=$(python -c 'import importlib.util as u, os; print(open(os.path.dirname(u.find_spec("torch").origin) + "/version.py").read())' |
+    sed -n "s/^__version__ = '\([0-9]*\.[0-9]*\).*/\1/p")
+  if [[ $found != "$(<TORCH)" ]]; then
+    echo "gpu: packed for LibTorch $(<TORCH), and the torch of $PYTHON is ${found:-not there}; build and pack with that one" >&2
+    exit 1
+  fi
+fi
 VOCABULARY=$(vocab_size)
 shape tiny 256 4 4 4 512
 # shellcheck disable=SC2086 # several words each
 { shape 7b $SHAPE_7B; shape 8b $SHAPE_8B; shape small $SHAPE_SMALL; }
 write_recipe
 
-run libraries 20 libraries
+run libraries 45 libraries
 run lengthen 10 lengthen
 run tiny-model 20 model tiny
 run prepare 20 longspan prepare "$TEXT" --model "$WORK/tiny-weights" --out "$WORK/tokens.h5"
-run model-tests 75 tests model_test
-run trainer-tests 40 tests trainer_test
-run plan 40 longspan plan "$WORK/tiny.yaml" --device "$DEVICE"
-run train 40 longspan train "$WORK/tiny.yaml" --device "$DEVICE"
-run resume 40 resume
-run cpu-losses 30 cpu_losses
-run eval 30 longspan eval "$WORK/run" --device "$DEVICE" --lengths 256,512 --targets 64 --text "$TEXT" --json
-run generate 30 longspan generate "$WORK/run" --device "$DEVICE" --max-new-tokens 32 --prompt "It was a long road"
 run 7b-plan 40 forecast memory.recompute=selective++
 run 7b 80 of_7b memory.recompute=selective++
+run 8b-350k 110 of_8b memory.offload_ram=9GB # three tensors of 350K; the other four stay on the GPU
+run attention 60 python tools/bench/attention_rates.py --device "$DEVICE"
+run model-tests 75 tests model_test
+run train 40 longspan train "$WORK/tiny.yaml" --device "$DEVICE"
+run cpu-losses 30 cpu_losses
+run resume 40 resume
 run 7b-plan-layer 10 forecast memory.recompute=layer
 run 7b-plan-auto 10 forecast
 run 7b-layer 80 of_7b memory.recompute=layer
-run 7b-offload 80 of_7b memory.recompute=selective memory.offload=ram memory.offload_ram=100GB
+run 7b-offload 120 of_7b memory.recompute=selective memory.offload=ram memory.offload_ram=100GB
+run trainer-tests 40 tests trainer_test
+run plan 40 longspan plan "$WORK/tiny.yaml" --device "$DEVICE"
+run eval 30 longspan eval "$WORK/run" --device "$DEVICE" --lengths 256,512 --targets 64 --text "$TEXT" --json
+run generate 30 longspan generate "$WORK/run" --device "$DEVICE" --max-new-tokens 32 --prompt "It was a long road"
 run decode 40 decode
-run attention 60 python tools/bench/attention_rates.py --device "$DEVICE"
-run 8b-350k 110 of_8b memory.offload_ram=9GB # three tensors of 350K; the other four stay on the GPU
-run small 30 of_small s2 --trace "$OUT/small-trace.json"
+run small 30 of_small s2 --trace "$RESULTS/small-trace.json"
 run small-full 30 of_small full
 run peer 60 peer
 echo "gpu: $SECONDS s; the results are in $OUT"

@@ -39,9 +39,10 @@ strip -o "$work/gpu/build/longspan_cuda.so" "$plugin"
 # name => path of each library; those of a wheel and of the C library stay behind.
 for program in "${programs[@]}"; do ldd "$build/$program"; done |
   awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
-  grep -vE '/(site-packages|libtorch)/|/(libc|libm|libdl|libpthread|librt|libgcc_s|ld-linux[^/]*)\.so' |
+  grep -vE '/(site-packages|libtorch)/|/lib(torch|c10|cudart|cupti|gomp|shm)[^/]*\.so|/(libc|libm|libdl|libpthread|librt|libgcc_s|ld-linux[^/]*)\.so' |
   while read -r library; do cp -L "$library" "$work/gpu/lib/"; done
 
+"$build/longspan" --version | sed -n 's/.*LibTorch \([0-9]*\.[0-9]*\).*/\1/p' >"$work/gpu/TORCH"
 tar -C "$work" -cJf "$out" gpu
 if [[ -n ${LONGSPAN_PART:-} ]]; then
   split --numeric-suffixes --bytes="$LONGSPAN_PART" "$out" "$out."

@@ -55,7 +55,9 @@ def evaluate(args, rest, arms, out):
     command = [args.longspan, "eval", args.model, "--task", args.task, "--lengths", args.length, *TASKS[args.task],
                "--arm", ",".join(f"{name}=focused_memory" for name in arms), "--out", out, *rest]
     for name, layers in arms.items():
-        command += ["--set", f"{name}.mem_layers={layers}", "--set", f"{name}.window={args.window}"]
+        # Half a window stays local: of a whole one the question's first token would leave nothing.
+        command += ["--set", f"{name}.mem_layers={layers}", "--set", f"{name}.window={args.window}",
+                    "--set", f"{name}.last_context_length={args.window // 2}"]  # fmt: skip
     code = subprocess.run(list(map(str, command)), stdout=subprocess.DEVNULL).returncode
     if code:
         sys.exit(code)  # it has said why

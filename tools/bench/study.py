@@ -53,6 +53,9 @@ class Study:
         self.plan = tomllib.loads((self.folder / "study.toml").read_text())
         self.seeded = {}  # the runs of each with `seeds`
         self.runs = self.expanded()
+        reference = self.plan.get("reference")
+        if reference is not None and reference not in self.runs:
+            sys.exit(f"study: {self.folder / 'study.toml'}: reference {reference!r} is no run; expected one of {', '.join(self.runs)}")
         self.device = ["--device", args.device] if args.device else []
 
     def expanded(self):
@@ -119,12 +122,15 @@ class Study:
                      "--label", name, "--out", self.result(name, part))  # fmt: skip
 
     def rows(self, name):
-        """Of each column, "TASK, LENGTH", the result's rows: one a depth where a task has depths."""
+        """Of each column, "TASK, LENGTH", and behind it the arm where there are more, the result's rows: one a depth where a task
+        has depths."""
         rows = {}
         for part in self.plan["eval"]:
             for task in json.loads(self.result(name, part).read_text())["tasks"]:
+                several = len({row["arm"] for row in task["rows"]}) > 1
                 for row in task["rows"]:
-                    rows.setdefault(f"{task['task']}, {row['length']:,}", []).append(row)
+                    arm = f", {row['arm']}" if several else ""
+                    rows.setdefault(f"{task['task']}, {row['length']:,}{arm}", []).append(row)
         return rows
 
     def trained(self, name):
@@ -171,6 +177,15 @@ def wilson(correct, count):
     return max(0.0, middle - half), middle + half
 
 
+def weighed(row):
+    """Losses of documents whose plain mean is their weighted one (trainer/eval/statistics.cpp)."""
+    values, weights = row["document_nll"], row.get("document_weights")
+    if not weights:
+        return values
+    centre = sum(w * x for w, x in zip(weights, values)) / sum(weights)
+    return [centre + w * (x - centre) / statistics.fmean(weights) for w, x in zip(weights, values)]
+
+
 def difference(ours, theirs):
     """Of the same depths or documents; nothing where there are no two."""
     if len(ours) != len(theirs) or len(ours) < 2:
@@ -180,13 +195,19 @@ def difference(ours, theirs):
     return f"; {statistics.mean(differences):+.4f} ± {error:.4f}"
 
 
+def asked_alike(rows, reference):
+    """The reference's rows where each is of the same depth and subset as ours; else none."""
+    kinds = [[(row.get("depth"), row.get("subset")) for row in of] for of in (rows, reference)]
+    return reference if kinds[0] == kinds[1] else []
+
+
 def cell(rows, reference):
     if "nll" in rows[0]:
         return loss_cell(rows[0], reference[0] if reference else None)
     count = sum(row["n"] for row in rows)
     correct = sum(row["score"] * row["n"] for row in rows)
     low, high = wilson(correct, count)
-    beside = difference([row["answer_nll"] for row in rows], [row["answer_nll"] for row in reference or []])
+    beside = difference(*([row["answer_nll"] for row in of] for of in (rows, asked_alike(rows, reference or []))))
     return f"{correct:g}/{count} ({low:.2f} to {high:.2f}); {nats_of(rows):.3f}{beside}"
 
 
@@ -203,7 +224,7 @@ def over_seeds(runs):
 
 def loss_cell(row, reference):
     loss = f"{row['nll']:.3f}"
-    beside = difference(row["document_nll"], reference["document_nll"]) if reference else ""
+    beside = difference(weighed(row), weighed(reference)) if reference else ""
     if beside:
         return loss + beside
     return loss if row.get("low") is None else f"{loss} ({row['low']:.3f} to {row['high']:.3f})"

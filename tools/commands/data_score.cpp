@@ -1,10 +1,8 @@
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "checkpoints/weights_fingerprint.h"
 #include "data/store/tokens_fingerprint.h"
-#include "src/core/atomic_file.h"
 #include "src/core/log.h"
 #include "src/core/text.h"
 #include "src/model/context_length.h"
@@ -18,8 +16,6 @@
 #include "trainer/figures/table.h"
 
 namespace longspan {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -123,9 +119,7 @@ int run_data_score(const Arguments& arguments) {
   const std::string state = arguments.given("state") ? arguments["state"] : out + ".state";
   require_output(out, {arguments["data"], arguments["model"]});
   require_output(state, {arguments["data"], arguments["model"]});
-  if (without_trailing_slash(fs::absolute(state)) == without_trailing_slash(fs::absolute(out))) {
-    fail(ExitCode::kUsage, "--out and --state: both are {}, expected two files", out);
-  }
+  require_outputs_apart({{"out", out}, {"state", state}});
   std::shared_ptr<const TokenStore> store;
   OpenedModel opened = open_model(
       arguments, [&](const ModelSource& model) { store = open_store(arguments["data"], model); });

@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "src/core/atomic_file.h"
 #include "src/core/fields.h"
@@ -51,7 +52,8 @@ constexpr Option kEvalOptions[] = {
      "how the model reads; NAME=ARM is an arm under another name; every arm gets the same items",
      "Tasks", eval_arms},
     {"model-of-arm", "ARM=MODEL...", "",
-     "another model for an arm, smaller or quantised, with the same tokenizer", "Tasks"},
+     "another model for an arm, smaller or quantised, with the same tokenizer; may be given again",
+     "Tasks"},
     {"set", "NAME.KEY=VALUE...", "",
      "a key of a task or arm, as in --set passkey.trials=5; may be given again; keys and defaults",
      "Tasks", keys_and_defaults},
@@ -118,16 +120,13 @@ void check_outputs(const Arguments& arguments, const EvalTasks& tasks) {
   for (const auto& task : tasks) {
     for (const auto& file : task->inputs()) inputs.push_back(file);
   }
-  std::map<std::filesystem::path, std::string> written;
+  std::vector<std::pair<std::string, std::filesystem::path>> outputs;
   for (const char* option : {"out", "html", "items-out", "answers-out"}) {
     if (!arguments.given(option)) continue;
-    const std::filesystem::path file = arguments[option];
-    require_output(file, inputs);
-    const auto [other, is_new] = written.try_emplace(file.lexically_normal(), option);
-    if (is_new) continue;
-    fail(ExitCode::kUsage, "--{} and --{}: both are {}, expected two files", other->second, option,
-         file.string());
+    outputs.emplace_back(option, arguments[option]);
+    require_output(outputs.back().second, inputs);
   }
+  require_outputs_apart(outputs);
 }
 
 void check_choice(const Arguments& arguments, const EvalChoice& choice,

@@ -126,10 +126,12 @@ int run_generate(const Arguments& arguments) {
   if (bos && state.length() == 0) prompt.insert(prompt.begin(), *bos);
 
   const std::set<int64_t> stop_tokens = stop_tokens_of(*opened.source);
-  const int64_t read = state.length() + std::ssize(prompt);
-  warn_beyond_context(read, generate_options.max_new_tokens, *opened.model);
-  announce_memory(*opened.model, read + generate_options.max_new_tokens);
-  if (arguments.given("save-memory")) {
+  const int64_t loaded = state.length();
+  warn_beyond_context(loaded + std::ssize(prompt), generate_options.max_new_tokens, *opened.model);
+  const bool saves = arguments.given("save-memory");
+  announce_reading(arguments, *opened.model, loaded,
+                   std::ssize(prompt) + (saves ? 0 : generate_options.max_new_tokens));
+  if (saves) {
     prefill(*opened.model, prompt, state, generate_options.prefill_chunk_tokens);
     write_memory(arguments, opened, state);
     return 0;

@@ -48,15 +48,16 @@ Json contents_of(const OpenedModel& opened) {
 
 /// {"far": {"arm": "retrieval", its keys}}, and of an arm with a model of its own
 /// {"model": path, "model_contents": {...}}.
-Json arm_settings(const Arguments& arguments, const std::vector<NamedArm>& arms,
-                  const ModelsOfArms& models) {
+Json arm_settings(const Arguments& arguments, const OpenedModel& opened,
+                  const std::vector<NamedArm>& arms, const ModelsOfArms& models) {
   const auto paths = models_of_arms(arguments, arms);
   Json settings = Json::object();
   for (const NamedArm& arm : arms) {
     Json& keys = settings[arm.label] = {{"arm", arm.arm->name()}};
-    keys.update(arm.arm->write());
     const auto own = models.find(arm.label);
-    if (own == models.end()) continue;
+    const bool has_own = own != models.end();
+    keys.update(arm.arm->settings((has_own ? own->second : opened).model->config()));
+    if (!has_own) continue;
     keys["model"] = paths.at(arm.label);
     keys["model_contents"] = contents_of(own->second);
   }
@@ -82,7 +83,7 @@ Json eval_provenance(const Arguments& arguments, const OpenedModel& opened,
        {"quantization", arguments["quantization"]},
        {"tokenizer_fingerprint", tokenizer.fingerprint()},
        {"bos_token_id", bos ? Json(*bos) : Json()},
-       {"arm_settings", arm_settings(arguments, arms, models)},
+       {"arm_settings", arm_settings(arguments, opened, arms, models)},
        {"peak_memory",
         "VmHWM of the process, which begins anew with each item (/proc/self/clear_refs)"},
        {"device", opened.model->lm_head_weight().device().str()},

@@ -12,10 +12,20 @@
 
 namespace longspan {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 const FocusedMemoryAttention* focused_memory_of(const CausalLm& model) {
   return dynamic_cast<const FocusedMemoryAttention*>(&model.attention());
+}
+
+/// Of keys and values that its layers remember of so many tokens.
+int64_t memory_bytes(const ModelConfig& config, const FocusedMemoryOptions& options,
+                     int64_t tokens) {
+  const double token = 2 * static_cast<double>(config.num_key_value_heads) *
+                       remembered_bytes(options.mem_dtype, config.head_dim);
+  return static_cast<int64_t>(token * static_cast<double>(tokens * std::ssize(options.mem_layers)));
 }
 
 /// --quantization too changes what a model remembers, and not its files.
@@ -32,10 +42,7 @@ void announce_memory(const CausalLm& model, int64_t tokens) {
   if (!attention) return;
   const ModelConfig& config = model.config();
   const FocusedMemoryOptions& options = attention->options();
-  const double token = 2 * static_cast<double>(config.num_key_value_heads) *
-                       remembered_bytes(options.mem_dtype, config.head_dim);
-  const auto bytes =
-      static_cast<int64_t>(token * static_cast<double>(tokens * std::ssize(options.mem_layers)));
+  const int64_t bytes = memory_bytes(config, options, tokens);
   const bool on_disk = !options.mem_dir.empty();
   const at::Device device = model.lm_head_weight().device();
   const std::string where = device.is_cpu() ? "of RAM" : "of the GPU";
@@ -61,6 +68,22 @@ void announce_memory_of_arms(const std::vector<NamedArm>& arms, const EvalSubjec
     reading->change(model, tokens);
     announce_memory(model, tokens);
   }
+}
+
+void announce_reading(const Arguments& arguments, const CausalLm& model, int64_t loaded,
+                      int64_t tokens) {
+  const auto* attention = focused_memory_of(model);
+  if (!attention) return;
+  const FocusedMemoryOptions& options = attention->options();
+  const bool stays_in_file = model.lm_head_weight().device().is_cpu() || !options.mem_dir.empty();
+  announce_memory(model, stays_in_file ? tokens : loaded + tokens);
+  if (!arguments.given("save-memory")) return;
+  const fs::path folder = existing_folder(fs::absolute(arguments["save-memory"]).parent_path());
+  int64_t bytes = memory_bytes(model.config(), options, loaded + tokens);
+  if (!options.mem_dir.empty() && on_one_disk(folder, existing_folder(options.mem_dir))) {
+    bytes += memory_bytes(model.config(), options, tokens);
+  }
+  require_disk_space(folder, bytes);
 }
 
 ModelState open_memory(const Arguments& arguments, const OpenedModel& opened) {

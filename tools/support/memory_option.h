@@ -18,6 +18,12 @@ inline constexpr Option kMemoryOptions[] = {
 /// Error(kOutOfMemory) where that is more than there is of RAM, Error(kFailure) of the disk.
 void announce_memory(const CausalLm& model, int64_t tokens);
 
+/// The same of a text of `tokens` behind a memory of `loaded` that --memory names, which on the CPU
+/// stays in its file. Throws Error(kFailure) too where the disk has no room for what --save-memory
+/// writes.
+void announce_reading(const Arguments& arguments, const CausalLm& model, int64_t loaded,
+                      int64_t tokens);
+
 /// The same of each arm that reads so, with its own model.
 void announce_memory_of_arms(const std::vector<NamedArm>& arms, const EvalSubject& subject,
                              int64_t tokens);

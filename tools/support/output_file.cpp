@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,17 @@ void require_output(const fs::path& out, const std::vector<fs::path>& inputs) {
       if (fs::equivalent(folder, input, unknown) && is_read_from(place)) kept.push_back(place);
     }
     require_output_file(place, kept);
+  }
+}
+
+void require_outputs_apart(const std::vector<std::pair<std::string, fs::path>>& options) {
+  std::map<fs::path, std::string> written;
+  for (const auto& [option, file] : options) {
+    const fs::path place = without_trailing_slash(fs::absolute(file).lexically_normal());
+    const auto [other, is_new] = written.try_emplace(place, option);
+    if (is_new) continue;
+    fail(ExitCode::kUsage, "--{} and --{}: both are {}, expected two files", other->second, option,
+         file.string());
   }
 }
 

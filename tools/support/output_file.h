@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tools/support/arguments.h"
@@ -12,6 +14,10 @@ namespace longspan {
 /// `inputs` or, of an input that is the folder of a model, one of the model's files.
 void require_output(const std::filesystem::path& out,
                     const std::vector<std::filesystem::path>& inputs);
+
+/// Throws Error(kUsage) where two of these options, each with its file, would write one file.
+void require_outputs_apart(
+    const std::vector<std::pair<std::string, std::filesystem::path>>& options);
 
 /// Throws Error(kUsage) where `out` is there and --force was not given.
 void require_new_output(const std::filesystem::path& out, const Arguments& arguments);

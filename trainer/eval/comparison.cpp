@@ -127,6 +127,7 @@ std::vector<TaskComparison> compare(const std::vector<EvalResult>& results) {
         known = comparisons.end() - 1;
       } else {
         require_same_protocol(*known, result, task.protocol);
+        known->protocol.update(task.protocol);  // a digest that those before have not
       }
       for (auto& model : by_arm(result.label, task.rows, unnamed, results.size() == 1)) {
         known->models.push_back(std::move(model));

@@ -100,8 +100,9 @@ std::optional<bool> measure_choice(const at::Tensor& like_q, const at::Tensor& l
   const auto random = [&](int64_t heads) {
     return at::randn({1, kMeasuredTokens, heads, like_q.size(3)}, like_q.options()).transpose(1, 2);
   };
-  const at::Tensor q = random(like_q.size(1)), k = random(like_k.size(1)), grad = random(q.size(1));
   try {
+    const at::Tensor q = random(like_q.size(1)), k = random(like_k.size(1));
+    const at::Tensor grad = random(q.size(1));
     const AttentionTimes flash2 = times_of_flash2(q, k, grad), cudnn = times_of_cudnn(q, k, grad);
     const double pairs = static_cast<double>(kMeasuredTokens) * kMeasuredTokens / 2;
     const double tflop = 4e-12 * pairs * static_cast<double>(q.size(1) * q.size(3));

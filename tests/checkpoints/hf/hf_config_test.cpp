@@ -361,5 +361,12 @@ TEST(HfConfig, WritesFocusedMemoryAsLongLlamaDoesAndSaysWhatItsCodeLacks) {
   EXPECT_EQ(written(3).second, "");
 }
 
+TEST(HfConfig, AModelWithMemoryKeepsItsBiases) {
+  const Json biased = {{"model_type", "longllama"}, {"attention_bias", true}, {"mlp_bias", true}};
+  const ModelConfig config = read_hf_config(with(small_config(), biased), "");
+  EXPECT_TRUE(config.decoder.qkv_bias && config.decoder.o_bias && config.decoder.mlp_bias);
+  EXPECT_EQ(write_hf_config(config, at::kFloat)["attention_bias"], true);
+}
+
 }  // namespace
 }  // namespace longspan

@@ -180,6 +180,18 @@ TEST(ShiftedSparse, TakesTheGroupAsAPartOfTheLength) {
   ShiftedSparseAttention pattern;  // LongLoRA's quarter
   EXPECT_EQ(pattern.group_size(8192), 2048);
   EXPECT_EQ(pattern.group_size(3), 2);
+  const auto with = [](const Json& keys) {
+    Diagnostics diagnostics;
+    ShiftedSparseAttention read;
+    Fields fields(keys, diagnostics);
+    read.read(fields);
+    diagnostics.throw_if_any(ExitCode::kRecipe);
+    return read.group_size(8192);
+  };
+  EXPECT_EQ(with({{"group_ratio", 0.125}}), 1024);
+  EXPECT_EQ(with({{"group_size", 512}}), 512);
+  EXPECT_THROW(with({{"group_ratio", 0.125}, {"group_size", 512}}), Error);
+  EXPECT_THROW(with({{"group_ratio", 0}}), Error);
 }
 
 TEST(SlidingWindow, EqualsTheMaskOfThePaper) {

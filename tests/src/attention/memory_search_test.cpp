@@ -92,23 +92,46 @@ TEST(FoundPages, AllOfThemAreDenseAttention) {
   }
 }
 
+/// Of a short pass each query's own pages, of a long one those of the 64 queries up to the first of
+/// each 64.
 TEST(FoundPages, AreAttendedToExactly) {
   const RememberedText text({20, 16, 5});
-  const at::Tensor q = random_queries(1);
-  const at::Tensor found = text.index.find(q, 2);
-  at::Tensor visible = at::zeros({kRows, kQueryHeads, 1, 41}, at::kBool);
   const std::vector<std::pair<int64_t, int64_t>> pages{{0, 8},  {8, 8},  {16, 4},
                                                        {20, 8}, {28, 8}, {36, 5}};
-  for (int64_t row = 0; row < kRows; ++row) {
-    for (int64_t head = 0; head < kQueryHeads; ++head) {
-      for (int64_t i = 0; i < 2; ++i) {
-        const auto [first, tokens] = pages[found[row][head / 3][i].item<int64_t>()];
-        visible[row][head][0].narrow(0, first, tokens).fill_(true);
+  for (const int64_t tokens : {1, 9, 150}) {
+    const at::Tensor q = random_queries(tokens);
+    at::Tensor visible = at::zeros({kRows, kQueryHeads, tokens, 41}, at::kBool);
+    for (int64_t t = 0; t < tokens; ++t) {
+      const int64_t last = tokens <= 64 ? t : t / 64 * 64;
+      const int64_t begin = tokens <= 64 ? t : std::max<int64_t>(0, last - 63);
+      const at::Tensor found = text.index.find(q.narrow(2, begin, last + 1 - begin), 2);
+      for (int64_t row = 0; row < kRows; ++row) {
+        for (int64_t head = 0; head < kQueryHeads; ++head) {
+          for (int64_t i = 0; i < 2; ++i) {
+            const auto [first, size] = pages[found[row][head / 3][i].item<int64_t>()];
+            visible[row][head][t].narrow(0, first, size).fill_(true);
+          }
+        }
       }
     }
+    const AttentionResult out = attend_found_pages(q, text.blocks, text.index, 2);
+    EXPECT_LT(largest(out.out - masked_attention(q, text.k, text.v, visible)), 1e-5) << tokens;
   }
-  const AttentionResult out = attend_found_pages(q, text.blocks, text.index, 2);
-  EXPECT_LT(largest(out.out - masked_attention(q, text.k, text.v, visible)), 1e-5);
+}
+
+TEST(FoundPages, TellNothingOfLaterQueries) {
+  const RememberedText text({20, 16, 5});
+  for (const int64_t tokens : {9, 150}) {
+    const at::Tensor q = random_queries(tokens);
+    const at::Tensor before = attend_found_pages(q, text.blocks, text.index, 2).out;
+    for (const int64_t place : {1, 5, 8, 64, 65, 100, 128}) {
+      if (place >= tokens) continue;
+      at::Tensor other = q.clone();
+      other.narrow(2, place, tokens - place).fill_(3);
+      const at::Tensor after = attend_found_pages(other, text.blocks, text.index, 2).out;
+      EXPECT_EQ(largest((after - before).narrow(2, 0, place)), 0) << place << " of " << tokens;
+    }
+  }
 }
 
 /// The share of the pages with the best key for a query that are found: it grows with their number,

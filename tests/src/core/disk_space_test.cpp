@@ -17,6 +17,13 @@ TEST(DiskSpace, IsThatOfTheNearestFolderThatIsThere) {
   EXPECT_GT(free_disk_bytes(here / "not" / "there" / "yet").value_or(0), 0);
 }
 
+TEST(DiskSpace, FoldersOfOneDiskAreTold) {
+  const std::filesystem::path here = std::filesystem::temp_directory_path();
+  EXPECT_TRUE(on_one_disk(here, here));
+  EXPECT_FALSE(on_one_disk(here, "/proc"));
+  EXPECT_FALSE(on_one_disk(here, here / "not" / "there"));
+}
+
 TEST(RequireDiskSpace, SaysWhatIsNeededAndWhatIsFree) {
   EXPECT_NO_THROW(require_disk_space("/tmp/not/there/yet", 1));
   EXPECT_THAT(error_of([&] { require_disk_space("/tmp/not/there/yet", int64_t{1} << 60); },

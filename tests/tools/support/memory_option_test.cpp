@@ -7,6 +7,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 #include "tests/trainer/eval/arms/arm_fixtures.h"
+#include "tools/support/command.h"
 
 namespace longspan {
 namespace {
@@ -15,6 +16,8 @@ using testing::HasSubstr;
 
 /// More tokens than any machine has room for, of 96 bytes each.
 constexpr int64_t kTooMany = int64_t{1} << 44;
+
+constexpr Command kRead{.name = "read", .options = {kMemoryOptions}};
 
 class AnnouncedMemory : public testing::Test {
  protected:
@@ -61,6 +64,26 @@ TEST_F(AnnouncedMemory, NamesBothFiguresWhereTheDiskHasNoRoom) {
   EXPECT_THAT(refused(ExitCode::kFailure),
               testing::AllOf(HasSubstr(folder_.path().string() + ": needs"), HasSubstr("of disk"),
                              HasSubstr("are free")));
+}
+
+/// On the CPU what was loaded stays in its file, and what is saved has to fit on the disk.
+TEST_F(AnnouncedMemory, OfAReadingIsWithoutWhatWasLoaded) {
+  const auto reading = [&](std::vector<std::string> words, int64_t loaded, int64_t tokens) {
+    words.insert(words.begin(), "read");
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    const Arguments arguments = *parse_arguments(kRead, static_cast<int>(argv.size()), argv.data());
+    testing::internal::CaptureStderr();
+    const std::string error =
+        error_of([&] { announce_reading(arguments, *model_, loaded, tokens); }, ExitCode::kFailure);
+    return std::pair{error, testing::internal::GetCapturedStderr()};
+  };
+  remember(MemDtype::kBFloat16);
+  EXPECT_THAT(reading({}, kTooMany, 1 << 20).second, HasSubstr("1,048,576 tokens as bfloat16"));
+  const std::string file = (folder_.path() / "memory.safetensors").string();
+  EXPECT_EQ(reading({"--save-memory", file}, 0, 1 << 20).first, "no error");
+  EXPECT_THAT(reading({"--save-memory", file}, kTooMany, 1 << 20).first,
+              testing::AllOf(HasSubstr("needs"), HasSubstr("of disk")));
 }
 
 TEST_F(AnnouncedMemory, IsThatOfEachArmThatReadsSo) {

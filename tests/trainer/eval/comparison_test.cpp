@@ -57,6 +57,8 @@ TEST(Compare, RefusesOtherItems) {
   EXPECT_EQ(comparison_error({b, a}), "no error");
   b.tasks[0].protocol["items_digest"] = "34cd";
   EXPECT_THAT(comparison_error({a, b}), HasSubstr("items_digest: \"12ab\" against \"34cd\""));
+  EXPECT_THAT(comparison_error({perplexity_result("c"), a, b}),
+              HasSubstr("items_digest: \"12ab\" against \"34cd\""));
 }
 
 TEST(Compare, RefusesOneLabelTwice) {

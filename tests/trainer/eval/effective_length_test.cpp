@@ -19,6 +19,17 @@ TEST(EffectiveLength, IsTheLastThatKeeps85Percent) {
   EXPECT_EQ(effective_length({scored(1024, 10), scored(2048, 9), scored(4096, 8)}).length, 2048);
 }
 
+TEST(EffectiveLength, IsRightAtTheBoundForAnyNumberOfQuestions) {
+  for (size_t n : {20, 29, 58, 94}) {
+    ScoredLength first{1024, std::vector<double>(n, 0.0)}, second{2048, first.scores};
+    std::fill_n(first.scores.begin(), 20, 1.0);
+    std::fill_n(second.scores.begin(), 17, 1.0);
+    EXPECT_EQ(effective_length({first, second}).length, 2048) << n;
+    second.scores[16] = 0;
+    EXPECT_EQ(effective_length({first, second}).length, 1024) << n;
+  }
+}
+
 TEST(EffectiveLength, ALengthThatFailsEndsIt) {
   EXPECT_EQ(effective_length({scored(1024, 20), scored(2048, 3), scored(4096, 20)}).length, 1024);
 }

@@ -96,6 +96,12 @@ class Arm : public Settable {
   /// Throws Error(kUsage) for a model that it cannot make anything of.
   virtual void check(const EvalSubject& subject) const { (void)subject; }
 
+  /// Its keys as they are in effect over a model of this config.
+  virtual Json settings(const ModelConfig& config) const {
+    (void)config;
+    return write();
+  }
+
   /// The loss in nats of each of the last `targets` of `ids`, read with what the arm keeps of the
   /// tokens before them. 1 <= targets < size.
   virtual std::vector<double> target_nll(const EvalSubject& subject,

@@ -72,7 +72,8 @@ at::Tensor BlockMemoryAttention::attend_together(const at::Tensor& q,
     std::vector<int64_t> chosen(static_cast<size_t>(seen.blocks));
     std::iota(chosen.begin(), chosen.end(), int64_t{0});
     if (options_.top_k < seen.blocks) {
-      const at::Tensor query = sum_of_groups(q, key_heads)[0].sum(1);  // [Hkv, D]
+      const at::Tensor query =
+          tokens == 1 ? sum_of_groups(q, key_heads)[0].select(1, 0) : state.queries_before(first);
       chosen = best_blocks(state.relevance(query, seen.blocks, all.k), options_.top_k);
     }
     for (const int64_t block : chosen) {
@@ -112,11 +113,14 @@ at::Tensor BlockMemoryAttention::attend(const Heads& heads, const AttentionConte
   auto& state = context.state ? dynamic_cast<BlockMemoryState&>(*context.state) : own;
   const KeysAndValues all = state.read(context.first_position, heads.k, heads.v);
   state.note_queries(context.first_position, sum_of_groups(heads.q, heads.k.size(1)));
+  const bool each_alone = heads.q.size(2) <= options_.query_tokens / 8;
   std::vector<at::Tensor> outputs;
   for (int64_t begin = 0; begin < heads.q.size(2);) {
     const int64_t first = context.first_position + begin;
-    const int64_t together =
-        std::min(options_.query_tokens - first % options_.query_tokens, heads.q.size(2) - begin);
+    const int64_t together = each_alone
+                                 ? 1
+                                 : std::min(options_.query_tokens - first % options_.query_tokens,
+                                            heads.q.size(2) - begin);
     outputs.push_back(
         attend_together(heads.q.narrow(2, begin, together), context, first, all, state));
     begin += together;

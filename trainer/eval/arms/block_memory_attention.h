@@ -8,7 +8,10 @@ namespace longspan {
 /// InfLLM's attention (Xiao et al. 2024, arXiv 2402.04617), which needs no training: each token
 /// sees the first tokens, a window, and the top_k blocks of what lies between that suit it best.
 /// query_tokens tokens, or the rest of a pass, look up together and see one set of blocks in all
-/// heads of a layer, and a window that begins for all where it begins for the first.
+/// heads of a layer, and a window that begins for all where it begins for the first. The blocks are
+/// those that suit the query_tokens queries before them, where InfLLM asks with theirs, so that a
+/// token tells those before it nothing of itself. A question, an answer and a step of generation
+/// (query_tokens / 8 tokens or fewer in a pass) look up token by token, each with its own query.
 ///
 /// With all blocks, and no far positions, this is full attention.
 class BlockMemoryAttention : public AttentionPattern {

@@ -21,7 +21,10 @@ void fields(FieldsIo& io, BlockMemoryOptions& options) {
   io.whole("top_k", options.top_k, {0, kMost}, "blocks that are looked up");
   io.whole("representatives", options.representatives, {1, kMost},
            "keys by which a block is found");
-  io.whole("query_tokens", options.query_tokens, {1, kMost}, "tokens that look up together");
+  io.whole(
+      "query_tokens", options.query_tokens, {1, kMost},
+      "tokens that look up together, by the queries of as many tokens before them; a pass of an "
+      "eighth as many or fewer looks up for each by its own");
   if (options.window_tokens < options.block_tokens) {
     io.error("window_tokens",
              "is less than block_tokens, expected at least one block: the queries in the window "
@@ -37,6 +40,8 @@ KeysAndValues BlockMemoryState::read(int64_t first_position, const at::Tensor& k
 void BlockMemoryState::commit() {
   cache_->commit();
   query_sums_ = pending_sums_;
+  const int64_t kept = std::min(recent_queries_.size(1), options_.query_tokens);
+  recent_queries_ = recent_queries_.narrow(1, recent_queries_.size(1) - kept, kept).clone();
 }
 
 std::shared_ptr<LayerState> BlockMemoryState::fork() const {
@@ -48,6 +53,8 @@ std::shared_ptr<LayerState> BlockMemoryState::fork() const {
 void BlockMemoryState::note_queries(int64_t first_position, const at::Tensor& q) {
   const int64_t tokens = q.size(2), initial = options_.initial_tokens;
   const int64_t end = first_position + tokens;
+  recent_queries_ = recent_queries_.defined() ? at::cat({recent_queries_, q[0]}, 1) : q[0];
+  noted_ = end;
   const int64_t blocks =
       (std::max<int64_t>(0, end - initial) + options_.block_tokens - 1) / options_.block_tokens;
   pending_sums_ = at::zeros({blocks, q.size(1), q.size(3)}, q.options().dtype(at::kFloat));
@@ -59,6 +66,12 @@ void BlockMemoryState::note_queries(int64_t first_position, const at::Tensor& q)
                                .div(options_.block_tokens, "floor");
   const at::Tensor summed = q[0].narrow(1, skipped, tokens - skipped).transpose(0, 1);
   pending_sums_.index_add_(0, block, summed.to(at::kFloat));
+}
+
+at::Tensor BlockMemoryState::queries_before(int64_t position) const {
+  const int64_t end = position - (noted_ - recent_queries_.size(1));
+  const int64_t tokens = std::min(end, options_.query_tokens);
+  return recent_queries_.narrow(1, end - tokens, tokens).sum(1);
 }
 
 void BlockMemoryState::represent(int64_t blocks, const at::Tensor& keys) {

@@ -18,7 +18,13 @@ class ToReadBy : public FocusedMemoryAttention {
 void FocusedMemoryArm::fields(FieldsIo& io) {
   attention_.fields(io);
   if (!io.reading()) return;
-  const Json keys = attention_.write();
+  Json keys = attention_.write();
+  // Those that are left out where they are as without them, and undo the model's own.
+  const FocusedMemoryOptions& options = attention_.options();
+  keys.update({{"search_pages", options.search_pages},
+               {"search_page_tokens", options.search_page_tokens},
+               {"mem_dir", options.mem_dir},
+               {"mem_attention_grouping", options.mem_attention_grouping}});
   for (const auto& [key, value] : keys.items()) {
     if (io.given(key)) given_[key] = value;
   }

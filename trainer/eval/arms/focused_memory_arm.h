@@ -14,6 +14,7 @@ class FocusedMemoryArm : public ReadingArm {
   void fields(FieldsIo& io) override;
   void check(const EvalSubject& subject) const override;
   void change(CausalLm& model, int64_t length) const override;
+  Json settings(const ModelConfig& config) const override { return attention_of(config).write(); }
 
  private:
   FocusedMemoryAttention attention_of(const ModelConfig& config) const;

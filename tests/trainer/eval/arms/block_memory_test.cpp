@@ -1,6 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
@@ -66,9 +67,10 @@ TEST_F(BlockMemory, WithAllBlocksIsFullAttention) {
 TEST_F(BlockMemory, LooksUpTheBlockThatSuitsTheQuery) {
   Heads heads{at::randn({1, 6, 100, 16}) * 0.01, at::randn({1, 3, 100, 16}) * 0.01,
               at::zeros({1, 3, 100, 16})};
-  heads.q.select(3, 0).narrow(2, 96, 4).fill_(5);  // the last four ask for dimension 0
-  heads.q.select(3, 0).narrow(2, 40, 8).fill_(5);  // and those in the window behind the block
-  heads.k.select(3, 0).narrow(2, 28, 8).fill_(5);  // block 3, tokens 28 to 36, has it
+  heads.q.select(3, 0).narrow(2, 80, 8).fill_(-5);  // of these 88 to 96 get another block
+  heads.q.select(3, 0).narrow(2, 88, 12).fill_(5);  // 88 to 96 ask for dimension 0, for the last
+  heads.q.select(3, 0).narrow(2, 40, 8).fill_(5);   // and those in the window behind the block
+  heads.k.select(3, 0).narrow(2, 28, 8).fill_(5);   // block 3, tokens 28 to 36, has it
   heads.v.narrow(2, 28, 8).fill_(1);
   const at::Tensor out = attend(*block_memory(kSmall), heads);
   EXPECT_GT(out.select(2, 99).min().item<float>(), 0.9);
@@ -98,13 +100,44 @@ TEST_F(BlockMemory, OfPassesIsThatOfOneWherePassesEndWithTheLookUps) {
   }
 }
 
+/// Disturbed within a look-up of eight tokens, and right behind one.
 TEST_F(BlockMemory, LeaksNothingOfTheFuture) {
-  Heads heads = random_heads(120);
+  const Heads heads = random_heads(120);
   auto pattern = block_memory(kSmall);
   const at::Tensor before = attend(*pattern, heads);
-  // A look-up of eight tokens is one: what comes after it changes none.
-  for (at::Tensor* x : {&heads.q, &heads.k, &heads.v}) x->narrow(2, 104, 16).fill_(3);
-  EXPECT_EQ(largest((attend(*pattern, heads) - before).narrow(2, 0, 104)), 0);
+  for (int64_t place : {101, 103, 104, 119}) {
+    const int64_t behind = 120 - place;
+    Heads other{heads.q.clone(), heads.k.clone(), heads.v.clone()};
+    for (at::Tensor* x : {&other.q, &other.k, &other.v}) x->narrow(2, place, behind).fill_(3);
+    const at::Tensor change = attend(*pattern, other) - before;
+    EXPECT_EQ(largest(change.narrow(2, 0, place)), 0) << place;
+    EXPECT_GT(largest(change.narrow(2, place, behind)), 0) << place;
+  }
+}
+
+/// A pass of an eighth of query_tokens asks with each token's own query, as passes of one do.
+TEST_F(BlockMemory, AShortPassLooksUpTokenByToken) {
+  Json keys = small_with("query_tokens", 64);
+  const Heads heads = random_heads(128);
+  auto pattern = block_memory(keys);
+  const auto passes = [&](const std::vector<int64_t>& sizes) {
+    auto state = pattern->make_state(0);
+    std::vector<at::Tensor> outputs;
+    int64_t first = 0;
+    for (const int64_t size : sizes) {
+      const Rotary turned = rotary(size, first);
+      const Heads part{heads.q.narrow(2, first, size), heads.k.narrow(2, first, size),
+                       heads.v.narrow(2, first, size)};
+      outputs.push_back(pattern->attend(
+          part,
+          {.rotary = turned, .document_ids = {}, .state = state.get(), .first_position = first}));
+      state->commit();
+      first += size;
+    }
+    return at::cat(outputs, 2).narrow(2, 120, 8);
+  };
+  EXPECT_EQ(largest(passes({120, 8}) - passes({120, 1, 1, 1, 1, 1, 1, 1, 1})), 0);
+  EXPECT_GT(largest(passes({120, 8}) - passes({119, 9})), 0.01);
 }
 
 /// One far position: what the initial tokens and the blocks hold is a set, without an order.

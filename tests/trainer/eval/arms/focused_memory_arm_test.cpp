@@ -66,6 +66,27 @@ TEST_F(FocusedMemoryArms, OfAModelWithMemoryWhatIsNotSaidIsItsOwn) {
   EXPECT_EQ(answer_by(*arm_with("focused_memory", all), plain, item_).nll, by_search);
 }
 
+TEST_F(FocusedMemoryArms, AModelsSearchIsUndone) {
+  remember({0});
+  const double all = nll("full");
+  FocusedMemoryOptions options =
+      dynamic_cast<const FocusedMemoryAttention&>(model_->attention()).options();
+  options.search_pages = 1;
+  options.search_page_tokens = 4;
+  model_->set_attention(std::make_shared<FocusedMemoryAttention>(options));
+  EXPECT_NE(nll("focused_memory"), all);
+  EXPECT_EQ(nll("focused_memory", {{"search_pages", 0}}), all);
+}
+
+TEST_F(FocusedMemoryArms, StatesTheKeysInEffect) {
+  remember({0});
+  const auto arm = arm_with("focused_memory", {{"last_context_length", 8}});
+  const Json settings = arm->settings(model_->config());
+  EXPECT_EQ(settings["mem_layers"], Json({0}));
+  EXPECT_EQ(settings["window"], 32);
+  EXPECT_EQ(settings["last_context_length"], 8);
+}
+
 /// Half of it, as everywhere; the model's own 16 would not fit.
 TEST_F(FocusedMemoryArms, AnotherWindowHasALastContextOfItsOwn) {
   remember({0});
