@@ -144,8 +144,18 @@ void find_idle_memory(const Recipe& recipe, Diagnostics& found) {
     const auto* focused =
         dynamic_cast<const FocusedMemoryAttention*>(recipe.stages[i].attention.get());
     const std::string key = key_of_stage(recipe, i, "attention", "attention");
-    if (!focused || !said.insert(key).second) continue;
+    if (!focused) continue;
     const FocusedMemoryOptions& options = focused->options();
+    const bool wants_others = std::ranges::any_of(
+        options.schedule, [](const auto& windows) { return windows.negatives > 0; });
+    const int64_t rows = recipe.stages[i].batch_size;
+    if (wants_others && rows == focused->passage_rows()) {
+      found.error(key_of_stage(recipe, i, "batch_size", "train.batch_size"),
+                  fmt::format("{} rows hold one document, and attention.schedule asks for windows "
+                              "of others; take {} or more",
+                              rows, 2 * rows));
+    }
+    if (!said.insert(key).second) continue;
     if (options.mem_layers.empty()) {
       found.error(key,
                   "focused_memory has no mem_layers, so that no layer sees more than its own "
@@ -157,13 +167,11 @@ void find_idle_memory(const Recipe& recipe, Diagnostics& found) {
                   "search_pages and mem_dir say how a model is read: training attends to all, and "
                   "config.json has no such key; give them to generate and eval by --attention");
     }
-    const bool wants_others = std::ranges::any_of(
-        options.schedule, [](const auto& windows) { return windows.negatives > 0; });
-    if (wants_others && recipe.stages[i].batch_size == focused->passage_rows()) {
-      found.error(key,
-                  fmt::format("schedule asks for windows of other documents, and a batch_size of "
-                              "{} holds one document; take {} or more",
-                              recipe.stages[i].batch_size, 2 * recipe.stages[i].batch_size));
+    const int64_t row = recipe.validation.seq_len;
+    if (!recipe.validation.path.empty() && row <= options.lengths.window) {
+      found.error("validation.seq_len",
+                  fmt::format("{} is a row of one window, which reads no memory; take {} or more",
+                              row, 4 * options.lengths.window));
     }
   }
 }

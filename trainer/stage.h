@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -33,10 +32,6 @@ struct Stage {
 
   int64_t rows_per_step() const { return batch_size * gradient_accumulation_steps; }
   int64_t tokens_per_step() const { return rows_per_step() * seq_len; }
-  /// Of a row, or of the rows of a passage that its attention trains side by side.
-  int64_t passage_tokens() const {
-    return seq_len * std::max<int64_t>(1, attention->passage_rows());
-  }
 };
 
 /// The keys of an entry of a recipe's `stages`. What is not given stays as it is: `stage` starts

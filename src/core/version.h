@@ -2,7 +2,7 @@
 
 namespace longspan {
 
-/// "0.1.0", as CMakeLists.txt has it.
+/// "0.2.0", as CMakeLists.txt has it.
 const char* version();
 
 }  // namespace longspan

@@ -188,7 +188,7 @@ class ArmsTest(unittest.TestCase):
         shutil.copytree(self.shallow, twin)
 
         def with_model(model):
-            return ["eval", self.shallow, "--task", "passkey", "--lengths", "400,600", "--depths", "0.5", "--trials", "2",
+            return ["eval", self.shallow, "--task", "passkey", "--lengths", "400,600", "--depths", "0.5", "--trials", "4",
                     "--arm", "full,twin=full", "--model-of-arm", f"twin={model}"]  # fmt: skip
 
         self.kill_after_answers(with_model(twin), out)
@@ -214,7 +214,7 @@ class ArmsTest(unittest.TestCase):
 
     def test_a_run_that_is_killed_goes_on_with_the_same_result(self):
         arguments = ["eval", self.shallow, "--dtype", "float32", "--json", "--task", "passkey", "--lengths", "400,600",
-                     "--depths", "0.5", "--trials", "2", "--arm", "full,retrieval", "--set", "retrieval.budget_tokens=256"]  # fmt: skip
+                     "--depths", "0.5", "--trials", "4", "--arm", "full,retrieval", "--set", "retrieval.budget_tokens=256"]  # fmt: skip
         expected = json.loads(longspan(*arguments).stdout)["tasks"]
         out, journal = self.folder / "killed.json", self.folder / "killed.json.journal"
         answers = self.folder / "answers.jsonl"
@@ -227,7 +227,7 @@ class ArmsTest(unittest.TestCase):
             self.assertEqual(without_seconds(result["tasks"][0]["rows"]), without_seconds(expected[0]["rows"]))
         self.assertFalse(journal.exists())
         told = [json.loads(line) for line in answers.read_text().splitlines()]
-        self.assertEqual(len(told), 1 + 2 * 2 * 2 + 1)
+        self.assertEqual(len(told), 1 + 2 * 2 * 4 + 1)
         self.assertEqual(told[0]["provenance"]["weights_fingerprint"], json.loads(out.read_text())["weights_fingerprint"])
         self.assertEqual(told.pop(), {"task": "passkey", "protocol": expected[0]["protocol"]})
         for row in expected[0]["rows"]:

@@ -118,7 +118,14 @@ TEST_F(IdleKeys, AFocusedMemoryThatRemembersNothing) {
   const std::string alone = ", schedule: [[0, 0], [1, 0], [2, 0], [3, 0]]";
   EXPECT_THAT(of_attention(remembers + alone), IsEmpty());
   EXPECT_THAT(of_attention(remembers),
-              ElementsAre(HasSubstr("a batch_size of 4 holds one document; take 8 or more")));
+              ElementsAre(HasSubstr("train.batch_size: 4 rows hold one document, and attention."
+                                    "schedule asks for windows of others; take 8 or more")));
+  EXPECT_THAT(of({"train.batch_size=8", "validation={path: a.h5}",
+                  "attention={pattern: focused_memory, window: 48" + remembers + "}"}),
+              ElementsAre(HasSubstr("validation.seq_len: 0 is a row of one window")));
+  EXPECT_THAT(of({"train.batch_size=8", "validation={path: a.h5, seq_len: 192}",
+                  "attention={pattern: focused_memory, window: 48" + remembers + "}"}),
+              IsEmpty());
   for (const char* key : {", search_pages: 4", ", mem_dir: a"}) {
     EXPECT_THAT(of_attention(remembers + alone + key),
                 ElementsAre(HasSubstr("search_pages and mem_dir say how a model is read")));

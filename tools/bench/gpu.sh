@@ -177,7 +177,7 @@ of_small() { random_step small "$1" "$LENGTH_SMALL" --steps 4 memory.recompute=n
 # What plan says of the 7B steps. The first time it measures the rates, at 7B's widths.
 forecast() {
   local rates=(--save-rates "$RESULTS/rates-7b.json")
-  [[ ! -f $OUT/rates-7b.json ]] || rates=(--rates "$RESULTS/rates-7b.json")
+  [[ ! -f $RESULTS/rates-7b.json ]] || rates=(--rates "$RESULTS/rates-7b.json")
   longspan plan "$WORK/tiny.yaml" --device "$DEVICE" "${rates[@]}" model.path="$WORK/7b/config.json" \
     'lora={r: 8, target_modules: [q_proj, k_proj, v_proj, o_proj], modules_to_save: [embed_tokens, norm]}' \
     'attention={pattern: shifted_sparse, group_ratio: 0.25}' rope.factor=24.0 train.seq_len="$LENGTH_7B" "$@"

@@ -74,11 +74,10 @@ void announce_reading(const Arguments& arguments, const CausalLm& model, int64_t
                       int64_t tokens) {
   const auto* attention = focused_memory_of(model);
   if (!attention) return;
-  const FocusedMemoryOptions& options = attention->options();
-  const bool stays_in_file = model.lm_head_weight().device().is_cpu() || !options.mem_dir.empty();
-  announce_memory(model, stays_in_file ? tokens : loaded + tokens);
+  announce_memory(model, tokens);
   if (!arguments.given("save-memory")) return;
   const fs::path folder = existing_folder(fs::absolute(arguments["save-memory"]).parent_path());
+  const FocusedMemoryOptions& options = attention->options();
   int64_t bytes = memory_bytes(model.config(), options, loaded + tokens);
   if (!options.mem_dir.empty() && on_one_disk(folder, existing_folder(options.mem_dir))) {
     bytes += memory_bytes(model.config(), options, tokens);

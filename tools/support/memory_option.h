@@ -18,9 +18,8 @@ inline constexpr Option kMemoryOptions[] = {
 /// Error(kOutOfMemory) where that is more than there is of RAM, Error(kFailure) of the disk.
 void announce_memory(const CausalLm& model, int64_t tokens);
 
-/// The same of a text of `tokens` behind a memory of `loaded` that --memory names, which on the CPU
-/// stays in its file. Throws Error(kFailure) too where the disk has no room for what --save-memory
-/// writes.
+/// The same of a text of `tokens` behind a memory of `loaded` that is open. Throws Error(kFailure)
+/// too where the disk has no room for what --save-memory writes.
 void announce_reading(const Arguments& arguments, const CausalLm& model, int64_t loaded,
                       int64_t tokens);
 

@@ -68,7 +68,7 @@ TrainingInputs open_training_inputs(const Recipe& recipe) {
     }
     inputs.stores.push_back(store);
     inputs.loaders.push_back(loader);
-    longest = std::max(longest, stage.passage_tokens());
+    longest = std::max(longest, stage.seq_len);
   }
   const ValidationOptions& validation = recipe.validation;
   if (!validation.path.empty()) {

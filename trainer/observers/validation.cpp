@@ -26,10 +26,8 @@ void fields(FieldsIo& io, ValidationOptions& options) {
   io.whole("every_steps", options.every_steps, {1, kMost}, "how often; after the last step too");
   io.whole("sequences", options.sequences, {1, kMost},
            "so many rows, drawn over the documents of the store, the same in every run");
-  io.whole(
-      "seq_len", options.seq_len, {0, kLongestSequence},
-      "tokens of a row; 0: those of the longest stage, or of the windows of a document that it "
-      "trains side by side under focused memory");
+  io.whole("seq_len", options.seq_len, {0, kLongestSequence},
+           "tokens of a row; 0: those of the longest stage");
   io.prose(
       "Beyond the longest context of the stages there is a warning. A stage whose context is "
       "shorter is validated beyond it.");

@@ -208,7 +208,7 @@ MemoryPlan plan_memory(const RunShape& shape, const Stage& stage, const MemoryOp
   plan.update = update_working(shape, stage, t);
   if (shape.validation_seq_len) {
     const int64_t tokens =
-        *shape.validation_seq_len > 0 ? *shape.validation_seq_len : stage.passage_tokens();
+        *shape.validation_seq_len > 0 ? *shape.validation_seq_len : stage.seq_len;
     plan.validation = validation_working(
         shape, stage, {shape.config, t.element, /*rows=*/1, tokens, *memory.chunk_tokens});
   }

@@ -66,7 +66,7 @@ TEST_F(AnnouncedMemory, NamesBothFiguresWhereTheDiskHasNoRoom) {
                              HasSubstr("are free")));
 }
 
-/// On the CPU what was loaded stays in its file, and what is saved has to fit on the disk.
+/// What was loaded has its place already, and what is saved has to fit on the disk.
 TEST_F(AnnouncedMemory, OfAReadingIsWithoutWhatWasLoaded) {
   const auto reading = [&](std::vector<std::string> words, int64_t loaded, int64_t tokens) {
     words.insert(words.begin(), "read");

@@ -40,8 +40,9 @@ KeysAndValues BlockMemoryState::read(int64_t first_position, const at::Tensor& k
 void BlockMemoryState::commit() {
   cache_->commit();
   query_sums_ = pending_sums_;
-  const int64_t kept = std::min(recent_queries_.size(1), options_.query_tokens);
-  recent_queries_ = recent_queries_.narrow(1, recent_queries_.size(1) - kept, kept).clone();
+  const int64_t kept = std::min(pending_queries_.size(1), options_.query_tokens);
+  last_queries_ = pending_queries_.narrow(1, pending_queries_.size(1) - kept, kept).clone();
+  pending_queries_ = last_queries_;
 }
 
 std::shared_ptr<LayerState> BlockMemoryState::fork() const {
@@ -53,7 +54,7 @@ std::shared_ptr<LayerState> BlockMemoryState::fork() const {
 void BlockMemoryState::note_queries(int64_t first_position, const at::Tensor& q) {
   const int64_t tokens = q.size(2), initial = options_.initial_tokens;
   const int64_t end = first_position + tokens;
-  recent_queries_ = recent_queries_.defined() ? at::cat({recent_queries_, q[0]}, 1) : q[0];
+  pending_queries_ = last_queries_.defined() ? at::cat({last_queries_, q[0]}, 1) : q[0];
   noted_ = end;
   const int64_t blocks =
       (std::max<int64_t>(0, end - initial) + options_.block_tokens - 1) / options_.block_tokens;
@@ -69,9 +70,9 @@ void BlockMemoryState::note_queries(int64_t first_position, const at::Tensor& q)
 }
 
 at::Tensor BlockMemoryState::queries_before(int64_t position) const {
-  const int64_t end = position - (noted_ - recent_queries_.size(1));
+  const int64_t end = position - (noted_ - pending_queries_.size(1));
   const int64_t tokens = std::min(end, options_.query_tokens);
-  return recent_queries_.narrow(1, end - tokens, tokens).sum(1);
+  return pending_queries_.narrow(1, end - tokens, tokens).sum(1);
 }
 
 void BlockMemoryState::represent(int64_t blocks, const at::Tensor& keys) {

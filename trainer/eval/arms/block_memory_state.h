@@ -33,8 +33,8 @@ class BlockMemoryState : public LayerState {
 
   /// q [1, Hkv, T, D]: the queries of the pass after read(), those of a key's heads summed.
   void note_queries(int64_t first_position, const at::Tensor& q);
-  /// [Hkv, D]: the sum of the queries noted of the query_tokens tokens before `position`, which is
-  /// in the pass or the next and not 0.
+  /// [Hkv, D]: the sum of the queries noted of the query_tokens tokens before `position`, a place
+  /// in the pass and not 0.
   at::Tensor queries_before(int64_t position) const;
   /// How well each of the first `blocks` suits query [Hkv, D]: its product with the block's
   /// representatives, [blocks] float32. keys [1, Hkv, Tk, D] are those of read(); the queries of
@@ -48,8 +48,9 @@ class BlockMemoryState : public LayerState {
   std::shared_ptr<LayerState> cache_ = std::make_shared<KeyValueCache>();
   at::Tensor query_sums_;       // [blocks, Hkv, D] float32, of the tokens committed
   at::Tensor pending_sums_;     // and of those of this pass
-  at::Tensor recent_queries_;   // [Hkv, T, D]: of the last tokens committed, then of this pass
-  int64_t noted_ = 0;           // tokens, the last of recent_queries_ among them
+  at::Tensor last_queries_;     // [Hkv, T, D], of the last query_tokens tokens committed
+  at::Tensor pending_queries_;  // and behind them those of this pass
+  int64_t noted_ = 0;           // tokens, the last of pending_queries_ among them
   at::Tensor representatives_;  // [blocks, Hkv * D] float32
 };
 

@@ -59,8 +59,8 @@ class RecordingArm::RecordingReading : public Reading {
       : arm_(arm), subject_(subject), passage_(std::move(passage)), length_(length) {}
 
   Answer ask(const Question& question) override {
-    const std::string key =
-        arm_.question_of({{"length", length_}, {"item", write_item({passage_, question})}});
+    const std::string key = arm_.question_of(
+        subject_, {{"length", length_}, {"item", write_item({passage_, question})}});
     const Json found = arm_.found_or(key, length_, [&] {
       if (!reading_) reading_ = arm_.arm_->read_passage(subject_, passage_, length_);
       const Answer answer = reading_->ask(question);
@@ -111,9 +111,11 @@ void RecordingArm::count_pass(CausalLm& model, int64_t length, int64_t tokens_re
   cost.kv_bytes = arm_->kv_bytes(model, cost.tokens_of_a_pass());
 }
 
-std::string RecordingArm::question_of(const Json& item) const {
-  const Json key = {
-      {"task", task_}, {"arm", arm_->name()}, {"keys", arm_->write()}, {"asked", item}};
+std::string RecordingArm::question_of(const EvalSubject& subject, const Json& item) const {
+  const Json key = {{"task", task_},
+                    {"arm", arm_->name()},
+                    {"keys", arm_->settings(subject.model.config())},
+                    {"asked", item}};
   Digest digest;
   digest.update(json_line(key));
   return label_ + " " + digest.hex().substr(0, 32);
@@ -154,7 +156,7 @@ std::vector<double> RecordingArm::target_nll(const EvalSubject& subject,
   std::vector<double>& known = record_.scored_texts[{label_, ids_digest(ids)}];
   Json found = Json::object();
   if (std::ssize(known) < targets) {
-    const std::string question = question_of({{"ids", ids}, {"targets", targets}});
+    const std::string question = question_of(subject, {{"ids", ids}, {"targets", targets}});
     found = found_or(question, length, [&] {
       const auto losses = arm_->target_nll(subject, ids, targets);
       const bool finite = std::ranges::all_of(losses, [](double x) { return std::isfinite(x); });

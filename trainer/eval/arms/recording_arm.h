@@ -61,7 +61,7 @@ class RecordingArm : public Arm {
   /// What the journal has, or else what `measure` finds, with "seconds" and "peak_bytes" added.
   Json found_or(const std::string& question, int64_t length, const std::function<Json()>& measure);
   /// What the journal calls it: a digest, since a passage of 100,000 tokens is a long key.
-  std::string question_of(const Json& item) const;
+  std::string question_of(const EvalSubject& subject, const Json& item) const;
   void hand_over(int64_t length, const Json& asked, const Json& found) const;
 
   std::shared_ptr<Arm> arm_;

@@ -89,11 +89,13 @@ TEST_F(BlockMemory, OfPassesIsThatOfOneWherePassesEndWithTheLookUps) {
       const Rotary turned = rotary(40, first);
       const Heads part{heads.q.narrow(2, first, 40), heads.k.narrow(2, first, 40),
                        heads.v.narrow(2, first, 40)};
-      const at::Tensor out = pattern->attend(
-          part,
-          {.rotary = turned, .document_ids = {}, .state = state.get(), .first_position = first});
+      const AttentionContext context{
+          .rotary = turned, .document_ids = {}, .state = state.get(), .first_position = first};
+      for (int again = 0; again < 2; ++again) {  // recomputation reads twice
+        const at::Tensor out = pattern->attend(part, context);
+        EXPECT_LT(largest(out - whole.narrow(2, first, 40)), 1e-5);
+      }
       state->commit();
-      EXPECT_LT(largest(out - whole.narrow(2, first, 40)), 1e-5);
     }
     auto fork = state->fork();
     EXPECT_EQ(fork->length(), 120);

@@ -76,6 +76,11 @@ TEST_F(FocusedMemoryArms, AModelsSearchIsUndone) {
   model_->set_attention(std::make_shared<FocusedMemoryAttention>(options));
   EXPECT_NE(nll("focused_memory"), all);
   EXPECT_EQ(nll("focused_memory", {{"search_pages", 0}}), all);
+  // By which a journal tells the two apart.
+  const auto settings = [&](const Json& keys) {
+    return arm_with("focused_memory", keys)->settings(model_->config());
+  };
+  EXPECT_NE(settings({{"search_pages", 0}}), settings(Json::object()));
 }
 
 TEST_F(FocusedMemoryArms, StatesTheKeysInEffect) {
