@@ -29,7 +29,7 @@ constexpr std::string_view kMemoryBenchExample =
     "  bench memory --model models/SmolLM2-135M-Instruct --text books/ --json > memory.json\n"
     "  bench memory --model llama-2-7b --random-weights --layers 2 --search-pages 64 --json";
 constexpr int64_t kPassTokens = 4096;    // as generate reads
-constexpr int64_t kComparedTokens = 64;  // behind each length; the search is for so many together
+constexpr int64_t kComparedTokens = 64;  // behind each length; so many search each for itself
 
 /// Those of the command line, or at a quarter, a half and three quarters of the depth, as
 /// LongLLaMA's.
