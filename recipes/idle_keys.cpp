@@ -167,7 +167,8 @@ void find_idle_memory(const Recipe& recipe, Diagnostics& found) {
                   "search_pages and mem_dir say how a model is read: training attends to all, and "
                   "config.json has no such key; give them to generate and eval by --attention");
     }
-    const int64_t row = recipe.validation.seq_len;
+    int64_t row = recipe.validation.seq_len;
+    if (row == 0) row = std::ranges::max(recipe.stages, {}, &Stage::seq_len).seq_len;
     if (!recipe.validation.path.empty() && row <= options.lengths.window) {
       found.error("validation.seq_len",
                   fmt::format("{} is a row of one window, which reads no memory; take {} or more",

@@ -26,8 +26,8 @@ std::optional<int64_t> free_disk_bytes(const fs::path& folder) {
 }
 
 bool on_one_disk(const fs::path& a, const fs::path& b) {
-  struct stat of_a {
-  }, of_b{};
+  struct stat of_a = {};
+  struct stat of_b = {};
   return stat(a.c_str(), &of_a) == 0 && stat(b.c_str(), &of_b) == 0 && of_a.st_dev == of_b.st_dev;
 }
 

@@ -122,7 +122,7 @@ TEST_F(IdleKeys, AFocusedMemoryThatRemembersNothing) {
                                     "schedule asks for windows of others; take 8 or more")));
   EXPECT_THAT(of({"train.batch_size=8", "validation={path: a.h5}",
                   "attention={pattern: focused_memory, window: 48" + remembers + "}"}),
-              ElementsAre(HasSubstr("validation.seq_len: 0 is a row of one window")));
+              ElementsAre(HasSubstr("validation.seq_len: 48 is a row of one window")));
   EXPECT_THAT(of({"train.batch_size=8", "validation={path: a.h5, seq_len: 192}",
                   "attention={pattern: focused_memory, window: 48" + remembers + "}"}),
               IsEmpty());
