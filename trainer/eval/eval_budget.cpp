@@ -12,7 +12,7 @@ namespace {
 /// Of each task, however many arms are asked.
 std::map<std::string, int64_t> items_by_task(const std::vector<EvalWork>& work) {
   std::map<std::pair<std::string, std::string>, int64_t> by_arm;
-  for (const EvalWork& entry : work) by_arm[{entry.task, entry.arm}] += entry.items;
+  for (const EvalWork& entry : work) by_arm[{entry.task, entry.arm}] += entry.items();
   std::map<std::string, int64_t> of_task;
   for (const auto& [task_and_arm, items] : by_arm) {
     int64_t& most = of_task[task_and_arm.first];

@@ -1,5 +1,8 @@
 #include "trainer/eval/eval_progress.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "src/core/text.h"
 #include "trainer/figures/table.h"
 
@@ -7,6 +10,12 @@ namespace longspan {
 
 EvalProgress::EvalProgress(std::vector<EvalWork> work) {
   for (auto& entry : work) kinds_.push_back({.work = std::move(entry)});
+}
+
+/// Of questions to one passage the first alone reads it.
+double EvalProgress::Kind::flops_done() const {
+  const auto first = work.item_flops.begin();
+  return std::reduce(first, first + std::min(done, work.items()));
 }
 
 EvalProgress::Kind* EvalProgress::kind_of(const std::string& task, const std::string& arm,
@@ -28,7 +37,7 @@ void EvalProgress::done(const std::string& task, const std::string& arm, int64_t
 
 int64_t EvalProgress::items() const {
   int64_t items = 0;
-  for (const Kind& kind : kinds_) items += kind.work.items;
+  for (const Kind& kind : kinds_) items += kind.work.items();
   return items;
 }
 
@@ -42,29 +51,22 @@ double EvalProgress::seconds_per_flop(const std::function<bool(const EvalWork&)>
   double flops = 0, seconds = 0;
   for (const Kind& kind : kinds_) {
     if (!is_alike(kind.work)) continue;
-    const double part = static_cast<double>(kind.done) / static_cast<double>(kind.work.items);
-    flops += part * kind.work.flops;
+    flops += kind.flops_done();
     seconds += kind.seconds;
   }
   return flops > 0 ? seconds / flops : 0;
 }
 
 double EvalProgress::seconds_of(const EvalWork& work) const {
-  for (const Kind& kind : kinds_) {
-    const bool is_same =
-        kind.work.task == work.task && kind.work.arm == work.arm && kind.work.length == work.length;
-    if (!is_same || kind.done == 0) continue;
-    // By FLOPs: of many questions to one passage the first alone reads it.
-    const double part = static_cast<double>(kind.done) / static_cast<double>(kind.work.items);
-    if (kind.work.flops > 0) return kind.seconds * work.flops / (part * kind.work.flops);
-    return static_cast<double>(work.items) * kind.seconds / static_cast<double>(kind.done);
-  }
+  const auto of_task_and_arm = [&](const EvalWork& other) {
+    return other.task == work.task && other.arm == work.arm;
+  };
   const std::function<bool(const EvalWork&)> alike[] = {
-      [&](const EvalWork& other) { return other.task == work.task && other.arm == work.arm; },
-      [&](const EvalWork& other) { return other.arm == work.arm; },
+      [&](const EvalWork& other) { return of_task_and_arm(other) && other.length == work.length; },
+      of_task_and_arm, [&](const EvalWork& other) { return other.arm == work.arm; },
       [](const EvalWork&) { return true; }};
   for (const auto& is_alike : alike) {
-    if (const double rate = seconds_per_flop(is_alike); rate > 0) return rate * work.flops;
+    if (const double rate = seconds_per_flop(is_alike); rate > 0) return rate * work.flops();
   }
   return 0;
 }
@@ -73,8 +75,8 @@ double EvalProgress::seconds_left() const {
   double left = 0;
   for (const Kind& kind : kinds_) {
     EvalWork rest = kind.work;
-    rest.items -= kind.done;
-    rest.flops *= static_cast<double>(rest.items) / static_cast<double>(kind.work.items);
+    rest.item_flops.erase(rest.item_flops.begin(),
+                          rest.item_flops.begin() + std::min(kind.done, rest.items()));
     left += seconds_of(rest);
   }
   return left;

@@ -9,9 +9,9 @@
 
 namespace longspan {
 
-/// How far a whole evaluation has come, and how long other work takes: work of a kind that was
-/// measured as long again; else by its FLOPs at the rate of its task and arm, of its arm, or of all
-/// that was measured.
+/// How far a whole evaluation has come, and how long other work takes: by its FLOPs at the rate of
+/// its kind (task, arm and length), else of its task and arm, of its arm, or of all that was
+/// measured.
 class EvalProgress {
  public:
   explicit EvalProgress(std::vector<EvalWork> work);
@@ -31,6 +31,8 @@ class EvalProgress {
     EvalWork work;
     int64_t done = 0;
     double seconds = 0;  // of those done
+
+    double flops_done() const;
   };
 
   Kind* kind_of(const std::string& task, const std::string& arm, int64_t length);

@@ -90,6 +90,8 @@ class EvalTask : public Settable {
   virtual bool names_evidence() const { return true; }
   /// Whether what it scores is all of a text or nearly all, so that no arm can leave out a part.
   virtual bool scores_every_token() const { return false; }
+  /// Whether what follows the right answer can cost it its score: an arm may not know it.
+  virtual bool judges_whole_answers() const { return false; }
 
   /// What is asked at these lengths, with options that check() lets pass: by the seed and the
   /// tokenizer alone. Lengths that do not suit the tokenizer throw Error(kUsage), unsuitable texts

@@ -26,7 +26,7 @@ EvalWork& entry_of(std::vector<EvalWork>& work, const AskedItem& item, const std
     return entry.task == item.task && entry.arm == arm && entry.length == item.length;
   });
   if (known != work.end()) return *known;
-  return work.emplace_back(EvalWork{.task = item.task, .arm = arm, .length = item.length});
+  return work.emplace_back(EvalWork{item.task, arm, item.length, {}});
 }
 
 }  // namespace
@@ -50,13 +50,13 @@ std::vector<EvalWork> work_of(const DrawnTasks& tasks, const EvalSubject& subjec
       for (const NamedArm& arm : arms) {
         if (!arm.does(drawn->task())) continue;
         EvalWork& entry = entry_of(work, item, arm.label);
-        ++entry.items;
+        double& flops = entry.item_flops.emplace_back(0);
         if (!text.empty()) {
           int64_t& tokens = scored[{arm.label, text}];
           if (item.scored_tokens <= tokens) continue;
           tokens = item.scored_tokens;
         }
-        entry.flops += flops_of(*arm.arm, arm.model ? *arm.model : subject.model, item);
+        flops = flops_of(*arm.arm, arm.model ? *arm.model : subject.model, item);
       }
     };
     EvalSubject drawing = subject;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct NamedArm {
     if (task.scores_every_token() && arm->leaves_out()) {
       return "scores all of a text, of which the arm leaves out parts";
     }
+    if (task.judges_whole_answers() && !arm->tells_whole_answers()) {
+      return "judges whole answers, of which the arm tells the first tokens that are right alone";
+    }
     return "";
   }
   bool does(const EvalTask& task) const { return obstacle(task).empty(); }
@@ -47,8 +51,10 @@ DrawnTasks draw_tasks(const EvalTasks& tasks, const EvalSubject& subject,
 struct EvalWork {
   std::string task, arm;
   int64_t length = 0;
-  int64_t items = 0;
-  double flops = 0;  // of all items, by formula
+  std::vector<double> item_flops;  // by formula, in the order in which the items are asked
+
+  int64_t items() const { return std::ssize(item_flops); }
+  double flops() const { return std::reduce(item_flops.begin(), item_flops.end()); }
 };
 
 /// The work of all tasks by all arms, in the order in which it is done. A text that an arm has

@@ -76,8 +76,8 @@ TEST_F(Run, DrawsTheItemsThatAreAsked) {
   EXPECT_EQ(items_[8].line["scored_tokens"], 8);
   std::vector<std::string> kinds;
   for (const auto& entry : all) {
-    kinds.push_back(fmt::format("{} {} {} {}", entry.task, entry.arm, entry.length, entry.items));
-    EXPECT_GT(entry.flops, 0);
+    kinds.push_back(fmt::format("{} {} {} {}", entry.task, entry.arm, entry.length, entry.items()));
+    EXPECT_GT(entry.flops(), 0);
   }
   // oracle needs a question.
   EXPECT_THAT(
@@ -216,12 +216,12 @@ TEST_F(Run, ReadsATextOnceForTasksThatScoreTheSameTokens) {
   const std::vector<NamedArm> arms{{"full", reader}};
   const std::vector<EvalWork> all = work(arms);
   ASSERT_EQ(all.size(), 3u);
-  EXPECT_GT(all[0].flops, 0);
-  EXPECT_GT(all[1].flops, 0);
+  EXPECT_GT(all[0].flops(), 0);
+  EXPECT_GT(all[1].flops(), 0);
   EXPECT_EQ(all[2].task, "perplexity");
   EXPECT_EQ(all[2].length, 400);
-  EXPECT_EQ(all[2].items, 1);
-  EXPECT_EQ(all[2].flops, 0);
+  EXPECT_EQ(all[2].items(), 1);
+  EXPECT_EQ(all[2].flops(), 0);
 
   const auto losses_of = [&](AnswerJournal& journal, std::vector<size_t> order) {
     EvalRun run(subject_, arms, options_.lengths, all, journal);
@@ -319,7 +319,7 @@ TEST_F(Run, DrawsItsItemsOnceForAllArms) {
 }
 
 TEST(EvalProgress, TakesWhatIsLeftByKindAndByFlops) {
-  EvalProgress progress({{"a", "full", 100, 4, 400}, {"a", "full", 200, 2, 800}});
+  EvalProgress progress({{"a", "full", 100, {100, 100, 100, 100}}, {"a", "full", 200, {400, 400}}});
   progress.done("a", "full", 100, 2);
   progress.done("a", "full", 100, 2);
   EXPECT_EQ(progress.items(), 6);
@@ -331,24 +331,36 @@ TEST(EvalProgress, TakesWhatIsLeftByKindAndByFlops) {
   EXPECT_THAT(progress.line(), HasSubstr("3 of 6 items, a by full at 200"));
 }
 
-/// The first of many questions reads the passage that they share.
+/// The first of many questions reads the passage that they share, in what is left too.
 TEST(EvalProgress, CountsASharedPassageOnce) {
-  EvalProgress progress({{"a", "full", 100, 1, 110}});
-  progress.done("a", "full", 100, 11);
-  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "full", 100, 10, 200}), 20);
+  EvalProgress progress({{"a", "full", 100, {100, 10, 10, 100, 10, 10}}});
+  progress.done("a", "full", 100, 200);
+  EXPECT_DOUBLE_EQ(progress.seconds_left(), 280);
+  progress.done("a", "full", 100, 20);
+  progress.done("a", "full", 100, 20);
+  EXPECT_DOUBLE_EQ(progress.seconds_left(), 240);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "full", 100, {100, 10, 10, 10}}), 260);
+}
+
+/// What another task has scored is no work: it says nothing of how long the rest takes.
+TEST(EvalProgress, TakesNoRateFromItemsWithoutWork) {
+  EvalProgress progress({{"a", "full", 100, {0, 100}}, {"a", "full", 200, {50}}});
+  progress.done("a", "full", 200, 5);
+  progress.done("a", "full", 100, 0);
+  EXPECT_DOUBLE_EQ(progress.seconds_left(), 10);
 }
 
 /// An arm with a slow kernel is slow in its other tasks too.
 TEST(EvalProgress, KnowsTheRateOfEachArm) {
-  EvalProgress progress({{"a", "full", 100, 2, 200}, {"a", "slow", 100, 2, 200}});
-  EXPECT_EQ(progress.seconds_of({"a", "full", 100, 1, 100}), 0);  // nothing was measured
+  EvalProgress progress({{"a", "full", 100, {100, 100}}, {"a", "slow", 100, {100, 100}}});
+  EXPECT_EQ(progress.seconds_of({"a", "full", 100, {100}}), 0);  // nothing was measured
   progress.done("a", "full", 100, 1);
-  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "slow", 100, 1, 100}), 1);  // as all others
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "slow", 100, {100}}), 1);  // as all others
   progress.done("a", "slow", 100, 5);
-  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "slow", 200, 1, 400}), 20);
-  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "slow", 100, 3, 300}), 15);
-  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "full", 100, 3, 300}), 3);
-  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "third", 100, 1, 100}), 3);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"a", "slow", 200, {400}}), 20);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "slow", 100, {100, 100, 100}}), 15);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "full", 100, {100, 100, 100}}), 3);
+  EXPECT_DOUBLE_EQ(progress.seconds_of({"b", "third", 100, {100}}), 3);
 }
 
 TEST(ParseDuration, IsInSeconds) {
@@ -362,12 +374,12 @@ TEST(ParseDuration, IsInSeconds) {
 
 TEST(Budget, DropsItemsBeforeLengths) {
   const auto work_of_share = [](int64_t longest, double share) {
-    const auto items = static_cast<int64_t>(8 * share);
-    std::vector<EvalWork> work{{"a", "full", 100, items, 800 * share}};
-    if (longest == 200) work.push_back({"a", "full", 200, items, 3200 * share});
+    const auto items = static_cast<size_t>(8 * share);
+    std::vector<EvalWork> work{{"a", "full", 100, std::vector<double>(items, 100)}};
+    if (longest == 200) work.push_back({"a", "full", 200, std::vector<double>(items, 400)});
     return work;
   };
-  const auto seconds_of = [](const EvalWork& work) { return work.flops / 100; };
+  const auto seconds_of = [](const EvalWork& work) { return work.flops() / 100; };
   const auto fit = [&](double seconds) {
     return fit_budget({100, 200}, work_of_share, seconds_of, seconds);
   };

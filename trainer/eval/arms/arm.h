@@ -39,7 +39,7 @@ struct Question {
   }
 };
 
-/// A question with all that it needs: what a task draws.
+/// A question with the passage that it is about.
 struct Item {
   Passage passage;
   Question question;
@@ -88,6 +88,8 @@ class Arm : public Settable {
   virtual bool needs_evidence() const { return false; }
   /// Whether it may give the model a part of a text only.
   virtual bool leaves_out() const { return false; }
+  /// False for one that tells no more of an answer than the tokens that are right, and one more.
+  virtual bool tells_whole_answers() const { return true; }
   /// False for one that reads nothing and only hears what a task asks: nothing follows from its
   /// answers.
   virtual bool reads() const { return true; }

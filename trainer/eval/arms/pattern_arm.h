@@ -26,6 +26,7 @@ class PatternArm : public ReadingArm {
   }
   /// Not where each question has a reading of its own (WholeLengthReading).
   bool shares_passages() const override { return pattern_->make_state(0) != nullptr; }
+  bool tells_whole_answers() const override { return shares_passages(); }
 
  protected:
   std::shared_ptr<AttentionPattern> pattern_;
