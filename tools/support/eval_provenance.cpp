@@ -94,9 +94,9 @@ Json eval_provenance(const Arguments& arguments, const OpenedModel& opened,
 
 Json answer_identity(const Json& provenance) {
   Json identity = Json::object();
-  for (const char* key :
-       {"longspan_version", "weights_fingerprint", "max_position_embeddings", "rope", "attention",
-        "dtype", "quantization", "tokenizer_fingerprint", "bos_token_id", "device"}) {
+  for (const char* key : {"longspan_version", "libtorch_version", "weights_fingerprint",
+                          "max_position_embeddings", "rope", "attention", "dtype", "quantization",
+                          "tokenizer_fingerprint", "bos_token_id", "device"}) {
     identity[key] = provenance.at(key);
   }
   for (const auto& [label, keys] : provenance.at("arm_settings").items()) {

@@ -35,6 +35,10 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+double f1_score(int64_t common, size_t a, size_t b) {
+  return common == 0 ? 0.0 : 2.0 * static_cast<double>(common) / static_cast<double>(a + b);
+}
+
 std::optional<double> standard_error(const std::vector<double>& values) {
   if (values.size() < 2) return std::nullopt;
   double centre = mean(values), squares = 0;

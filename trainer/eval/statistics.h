@@ -8,6 +8,10 @@ namespace longspan {
 
 double mean(const std::vector<double>& values);
 
+/// 2 common / (a + b): the harmonic mean of precision common / a and recall common / b; 0 where
+/// nothing is common.
+double f1_score(int64_t common, size_t a, size_t b);
+
 /// Standard error of the mean: s / sqrt(n) with the sample standard deviation s. None for fewer
 /// than two values.
 std::optional<double> standard_error(const std::vector<double>& values);

@@ -115,7 +115,7 @@ std::vector<std::filesystem::path> ClozeTask::inputs() const { return text_files
 
 void ClozeTask::check(const EvalOptions&) const {
   if (text_.empty()) {
-    fail(ExitCode::kUsage, "cloze: no text given; name documents with --set cloze.text=[FILE]");
+    fail(ExitCode::kUsage, "cloze: no text given; name documents with --text FILE...");
   }
 }
 

@@ -17,6 +17,9 @@ class JsonlTask : public ItemTask {
   void check(const EvalOptions& options) const override;
   void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
                   const Use& use) const override;
+  /// None: lengths have other questions, or contexts of which less is left.
+  EffectiveLengths effective_lengths(const std::vector<LabelledRows>&) const override { return {}; }
+  bool judges_whole_answers() const override { return true; }
 
  protected:
   Json rules() const override;

@@ -121,10 +121,14 @@ std::string difference_label(const std::vector<double>& ours, const std::vector<
                                    : text;
 }
 
+/// Of each row, by the number of its questions.
 std::vector<double> losses_of_answers(const Rows& rows) {
-  std::vector<double> losses;
-  for (const auto& row : rows) losses.push_back(row.answer_nll);
-  return losses;
+  std::vector<double> losses, questions;
+  for (const auto& row : rows) {
+    losses.push_back(row.answer_nll);
+    questions.push_back(static_cast<double>(row.n));
+  }
+  return weighed(losses, questions);
 }
 
 std::vector<double> scores_of_questions(const Rows& rows) { return pooled(rows).scores; }

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <sstream>
 
 #include "src/core/text.h"
+#include "trainer/eval/statistics.h"
+#include "trainer/eval/tasks/rouge.h"
 
 namespace longspan {
 
@@ -39,11 +42,10 @@ double best_of(const std::vector<std::string>& references, const Similarity& sim
   return best;
 }
 
-/// Length of the longest common subsequence of two sequences.
-template <class Sequence>
-int64_t common_subsequence(const Sequence& a, const Sequence& b) {
+/// Length of the longest common subsequence of letters.
+int64_t common_subsequence(const std::string& a, const std::string& b) {
   std::vector<int64_t> row(b.size() + 1, 0);
-  for (const auto& left : a) {
+  for (const char left : a) {
     int64_t diagonal = 0;
     for (size_t j = 0; j < b.size(); ++j) {
       const int64_t above = row[j + 1];
@@ -54,21 +56,25 @@ int64_t common_subsequence(const Sequence& a, const Sequence& b) {
   return row.back();
 }
 
-/// 2 common / (a + b): the harmonic mean of common / a and common / b.
-double harmonic(int64_t common, size_t a, size_t b) {
-  return common == 0 ? 0.0 : 2.0 * static_cast<double>(common) / static_cast<double>(a + b);
+/// normalized() of both; with their articles where the reference is nothing else, as "A" is among
+/// choices.
+std::pair<std::string, std::string> comparable(const std::string& answer,
+                                               const std::string& reference) {
+  const Articles articles = normalized(reference).empty() ? Articles::kKept : Articles::kDropped;
+  return {normalized(answer, articles), normalized(reference, articles)};
 }
 
 double exact(const std::string& answer, const std::vector<std::string>& references) {
-  const std::string given = normalized(answer);
-  return best_of(references,
-                 [&](const auto& reference) { return given == normalized(reference) ? 1.0 : 0.0; });
+  return best_of(references, [&](const auto& reference) {
+    const auto [given, wanted] = comparable(answer, reference);
+    return given == wanted ? 1.0 : 0.0;
+  });
 }
 
 double begins_with(const std::string& answer, const std::vector<std::string>& references) {
-  const std::string given = normalized(answer) + " ";
   return best_of(references, [&](const auto& reference) {
-    return given.starts_with(normalized(reference) + " ") ? 1.0 : 0.0;
+    const auto [given, wanted] = comparable(answer, reference);
+    return (given + " ").starts_with(wanted + " ") ? 1.0 : 0.0;
   });
 }
 
@@ -103,7 +109,11 @@ double first_number_is(const std::string& answer, const std::vector<std::string>
   return best_of(references, [&](const auto& reference) {
     const bool has_decimals = reference.find('.') != std::string::npos;
     const std::string number = first_number(answer, has_decimals);
-    return !number.empty() && number == reference ? 1.0 : 0.0;
+    if (number.empty()) return 0.0;
+    const bool equal = has_decimals ? std::strtod(number.c_str(), nullptr) ==
+                                          std::strtod(reference.c_str(), nullptr)
+                                    : number == reference;
+    return equal ? 1.0 : 0.0;
   });
 }
 
@@ -141,16 +151,16 @@ double word_f1(const std::string& answer, const std::vector<std::string>& refere
     for (const auto& word : wanted) ++left[word];
     int64_t common = 0;
     for (const auto& word : given) common += left[word]-- > 0 ? 1 : 0;
-    return harmonic(common, given.size(), wanted.size());
+    return f1_score(common, given.size(), wanted.size());
   });
 }
 
-double rouge_l(const std::string& answer, const std::vector<std::string>& references) {
-  const auto given = words_of(lower_case(answer));
-  return best_of(references, [&](const auto& reference) {
-    const auto wanted = words_of(lower_case(reference));
-    return harmonic(common_subsequence(given, wanted), given.size(), wanted.size());
-  });
+double best_rouge_l(const std::string& answer, const std::vector<std::string>& references) {
+  return best_of(references, [&](const auto& reference) { return rouge_l(answer, reference); });
+}
+
+double best_rouge_lsum(const std::string& answer, const std::vector<std::string>& references) {
+  return best_of(references, [&](const auto& reference) { return rouge_lsum(answer, reference); });
 }
 
 /// The first line that is neither fence nor comment, as LongBench's code_sim_score takes it.
@@ -167,7 +177,7 @@ std::string first_code_line(const std::string& text) {
 double edit_similarity(const std::string& answer, const std::vector<std::string>& references) {
   const std::string given = first_code_line(answer);
   return best_of(references, [&](const auto& reference) {
-    return harmonic(common_subsequence(given, reference), given.size(), reference.size());
+    return f1_score(common_subsequence(given, reference), given.size(), reference.size());
   });
 }
 
@@ -191,12 +201,11 @@ double class_share(const std::string& answer, const std::vector<std::string>& re
   return answer.find(right) == std::string::npos ? 0.0 : 1.0 / static_cast<double>(named);
 }
 
-double only_label(const std::string& answer, const std::vector<std::string>& references) {
+double only_labels(const std::string& answer, const std::vector<std::string>& references) {
   const std::string first_sentence = answer.substr(0, answer.find('.'));
   const auto named = [&](const auto& label) { return substring_of(label, first_sentence); };
-  return named(references.front()) && std::none_of(references.begin() + 1, references.end(), named)
-             ? 1.0
-             : 0.0;
+  const bool all_right = std::ranges::all_of(labels_of(references.front()), named);
+  return all_right && std::none_of(references.begin() + 1, references.end(), named) ? 1.0 : 0.0;
 }
 
 struct NamedScorer {
@@ -214,11 +223,12 @@ constexpr NamedScorer kScorers[] = {
     {"last_word", last_word_is},
     {"leading", leading_share},
     {"f1", word_f1},
-    {"rouge_l", rouge_l},
+    {"rouge_l", best_rouge_l},
+    {"rouge_lsum", best_rouge_lsum},
     {"edit_similarity", edit_similarity},
     {"count", count_share},
     {"class", class_share},
-    {"label", only_label},
+    {"label", only_labels},
 };
 
 }  // namespace
@@ -227,14 +237,20 @@ bool substring_of(std::string_view part, std::string_view text) {
   return lower_case(std::string(text)).find(lower_case(std::string(part))) != std::string::npos;
 }
 
-std::string normalized(std::string_view text) {
+std::vector<std::string> labels_of(const std::string& target) {
+  constexpr size_t kOneLabel = 3;  // "n,w" of two directions is one
+  return target.size() > kOneLabel ? split(target, ',') : std::vector<std::string>{target};
+}
+
+std::string normalized(std::string_view text, Articles articles) {
   std::string letters;
   for (const char c : lower_case(std::string(text))) {
     if (!std::ispunct(static_cast<unsigned char>(c))) letters += c;
   }
   std::vector<std::string> kept;
   for (auto& word : words_of(letters)) {
-    if (word != "a" && word != "an" && word != "the") kept.push_back(std::move(word));
+    const bool is_article = word == "a" || word == "an" || word == "the";
+    if (!is_article || articles == Articles::kKept) kept.push_back(std::move(word));
   }
   return join(kept, " ");
 }

@@ -67,6 +67,13 @@ void WindowPerplexity::fields(FieldsIo& io) {
 
 void WindowPerplexity::check(const EvalOptions& options) const {
   LossTask::check(options);
+  const int64_t longest = std::ranges::max(options.lengths);
+  if (tokens_ > 0 && tokens_ < longest && !window_protocol(protocol_).concatenates) {
+    fail(ExitCode::kUsage,
+         "window_perplexity: tokens={} leaves no window of {}, expected as many or more; give a "
+         "larger window_perplexity.tokens or shorter --lengths",
+         tokens_, longest);
+  }
   const int64_t shortest = std::ranges::min(options.lengths);
   if (protocol_ == "chunked" || stride_ < shortest - 1) return;
   fail(ExitCode::kUsage,

@@ -2,7 +2,9 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 
@@ -75,7 +77,10 @@ TEST_F(BlockMemory, LooksUpTheBlockThatSuitsTheQuery) {
   const at::Tensor out = attend(*block_memory(kSmall), heads);
   EXPECT_GT(out.select(2, 99).min().item<float>(), 0.9);
   EXPECT_LT(largest(out.select(2, 90)), 0.5);
-  EXPECT_EQ(largest(attend(*block_memory(small_with("top_k", 0)), heads).select(2, 99)), 0);
+  Json none = small_with("top_k", 0);
+  EXPECT_EQ(largest(attend(*block_memory(none), heads).select(2, 99)), 0);
+  none["initial_tokens"] = 0;
+  EXPECT_EQ(largest(attend(*block_memory(none), heads).select(2, 99)), 0);
 }
 
 TEST_F(BlockMemory, OfPassesIsThatOfOneWherePassesEndWithTheLookUps) {
@@ -159,6 +164,26 @@ TEST_F(BlockMemory, OneFarPositionForgetsWhereATokenStood) {
   EXPECT_LT(largest((after - before).narrow(2, 112, 8)), 1e-5);
   pattern->set_one_far_position(false);
   EXPECT_GT(largest((attend(*pattern, swapped) - attend(*pattern, heads)).narrow(2, 112, 8)), 1e-3);
+}
+
+/// Written out: the first tokens at position 0 and the window right behind them.
+TEST_F(BlockMemory, HasFarKeysRightBeforeTheWindow) {
+  Heads heads = random_heads(100);
+  auto pattern = block_memory(small_with("top_k", 0));
+  pattern->set_one_far_position(true);
+  const at::Tensor out = attend(*pattern, heads).select(2, 99);
+  // 96 to 99 look up together: 9 blocks of 8 behind the first 4 tokens, all from 76 on.
+  std::vector<int64_t> places, positions;
+  for (int64_t i : {0, 1, 2, 3}) places.push_back(i), positions.push_back(0);
+  for (int64_t i = 76; i < 100; ++i) places.push_back(i), positions.push_back(i - 75);
+  const at::Tensor index = at::tensor(places, at::kLong);
+  const Rotary turned{make_rope_scaling("default")->frequencies({.head_dim = 16}, 100),
+                      at::tensor(positions, at::kLong).unsqueeze(0), at::kFloat};
+  const at::Tensor k = turned.rotate(heads.k.index_select(2, index)).repeat_interleave(2, 1);
+  const at::Tensor v = heads.v.index_select(2, index).repeat_interleave(2, 1);
+  const at::Tensor q = rotary(1, 24).rotate(heads.q.narrow(2, 99, 1));
+  const at::Tensor scores = at::matmul(q, k.transpose(2, 3)).div(4).softmax(-1);
+  EXPECT_LT(largest(at::matmul(scores, v).select(2, 0) - out), 1e-5);
 }
 
 TEST_F(BlockMemory, CountsThePairsThatItScores) {

@@ -70,7 +70,7 @@ TEST_F(Cloze, TheWordOfLeastLossIsTheChoice) {
 }
 
 TEST_F(Cloze, NeedsTextsAndRoom) {
-  EXPECT_THAT(error_of([] { ClozeTask().check({}); }, ExitCode::kUsage), HasSubstr("cloze.text"));
+  EXPECT_THAT(error_of([] { ClozeTask().check({}); }, ExitCode::kUsage), HasSubstr("--text FILE"));
   const auto task = task_with<ClozeTask>({{"text", text()}, {"context", 9000}});
   EXPECT_THAT(error_of([&] { fixture_.items(task, {4096}); }, ExitCode::kData),
               HasSubstr("has 9000 tokens before it"));

@@ -129,6 +129,24 @@ TEST_F(Jsonl, BabiLongForgivesLabelsOfTheQuestion) {
   EXPECT_EQ(score_answer(items[1].questions[0], {.text = " office or garden"}), 0);
 }
 
+/// qa8: what someone carries.
+TEST_F(Jsonl, BabiLongTakesSeveralLabels) {
+  const auto items = read_item_file(folder_.write("qa8.json",
+                                                  R"([{"input": "x", "target": "apple,milk",
+                         "question": "What is Daniel carrying?"},
+                        {"input": "x", "question": "What is Mary carrying?", "target": "apple"},
+                        {"input": "x", "question": "What is John carrying?",
+                         "target": "football,milk"}])"),
+                                    "babilong");
+  const Question& question = items[0].questions[0];
+  EXPECT_THAT(question.references, ElementsAre("apple,milk", "football"));
+  EXPECT_THAT(question.distractors, ElementsAre("apple", "football,milk"));
+  EXPECT_EQ(score_answer(question, {.text = " apple, milk."}), 1);
+  EXPECT_EQ(score_answer(question, {.text = " apple."}), 0);
+  EXPECT_EQ(score_answer(items[1].questions[0], {.text = " apple."}), 1);
+  EXPECT_EQ(score_answer(items[1].questions[0], {.text = " apple, milk."}), 0);
+}
+
 TEST_F(Jsonl, InfiniteBenchIsKnownByTheNameOfTheFile) {
   const std::string record =
       R"({"context": "noise", "input": "What is the pass key?", "answer": ["71432"]})";
@@ -140,10 +158,12 @@ TEST_F(Jsonl, InfiniteBenchIsKnownByTheNameOfTheFile) {
 }
 
 TEST_F(Jsonl, InfiniteBenchScoresNumbersCallsAndOptions) {
-  const DrawnItem largest =
-      only("math_find.jsonl",
-           R"({"context": "[3, 98.5, 7]", "input": "What is the largest?", "answer": 98.5})",
-           "infinite_bench");
+  const DrawnItem largest = only("math_find.jsonl",
+                                 R"({"context": "[3, 98.5, 7]", "answer": 98.5, )"
+                                 R"("input": "One number. The largest number of the list is:"})",
+                                 "infinite_bench");
+  EXPECT_EQ(largest.passage.instruction, "What is the largest number in the following list?\n\n");
+  EXPECT_EQ(largest.questions[0].text, "\n\nOne number. The largest number of the list is:");
   EXPECT_EQ(score_answer(largest.questions[0], {.text = " 98.5."}), 1);
   EXPECT_EQ(score_answer(largest.questions[0], {.text = " 98"}), 0);
   const DrawnItem values =
@@ -155,6 +175,8 @@ TEST_F(Jsonl, InfiniteBenchScoresNumbersCallsAndOptions) {
       only("code_run.jsonl",
            R"({"context": "code", "input": "The value of func_3(-5)? Be concise.", "answer": -8})",
            "infinite_bench");
+  EXPECT_EQ(call.passage.instruction,
+            "There is a function called func_3 in the following Python code.\n\n");
   EXPECT_EQ(call.questions[0].text,
             "\n\nPlease compute the exact value of func_3(-5). The value of func_3(-5) is");
   EXPECT_EQ(score_answer(call.questions[0], {.text = " -8."}), 1);
@@ -168,8 +190,21 @@ TEST_F(Jsonl, InfiniteBenchScoresNumbersCallsAndOptions) {
            R"({"context": "code", "input": "", "options": ["f", "g", "h"], "answer": ["g", "B"]})",
            "infinite_bench");
   EXPECT_EQ(code.questions[0].metric, "choice");
-  EXPECT_THAT(code.questions[0].answers, ElementsAre("g"));
-  EXPECT_THAT(code.questions[0].distractors, ElementsAre("f", "h"));
+  EXPECT_EQ(code.questions[0].text, "\n\nOptions:\nA. f\nB. g\nC. h\n\nThe correct option is:");
+  EXPECT_THAT(code.questions[0].answers, ElementsAre("B"));
+  EXPECT_THAT(code.questions[0].distractors, ElementsAre("A", "C"));
+  const DrawnItem book = only(
+      "longbook_choice_eng.jsonl",
+      R"({"context": "book", "input": "Who?", "options": ["Ann", "Bo"], "answer": ["Bo", "B"]})",
+      "infinite_bench");
+  EXPECT_EQ(book.questions[0].text,
+            "\n\nQuestion: Who?\nA. Ann\nB. Bo\n\nThe letter of the correct answer is");
+  const auto no_option = [&] {
+    only("code_debug.jsonl",
+         R"({"context": "c", "input": "", "options": ["f", "g"], "answer": ["h"]})",
+         "infinite_bench");
+  };
+  EXPECT_THAT(error_of(no_option, ExitCode::kData), HasSubstr("answer: 'h' is none of f, g"));
 }
 
 TEST_F(Jsonl, EachItemGoesUnderTheLengthThatHoldsIt) {
