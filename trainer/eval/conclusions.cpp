@@ -13,11 +13,11 @@ namespace {
 std::string standing_shown(const Standing& standing) {
   const int digits = standing.document_nll.empty() ? 3 : 4;  // losses differ by little
   const auto shown = [&](double value) { return fmt::format("{:.{}g}", value, digits); };
-  if (standing.document_nll.size() == 1) {  // no interval
+  if (!standing.interval) {
     return fmt::format("{} ({})", standing.label, shown(standing.value));
   }
-  return fmt::format("{} ({} [{}, {}])", standing.label, shown(standing.value), shown(standing.low),
-                     shown(standing.high));
+  return fmt::format("{} ({} [{}, {}])", standing.label, shown(standing.value),
+                     shown(standing.interval->low), shown(standing.interval->high));
 }
 
 /// Which of `equals` costs least, where costs are known and differ.

@@ -146,8 +146,8 @@ Json points_of(const TaskStandings& task, const std::string& label) {
     if (standing.label != label || !standing.cost) continue;
     points.push_back({{"length", standing.length},
                       {"value", standing.value},
-                      {"low", standing.low},
-                      {"high", standing.high},
+                      {"low", standing.interval ? Json(standing.interval->low) : Json()},
+                      {"high", standing.interval ? Json(standing.interval->high) : Json()},
                       {"time_to_first_token_seconds", standing.cost->time_to_first_token_seconds}});
   }
   return points;

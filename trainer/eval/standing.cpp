@@ -47,8 +47,10 @@ Standing pooled(const std::vector<const Json*>& rows, const char* key) {
   if (rows.size() == 1) {
     const Json& row = *rows.front();
     standing.value = row[key];
-    standing.low = number_in(row, "low", standing.value);
-    standing.high = number_in(row, "high", standing.value);
+    const auto is_number = [&](const char* key) {
+      return row.contains(key) && row[key].is_number();
+    };
+    if (is_number("low") && is_number("high")) standing.interval = {row["low"], row["high"]};
     const std::vector<double> none;
     standing.document_nll =
         weighed(row.value("document_nll", none), row.value("document_weights", none));
@@ -62,9 +64,7 @@ Standing pooled(const std::vector<const Json*>& rows, const char* key) {
     sum += items * (*row)[key].get<double>();
   }
   standing.value = sum / n;
-  const Interval interval = wilson_interval(sum, std::llround(n));
-  standing.low = interval.low;
-  standing.high = interval.high;
+  standing.interval = wilson_interval(sum, std::llround(n));
   standing.scores = scores_of(rows);
   return standing;
 }
@@ -130,7 +130,7 @@ bool told_apart(const Standing& a, const Standing& b) {
   if (!a.scores.empty() && a.scores.size() == b.scores.size()) {
     return scores_told_apart(a.scores, b.scores);
   }
-  return !Interval{a.low, a.high}.meets({b.low, b.high});
+  return a.interval && b.interval && !a.interval->meets(*b.interval);
 }
 
 std::vector<Standing> pareto_front(const TaskStandings& task, std::vector<Standing> standings) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "trainer/eval/comparison.h"
+#include "trainer/eval/statistics.h"
 
 namespace longspan {
 
@@ -22,7 +23,8 @@ struct Standing {
   std::string label = {};  // as LabelledRows has it
   std::string arm = {};
   int64_t length = 0;
-  double value = 0, low = 0, high = 0;    // a score or a loss, and its 95 % interval
+  double value = 0;                       // a score or a loss
+  std::optional<Interval> interval = {};  // of 95 %; none of a loss over one document
   std::optional<ArmCost> cost = {};       // where it was measured
   std::vector<double> document_nll = {};  // of a loss, by weight (LossRow::weighed_nll)
   std::vector<double> scores = {};        // of each question, in their order, where all are known

@@ -25,8 +25,8 @@ ScatterChart chart_at(const TaskStandings& task, int64_t length) {
         {.label = standing.label,
          .x = standing.cost->time_to_first_token_seconds,
          .y = standing.value,
-         .low = standing.low,
-         .high = standing.high,
+         .low = standing.interval ? standing.interval->low : standing.value,
+         .high = standing.interval ? standing.interval->high : standing.value,
          .colour = static_cast<size_t>(colour),
          .on_front = std::ranges::find(front, standing.label, &Standing::label) != front.end()});
   }

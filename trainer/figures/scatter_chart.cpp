@@ -70,12 +70,14 @@ std::string front(const ScatterChart& chart, const ScatterFrame& frame) {
 std::string mark(const ScatterChart::Point& point, const ScatterFrame& frame) {
   const double x = frame.x(point.x), y = frame.y(point.y);
   const std::string colour = fmt::format("var(--series-{})", point.colour % kScatterColours + 1);
+  const std::string between =
+      point.low < point.high ? fmt::format(" [{:.4g}, {:.4g}]", point.low, point.high) : "";
   return fmt::format(
       "<line x1=\"{0:.1f}\" y1=\"{1:.1f}\" x2=\"{0:.1f}\" y2=\"{2:.1f}\" class=\"leader\" "
       "stroke=\"{3}\"/>\n<circle cx=\"{0:.1f}\" cy=\"{4:.1f}\" r=\"{5}\" fill=\"{3}\" "
-      "class=\"mark\"><title>{6}: {7:.4g} [{8:.4g}, {9:.4g}] at {10:.4g}</title></circle>\n",
+      "class=\"mark\"><title>{6}: {7:.4g}{8} at {9:.4g}</title></circle>\n",
       x, frame.y(point.high), frame.y(point.low), colour, y, point.on_front ? 5.5 : 4,
-      escape_html(point.label), point.y, point.low, point.high, point.x);
+      escape_html(point.label), point.y, between, point.x);
 }
 
 struct LabelBox {

@@ -11,8 +11,9 @@ namespace longspan {
 struct ScatterChart {
   struct Point {
     std::string label;
-    double x = 0, y = 0, low = 0, high = 0;  // x > 0
-    size_t colour = 0;                       // of the page's series
+    double x = 0, y = 0;       // x > 0
+    double low = 0, high = 0;  // equal: no interval
+    size_t colour = 0;         // of the page's series
     bool on_front = false;
   };
   std::string title, x_label, y_label;

@@ -38,7 +38,7 @@ TEST(Conclusions, SayThePriceBesideTheGain) {
   add("other", 4096, {2.1, 2.3, 2.6});
   add("other", 16384, {7.0, 7.1, 7.2});
   add("short", 4096, {2.0, 2.3, 2.6});
-  EXPECT_THAT(conclusions(task)[0], HasSubstr("Behind: trained (2.331 [0, 0])"));
+  EXPECT_THAT(conclusions(task)[0], HasSubstr("Behind: trained (2.331)."));
   const std::string of_trained = "trained costs 0.0307 and gains 4.87";
   EXPECT_EQ(conclusions(task).back(),
             "Against base at 4K tokens, and at 16K: " + of_trained +
@@ -52,11 +52,15 @@ TEST(Conclusions, SpeakOfPositionsWhereLengthsAreTheirEnds) {
   TaskStandings task{.task = "position_loss", .is_loss = true, .by_position = true};
   for (const int64_t end : {64, 4096}) {
     for (const char* label : {"base", "trained"}) {
-      task.standings.push_back({.label = label, .length = end, .value = 2, .document_nll = {1, 3}});
+      task.standings.push_back({.label = label,
+                                .length = end,
+                                .value = 2,
+                                .interval = Interval{1, 3},
+                                .document_nll = {1, 3}});
     }
   }
   const auto sentences = conclusions(task);
-  EXPECT_THAT(sentences.at(1), testing::StartsWith("Positions up to 4K: base (2 ["));
+  EXPECT_THAT(sentences.at(1), testing::StartsWith("Positions up to 4K: base (2 [1, 3])"));
   EXPECT_EQ(sentences.at(2),
             "Against base at positions up to 64, and up to 4K: trained is level and is level.");
 }

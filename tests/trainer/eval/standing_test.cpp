@@ -21,8 +21,8 @@ TEST(Standings, PoolDepthsByTheirItems) {
   const Standing& standing = task.standings[0];
   EXPECT_DOUBLE_EQ(standing.value, 30.0 / 40);
   // Wilson, 30 of 40: (30 + 1.92) / (40 + 3.84) -+ ..., by scipy 1.14's proportion interval.
-  EXPECT_NEAR(standing.low, 0.598, 1e-3);
-  EXPECT_NEAR(standing.high, 0.858, 1e-3);
+  EXPECT_NEAR(standing.interval->low, 0.598, 1e-3);
+  EXPECT_NEAR(standing.interval->high, 0.858, 1e-3);
 }
 
 TEST(Standings, HaveTheCostOfTheirArmAndLength) {
@@ -77,15 +77,16 @@ TEST(Standings, ParetoFrontLeavesOutWhatAnotherBeatsForLess) {
 /// Documents differ more than models do: it is the differences that count.
 TEST(Standings, LossesAreToldApartByTheirDifferences) {
   const auto losses = [](std::vector<double> documents) {
-    return Standing{.value = 2.3, .low = 1.7, .high = 2.9, .document_nll = std::move(documents)};
+    return Standing{
+        .value = 2.3, .interval = Interval{1.7, 2.9}, .document_nll = std::move(documents)};
   };
   const Standing a = losses({2.00, 2.30, 2.60});
   EXPECT_TRUE(told_apart(a, losses({2.03, 2.33, 2.632})));
   EXPECT_FALSE(told_apart(a, losses({2.03, 2.33, 2.56})));
   EXPECT_FALSE(told_apart(a, a));
   EXPECT_FALSE(told_apart(a, losses({2.03, 2.33})));  // other documents: by the intervals
-  EXPECT_FALSE(told_apart({.value = 1, .low = 1, .high = 1, .document_nll = {1}},
-                          {.value = 9, .low = 9, .high = 9, .document_nll = {9}}));
+  EXPECT_FALSE(told_apart(Standing{.value = 1, .document_nll = {1}},
+                          Standing{.value = 9, .document_nll = {9}}));
 }
 
 /// 6 and 0 of 20 have intervals that meet; of the same questions it is told.
