@@ -59,7 +59,7 @@ std::vector<LongRopeStart> longrope2_starts(const RopeGeometry& geometry,
 /// dimension is that of the best.
 ///
 /// `loss` is called in an order that options and its own results decide, so that a search whose
-/// losses are remembered (see trainer/eval/loss_journal.h) goes on where it was stopped.
+/// losses are remembered (see trainer/eval/answer_journal.h) goes on where it was stopped.
 /// `after_iteration` (may be null) gets the number of finished iterations and the parents, best
 /// first. Returns the best individual.
 LongRopeIndividual search_longrope(

@@ -84,6 +84,13 @@ class DataScoreTest(training_case.TrainingCase):
         self.fails(2, "data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", out, "--length",
                    "64", "--short", "60", "--step", "10", says="are all the context that passages of 64 tokens")  # fmt: skip
 
+    def test_a_file_that_it_did_not_write_is_kept(self):
+        corpus = self.folder / "corpus.jsonl"
+        corpus.write_text('{"text": "hours of work"}\n')
+        arguments = ["data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", corpus]
+        self.fails(2, *arguments, says="corpus.jsonl: exists; give --force to replace it")
+        self.assertIn("hours of work", corpus.read_text())
+
     def test_its_state_is_a_file_of_its_own(self):
         out = self.folder / "one.jsonl"
         self.fails(2, "data-score", self.folder / "base", "--data", self.folder / "tokens.h5", "--out", out,

@@ -12,7 +12,7 @@
 #include "tools/support/output_file.h"
 #include "tools/support/shared_options.h"
 #include "trainer/document_score.h"
-#include "trainer/eval/loss_journal.h"
+#include "trainer/eval/answer_journal.h"
 #include "trainer/figures/table.h"
 
 namespace longspan {
@@ -31,6 +31,7 @@ constexpr Option kDataScoreOptions[] = {
     {"passages", "N", "0", "of a document at most, spread over it; 0: all"},
     {"state", "FILE", "", "known scores, to go on from (default: FILE.jsonl.state)"},
     {"json", "", "", "print the lines instead of a table"},
+    {"force", "", "", "replace an older FILE.jsonl that this did not write"},
 };
 
 DocumentScoreOptions read_options(const Arguments& arguments, const ModelConfig& config) {
@@ -120,11 +121,12 @@ int run_data_score(const Arguments& arguments) {
   require_output(out, {arguments["data"], arguments["model"]});
   require_output(state, {arguments["data"], arguments["model"]});
   require_outputs_apart({{"out", out}, {"state", state}});
+  if (!std::filesystem::exists(state)) require_new_output(out, arguments);
   std::shared_ptr<const TokenStore> store;
   OpenedModel opened = open_model(
       arguments, [&](const ModelSource& model) { store = open_store(arguments["data"], model); });
   const DocumentScoreOptions options = read_options(arguments, opened.model->config());
-  LossJournal journal(state, identity_of(arguments, opened, *store, options));
+  AnswerJournal journal(state, identity_of(arguments, opened, *store, options));
   const auto& documents = store->documents();
   log_info("{} documents in passages of {} tokens, short context {} to {}; {} scores are known",
            human_count(std::ssize(documents)), human_count(options.length),
@@ -134,7 +136,7 @@ int run_data_score(const Arguments& arguments) {
   std::vector<ScoredDocument> all;
   for (int64_t i = 0; i < std::ssize(documents); ++i) {
     const StoredDocument& document = documents[static_cast<size_t>(i)];
-    const double score = journal.loss_of({{"document", i}}, [&] {
+    const double score = journal.number({{"document", i}}, [&] {
       const DocumentScore found = score_document(*opened.model, *store, document, options);
       if (!std::isfinite(found.score)) {
         fail(ExitCode::kNonFinite,

@@ -20,7 +20,8 @@
 #include "tools/support/rope_option.h"
 #include "tools/support/shared_options.h"
 #include "tools/support/text_model.h"
-#include "trainer/eval/loss_journal.h"
+#include "trainer/eval/answer_journal.h"
+#include "trainer/eval/finite_loss.h"
 #include "trainer/eval/needle_windows.h"
 #include "trainer/eval/window_loss.h"
 #include "trainer/figures/table.h"
@@ -107,7 +108,7 @@ class Subject {
 
   /// Mean loss over all windows under a scaling that is a map of rope_type and its keys.
   double loss_of(const Json& rope) {
-    return journal_->loss_of(rope, [&] { return measure(rope); });
+    return journal_->number(rope, [&] { return measure(rope); });
   }
 
  private:
@@ -121,7 +122,7 @@ class Subject {
   RopeGeometry geometry_;  // max_position_embeddings is the original length
   ModelConfig base_;
   std::vector<TargetWindow> windows_;
-  std::unique_ptr<LossJournal> journal_;
+  std::unique_ptr<AnswerJournal> journal_;
   std::unique_ptr<CausalLm> model_;
 };
 
@@ -156,7 +157,7 @@ Subject::Subject(const Arguments& arguments, const LongRopeSearchOptions& option
   std::string out = arguments["out"];
   require_output(out, {arguments["model"], arguments["data"]});
   std::string state = arguments.given("state") ? arguments["state"] : out + ".state";
-  journal_ = std::make_unique<LossJournal>(state, identity(arguments, *source));
+  journal_ = std::make_unique<AnswerJournal>(state, identity(arguments, *source));
   model_ = import_model(*source, {.dtype = parse_dtype(arguments["dtype"])});
 }
 
@@ -213,15 +214,10 @@ double Subject::measure(const Json& rope) {
   for (const auto& window : windows_) {
     sum += window_loss(*model_, window.ids, window.targets);
   }
-  double loss = sum / static_cast<double>(windows_.size());
-  if (!std::isfinite(loss)) {
-    fail(ExitCode::kNonFinite,
-         "the loss under {} is not finite; try --dtype float32, or look at the model with "
-         "'longspan inspect'",
-         rope["rope_type"].get<std::string>());
-  }
-  log_info("{}: loss {:.4f}, {:.1f} s", rope["rope_type"].get<std::string>(), loss,
-           stopwatch.seconds());
+  const double loss = sum / static_cast<double>(windows_.size());
+  const auto type = rope["rope_type"].get<std::string>();
+  require_finite(loss, "longrope-search", "under " + type);
+  log_info("{}: loss {:.4f}, {:.1f} s", type, loss, stopwatch.seconds());
   return loss;
 }
 

@@ -74,6 +74,18 @@ const Json* AnswerJournal::find(const std::string& question) const {
   return entry == found_.end() ? nullptr : &entry->second.answer;
 }
 
+double AnswerJournal::number(const Json& question, const std::function<double()>& measure) {
+  const std::string key = question.dump();
+  if (const Json* known = find(key)) {
+    if (known->is_number()) return known->get<double>();
+    fail(ExitCode::kCheckpoint, "{}: answers {} by {}, expected a number; remove the file",
+         place_of(key), key, known->dump());
+  }
+  const double found = measure();
+  add(key, found);
+  return found;
+}
+
 std::string AnswerJournal::place_of(const std::string& question) const {
   const auto entry = found_.find(question);
   if (path_.empty() || entry == found_.end()) return "the answers of this run";

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,6 +30,9 @@ class AnswerJournal {
   const Json* find(const std::string& question) const;
   /// Throws Error(kFailure) where the file cannot be written, or is now another process's.
   void add(const std::string& question, Json found);
+  /// The number that was found for `question`, or now measured and added. Throws
+  /// Error(kCheckpoint) where the file has something else for it, and what add() does.
+  double number(const Json& question, const std::function<double()>& measure);
   /// Where the answer stands, for a message: "out.json.journal: line 7".
   std::string place_of(const std::string& question) const;
   size_t size() const { return found_.size(); }

@@ -64,7 +64,9 @@ at::Tensor last_logits(CausalLm& model, const std::vector<int64_t>& ids, int64_t
   at::NoGradGuard no_gradients;
   auto length = static_cast<int64_t>(ids.size());
   count = std::min(count, length);
-  at::Tensor hidden = model.hidden_states({at::tensor(ids, at::kLong).unsqueeze(0), {}, {}});
+  const at::Device device = model.lm_head_weight().device();
+  at::Tensor hidden =
+      model.hidden_states({at::tensor(ids, at::kLong).unsqueeze(0).to(device), {}, {}});
   at::Tensor last = hidden.squeeze(0).narrow(0, length - count, count);
   return at::linear(last, model.lm_head_weight()).to(at::kFloat);
 }

@@ -1,10 +1,16 @@
 #include "trainer/eval/answer_journal.h"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cmath>
+#include <csignal>
 #include <fstream>
+#include <string_view>
 
 #include "src/core/text.h"
+#include "src/rope/longrope_search.h"
 #include "tests/support/errors.h"
 #include "tests/support/temporary_folder.h"
 
@@ -101,6 +107,96 @@ TEST(AnswerJournal, WithoutAFileRemembersAllTheSame) {
   AnswerJournal journal;
   journal.add("one", 1);
   EXPECT_EQ(*journal.find("one"), 1);
+}
+
+class JournalOfNumbers : public ::testing::Test {
+ protected:
+  /// A search on a made-up loss; dies by SIGKILL in the measurement after `survived` ones.
+  LongRopeIndividual search(int survived = 1 << 20) {
+    AnswerJournal journal(path_, {{"model", "made up"}});
+    return search_longrope({.factor = 4, .population = 12, .iterations = 5, .seed = 3},
+                           longrope_starts({16, 10000.0, 1000}, 4),
+                           [&](const std::vector<double>& factors) {
+                             return journal.number(factors, [&] {
+                               if (survived-- == 0) ::kill(::getpid(), SIGKILL);
+                               ++measured_;
+                               double sum = 0;
+                               for (double factor : factors) sum += std::sin(7 * factor) / factor;
+                               return sum;
+                             });
+                           });
+  }
+
+  std::string error_of(const Json& identity) {
+    return longspan::error_of([&] { AnswerJournal journal(path_, identity); },
+                              ExitCode::kCheckpoint);
+  }
+
+  TemporaryFolder folder_;
+  std::string path_ = folder_.path("found.json.state");
+  int measured_ = 0;
+};
+
+TEST_F(JournalOfNumbers, ASearchThatWasKilledGoesOnWithTheSameResult) {
+  auto whole = search();
+  int all = measured_;
+  ASSERT_EQ(all, 12 + 5 * 6);
+  for (int survived : {1, 20}) {
+    std::filesystem::remove(path_);
+    pid_t child = ::fork();
+    if (child == 0) {
+      search(survived);
+      ::_exit(0);  // not reached
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    measured_ = 0;
+    auto resumed = search();
+    EXPECT_EQ(measured_, all - survived);
+    EXPECT_EQ(resumed.rescale_factors, whole.rescale_factors);
+    EXPECT_EQ(resumed.loss, whole.loss);
+  }
+}
+
+TEST_F(JournalOfNumbers, KeepsEveryBitOfQuestionAndAnswer) {
+  double third = 1.0 / 3;
+  {
+    AnswerJournal journal(path_, {{"model", "a"}});
+    EXPECT_EQ(journal.number({{"factor", third}}, [&] { return third; }), third);
+  }
+  AnswerJournal again(path_, {{"model", "a"}});
+  EXPECT_EQ(again.size(), 1u);
+  auto never = []() -> double { throw std::logic_error("measured again"); };
+  EXPECT_EQ(again.number({{"factor", third}}, never), third);
+}
+
+TEST_F(JournalOfNumbers, AnswersOfAnotherRunAreRefused) {
+  AnswerJournal(path_, {{"length", 4096}}).number(1, [] { return 2.0; });
+  EXPECT_EQ(error_of({{"length", 8192}}),
+            path_ +
+                ": holds the answers of another run: its length is 4096, here it is 8192; give "
+                "the same command, remove the file, or name another file");
+}
+
+TEST_F(JournalOfNumbers, GrowsByALineAnAnswerAndRepeatsNone) {
+  AnswerJournal journal(path_, {{"model", "a"}});
+  std::vector<uintmax_t> sizes;
+  for (int question = 1; question <= 3; ++question) {
+    journal.number(question, [] { return 2.5; });
+    sizes.push_back(std::filesystem::file_size(path_));
+  }
+  const uintmax_t line = std::string_view("{\"question\":\"1\",\"found\":2.5}\n").size();
+  EXPECT_EQ(sizes[1] - sizes[0], line);
+  EXPECT_EQ(sizes[2] - sizes[1], line);
+}
+
+TEST_F(JournalOfNumbers, AnAnswerThatIsNoNumberIsAnError) {
+  folder_.write("found.json.state", "{\"identity\":{}}\n{\"question\":\"1\",\"found\":\"low\"}\n");
+  AnswerJournal journal(path_, Json::object());
+  EXPECT_EQ(
+      longspan::error_of([&] { journal.number(1, [] { return 2.0; }); }, ExitCode::kCheckpoint),
+      path_ + ": line 2: answers 1 by \"low\", expected a number; remove the file");
 }
 
 }  // namespace
