@@ -7,8 +7,8 @@
 #include "checkpoints/hf/hf_source.h"
 #include "checkpoints/hf/hub_cache.h"
 #include "checkpoints/meta/meta_source.h"
+#include "checkpoints/tensor_file.h"
 #include "src/core/resumable_folder.h"
-#include "src/core/text.h"
 
 namespace longspan {
 
@@ -27,11 +27,9 @@ std::unique_ptr<ModelSource> open_model_source(const fs::path& path) {
   fs::path found = find_model(path);
   if (MetaSource::is_one(found)) return std::make_unique<MetaSource>(found);
   if (fs::is_directory(found)) return std::make_unique<HfSource>(found);
-  for (const char* ending : {".safetensors", ".bin", ".pt", ".pth"}) {
-    if (lower_case(found.extension().string()) == ending) {
-      const fs::path folder = found.has_parent_path() ? found.parent_path() : fs::path(".");
-      return std::make_unique<HfSource>(folder, found.filename().string());
-    }
+  if (is_tensor_file(found)) {
+    const fs::path folder = found.has_parent_path() ? found.parent_path() : fs::path(".");
+    return std::make_unique<HfSource>(folder, found.filename().string());
   }
   return std::make_unique<GgufSource>(found);
 }

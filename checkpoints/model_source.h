@@ -19,6 +19,8 @@ class ModelSource {
  public:
   virtual ~ModelSource() = default;
   virtual std::filesystem::path path() const = 0;
+  /// The path, or all files where it is one of several parts.
+  virtual std::vector<std::filesystem::path> files() const { return {path()}; }
   virtual std::string format() const = 0;   // "huggingface", "meta", "gguf"
   virtual Json config_json() const = 0;     // as in config.json
   virtual Json tokenizer_json() const = 0;  // as in tokenizer.json; null when there is none

@@ -13,6 +13,11 @@ std::variant<SafetensorsReader, TorchCheckpoint> open_reader(const std::filesyst
 
 }  // namespace
 
+bool is_tensor_file(const std::filesystem::path& path) {
+  const std::string ending = lower_case(path.extension().string());
+  return ending == ".safetensors" || ending == ".bin" || ending == ".pt" || ending == ".pth";
+}
+
 TensorFile::TensorFile(const std::filesystem::path& path) : reader_(open_reader(path)) {}
 
 const std::vector<TensorInfo>& TensorFile::tensors() const {

@@ -7,6 +7,9 @@
 
 namespace longspan {
 
+/// Whether its ending, in letters of either case, is that of one.
+bool is_tensor_file(const std::filesystem::path& path);
+
 /// One file of named tensors: .safetensors, or PyTorch's .bin, .pt and .pth.
 class TensorFile {
  public:

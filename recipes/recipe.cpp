@@ -135,7 +135,7 @@ void check_lengths(const Recipe& recipe, const ModelConfig& base, Diagnostics& d
       continue;
     }
     try {
-      require_statable_rope(base.model_type, *rope.scaling);
+      require_statable_rope(base, *rope.scaling);
     } catch (const Error& e) {
       error(rope_key, e.what());
     }

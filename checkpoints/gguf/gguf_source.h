@@ -16,6 +16,7 @@ class GgufSource : public ModelSource {
   explicit GgufSource(const std::filesystem::path& path);
 
   std::filesystem::path path() const override { return gguf_.place(); }
+  std::vector<std::filesystem::path> files() const override { return gguf_.files(); }
   std::string format() const override { return "gguf"; }
   Json config_json() const override { return config_; }
   Json tokenizer_json() const override;

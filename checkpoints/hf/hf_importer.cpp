@@ -79,10 +79,8 @@ at::Tensor load(const ModelSource& source, const std::string& name, const Import
     fail(ExitCode::kModel, "{}: tensor '{}' is {}, expected a floating-point dtype",
          source.path().string(), name, c10::toString(stored.scalar_type()));
   }
-  if (options.check_finite) {
-    check_finite(stored, name, source.path().string());
-    if (auto bytes = mapped_bytes(stored)) bytes->forget();
-  }
+  check_finite(stored, name, source.path().string());
+  if (auto bytes = mapped_bytes(stored)) bytes->forget();
   return stored.to(options.dtype);
 }
 

@@ -11,16 +11,16 @@ namespace longspan {
 /// What the weights are loaded as.
 struct ImportOptions {
   at::ScalarType dtype = at::kBFloat16;
-  bool check_finite = true;  // NaN or infinite weights throw Error(kModel) with the tensor's name
   /// Of the projections' weights; embeddings, norms, biases and lm_head stay dense, as
   /// bitsandbytes leaves them. Merging never looks at it: it adds to the weights of the file.
   Quantization quantization = Quantization::kNone;
 };
 
 /// Builds the model and loads each parameter. Missing, surplus or misshapen tensors throw
-/// Error(kModel) that lists them. Parameters already of options.dtype are views of the file, whose
-/// pages come into memory when they are used: apply_lora clones those it makes trainable. Quantised
-/// ones are made tensor by tensor from the value rounded to options.dtype.
+/// Error(kModel) that lists them, NaN or infinite weights one that names the tensor. Parameters
+/// already of options.dtype are views of the file, whose pages come into memory when they are used:
+/// apply_lora clones those it makes trainable. Quantised ones are made tensor by tensor from the
+/// value rounded to options.dtype.
 std::unique_ptr<CausalLm> import_model(const ModelSource& source, const ImportOptions& options);
 
 /// The same with a config other than the source's (its RoPE, or lm_head untied: then lm_head begins

@@ -16,6 +16,7 @@ namespace {
 constexpr const char* kPartialRotaryFactor = "partial_rotary_factor";
 constexpr const char* kFullAttention = "full_attention";
 constexpr const char* kSlidingAttention = "sliding_attention";
+constexpr const char* kTruncate = "truncate";
 
 struct Rope {
   std::shared_ptr<const RopeScaling> scaling;
@@ -40,7 +41,16 @@ void warn_of_unused(std::vector<std::string> keys, const RopeScaling& scaling,
 /// One map of RoPE keys, or null. `theta` is what holds when the map has none.
 Rope read_rope(Json map, const std::string& place, double theta, const ModelConfig& config,
                Diagnostics& diagnostics) {
-  if (map.is_object() && present(config.source, kOriginalMaxPositionEmbeddings)) {
+  const bool by_layer_type = config.decoder.local_rope.has_value();
+  if (map.is_object() && by_layer_type && map.erase(kTruncate) > 0) {
+    log_warning_once("{}: {}: truncate left out, as transformers does", diagnostics.file(), place);
+  }
+  if (map.is_object() && family_of(config.model_type).only_longrope) {
+    for (const char* key : {"rope_type", "type"}) {  // Phi3Config takes "yarn" for "longrope"
+      if (present(map, key) && map[key] == "yarn") map[key] = "longrope";
+    }
+  }
+  if (map.is_object() && !by_layer_type && present(config.source, kOriginalMaxPositionEmbeddings)) {
     // As in transformers it goes before the map's own. Phi-3's configs have it, and ours for
     // llama.cpp's converter.
     Json completed = complete_rope_parameters(map, config.max_position_embeddings);
@@ -122,23 +132,25 @@ void read_local_rope(ModelConfig& config, Diagnostics& diagnostics) {
 /// Phi-3 knows LongRoPE only: the same frequencies as its factors, alike for all lengths.
 Json as_longrope(const ModelConfig& config) {
   const RopeScaling& scaling = *config.rope_scaling;
-  require_statable_rope(config.model_type, scaling);
   RopeGeometry geometry = config.rope_geometry();
   RopeFrequencies scaled = scaling.frequencies(geometry, config.max_position_embeddings);
   std::vector<double> divisors = unscaled_inv_freq(geometry);
   for (size_t i = 0; i < divisors.size(); ++i) divisors[i] /= scaled.inv_freq[i];
+  const int64_t original =
+      config.original_max_position_embeddings.value_or(geometry.max_position_embeddings);
   return {{"rope_theta", geometry.rope_theta},
           {"rope_type", "longrope"},
           {"factor", scaling.factor()},
           {"short_factor", divisors},
           {"long_factor", divisors},
           {"attention_factor", scaled.attention_factor},
-          {kOriginalMaxPositionEmbeddings, geometry.max_position_embeddings}};
+          {kOriginalMaxPositionEmbeddings, original}};
 }
 
 Json global_entry(const ModelConfig& config) {
   Json entry = config.rope_scaling->config_entry(config.rope_geometry());
   bool stated = entry["rope_type"] == "default" || entry["rope_type"] == "longrope";
+  require_statable_rope(config, *config.rope_scaling);
   if (family_of(config.model_type).only_longrope && !stated) entry = as_longrope(config);
   if (config.decoder.partial_rotary_factor != 1) {
     entry[kPartialRotaryFactor] = config.decoder.partial_rotary_factor;
@@ -150,14 +162,28 @@ Json global_entry(const ModelConfig& config) {
 /// stand beside rope_scaling. In rope_scaling it takes three keys and refuses any other.
 bool follows_from_lengths(const Json& entry, const ModelConfig& config) {
   return family_of(config.model_type).only_longrope && !entry.contains("attention_factor") &&
-         !entry.contains("short_mscale") &&
          entry["factor"] == static_cast<double>(config.max_position_embeddings) /
                                 entry[kOriginalMaxPositionEmbeddings].get<double>();
 }
 
 }  // namespace
 
-void require_statable_rope(std::string_view model_type, const RopeScaling& scaling) {
+void require_statable_rope(const ModelConfig& config, const RopeScaling& scaling) {
+  const std::string& model_type = config.model_type;
+  const Json keys = scaling.write();
+  if (present(keys, "short_mscale")) {
+    fail(ExitCode::kModel,
+         "short_mscale {} and long_mscale {} differ, which transformers does not read in a {} "
+         "model: it computes the attention factor from `factor`; give attention_factor, one for "
+         "all lengths",
+         keys["short_mscale"].dump(), keys["long_mscale"].dump(), model_type);
+  }
+  if (config.decoder.local_rope && keys.contains(kTruncate) && keys[kTruncate] == false) {
+    fail(ExitCode::kModel,
+         "truncate: false is not read by transformers in a {} model, whose RoPE is given by layer "
+         "type; leave it out",
+         model_type);
+  }
   if (!family_of(model_type).only_longrope || scaling.rope_type() != "dynamic") return;
   auto statable = rope_types();
   std::erase(statable, "dynamic");

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <string_view>
-
 #include "src/core/diagnostics.h"
 #include "src/model/model_config.h"
 
@@ -12,9 +10,9 @@ namespace longspan {
 /// map by layer type in families with a local RoPE. Styles that contradict each other are an error.
 void read_hf_rope(ModelConfig& config, Diagnostics& diagnostics);
 
-/// Throws Error(kModel) with the scalings there are when the config.json of this family has no way
-/// to state `scaling`: better before training than at the export.
-void require_statable_rope(std::string_view model_type, const RopeScaling& scaling);
+/// Throws Error(kModel) that says what to take when a config.json of such a model has no way to
+/// state `scaling` that transformers reads: better before training than at the export.
+void require_statable_rope(const ModelConfig& config, const RopeScaling& scaling);
 
 /// Writes both styles, in place of what `json` says; of Phi-3's rope_scaling the three keys that
 /// transformers 4 takes there, where they say all. See require_statable_rope.

@@ -31,6 +31,8 @@ ContextLength context_length(const ModelConfig& config) {
   const RopeScaling& scaling = *config.rope_scaling;
   const int64_t stated = config.max_position_embeddings;
   if (auto original = stated_original(config)) {
+    // Its factor is that of the frequencies alone: Llama 3.1 and 3.2 state twice and half of it.
+    if (scaling.rope_type() == "llama3" && stated > *original) return {*original, stated};
     return {*original, std::max(stated, scaled(*original, scaling))};
   }
   return {std::llround(static_cast<double>(stated) / scaling.factor()), stated};

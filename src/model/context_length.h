@@ -15,7 +15,7 @@ struct ContextLength {
 
 /// What all ask that need a model's length. A scaling's own keys go before max_position_embeddings
 /// where they reach further: dynamic scaling keeps that at the original length, and Qwen advises
-/// YaRN beside it; Llama 3.1 states twice its original x factor.
+/// YaRN beside it. Of llama3 max_position_embeddings counts where it is above the original length.
 ContextLength context_length(const ModelConfig& config);
 
 /// What max_position_embeddings beside a linear factor means otherwise, where nothing says which:

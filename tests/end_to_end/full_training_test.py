@@ -117,6 +117,10 @@ class FullTrainingTest(training_case.TrainingCase):
         AutoTokenizer.from_pretrained(run / "merged")
         self.assertIn("all weights trained", (run / "merged" / "README.md").read_text())
         self.fails(2, "merge", base, run, checkpoint, "--force", says="state.json")
+        facts = json.loads(self.succeeds("inspect", run, "--json").stdout)["newest_checkpoint"]
+        self.assertEqual((facts["kind"], facts["step"]), ("checkpoint of all weights", 4))
+        self.assertEqual(json.loads(self.succeeds("inspect", checkpoint, "--json").stdout), facts)
+        self.assertIn("equal", self.succeeds("diff", run, run / "merged").stdout)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 #include "src/core/text.h"
 #include "tools/commands/commands.h"
 #include "tools/support/arguments.h"
+#include "tools/support/output_file.h"
 #include "tools/support/shared_options.h"
 
 namespace longspan {
@@ -61,10 +62,8 @@ void convert_to_gguf(const ModelSource& source, const ModelConfig& config, const
   const GgufFileType& type = arguments.given("type")
                                  ? find_gguf_file_type(arguments["type"], "--type")
                                  : gguf_file_type_of(source);
-  require_output_file(out, {source.path()});
-  if (fs::exists(out) && !arguments.given("force")) {
-    fail(ExitCode::kUsage, "{}: exists; --force replaces it", out.string());
-  }
+  require_output_file(out, source.files());
+  require_new_output(out, arguments);
   export_gguf(source, config, out, type);
   log_info("{} -> {} ({}, {}, {})", source.path().string(), out.string(), config.model_type,
            type.name, human_bytes(fs::file_size(out)));

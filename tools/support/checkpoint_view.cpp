@@ -1,8 +1,5 @@
 #include "tools/support/checkpoint_view.h"
 
-#include <algorithm>
-#include <iterator>
-
 #include "checkpoints/adapters/peft_adapter.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/run_state/checkpoint_store.h"
@@ -15,12 +12,6 @@ namespace longspan {
 namespace fs = std::filesystem;
 
 namespace {
-
-bool is_tensor_file(const fs::path& path) {
-  constexpr std::string_view kEndings[] = {".safetensors", ".bin", ".pt", ".pth"};
-  return std::find(std::begin(kEndings), std::end(kEndings),
-                   lower_case(path.extension().string())) != std::end(kEndings);
-}
 
 void view_file(const fs::path& path, CheckpointView& view) {
   auto reader = std::make_shared<TensorFile>(path);
@@ -75,7 +66,7 @@ CheckpointView open_checkpoint_view(const fs::path& path) {
     view.kind = lower_case(path.extension().string()).substr(1);
     view_file(path, view);
   } else {
-    view_model(path, view);
+    view_model(view.path, view);
   }
   return view;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "checkpoints/adapters/peft_adapter.h"
+#include "checkpoints/adapters/whole_model.h"
 #include "checkpoints/gguf/gguf.h"
 #include "checkpoints/hf/hf_config.h"
 #include "checkpoints/hf/hub_cache.h"
@@ -117,10 +118,27 @@ Json describe_torch_checkpoint(const fs::path& path, bool list) {
   return facts;
 }
 
+/// How far the run of a checkpoint had come.
+void add_progress(Json& facts, const fs::path& checkpoint) {
+  const fs::path file = checkpoint / kTrainStateFile;
+  const Json state = read_json_file(file, ExitCode::kCheckpoint);
+  if (!state.is_object()) {
+    fail(ExitCode::kCheckpoint, "{}: is no map; the checkpoint is damaged, take an older one",
+         file.string());
+  }
+  for (const char* key : {"step", "tokens"}) facts[key] = state.value(key, Json());
+}
+
+Json describe_whole_model(const fs::path& path, bool list) {
+  Json facts = describe_model(path, list);
+  facts["kind"] = "checkpoint of all weights";
+  add_progress(facts, path);
+  return facts;
+}
+
 Json describe_adapter(const fs::path& path, bool list) {
   PeftAdapter adapter = read_peft_adapter(path);
-  const fs::path state_file = path / kTrainStateFile;
-  bool checkpoint = fs::exists(state_file);
+  const bool checkpoint = fs::exists(path / kTrainStateFile);
   Json facts = {{"kind", checkpoint ? "checkpoint" : "PEFT adapter"},
                 {"path", path.string()},
                 {"base_model_name_or_path", adapter.base_model_name_or_path},
@@ -130,14 +148,7 @@ Json describe_adapter(const fs::path& path, bool list) {
                 {"scale", adapter.lora.scale()},
                 {"target_modules", adapter.lora.target_modules},
                 {"modules_to_save", adapter.lora.modules_to_save}};
-  if (checkpoint) {
-    Json state = read_json_file(state_file, ExitCode::kCheckpoint);
-    if (!state.is_object()) {
-      fail(ExitCode::kCheckpoint, "{}: is no map; the checkpoint is damaged, take an older one",
-           state_file.string());
-    }
-    for (const char* key : {"step", "tokens"}) facts[key] = state.value(key, Json());
-  }
+  if (checkpoint) add_progress(facts, path);
   const std::string& base = adapter.base_model_name_or_path;
   if (!base.empty() && look_up_model(base)) {
     add_context(facts, "_before", [&] { return read_hf_config(*open_model_source(base)); });
@@ -157,7 +168,8 @@ Json describe_run(const fs::path& path, bool list) {
       {"kind", "run folder"}, {"path", path.string()}, {"checkpoint_steps", store.steps()}};
   auto newest = store.newest();
   if (!newest) return facts;
-  Json checkpoint = describe_adapter(*newest, list);
+  Json checkpoint = is_whole_model(*newest) ? describe_whole_model(*newest, list)
+                                            : describe_adapter(*newest, list);
   if (list) facts["tensors"] = checkpoint["tensors"];
   checkpoint.erase("tensors");
   facts["newest_checkpoint"] = std::move(checkpoint);
@@ -195,6 +207,7 @@ Json path_facts(const fs::path& named, bool list_tensors) {
   const fs::path& path = *found;
   if (fs::is_directory(path)) {
     if (fs::exists(path / "adapter_config.json")) return describe_adapter(path, list_tensors);
+    if (is_whole_model(path)) return describe_whole_model(path, list_tensors);
     if (fs::exists(path / "checkpoints")) return describe_run(path, list_tensors);
     if (fs::exists(path / "config.json") || MetaSource::is_one(path)) {
       return describe_model(path, list_tensors);

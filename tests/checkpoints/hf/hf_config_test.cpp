@@ -6,6 +6,7 @@
 
 #include "checkpoints/model_source.h"
 #include "src/attention/focused_memory.h"
+#include "src/model/context_length.h"
 #include "src/model/family.h"
 #include "tests/checkpoints/temporary_folder.h"
 #include "tests/support/places.h"
@@ -224,6 +225,8 @@ TEST(HfConfig, StatesAnyScalingOfPhi3AsLongRope) {
   for (const Json& keys : {kYarn, Json{{"rope_type", "linear"}, {"factor", 3.0}}}) {
     Diagnostics diagnostics;
     config.rope_scaling = read_rope_scaling(Fields(keys, diagnostics));
+    config.original_max_position_embeddings = 4096;
+    config.max_position_embeddings = std::llround(4096 * config.rope_scaling->factor());
     Json json = write_hf_config(config, at::kFloat);
     EXPECT_EQ(json["rope_parameters"]["rope_type"], "longrope");
     ModelConfig again = read_hf_config(json, "");
@@ -236,11 +239,56 @@ TEST(HfConfig, StatesAnyScalingOfPhi3AsLongRope) {
       }
       EXPECT_EQ(ours.attention_factor, theirs.attention_factor);
     }
+    if (keys["rope_type"] == "linear") {  // kYarn states an original length of its own
+      EXPECT_EQ(context_length(again).original, 4096);
+      EXPECT_EQ(context_length(again).usable, 3 * 4096);
+    }
   }
   Json dynamic = {{"rope_type", "dynamic"}, {"factor", 2.0}};
   Diagnostics diagnostics;
   config.rope_scaling = read_rope_scaling(Fields(dynamic, diagnostics));
   EXPECT_THAT(error_of([&] { write_hf_config(config, at::kFloat); }), HasSubstr("longrope"));
+}
+
+/// As Phi3Config does.
+TEST(HfConfig, ReadsYarnOfPhi3AsLongRope) {
+  Json json = family_config("phi3");
+  for (const char* key : {"type", "rope_type"}) {
+    json["rope_parameters"].erase("rope_type");
+    json["rope_parameters"].erase("type");
+    json["rope_parameters"][key] = "yarn";
+    EXPECT_EQ(read_hf_config(json, "").rope_scaling->rope_type(), "longrope") << key;
+  }
+}
+
+TEST(HfConfig, RefusesToStateRopeThatTransformersDoesNotRead) {
+  const auto refused_to_write = [](ModelConfig config, const Json& keys) {
+    Diagnostics diagnostics;
+    config.rope_scaling = read_rope_scaling(Fields(keys, diagnostics));
+    diagnostics.throw_if_any(ExitCode::kModel);
+    return error_of([&] { write_hf_config(config, at::kFloat); });
+  };
+  const ModelConfig phi = read_hf_config(family_config("phi3"), "");
+  Json longrope = family_config("phi3")["rope_parameters"];
+  for (const char* key : {"rope_theta", "partial_rotary_factor"}) longrope.erase(key);
+  longrope["factor"] = 2.0;
+  longrope["short_mscale"] = 1.1;
+  longrope["long_mscale"] = 1.3;
+  EXPECT_THAT(refused_to_write(phi, longrope), HasSubstr("short_mscale 1.1 and long_mscale 1.3"));
+  const ModelConfig gemma = read_hf_config(family_config("gemma3_text"), "");
+  EXPECT_THAT(refused_to_write(gemma, {{"rope_type", "yarn"}, {"factor", 4}, {"truncate", false}}),
+              HasSubstr("truncate: false is not read by transformers"));
+}
+
+/// transformers reads neither there: not from the map of a layer type, not from the root.
+TEST(HfConfig, LeavesOutWhatIsNotReadOfRopeByLayerType) {
+  Json json = family_config("gemma3_text");
+  json["original_max_position_embeddings"] = 16;
+  json["rope_parameters"]["full_attention"] = {
+      {"rope_type", "yarn"}, {"rope_theta", 1e6}, {"factor", 4.0}, {"truncate", false}};
+  const ModelConfig config = read_hf_config(json, "");
+  EXPECT_EQ(config.rope_scaling->write()["truncate"], true);
+  EXPECT_EQ(context_length(config).original, config.max_position_embeddings);
 }
 
 TEST(HfConfig, StatesPhi3sLongRopeInTheThreeKeysThatTransformers4Takes) {

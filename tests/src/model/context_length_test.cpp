@@ -37,9 +37,13 @@ TEST(ContextLength, YarnBesideTheOriginalLengthReachesFurther) {
   EXPECT_EQ(lengths_of(config_of(131072, yarn_of(32768))), std::pair(32768L, 131072L));
 }
 
-TEST(ContextLength, Llama31StatesMoreThanItsFactor) {
-  Json llama3{{"rope_type", "llama3"}, {"factor", 8}, {"original_max_position_embeddings", 8192}};
-  EXPECT_EQ(lengths_of(config_of(131072, llama3)), std::pair(8192L, 131072L));
+TEST(ContextLength, Llama3StatesItBesideItsFactor) {
+  for (const int factor : {8, 32}) {  // Llama 3.1's and 3.2's
+    const Json llama3{
+        {"rope_type", "llama3"}, {"factor", factor}, {"original_max_position_embeddings", 8192}};
+    EXPECT_EQ(lengths_of(config_of(131072, llama3)), std::pair(8192L, 131072L));
+    EXPECT_EQ(lengths_of(config_of(8192, llama3)), std::pair(8192L, 8192L * factor));
+  }
 }
 
 TEST(ContextLength, DynamicKeepsMaxPositionEmbeddingsAtTheOriginal) {
