@@ -17,9 +17,11 @@ void fields(FieldsIo& io, LossOptions& options) {
   io.number("gamma", options.gamma, {0, 10},
             "of `effective_context`: 0, all buckets of the tail alike; 1, as much more as they are "
             "rarer");
-  io.whole("tail", options.tail, {0, int64_t{1} << 40},
-           "of `effective_context`: tokens of context from which on a token counts more",
-           {.otherwise = "a quarter of `seq_len`", .written = options.tail > 0});
+  io.whole(
+      "tail", options.tail, {0, int64_t{1} << 40},
+      "of `effective_context`: tokens of context from which on a token counts more, the next power "
+      "of two where it is none",
+      {.otherwise = "a quarter of `seq_len`", .written = options.tail > 0});
   const bool is_short = options.long_minus_short() || !io.writing();
   io.whole("short_context", options.short_context.tokens, {1, kLongestShortContext},
            "of `long_minus_short`: tokens of the short context", {.written = is_short});

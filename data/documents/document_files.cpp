@@ -42,9 +42,9 @@ void add_matching(const std::string& pattern, DocumentFiles& files) {
   }
 }
 
-/// Of one input, sorted behind what `files` holds.
-void add_input(const std::string& input, DocumentFiles& files) {
-  const auto before = std::ssize(files.paths);
+/// Of one input, sorted.
+DocumentFiles files_of(const std::string& input) {
+  DocumentFiles files;
   std::error_code status;
   if (fs::is_directory(input, status)) {
     add_below(input, files);
@@ -59,20 +59,26 @@ void add_input(const std::string& input, DocumentFiles& files) {
   } else {
     fail(ExitCode::kData, "{}: no such file or folder", input);
   }
-  if (std::ssize(files.paths) == before) {
+  if (files.paths.empty()) {
     fail(ExitCode::kData, "{}: holds no documents, expected files that end in {}; there is {}",
          input, document_endings(),
          files.unclaimed.count() > 0 ? fmt::format("{}", fmt::join(files.unclaimed.lines(), ", "))
                                      : std::string("nothing"));
   }
-  std::sort(files.paths.begin() + before, files.paths.end());
+  std::ranges::sort(files.paths);
+  return files;
 }
 
 }  // namespace
 
 DocumentFiles find_document_files(const std::vector<std::string>& inputs) {
   DocumentFiles files;
-  for (const auto& input : inputs) add_input(input, files);
+  for (const auto& input : inputs) {
+    const DocumentFiles more = files_of(input);
+    files.paths.insert(files.paths.end(), more.paths.begin(), more.paths.end());
+    files.unclaimed.add(more.unclaimed);
+    files.unreachable.add(more.unreachable);
+  }
   if (files.paths.empty()) fail(ExitCode::kData, "no input is given, expected files or folders");
   std::set<fs::path> seen;
   std::erase_if(files.paths, [&](const fs::path& path) {

@@ -14,6 +14,12 @@ void Notices::add(std::string place) {
   ++count_;
 }
 
+void Notices::add(const Notices& others) {
+  const int64_t whole = count_ + others.count_;
+  for (const auto& place : others.first_) add(place);
+  count_ = whole;
+}
+
 std::vector<std::string> Notices::lines() const {
   std::vector<std::string> lines = printable_values(first_);
   const int64_t more = count_ - static_cast<int64_t>(first_.size());

@@ -10,6 +10,7 @@ namespace longspan {
 class Notices {
  public:
   void add(std::string place);
+  void add(const Notices& others);
   int64_t count() const { return count_; }
   const std::vector<std::string>& first() const { return first_; }
   /// "a.png", "b.pdf", "c.doc", "and 4 more", each fit for a terminal.

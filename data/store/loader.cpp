@@ -132,7 +132,8 @@ void Loader::append(const PackedSequence& sequence, int64_t row, Batch& batch) c
   int64_t padding = options_.packer.seq_len - sequence.places();
   batch.input_ids.insert(batch.input_ids.end(), static_cast<size_t>(padding), 0);
   batch.labels.insert(batch.labels.end(), static_cast<size_t>(padding), kNoLabel);
-  for (int64_t t = 0; t < padding; ++t) batch.position_ids.push_back(t);
+  // Position 0: the largest of the batch chooses the frequencies of some RoPE scalings.
+  batch.position_ids.insert(batch.position_ids.end(), static_cast<size_t>(padding), 0);
   batch.document_ids.insert(batch.document_ids.end(), static_cast<size_t>(padding), document);
 }
 

@@ -23,7 +23,8 @@ namespace {
 Hdf5Handle open_file(const std::string& path) {
   std::error_code status;
   if (!fs::exists(path, status)) fail(ExitCode::kData, "{}: no such token store", path);
-  if (H5Fis_hdf5(path.c_str()) <= 0) {
+  const bool is_file = fs::is_regular_file(path, status);  // of a pipe HDF5 would wait for ever
+  if (!is_file || H5Fis_hdf5(path.c_str()) <= 0) {
     fail(ExitCode::kData, "{}: is no token store (no HDF5 file); make one with longspan prepare",
          path);
   }

@@ -18,6 +18,7 @@ enum class ExitCode {
   kOutOfMemory = 6,  // it does not fit, or the plan says that it will not
   kNonFinite = 7,    // loss or weights became NaN or infinite
   kCheckpoint = 8,   // checkpoint does not belong to the run
+  kHungUp = 129,
   kInterrupted = 130,
   kTerminated = 143,
 };

@@ -9,6 +9,14 @@ namespace longspan {
 
 namespace {
 
+struct StopSignal {
+  int number;
+  ExitCode exit_code;
+};
+constexpr StopSignal kStopSignals[] = {{SIGHUP, ExitCode::kHungUp},
+                                       {SIGINT, ExitCode::kInterrupted},
+                                       {SIGTERM, ExitCode::kTerminated}};
+
 volatile std::sig_atomic_t received = 0;
 std::string_view notice_on_stop;  // set while no handler is installed
 
@@ -25,8 +33,12 @@ void install(void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
   action.sa_flags = SA_RESTART | (handler == SIG_DFL ? 0 : SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const auto& [number, exit_code] : kStopSignals) {
+    struct sigaction before = {};
+    sigaction(number, nullptr, &before);
+    // Ignored from the start, as nohup has SIGHUP, and a shell SIGINT of what it runs behind.
+    if (before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);
+  }
 }
 
 }  // namespace
@@ -42,8 +54,10 @@ void restore_stop_signals() { install(SIG_DFL); }
 int stop_signal() { return received; }
 
 ExitCode exit_code_of(int stop_signal) {
-  if (stop_signal == SIGINT) return ExitCode::kInterrupted;
-  return stop_signal == SIGTERM ? ExitCode::kTerminated : ExitCode::kOk;
+  for (const auto& [number, exit_code] : kStopSignals) {
+    if (stop_signal == number) return exit_code;
+  }
+  return ExitCode::kOk;
 }
 
 }  // namespace longspan

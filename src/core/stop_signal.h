@@ -6,10 +6,11 @@
 
 namespace longspan {
 
-/// From now on SIGINT (Ctrl-C) and SIGTERM are remembered, and the same signal once more ends the
-/// process at once. The first one writes `notice`, which must outlive the process, to stderr.
+/// From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal that closes) are remembered, and the
+/// same signal once more ends the process at once. The first one writes `notice`, which must
+/// outlive the process, to stderr. Those that were ignored stay so.
 void remember_stop_signals(std::string_view notice = {});
-/// Both end the process again.
+/// They end the process again.
 void restore_stop_signals();
 
 /// The signal that came since remember_stop_signals(), or 0.

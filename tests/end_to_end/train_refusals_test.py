@@ -92,6 +92,17 @@ class TrainRefusalsTest(training_case.TrainingCase):
         self.assertEqual((run / "log.txt").read_text(), log)
         self.succeeds("train", recipe, "--dry-run", "--resume")
 
+    def test_a_checkpoint_of_another_run_does_not_go_on_in_a_folder_that_holds_one(self):
+        first, second = self.recipe("first"), self.recipe("second")
+        self.succeeds("train", first)
+        self.succeeds("train", second)
+        held = {path: path.read_bytes() for path in (self.folder / "second").rglob("*") if path.is_file()}
+        newest = sorted((self.folder / "first/checkpoints").iterdir())[-1]
+        for out in (self.folder / "second", self.folder / "first/../second"):
+            self.fails(1, "train", second, f"output.dir={out}", f"--resume={newest}", says="holds a run already")
+        self.assertEqual({path: path.read_bytes() for path in held}, held)
+        self.succeeds("train", first, f"--resume={self.folder}/second/../first/checkpoints/{newest.name}")
+
     def test_a_checkpoint_behind_a_space_is_named_with_how_to_give_it(self):
         self.assertIn("--resume[=PATH]", self.longspan("train", "-h").stdout)
         self.fails(2, "train", self.recipe("space"), "--resume", self.folder / "nowhere",

@@ -73,7 +73,7 @@ class TrainTest(training_case.TrainingCase):
         steps = dict(shifted_steps=20, full_steps=20)
         self.succeeds("train", self.recipe("unstopped", **steps))
         expected = what_must_repeat(read_metrics(self.folder / "unstopped"))
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             name = f"stopped-{number}"
             recipe, run = self.recipe(name, **steps), self.folder / name
             self.kill_after(5, [recipe], run, number)

@@ -69,13 +69,17 @@ MemoryOptions without_contradictions(MemoryOptions chosen, const Recipe& recipe,
   return chosen;
 }
 
-/// The recipe as the run that goes on has written it: in its folder, or of a checkpoint that is
-/// named in the one above. Nothing where there is no run yet.
+/// The folder of the run that a checkpoint is of.
+fs::path run_of(const std::string& checkpoint) {
+  return without_trailing_slash(fs::absolute(checkpoint)).parent_path().parent_path();
+}
+
+/// The recipe as the run that goes on has written it: that of the checkpoint where one is named,
+/// else in its folder. Nothing where there is no run yet.
 std::optional<fs::path> resolved_before(const Recipe& recipe, const std::string& checkpoint) {
-  std::vector<fs::path> runs{recipe.output_dir};
-  if (!checkpoint.empty()) {
-    runs.push_back(without_trailing_slash(fs::absolute(checkpoint)).parent_path().parent_path());
-  }
+  std::vector<fs::path> runs;
+  if (!checkpoint.empty()) runs.push_back(run_of(checkpoint));
+  runs.emplace_back(recipe.output_dir);
   for (const fs::path& run : runs) {
     if (fs::exists(run / "recipe.resolved.yaml")) return run / "recipe.resolved.yaml";
   }
@@ -90,6 +94,8 @@ MemoryOptions memory_asked(const Recipe& recipe, at::Device device,
   if (!resolved) return asked;
   const Recipe before = load_recipe(*resolved, {});
   MemoryOptions chosen = before.train.memory;
+  // Mapped from the files, weights have the dtype that these have.
+  if (before.model.dtype != recipe.model.dtype) chosen.weights.reset();
   if (chosen.offload_dir == before.output_dir) chosen.offload_dir.clear();
   return merge_memory_options(asked, without_contradictions(std::move(chosen), recipe, device));
 }
@@ -217,7 +223,10 @@ int run_train(const Arguments& arguments) {
   bool resumes = arguments.given("resume"), dry_run = arguments.given("dry-run");
   if (resumes) require_overrides(arguments);
   Recipe recipe = load_recipe(arguments);
-  if (!resumes) refuse_second_run(recipe);
+  const bool goes_on_in_place = resumes && (arguments["resume"].empty() ||
+                                            fs::weakly_canonical(run_of(arguments["resume"])) ==
+                                                fs::weakly_canonical(recipe.output_dir));
+  if (!goes_on_in_place) refuse_second_run(recipe);
   const TrainingInputs inputs = open_training_inputs(recipe);
   std::optional<fs::path> resolved;
   if (resumes) resolved = resolved_before(recipe, arguments["resume"]);
@@ -225,7 +234,7 @@ int run_train(const Arguments& arguments) {
   const fs::path folder = recipe.output_dir;
   std::optional<PathLock> lock;  // two runs would remove each other's checkpoints
   if (!dry_run && fs::exists(folder)) lock.emplace(folder);
-  if (lock && !resumes) refuse_second_run(recipe);  // one that began and ended meanwhile
+  if (lock && !goes_on_in_place) refuse_second_run(recipe);  // one that began and ended meanwhile
   const Json identity = run_identity(recipe, inputs);
   std::optional<Resumption> resumption;
   if (resumes) {

@@ -9,8 +9,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 std::vector<std::string> file_names(const std::vector<std::string>& inputs) {
   std::vector<std::string> found;
@@ -51,6 +53,16 @@ TEST(DocumentFiles, CountWhatNoFormatClaims) {
   EXPECT_EQ(files.unclaimed.count(), 4);
   EXPECT_EQ(files.unclaimed.first().size(), 3u);
   EXPECT_EQ(find_document_files({folder.path("*.*")}).unclaimed.count(), 3);
+}
+
+/// The files named where an input holds no documents are its own.
+TEST(DocumentFiles, NameWhatIsThereOfTheInputThatHoldsNone) {
+  TemporaryFolder folder, other;
+  folder.write("a.txt", "x");
+  folder.write("b.pdf", "x");
+  other.write("c.docx", "x");
+  EXPECT_THAT(files_complaint({folder.path(""), other.path("")}),
+              AllOf(HasSubstr("c.docx"), Not(HasSubstr("b.pdf"))));
 }
 
 TEST(DocumentFiles, AreFoundBehindLinkedFolders) {

@@ -119,7 +119,7 @@ TEST(Loader, RestartsPositionsWithEachPieceAndSetsPaddingApart) {
   using V = std::vector<int64_t>;
   EXPECT_EQ(batch.input_ids, (V{1, 2, 3, 4, 6, 7, 8, 0, 0}));
   EXPECT_EQ(batch.labels, (V{2, 3, 4, 5, 7, 8, 9, -100, -100}));
-  EXPECT_EQ(batch.position_ids, (V{0, 1, 2, 3, 0, 1, 2, 0, 1}));
+  EXPECT_EQ(batch.position_ids, (V{0, 1, 2, 3, 0, 1, 2, 0, 0}));
   EXPECT_EQ(batch.document_ids, (V{0, 0, 0, 0, 1, 1, 1, 2, 2}));
   EXPECT_EQ(batch.labelled_tokens, 7);
 }
@@ -133,7 +133,7 @@ TEST(Loader, ReadsARowAsOneTextWithoutADocumentMask) {
   using V = std::vector<int64_t>;
   EXPECT_EQ(batch.input_ids, (V{1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0}));
   EXPECT_EQ(batch.labels, (V{2, 3, 4, 5, -100, 7, 8, 9, -100, -100, -100}));
-  EXPECT_EQ(batch.position_ids, (V{0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1}));
+  EXPECT_EQ(batch.position_ids, (V{0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0}));
   EXPECT_EQ(batch.document_ids, (V{0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2}));
   EXPECT_EQ(batch.labelled_tokens, 7);
   // Positions skip once in the row.

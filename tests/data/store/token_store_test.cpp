@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <hdf5.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <random>
@@ -105,6 +106,9 @@ TEST(TokenStore, SaysThatAFileIsNone) {
   EXPECT_EQ(exit_code_of([&] { read_all(folder.write("text.h5", "not HDF5")); }, &what), 4);
   EXPECT_THAT(what, HasSubstr("is no token store"));
   EXPECT_EQ(exit_code_of([&] { read_all(folder.write("empty.h5", "")); }), 4);
+  ASSERT_EQ(mkfifo(folder.path("pipe.h5").c_str(), 0600), 0);
+  EXPECT_EQ(exit_code_of([&] { read_all(folder.path("pipe.h5")); }, &what), 4);
+  EXPECT_THAT(what, HasSubstr("is no token store"));
 
   hid_t other = H5Fcreate(folder.path("other.h5").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
   H5Fclose(other);

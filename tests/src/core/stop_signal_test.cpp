@@ -11,8 +11,9 @@ namespace longspan {
 namespace {
 
 TEST(StopSignal, IsRememberedAndTellsTheExitCode) {
-  for (const auto& [signal, code] :
-       {std::pair{SIGINT, ExitCode::kInterrupted}, {SIGTERM, ExitCode::kTerminated}}) {
+  for (const auto& [signal, code] : {std::pair{SIGINT, ExitCode::kInterrupted},
+                                     {SIGTERM, ExitCode::kTerminated},
+                                     {SIGHUP, ExitCode::kHungUp}}) {
     remember_stop_signals();
     EXPECT_EQ(stop_signal(), 0);
     raise(signal);
