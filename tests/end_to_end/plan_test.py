@@ -4,6 +4,7 @@
 """
 
 import json
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -91,9 +92,14 @@ class PlanTest(unittest.TestCase):
     def test_says_what_it_wants_to_know_of_a_gpu_that_is_not_here(self):
         if Path("/dev/nvidiactl").exists():
             self.skipTest("there is a GPU")
-        for known in ([], ["--rates", self.rates], ["--available", "80GB"]):
+        for known in ([], ["--rates", self.rates]):
             said = refusal(LONGSPAN, "plan", RECIPES / "llama2-7b-100k.yaml", "--device", "cuda", *known, code=2)
-            self.assertIn("expected --rates FILE.json and --available SIZE of the one to plan for", said)
+            self.assertIn("expected --available SIZE of the one to plan for", said)
+        command = self.command("--device", "cuda", "--json", available="79GiB")
+        at = command.index("--rates")
+        planned = subprocess.run(command[:at] + command[at + 2 :], capture_output=True, text=True, check=True)
+        self.assertIn("by rates usual for an H100", planned.stderr)
+        self.assertEqual(json.loads(planned.stdout)["rates"]["linear_gflops"], 500e3)
 
     def test_offloads_to_the_ram_that_a_gpu_has_beside_it(self):
         arguments = "--device", "cuda", "--available-ram", "110GiB"

@@ -24,14 +24,15 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr Option kPlanOptions[] = {
-    {"length", "LIST", "", "lengths of sequences to plan too, such as 8K,32K,128K"},
+    {"length", "LIST", "", "lengths of the longest sequences to plan too, such as 8K,32K,128K"},
     {"available", "SIZE", "", "memory to plan for, such as 22GiB (default: what is free now)"},
     {"available-ram", "SIZE", "",
      "RAM that a GPU may offload to, such as 110GiB (default: what is free here now)"},
     {"available-disk", "SIZE", "",
      "disk for activations and checkpoints, such as 200GB (default: what is free here now)"},
     {"rates", "FILE.json", "",
-     "the machine's rates, as --save-rates wrote them (default: measured now)"},
+     "the machine's rates, as --save-rates wrote them (default: measured now; of a GPU that is not "
+     "here those usual for an H100)"},
     {"save-rates", "FILE.json", "", "keep the measured rates"},
     {"out", "FILE.svg", "", "draw memory and time by length, of --length"},
     {"json", "", "", "print JSON"},
@@ -42,6 +43,12 @@ KernelRates rates_for(const Arguments& arguments, const Recipe& recipe, const Ru
     const auto file = arguments["rates"];
     return read_rates(read_json_file(file, ExitCode::kUsage), file);
   }
+  if (shape.device.is_cuda() && !has_cuda_driver()) {
+    log_info(
+        "there is no GPU here to measure: times are by rates usual for an H100; --rates takes "
+        "those of another");
+    return usual_rates(shape.device);
+  }
   log_info("measuring this machine for some seconds (--save-rates keeps the result)");
   return measure_rates(shape, recipe.stages, existing_folder(offload_directory(recipe)));
 }
@@ -49,12 +56,13 @@ KernelRates rates_for(const Arguments& arguments, const Recipe& recipe, const Ru
 /// A GPU that is not here can be planned for as well, where nothing is to be asked of it.
 at::Device planned_device(const Arguments& arguments) {
   const auto& name = arguments["device"];
-  const bool all_given = arguments.given("rates") && arguments.given("available");
-  if (name == "cuda" && all_given) return at::kCUDA;
-  if (name == "cuda" && !has_cuda_driver()) {
+  if (name != "cuda") return open_device(name);
+  const bool is_here = has_cuda_driver();
+  if (arguments.given("available") && (arguments.given("rates") || !is_here)) return at::kCUDA;
+  if (!is_here) {
     fail(ExitCode::kUsage,
-         "--device: there is no GPU here to measure; expected --rates FILE.json and --available "
-         "SIZE of the one to plan for");
+         "--device: there is no GPU here to ask; expected --available SIZE of the one to plan for, "
+         "such as 79GiB, and --rates FILE.json, else those usual for an H100");
   }
   return open_device(name);
 }
@@ -161,8 +169,7 @@ void print(const Answer& found, const ModelConfig& config) {
   if (found.sweep.empty()) return;
   fmt::print("{}", text_table(sweep_table(found.sweep)));
   for (const Plan& swept : found.sweep) {
-    fmt::print("  {:<6} {}\n", length_label(swept.stages.front().stage.seq_len),
-               describe_memory(swept));
+    fmt::print("  {:<6} {}\n", length_label(swept.seq_len()), describe_memory(swept));
   }
 }
 

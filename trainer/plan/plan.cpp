@@ -39,6 +39,12 @@ bool fits_as_choice(const Plan& plan, const RunShape& shape, const MemoryOptions
 
 }  // namespace
 
+int64_t Plan::seq_len() const {
+  int64_t longest = 0;
+  for (const StagePlan& planned : stages) longest = std::max(longest, planned.stage.seq_len);
+  return longest;
+}
+
 const MemoryPlan& Plan::peak() const {
   return std::max_element(
              stages.begin(), stages.end(),
@@ -182,7 +188,10 @@ std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& st
 }
 
 std::vector<Stage> with_length(std::vector<Stage> stages, int64_t tokens) {
-  for (Stage& stage : stages) stage.seq_len = tokens;
+  const int64_t longest = std::ranges::max(stages, {}, &Stage::seq_len).seq_len;
+  for (Stage& stage : stages) {
+    stage.seq_len = stage.seq_len == longest ? tokens : std::min(stage.seq_len, tokens);
+  }
   return stages;
 }
 

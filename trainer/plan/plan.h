@@ -26,6 +26,7 @@ struct Plan {
   std::optional<int64_t> available_disk_bytes;  // free space of offload_dir, where it is known
 
   const MemoryPlan& peak() const;  // the stage that needs the most
+  int64_t seq_len() const;         // of the stage of the longest sequences
   int64_t ram_bytes() const;       // kept activations that a store holds in RAM, at the most
   int64_t disk_bytes() const;      // kept activations of the stage that writes the most
   double run_seconds() const;
@@ -56,8 +57,8 @@ struct Machine {
 Plan plan_run(const RunShape& shape, const std::vector<Stage>& stages, const MemoryOptions& asked,
               const Machine& machine);
 
-/// The longest sequence, in steps of 1024 tokens, for which plan_run fits when every stage has it;
-/// 0 when none does.
+/// The longest sequence, in steps of 1024 tokens, for which plan_run fits with_length(); 0 when
+/// none does.
 int64_t longest_context(const RunShape& shape, const std::vector<Stage>& stages,
                         const MemoryOptions& asked, const Machine& machine);
 
@@ -74,7 +75,7 @@ struct Remedy {
 std::vector<Remedy> remedies(const RunShape& shape, const std::vector<Stage>& stages,
                              const MemoryOptions& asked, const Machine& machine);
 
-/// The stages with every sequence of `tokens`.
+/// The stages with `tokens` in place of their longest sequences; shorter ones stay, up to `tokens`.
 std::vector<Stage> with_length(std::vector<Stage> stages, int64_t tokens);
 
 /// Throws Error(kOutOfMemory) with the figures and what would help when the plan needs more than

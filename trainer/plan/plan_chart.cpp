@@ -131,7 +131,7 @@ std::string plan_chart_svg(const std::vector<Plan>& plans) {
              .left = 56 + kPanelWidth + kLegendWidth + 56,
              .bars = {}};
   for (const Plan& plan : plans) {
-    const std::string label = length_label(plan.stages.front().stage.seq_len);
+    const std::string label = length_label(plan.seq_len());
     memory.bars.push_back({label, scaled(parts_of(plan.peak()), kGiB)});
     time.bars.push_back({label, scaled(parts_of(slowest_step(plan)), unit)});
   }

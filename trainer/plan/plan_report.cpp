@@ -140,10 +140,10 @@ Table sweep_table(const std::vector<Plan>& plans) {
   for (const Plan& plan : plans) {
     double slowest = 0;
     for (const auto& planned : plan.stages) slowest = std::max(slowest, planned.step.total());
-    table.rows.push_back(
-        {length_label(plan.stages.front().stage.seq_len), human_bytes(plan.peak().total()),
-         plan.disk_bytes() > 0 ? human_bytes(plan.disk_bytes()) : "none", seconds_shown(slowest),
-         seconds_shown(plan.run_seconds()), plan.fits() ? "yes" : "no"});
+    table.rows.push_back({length_label(plan.seq_len()), human_bytes(plan.peak().total()),
+                          plan.disk_bytes() > 0 ? human_bytes(plan.disk_bytes()) : "none",
+                          seconds_shown(slowest), seconds_shown(plan.run_seconds()),
+                          plan.fits() ? "yes" : "no"});
   }
   return table;
 }

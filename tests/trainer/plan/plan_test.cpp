@@ -140,6 +140,20 @@ TEST(Plan, TheLongestContextFitsAndALongerOneDoesNot) {
   EXPECT_FALSE(plan_run(shape, stages_of(longest + 1024), {}, machine).fits());
 }
 
+/// A stage of short rows stays as it is: its batch would not fit at the length of the others.
+TEST(Plan, OtherLengthsAreThoseOfTheLongestStage) {
+  std::vector<Stage> stages = stages_of(98304);
+  stages.insert(stages.begin(), stages_of(2048).front());
+  stages.front().batch_size = 16;
+  const Machine machine = machine_with(16 * kGiB);
+  const int64_t longest = longest_context(shape_of(), stages, {}, machine);
+  EXPECT_EQ(longest, longest_context(shape_of(), stages_of(98304), {}, machine));
+  const Plan plan = plan_run(shape_of(), with_length(stages, 4096), {}, machine);
+  EXPECT_EQ(plan.stages[0].stage.seq_len, 2048);
+  EXPECT_EQ(plan.seq_len(), 4096);
+  EXPECT_EQ(with_length(stages, 1024)[0].seq_len, 1024);
+}
+
 TEST(Plan, NoMemoryFitsNoContext) {
   EXPECT_EQ(longest_context(shape_of(), stages_of(4096), {}, machine_with(kGiB)), 0);
 }
