@@ -57,9 +57,7 @@ int run(int argc, char** argv) {
   if (name.empty()) return static_cast<int>(ExitCode::kUsage);
   std::vector<std::string> names;
   for (const Command* command : commands()) names.emplace_back(command->name);
-  std::string meant = nearest(name, names);
-  fail(ExitCode::kUsage, "'{}' is no command{}", name,
-       meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));
+  fail(ExitCode::kUsage, "'{}' is no command{}", name, did_you_mean(name, names));
 }
 
 int out_of_memory(std::string_view what, int argc, char** argv) {

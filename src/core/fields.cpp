@@ -86,9 +86,9 @@ std::vector<std::string> Fields::unknown_keys() const {
 void Fields::finish() {
   std::vector<std::string> known(known_.begin(), known_.end());
   for (const auto& key : unknown_keys()) {
-    std::string meant = nearest(key, known);
+    const std::string meant = did_you_mean(key, known);
     error(key, meant.empty() ? fmt::format("unknown key (known: {})", join(known, ", "))
-                             : fmt::format("unknown key; did you mean '{}'?", meant));
+                             : "unknown key" + meant);
   }
 }
 

@@ -15,6 +15,8 @@ namespace longspan {
 /// The candidate with the smallest edit distance to `word`, or "" when none is near enough to be
 /// what was meant (more than a third of the letters differ).
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
+/// "; did you mean 'yarn'?" of the nearest, or "".
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
 
 /// The parts of `text` between separators; an empty text has none.
 std::vector<std::string> split(std::string_view text, char separator);

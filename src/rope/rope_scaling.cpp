@@ -35,12 +35,10 @@ std::unique_ptr<RopeScaling> read_formula(Fields& fields) {
   fields.optional(kTypeKey, rope_type);
   auto scaling = make_rope_scaling(rope_type);
   if (!scaling) {
-    auto known = rope_types();
-    std::string meant = nearest(rope_type, known);
+    const auto known = rope_types();
     fields.error(fields.has(kTypeKey) ? kTypeKey : kOldTypeKey,
                  fmt::format("'{}' is not known{}; expected one of {}", rope_type,
-                             meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant),
-                             join(known, ", ")));
+                             did_you_mean(rope_type, known), join(known, ", ")));
     return nullptr;
   }
   scaling->read(fields);

@@ -31,7 +31,7 @@ def check_help(binary, commands):
         before, after = text.split("  -h, --help", 1)
         assert "--" not in after.split("Example:")[0] and f"longspan {command}" in after, text
         wrong = refusal(binary, command, "--helq", code=2)
-        assert f"longspan {command}: there is no option --helq; did you mean --help?" in wrong, wrong
+        assert f"longspan {command}: there is no option --helq; did you mean '--help'?" in wrong, wrong
     print(f"{len(commands)} commands: -h in 100 columns, an unknown option is named")
 
 

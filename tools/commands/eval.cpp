@@ -55,10 +55,12 @@ constexpr Option kEvalOptions[] = {
      "another model for an arm, smaller or quantised, with the same tokenizer; may be given again",
      "Tasks"},
     {"set", "NAME.KEY=VALUE...", "",
-     "a key of a task or arm, as in --set passkey.trials=5; may be given again; keys and defaults",
+     "a key of a task or arm, as in --set passkey.trials=5; may be given again; a factor, budget "
+     "or "
+     "count of 0 is chosen by the length or the model; keys and defaults",
      "Tasks", keys_and_defaults},
     {"text", "FILE...", "",
-     "documents, for all tasks that read some: .txt .md .jsonl, each also .gz .zst; files, "
+     "documents, for all tasks that read some: .txt .md .tex .jsonl, each also .gz .zst; files, "
      "folders, globs",
      kItemOptions},
     {"documents", "N", "0", "use the first N that are long enough; 0: all", kItemOptions},

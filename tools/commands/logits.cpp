@@ -1,7 +1,3 @@
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/tensor.h>
-
 #include "checkpoints/safetensors.h"
 #include "checkpoints/safetensors_writer.h"
 #include "src/core/error.h"
@@ -10,6 +6,7 @@
 #include "tools/support/open_model.h"
 #include "tools/support/output_file.h"
 #include "tools/support/shared_options.h"
+#include "trainer/eval/logit_comparison.h"
 
 namespace longspan {
 
@@ -45,13 +42,9 @@ int run_logits(const Arguments& arguments) {
   std::string out = arguments["out"];
   require_output(out, {arguments["ids"], arguments["model"]});
 
-  at::NoGradGuard no_gradients;
   OpenedModel opened = open_model(arguments);
   std::vector<int64_t> ids = read_ids(arguments["ids"], opened.model->config().vocab_size);
-  const at::Tensor& head = opened.model->lm_head_weight();
-  at::Tensor input = at::tensor(ids, at::kLong).unsqueeze(0).to(head.device());  // [1, T]
-  at::Tensor hidden = opened.model->hidden_states({input, {}, {}}).squeeze(0);   // [T, C]
-  at::Tensor logits = at::linear(hidden, head).to(at::kCPU, at::kFloat);
+  const at::Tensor logits = last_logits(*opened.model, ids, std::ssize(ids)).cpu();
   write_safetensors(out, {{"logits", logits.contiguous()}});
   log_info("{}: logits [{}, {}]", out, logits.size(0), logits.size(1));
   return 0;

@@ -29,9 +29,8 @@ int run_man(const Arguments& arguments) {
     fmt::print("{}", man_page(*command));
     return 0;
   }
-  std::string meant = nearest(name, command_names());
   fail(ExitCode::kUsage, "longspan man: '{}' is no command{}", name,
-       meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant));
+       did_you_mean(name, command_names()));
 }
 
 }  // namespace

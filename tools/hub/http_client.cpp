@@ -3,7 +3,6 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
-#include <cctype>
 #include <exception>
 #include <memory>
 #include <new>
@@ -123,13 +122,10 @@ HttpResponse HttpClient::get(const std::string& url, int64_t begin, const Sink& 
 }
 
 std::string HttpClient::escape(std::string_view text) {
-  std::string escaped;
-  for (unsigned char c : text) {
-    bool plain = (c < 0x80 && std::isalnum(c)) ||
-                 std::string_view("-._~").find(static_cast<char>(c)) != std::string_view::npos;
-    escaped += plain ? std::string(1, static_cast<char>(c)) : fmt::format("%{:02X}", c);
-  }
-  return escaped;
+  const std::unique_ptr<char, decltype(&curl_free)> escaped(
+      curl_easy_escape(nullptr, text.data(), static_cast<int>(text.size())), curl_free);
+  if (!escaped) throw std::bad_alloc();
+  return escaped.get();
 }
 
 }  // namespace longspan

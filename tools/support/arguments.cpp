@@ -66,9 +66,8 @@ std::string unknown_option(const Command& command, int argc, char** argv) {
   for (const auto& option : options_of(command)) {
     for (const auto& name : option.names()) known.push_back("--" + name);
   }
-  std::string meant = nearest(word, known);
-  if (!meant.empty()) meant = fmt::format("; did you mean {}?", meant);
-  refuse_command_line(command, fmt::format("there is no option {}{}", word, meant));
+  refuse_command_line(command,
+                      fmt::format("there is no option {}{}", word, did_you_mean(word, known)));
 }
 
 /// `--force=false` would count as given.

@@ -57,9 +57,8 @@ const EvalSuite& find_eval_suite(const std::string& name) {
     if (suite.name == name) return suite;
   }
   const auto known = eval_suites();
-  const std::string meant = nearest(name, known);
   fail(ExitCode::kUsage, "--suite: '{}' is not known{}; expected one of {}", name,
-       meant.empty() ? "" : fmt::format(", did you mean '{}'?", meant), join(known, ", "));
+       did_you_mean(name, known), join(known, ", "));
 }
 
 }  // namespace longspan

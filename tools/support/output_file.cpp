@@ -19,12 +19,21 @@ namespace {
 /// Whether a model is read from files of such a name: config.json,
 /// model-00001-of-00002.safetensors.
 bool is_read_from(const fs::path& file) {
-  constexpr std::string_view kBeginnings[] = {
-      "config.",       "generation_config.", "model",
-      "pytorch_model", "consolidated.",      "params.",
-      "tokenizer",     "special_tokens_map", "vocab.",
-      "merges.",       "adapter_",           "chat_template",
-      "added_tokens."};
+  constexpr std::string_view kBeginnings[] = {"config.",
+                                              "generation_config.",
+                                              "model",
+                                              "pytorch_model",
+                                              "consolidated.",
+                                              "params.",
+                                              "tokenizer",
+                                              "special_tokens_map",
+                                              "vocab.",
+                                              "merges.",
+                                              "adapter_",
+                                              "chat_template",
+                                              "added_tokens.",
+                                              "tekken.",
+                                              "trainable_params."};
   const std::string name = file.filename().string();
   return std::any_of(std::begin(kBeginnings), std::end(kBeginnings),
                      [&](std::string_view beginning) { return name.starts_with(beginning); });

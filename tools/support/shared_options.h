@@ -34,8 +34,8 @@ inline constexpr Option kModelOptions[] = {
     {"on-scaled", "MEANING", "error", "what --rope means where RoPE is scaled already", kModelGroup,
      scaled_meanings},
     {"attention", "PATTERN", "",
-     "who attends to whom (default: as config.json says, else full); '{pattern: sliding_window, "
-     "window: 4096, sinks: 4}' sets keys; patterns",
+     "who attends to whom (default: as config.json says, else full), with its keys as in a recipe: "
+     "'{pattern: sliding_window, window: 4096, sinks: 4}'; patterns",
      kModelGroup, attention_patterns},
     {"group-size", "N", "", "tokens a group of shifted_sparse", kModelGroup},
     {"dtype", "DTYPE", "bfloat16", "to compute in", kModelGroup, computed_dtypes},

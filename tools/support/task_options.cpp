@@ -21,9 +21,8 @@ std::vector<std::string> names_of(const Arguments& arguments, std::string_view o
 
 [[noreturn]] void refuse_name(std::string_view option, const std::string& name,
                               const std::vector<std::string>& known) {
-  const std::string meant = nearest(name, known);
   fail(ExitCode::kUsage, "--{}: '{}' is not known{}; expected one of {}", option, name,
-       meant.empty() ? "" : fmt::format(", did you mean '{}'?", meant), join(known, ", "));
+       did_you_mean(name, known), join(known, ", "));
 }
 
 std::vector<std::string> task_names(const Arguments& arguments) {
@@ -142,9 +141,8 @@ void refuse_others(const Json& settings, const EvalChoice& choice, Diagnostics& 
       diagnostics.error(name, make_arm(name) ? "is not among the arms of --arm"
                                              : "is not among the tasks of --task");
     } else {
-      diagnostics.error(name, meant.empty()
-                                  ? "is no task or arm; expected one of " + join(known, ", ")
-                                  : fmt::format("is no task or arm; did you mean '{}'?", meant));
+      diagnostics.error(name, fmt::format("is no task or arm{}; expected one of {}",
+                                          did_you_mean(name, known), join(known, ", ")));
     }
   }
 }

@@ -59,11 +59,11 @@ TEST(Arguments, AValueThatMayBeLeftOutStandsBehindAnEqualsSign) {
 
 TEST(Arguments, WhatIsWrongIsNamedWithTheNearestOption) {
   EXPECT_EQ(refused({"m", "--out=o", "--colur", "red"}),
-            "longspan made: there is no option --colur; did you mean --colour?; see longspan made "
+            "longspan made: there is no option --colur; did you mean '--colour'?; see longspan made "
             "-h");
   EXPECT_EQ(
       refused({"m", "--cuont=5"}),
-      "longspan made: there is no option --cuont; did you mean --count?; see longspan made -h");
+      "longspan made: there is no option --cuont; did you mean '--count'?; see longspan made -h");
   EXPECT_EQ(refused({"m", "--zzzzzzzzz"}),
             "longspan made: there is no option --zzzzzzzzz; see longspan made -h");
   EXPECT_THAT(refused({"m", "-x"}), HasSubstr("there is no option -x"));
