@@ -111,7 +111,7 @@ struct Row {
   std::string name;
   Json key;
   bool required = false;
-  std::vector<std::string> forms;  // of a oneOf, those that have the key
+  std::vector<std::string> forms;  // of a oneOf, those of which the meaning is
 };
 
 std::string table(const std::vector<Row>& rows, size_t forms) {
@@ -145,6 +145,20 @@ std::string table_of_map(const Json& map) {
   return table(rows, 0);
 }
 
+/// What `form` says of a key that another form has too, where it says something else.
+void add_form(Row& row, const Json& key, bool required, const std::string& form) {
+  if (key.contains("enum")) {
+    for (const Json& value : key["enum"]) row.key["enum"].push_back(value);
+    return row.forms.push_back(form);
+  }
+  const std::string before = default_of(row.key, row.required), own = default_of(key, required);
+  if (own != before) row.key["$comment"] = fmt::format("{}; {}: {}", before, form, own);
+  const auto meaning = key["description"].get<std::string>();
+  if (meaning == row.key["description"]) return row.forms.push_back(form);
+  row.key["description"] =
+      fmt::format("{}; {}: {}", row.key["description"].get<std::string>(), form, meaning);
+}
+
 /// The keys of all forms, each once; the first key's values name the forms.
 std::string table_of_forms(const Json& forms) {
   std::vector<Row> rows;
@@ -159,11 +173,10 @@ std::string table_of_forms(const Json& forms) {
           std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.name == name; });
       if (row == rows.end()) {
         rows.push_back({name, key, requires_key(form, name), {}});
-        row = rows.end() - 1;
-      } else if (key.contains("enum")) {
-        for (const Json& value : key["enum"]) row->key["enum"].push_back(value);
+        rows.back().forms.push_back(of);
+      } else {
+        add_form(*row, key, requires_key(form, name), of);
       }
-      row->forms.push_back(of);
     }
   }
   return table(rows, maps);

@@ -85,9 +85,9 @@ void read_mem_attention_grouping(Fields& map, std::vector<int64_t>& grouping) {
 void FocusedMemoryAttention::fields(FieldsIo& io) {
   WindowLengths& lengths = options_.lengths;
   layers_field(io, "mem_layers", options_.mem_layers,
-               "the layers that have a memory, from 0; `window` (2048) is then how many tokens are "
-               "read or trained at a time, in training `seq_len`");
-  io.whole("window", lengths.window, {2, kMost}, "tokens of a window; in training `seq_len`");
+               "the layers that have a memory, from 0");
+  io.whole("window", lengths.window, {2, kMost},
+           "how many tokens are read or trained at a time, in training `seq_len`");
   if (io.reading() && !io.given("last_context_length")) lengths = lengths.fitted();
   io.whole("last_context_length", lengths.last_context, {1, kMost},
            "of a text that is read at once, the tokens of its last window",
