@@ -1,12 +1,10 @@
 #include "src/attention/cross_batch.h"
 
-#include <ATen/ops/full.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
 #include <stdexcept>
 
 #include "src/attention/kernels/joint_attention.h"
+#include "src/attention/key_starts.h"
 
 namespace longspan {
 
@@ -58,23 +56,21 @@ CrossBatchSchedule long_llama_3b_schedule() { return {{0, 0}, {1, 1}, {2, 1}, {3
 at::Tensor cross_batch_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                  const at::Tensor& first_k, const VisibleKeys& local,
                                  const CrossBatchSchedule& schedule, AttentionResult* kept) {
-  const int64_t batch = q.size(0), heads = q.size(1), tokens = q.size(2);
+  const int64_t batch = q.size(0), tokens = q.size(2);
   if (schedule.empty() || batch % std::ssize(schedule) != 0) {
     throw std::logic_error("cross_batch_attention: the rows are not whole documents of a schedule");
   }
   const std::vector<KeySource> sources{{k, v}, {in_one_row(first_k), in_one_row(v)}};
   std::vector<KeyPart> parts{{.num_keys = tokens, .visible = local}};
-  const at::Tensor begin = at::zeros({1, heads, tokens}, at::kInt);
   for (int64_t row = 0; row < batch; ++row) {
     for (const Rows& seen : contexts_of(row, schedule)) {
       if (seen.begin == seen.end) continue;
       const int64_t keys = (seen.end - seen.begin) * tokens;
-      parts.push_back(
-          {.source = 1,
-           .first_row = row,
-           .first_key = seen.begin * tokens,
-           .num_keys = keys,
-           .visible = {.begin = begin, .end = at::full({1, heads, tokens}, keys, at::kInt)}});
+      parts.push_back({.source = 1,
+                       .first_row = row,
+                       .first_key = seen.begin * tokens,
+                       .num_keys = keys,
+                       .visible = all_keys(q.narrow(0, row, 1), keys)});
     }
   }
   return joint_attention(q, sources, parts, kept);

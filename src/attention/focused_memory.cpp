@@ -3,11 +3,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,17 +23,6 @@
 namespace longspan {
 
 namespace {
-
-/// [B, T] -> [B, H, T], contiguous.
-at::Tensor of_each_head(const at::Tensor& x, int64_t heads) {
-  return x.unsqueeze(1).expand({x.size(0), heads, x.size(1)}).contiguous();
-}
-
-/// All of `keys` keys, for queries q [B, H, T, D].
-VisibleKeys all_keys(const at::Tensor& q, int64_t keys) {
-  const at::IntArrayRef each_query = q.sizes().slice(0, 3);
-  return {.begin = at::zeros(each_query, at::kInt), .end = at::full(each_query, keys, at::kInt)};
-}
 
 /// What queries q [B, H, T, D] see of the windows that closed since the pass began: the keys of
 /// their documents before their own window, which begins at `window_begin` [T]. Keys count from

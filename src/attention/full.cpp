@@ -8,9 +8,8 @@ namespace longspan {
 at::Tensor FullAttention::attend(const Heads& heads, const AttentionContext& context) const {
   at::Tensor q = context.rotary.rotate(heads.q);
   auto [k, v] = context.with_past(context.rotary.rotate(heads.k), heads.v);
-  at::Tensor starts = key_starts(context, q.size(0), q.size(2));
-  at::Tensor begin = starts.unsqueeze(1).expand({q.size(0), q.size(1), q.size(2)});
-  return interval_attention(q, k, v, {begin.contiguous()}, context.kept);
+  const at::Tensor starts = key_starts(context, q.size(0), q.size(2));
+  return interval_attention(q, k, v, {of_each_head(starts, q.size(1))}, context.kept);
 }
 
 }  // namespace longspan

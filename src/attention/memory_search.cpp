@@ -6,13 +6,12 @@
 #include <ATen/ops/amin.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "src/attention/key_starts.h"
 #include "src/simd/operators.h"
 
 namespace longspan {
@@ -102,11 +101,9 @@ AttentionResult attend_found_pages(const at::Tensor& q, const MemoryBlocks& memo
       const KeysAndValues keys =
           keys_of_pages(memory, index, found.const_data_ptr<int64_t>() + i * found.size(2),
                         found.size(2), row, head, q.options());
-      const std::vector<int64_t> each_query{1, group, tokens};
+      const at::Tensor own = part(queries);
       const AttentionResult here =
-          partial_attention(part(queries), keys.k, keys.v,
-                            {.begin = at::zeros(each_query, at::kInt),
-                             .end = at::full(each_query, keys.k.size(2), at::kInt)});
+          partial_attention(own, keys.k, keys.v, all_keys(own, keys.k.size(2)));
       part(all.out.narrow(2, first, tokens)).copy_(here.out);
       part(all.log_sum_exp.narrow(2, first, tokens)).copy_(here.log_sum_exp);
     }

@@ -28,19 +28,15 @@ at::Tensor SlidingWindowAttention::attend(const Heads& heads,
   int64_t first = context.first_position + 1 - window_;
   at::Tensor window = at::arange(first, first + seq_len, visible.options());
   at::Tensor starts = at::maximum(visible, window);
-  auto of_each_head = [&](const at::Tensor& x) {  // [.., B, T] -> [.., B, H, T]
-    std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end());
-    sizes.insert(sizes.end() - 1, num_heads);
-    return x.unsqueeze(-2).expand(sizes).contiguous();
-  };
   at::Tensor sinks;
   if (sinks_ > 0) {
     AttentionContext document = context;
     document.sliding_window = 0;
     at::Tensor end = key_starts(document, rows, seq_len) + sinks_;
-    sinks = of_each_head(at::stack({visible, at::minimum(end, starts)}));
+    sinks = of_each_head(at::stack({visible, at::minimum(end, starts)}), num_heads);
   }
-  return interval_attention(q, k, v, {.begin = of_each_head(starts), .sinks = sinks}, context.kept);
+  return interval_attention(q, k, v, {.begin = of_each_head(starts, num_heads), .sinks = sinks},
+                            context.kept);
 }
 
 int64_t SlidingWindowAttention::scored_pairs(int64_t seq_len, int64_t num_heads) const {

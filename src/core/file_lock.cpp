@@ -2,8 +2,12 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
+
+#include "src/core/error.h"
 
 namespace longspan {
 
@@ -16,6 +20,23 @@ bool is_at(int file, const std::filesystem::path& path) {
   struct stat held = {}, there = {};
   return fstat(file, &held) == 0 && stat(path.c_str(), &there) == 0 &&
          held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+int claim(const std::filesystem::path& part, const std::filesystem::path& place,
+          const std::function<int()>& open_part) {
+  for (;;) {
+    const int file = open_part();
+    if (file < 0) {
+      fail(ExitCode::kFailure, "{}: cannot write: {}", place.string(), std::strerror(errno));
+    }
+    if (try_lock(file) == LockResult::kHeldByAnother) {
+      close(file);
+      fail(ExitCode::kFailure,
+           "{}: another process is writing it; wait for its end, or name another", place.string());
+    }
+    if (is_at(file, part)) return file;
+    close(file);
+  }
 }
 
 }  // namespace longspan

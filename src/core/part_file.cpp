@@ -14,31 +14,11 @@ namespace longspan {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-/// The part, opened and locked.
-int claim(const fs::path& part, const fs::path& path) {
-  for (;;) {
-    const int file = open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (file < 0) {
-      fail(ExitCode::kFailure, "{}: cannot write: {}", path.string(), std::strerror(errno));
-    }
-    if (try_lock(file) == LockResult::kHeldByAnother) {
-      close(file);
-      fail(ExitCode::kFailure,
-           "{}: another process is writing it; wait for its end, or name another", path.string());
-    }
-    if (is_at(file, part)) return file;
-    close(file);
-  }
-}
-
-}  // namespace
-
 PartFile::PartFile(fs::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
   std::error_code error;
   if (path_.has_parent_path()) fs::create_directories(path_.parent_path(), error);
-  file_ = claim(part_, path_);
+  file_ =
+      claim(part_, path_, [&] { return open(part_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); });
 }
 
 PartFile::PartFile(PartFile&& other) noexcept

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <vector>
 
 #include "src/core/error.h"
@@ -92,29 +91,13 @@ void clear_part(const fs::path& part, UnfinishedPart::Kind kind) {
   }
 }
 
-/// The part, open and locked.
-int claim_part(const fs::path& part, const fs::path& place, UnfinishedPart::Kind kind) {
-  for (;;) {
-    const int file = open_part(part, kind);
-    if (file < 0) {
-      fail(ExitCode::kFailure, "{}: cannot write: {}", place.string(), std::strerror(errno));
-    }
-    if (try_lock(file) == LockResult::kHeldByAnother) {
-      close(file);
-      fail(ExitCode::kFailure, "{}: is being written already; wait for its end", place.string());
-    }
-    if (is_at(file, part)) return file;
-    close(file);
-  }
-}
-
 }  // namespace
 
 UnfinishedPart::UnfinishedPart(const fs::path& place, Kind kind)
     : path_(place.parent_path() / fmt::format("{}{}", part_prefix(place), getpid())) {
   make_parent(place);
   remove_abandoned(place);
-  file_ = claim_part(path_, place, kind);
+  file_ = claim(path_, place, [&] { return open_part(path_, kind); });
   clear_part(path_, kind);
 }
 

@@ -1,7 +1,6 @@
 #include "tools/hub/partial_download.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,31 +8,25 @@
 #include <utility>
 
 #include "src/core/error.h"
+#include "src/core/file_lock.h"
+#include "src/core/write_all.h"
 
 namespace longspan {
 
 namespace fs = std::filesystem;
 
 PartialDownload::PartialDownload(fs::path path)
-    : path_(std::move(path)), file_(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-  if (file_ < 0) refuse("cannot write");
-  if (flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    close(file_);
-    fail(ExitCode::kFailure, "{}: another process is downloading it", path_.string());
-  }
+    : path_(std::move(path)), file_(claim(path_, path_, [&] {
+        return open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+      })) {
   size_ = lseek(file_, 0, SEEK_END);
 }
 
 PartialDownload::~PartialDownload() { close(file_); }
 
 void PartialDownload::append(std::string_view bytes) {
-  while (!bytes.empty()) {
-    ssize_t written = write(file_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) refuse("cannot write");
-    bytes.remove_prefix(static_cast<size_t>(written));
-    size_ += written;
-  }
+  write_all(file_, bytes.data(), bytes.size(), size_, path_,
+            "free some space; the same command goes on from here");
 }
 
 void PartialDownload::restart() {

@@ -180,8 +180,9 @@ TEST(TokenStore, TakesNoRoomForLabelsWhereAllTokensAreSome) {
     writer.append("book-0.txt", ids, std::vector<uint8_t>(ids.size(), 1));
     writer.commit();
   }
-  EXPECT_EQ(read_file(folder.path("plain.h5"), ExitCode::kData),
-            read_file(folder.path("flags.h5"), ExitCode::kData));
+  // No time of its making is in a store. EXPECT_EQ would print all bytes.
+  EXPECT_TRUE(read_file(folder.path("plain.h5"), ExitCode::kData) ==
+              read_file(folder.path("flags.h5"), ExitCode::kData));
   EXPECT_TRUE(TokenStore(folder.path("flags.h5")).info().all_labels);
 }
 

@@ -58,7 +58,7 @@ TEST(UnfinishedPart, IsOneAtATimeInAProcess) {
   for (const Kind kind : {Kind::kFile, Kind::kFolder}) {
     const UnfinishedPart first(folder.path("out"), kind);
     EXPECT_THAT(error_of([&] { UnfinishedPart(folder.path("out"), kind); }, ExitCode::kFailure),
-                testing::HasSubstr("out: is being written already"));
+                testing::HasSubstr("out: another process is writing it"));
     EXPECT_TRUE(fs::exists(first.path()));
   }
 }

@@ -39,7 +39,7 @@ TEST(PartialDownload, BelongsToOneProcessAtATime) {
   {
     PartialDownload first(path);
     EXPECT_THAT(error_of([&] { PartialDownload second(path); }, ExitCode::kFailure),
-                HasSubstr("another process is downloading it"));
+                HasSubstr("another process is writing it"));
   }
   EXPECT_NO_THROW(PartialDownload{path});
 }

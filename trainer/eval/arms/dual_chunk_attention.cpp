@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "src/attention/kernels/merge_attention.h"
+#include "src/attention/key_starts.h"
 
 namespace longspan {
 
@@ -18,12 +19,9 @@ at::Tensor DualChunkAttention::attend(const Heads& heads, const AttentionContext
   const at::Tensor places = positions.remainder(chunk_);
   const auto [k, v] = context.with_past(context.rotary.at(places).rotate(heads.k), heads.v);
   const auto starts_of = [&](int64_t chunks_back) {  // of the chunk so many before a query's own
-    return (positions - places - chunks_back * chunk_)
-        .clamp_min(0)
-        .to(at::kCPU, at::kInt)
-        .unsqueeze(1)
-        .expand({heads.q.size(0), heads.q.size(1), tokens})
-        .contiguous();
+    const at::Tensor starts = (positions - places - chunks_back * chunk_).clamp_min(0);
+    return of_each_head(starts.to(at::kCPU, at::kInt).expand({heads.q.size(0), tokens}),
+                        heads.q.size(1));
   };
   const auto attend_from = [&](const at::Tensor& query_positions, const VisibleKeys& visible) {
     return partial_attention(context.rotary.at(query_positions).rotate(heads.q), k, v, visible);

@@ -86,18 +86,19 @@ class ReducedReading : public Reading {
     context.question = question.text;
     context.evidence = evidence_in(context, passage_.context, question);
     const int64_t most = std::min(arm_.budget_tokens(subject_.model), length_);
-    // Room for what will be generated, but no more than half.
-    const int64_t answer_tokens =
-        std::max(std::ssize(item.answer), std::min(question.max_new_tokens, most / 2));
+    int64_t answer_tokens = std::ssize(item.answer);
+    if (item.size() > most) {  // room for what will be generated, but no more than half
+      answer_tokens = std::max(answer_tokens, std::min(question.max_new_tokens, most / 2));
+    }
     const int64_t rest = std::ssize(item.prompt) - context.size() + answer_tokens;
     context.budget = std::max<int64_t>(0, most - rest);
     const Stopwatch stopwatch;
     const std::vector<TokenRange> kept = arm_.keep(subject_, context);
     search_seconds_ = std::max(search_seconds_, stopwatch.seconds());
-    Answer answer = reader_.ask(subject_, shortened(item, kept), question.max_new_tokens);
-    answer.recall = recall_of(context, kept);
-    answer.time.passage_seconds += search_seconds_;
-    return answer;
+    Answer found = reader_.ask(subject_, shortened(item, kept), question.max_new_tokens);
+    found.recall = recall_of(context, kept);
+    found.time.passage_seconds += search_seconds_;
+    return found;
   }
 
  private:

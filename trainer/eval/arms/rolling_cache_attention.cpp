@@ -18,11 +18,6 @@ namespace longspan {
 
 namespace {
 
-/// [B, T] -> [B, H, T].
-at::Tensor for_all_heads(const at::Tensor& x, int64_t num_heads) {
-  return x.unsqueeze(1).expand({x.size(0), num_heads, x.size(1)}).contiguous();
-}
-
 int64_t dropped_from(const LayerState* state) {
   return state ? dynamic_cast<const RollingCache&>(*state).dropped() : 0;
 }
@@ -59,10 +54,10 @@ at::Tensor RollingCacheAttention::attend(const Heads& heads,
   const at::Tensor sinks_end = window.clamp_max(sinks_);
   const at::Tensor sinks_begin = at::minimum(visible, sinks_end);
   // Places among the keys, [B, H, T]: sinks have the same.
-  const at::Tensor begin = for_all_heads(window - dropped_from(context.state), num_heads);
+  const at::Tensor begin = of_each_head(window - dropped_from(context.state), num_heads);
   if (sinks_ == 0) return interval_attention(q, k, v, {begin});
   const at::Tensor sinks =
-      at::stack({for_all_heads(sinks_begin, num_heads), for_all_heads(sinks_end, num_heads)});
+      at::stack({of_each_head(sinks_begin, num_heads), of_each_head(sinks_end, num_heads)});
   if (!stand_in_cache() || end <= sinks_ + window_) {
     return interval_attention(q, k, v, {.begin = begin, .sinks = sinks});
   }

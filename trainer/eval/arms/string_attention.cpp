@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "src/attention/kernels/merge_attention.h"
+#include "src/attention/key_starts.h"
 
 namespace longspan {
 
@@ -15,12 +16,8 @@ at::Tensor StringAttention::attend(const Heads& heads, const AttentionContext& c
   const at::Tensor positions =
       at::arange(context.first_position, end, heads.q.options().dtype(at::kLong)).unsqueeze(0);
   // The first key that is nearer than shift.
-  const at::Tensor near = (positions + (1 - shift_))
-                              .clamp_min(0)
-                              .to(at::kCPU, at::kInt)
-                              .unsqueeze(1)
-                              .expand({heads.q.size(0), heads.q.size(1), tokens})
-                              .contiguous();
+  const at::Tensor nearer = (positions + (1 - shift_)).clamp_min(0).to(at::kCPU, at::kInt);
+  const at::Tensor near = of_each_head(nearer.expand({heads.q.size(0), tokens}), heads.q.size(1));
   const at::Tensor moved = (positions + (local_ - shift_)).clamp_min(0);
   return merge(partial_attention(context.rotary.rotate(heads.q), k, v, {near}),
                partial_attention(context.rotary.at(moved).rotate(heads.q), k, v,
