@@ -32,7 +32,9 @@ int claim(const std::filesystem::path& part, const std::filesystem::path& place,
     if (try_lock(file) == LockResult::kHeldByAnother) {
       close(file);
       fail(ExitCode::kFailure,
-           "{}: another process is writing it; wait for its end, or name another", place.string());
+           "{}: another process is writing it, or this one already; wait for its end, or name "
+           "another",
+           place.string());
     }
     if (is_at(file, part)) return file;
     close(file);

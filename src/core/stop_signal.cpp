@@ -30,10 +30,12 @@ void remember(int signal) {
 }
 
 void install(void (*handler)(int)) {
-  struct sigaction action = {};
-  action.sa_handler = handler;
-  action.sa_flags = SA_RESTART | (handler == SIG_DFL ? 0 : SA_RESETHAND);
   for (const auto& [number, exit_code] : kStopSignals) {
+    struct sigaction action = {};
+    action.sa_handler = handler;
+    // Of a terminal that closes both the shell and the system send SIGHUP: the second ends nothing.
+    const bool once = handler != SIG_DFL && number != SIGHUP;
+    action.sa_flags = SA_RESTART | (once ? SA_RESETHAND : 0);
     struct sigaction before = {};
     sigaction(number, nullptr, &before);
     // Ignored from the start, as nohup has SIGHUP, and a shell SIGINT of what it runs behind.

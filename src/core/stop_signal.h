@@ -7,8 +7,8 @@
 namespace longspan {
 
 /// From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal that closes) are remembered, and the
-/// same signal once more ends the process at once. The first one writes `notice`, which must
-/// outlive the process, to stderr. Those that were ignored stay so.
+/// same signal once more, but for SIGHUP, ends the process at once. The first one writes `notice`,
+/// which must outlive the process, to stderr. Those that were ignored stay so.
 void remember_stop_signals(std::string_view notice = {});
 /// They end the process again.
 void restore_stop_signals();

@@ -83,7 +83,12 @@ class TrainTest(training_case.TrainingCase):
             self.assertEqual(what_must_repeat(read_metrics(run)), expected)
 
     def kill_after(self, steps, arguments, run, number=signal.SIGKILL):
-        process = subprocess.Popen([self.program, "train", *arguments], stderr=subprocess.DEVNULL)
+        def as_a_terminal_starts_it():  # behind nohup they are ignored
+            for one in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+                signal.signal(one, signal.SIG_DFL)
+
+        process = subprocess.Popen([self.program, "train", *arguments], stderr=subprocess.DEVNULL,
+                                   preexec_fn=as_a_terminal_starts_it)  # fmt: skip
         deadline = time.monotonic() + 120
         metrics = run / "metrics.jsonl"
         while time.monotonic() < deadline and process.poll() is None:

@@ -23,7 +23,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-STOPPED = (130, 143, -signal.SIGINT, -signal.SIGTERM)  # exit codes after a signal, and after a second one
+STOPPED = (129, 130, 143, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM)  # exit codes after a signal, and after a second one
 
 
 def longspan(program, *arguments):

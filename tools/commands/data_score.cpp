@@ -121,7 +121,8 @@ int run_data_score(const Arguments& arguments) {
   require_output(out, {arguments["data"], arguments["model"]});
   require_output(state, {arguments["data"], arguments["model"]});
   require_outputs_apart({{"out", out}, {"state", state}});
-  if (!std::filesystem::exists(state)) require_new_output(out, arguments);
+  const bool is_ours = !arguments.given("state") && std::filesystem::exists(state);
+  if (!is_ours) require_new_output(out, arguments);
   std::shared_ptr<const TokenStore> store;
   OpenedModel opened = open_model(
       arguments, [&](const ModelSource& model) { store = open_store(arguments["data"], model); });

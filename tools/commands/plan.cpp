@@ -44,6 +44,9 @@ KernelRates rates_for(const Arguments& arguments, const Recipe& recipe, const Ru
     return read_rates(read_json_file(file, ExitCode::kUsage), file);
   }
   if (shape.device.is_cuda() && !has_cuda_driver()) {
+    if (arguments.given("save-rates")) {
+      fail(ExitCode::kUsage, "--save-rates: there is no GPU here to measure; leave it out");
+    }
     log_info(
         "there is no GPU here to measure: times are by rates usual for an H100; --rates takes "
         "those of another");
@@ -214,7 +217,7 @@ constinit const Command kPlanCommand{
     .summary = "what a recipe will need: memory, disk, time",
     .description =
         "What a recipe will need, without loading anything: memory and disk, time of a step and of "
-        "the run, what fits. With --rates and --available, --device cuda needs no GPU here.",
+        "the run, what fits. With --available, --device cuda needs no GPU here.",
     .example =
         "  longspan plan recipes/smollm2-135m-32k.yaml --length 8K,32K,128K --out plan.svg\n"
         "  longspan plan recipes/llama2-7b-100k.yaml model.path=Llama-2-7b-hf/config.json --json",

@@ -71,7 +71,7 @@ MemoryOptions without_contradictions(MemoryOptions chosen, const Recipe& recipe,
 
 /// The folder of the run that a checkpoint is of.
 fs::path run_of(const std::string& checkpoint) {
-  return without_trailing_slash(fs::absolute(checkpoint)).parent_path().parent_path();
+  return fs::weakly_canonical(without_trailing_slash(checkpoint)).parent_path().parent_path();
 }
 
 /// The recipe as the run that goes on has written it: that of the checkpoint where one is named,
@@ -155,6 +155,16 @@ void require_overrides(const Arguments& arguments) {
   }
 }
 
+/// A run that goes on from a checkpoint of another folder may have begun here, but saved nothing.
+void refuse_mixed_runs(const Recipe& recipe) {
+  if (!CheckpointStore(fs::path(recipe.output_dir) / "checkpoints").newest()) return;
+  fail(ExitCode::kFailure,
+       "{}: holds a run already, whose checkpoints those of the one that goes on would replace; "
+       "choose another folder with output.dir=..., or go on with its own by --resume without a "
+       "path",
+       recipe.output_dir);
+}
+
 void refuse_second_run(const Recipe& recipe) {
   const fs::path metrics = fs::path(recipe.output_dir) / "metrics.jsonl";
   if (!fs::exists(metrics)) return;
@@ -223,10 +233,13 @@ int run_train(const Arguments& arguments) {
   bool resumes = arguments.given("resume"), dry_run = arguments.given("dry-run");
   if (resumes) require_overrides(arguments);
   Recipe recipe = load_recipe(arguments);
-  const bool goes_on_in_place = resumes && (arguments["resume"].empty() ||
-                                            fs::weakly_canonical(run_of(arguments["resume"])) ==
-                                                fs::weakly_canonical(recipe.output_dir));
-  if (!goes_on_in_place) refuse_second_run(recipe);
+  const bool is_elsewhere = resumes && !arguments["resume"].empty() &&
+                            run_of(arguments["resume"]) != fs::weakly_canonical(recipe.output_dir);
+  const auto refuse_what_is_there = [&] {
+    if (is_elsewhere) refuse_mixed_runs(recipe);
+    if (!resumes) refuse_second_run(recipe);
+  };
+  refuse_what_is_there();
   const TrainingInputs inputs = open_training_inputs(recipe);
   std::optional<fs::path> resolved;
   if (resumes) resolved = resolved_before(recipe, arguments["resume"]);
@@ -234,7 +247,7 @@ int run_train(const Arguments& arguments) {
   const fs::path folder = recipe.output_dir;
   std::optional<PathLock> lock;  // two runs would remove each other's checkpoints
   if (!dry_run && fs::exists(folder)) lock.emplace(folder);
-  if (lock && !goes_on_in_place) refuse_second_run(recipe);  // one that began and ended meanwhile
+  if (lock) refuse_what_is_there();  // of one that began and ended meanwhile
   const Json identity = run_identity(recipe, inputs);
   std::optional<Resumption> resumption;
   if (resumes) {

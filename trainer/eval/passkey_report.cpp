@@ -111,7 +111,8 @@ std::vector<Figure> Passkey::figures(const std::vector<LabelledRows>& models) co
 }
 
 EffectiveLengths Passkey::effective_lengths(const std::vector<LabelledRows>& models) const {
-  return longspan::effective_lengths(retrieval_rows(read_models<PasskeyRow>(models)));
+  const auto read = read_models<PasskeyRow>(models);
+  return longspan::effective_lengths(passkey_words(read), retrieval_rows(read));
 }
 
 }  // namespace longspan

@@ -4,8 +4,8 @@
 
 namespace longspan {
 
-/// SIGINT (Ctrl-C) or SIGTERM ends the run after the current step, so that it is saved; the same
-/// signal once more ends the process at once. stop_signal() says which came.
+/// SIGINT (Ctrl-C), SIGTERM or SIGHUP ends the run after the current step, so that it is saved; the
+/// same signal once more, but for SIGHUP, ends the process at once. stop_signal() says which came.
 class StopOnSignal : public Observer {
  public:
   void run_begins(Trainer& trainer) override;  // installs the handlers

@@ -10,7 +10,15 @@
 namespace longspan {
 namespace {
 
-TEST(StopSignal, IsRememberedAndTellsTheExitCode) {
+/// As a terminal starts a program; behind nohup they may be ignored.
+class StopSignal : public ::testing::Test {
+ protected:
+  StopSignal() {
+    for (const int number : {SIGHUP, SIGINT, SIGTERM}) std::signal(number, SIG_DFL);
+  }
+};
+
+TEST_F(StopSignal, IsRememberedAndTellsTheExitCode) {
   for (const auto& [signal, code] : {std::pair{SIGINT, ExitCode::kInterrupted},
                                      {SIGTERM, ExitCode::kTerminated},
                                      {SIGHUP, ExitCode::kHungUp}}) {
@@ -24,7 +32,25 @@ TEST(StopSignal, IsRememberedAndTellsTheExitCode) {
   EXPECT_EQ(exit_code_of(0), ExitCode::kOk);
 }
 
-TEST(StopSignal, LeavesErrnoToWhatItInterrupts) {
+/// A terminal that closes sends it twice.
+TEST_F(StopSignal, OfATerminalThatClosesMayComeTwice) {
+  remember_stop_signals();
+  raise(SIGHUP);
+  raise(SIGHUP);
+  EXPECT_EQ(stop_signal(), SIGHUP);
+  restore_stop_signals();
+}
+
+TEST_F(StopSignal, StaysIgnoredWhereItWas) {
+  std::signal(SIGHUP, SIG_IGN);
+  remember_stop_signals();
+  raise(SIGHUP);
+  EXPECT_EQ(stop_signal(), 0);
+  restore_stop_signals();
+  EXPECT_EQ(std::signal(SIGHUP, SIG_DFL), SIG_IGN);
+}
+
+TEST_F(StopSignal, LeavesErrnoToWhatItInterrupts) {
   const int terminal = dup(STDERR_FILENO);
   ASSERT_GE(terminal, 0);
   remember_stop_signals("the notice");

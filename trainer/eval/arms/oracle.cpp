@@ -13,8 +13,8 @@ constexpr int64_t kPartTokens = 64;
 std::vector<TokenRange> OracleArm::keep(const EvalSubject&, const LongContext& context) {
   if (context.evidence.empty()) {
     fail(ExitCode::kData,
-         "oracle: nothing says where the answer to '{}' stands, and no answer of four letters or "
-         "more stands in the context; leave the arm out",
+         "oracle: nothing says where the answer to '{}' stands, and no answer stands in the "
+         "context, but perhaps the letter of a choice; leave the arm out",
          context.question);
   }
   std::vector<TokenRange> ranges;

@@ -26,13 +26,13 @@ LongContext long_context(const Tokenizer& tokenizer, const std::vector<int64_t>&
   return context;
 }
 
-/// The lines of `context` in which an answer stands, where it is long enough to tell: not of a
-/// letter, a count, yes or no.
+/// The lines of `context` in which an answer stands: not of the letter of a choice, nor of a count.
 std::vector<Span> lines_with_answer(const std::string& context, const Question& question) {
   constexpr size_t kTellingBytes = 4;
+  const bool is_sign = question.metric == "choice" || question.metric == "count";
   std::vector<Span> lines;
   for (const auto& answer : question.answers) {
-    if (answer.size() < kTellingBytes) continue;
+    if (answer.empty() || (is_sign && answer.size() < kTellingBytes)) continue;
     for (size_t at = context.find(answer); at != context.npos;
          at = context.find(answer, at + answer.size())) {
       const size_t before = context.rfind('\n', at), after = context.find('\n', at + answer.size());

@@ -132,7 +132,7 @@ std::vector<Figure> ItemTask::figures(const std::vector<LabelledRows>& models) c
 }
 
 EffectiveLengths ItemTask::effective_lengths(const std::vector<LabelledRows>& models) const {
-  return longspan::effective_lengths(read_models<RetrievalRow>(models));
+  return longspan::effective_lengths(names_.words, read_models<RetrievalRow>(models));
 }
 
 }  // namespace longspan

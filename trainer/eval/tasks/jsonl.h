@@ -11,14 +11,16 @@ namespace longspan {
 /// The user's own questions about own texts, and the benchmarks that come as files.
 class JsonlTask : public ItemTask {
  public:
-  JsonlTask() : ItemTask({"jsonl", "Questions of a file", {"Score", ""}}) {}
+  /// Lengths have other questions, or contexts of which less is left.
+  JsonlTask()
+      : ItemTask({"jsonl",
+                  "Questions of a file",
+                  {.scores = "Score", .depth = "", .lengths_compare = false}}) {}
   void fields(FieldsIo& io) override;
   std::vector<std::filesystem::path> inputs() const override;
   void check(const EvalOptions& options) const override;
   void draw_items(const EvalSubject& subject, const std::vector<int64_t>& lengths,
                   const Use& use) const override;
-  /// None: lengths have other questions, or contexts of which less is left.
-  EffectiveLengths effective_lengths(const std::vector<LabelledRows>&) const override { return {}; }
   bool judges_whole_answers() const override { return true; }
 
  protected:

@@ -199,7 +199,7 @@ std::vector<Table> retrieval_tables(const RetrievalWords& words,
       "them can be copied)",
       &RetrievalRow::choice_nll);
   add_where_known("Share of the evidence that reached the model", &RetrievalRow::recall);
-  const EffectiveLengths found = effective_lengths(models);
+  const EffectiveLengths found = effective_lengths(words, models);
   if (!found.of_models.empty()) {
     tables.push_back(
         length_table(fmt::format("Effective length: {} [95 %]", found.rule), models, found));
@@ -230,9 +230,10 @@ std::vector<Table> retrieval_tables(const RetrievalWords& words,
   return tables;
 }
 
-EffectiveLengths effective_lengths(const std::vector<RetrievalRows>& models) {
+EffectiveLengths effective_lengths(const RetrievalWords& words,
+                                   const std::vector<RetrievalRows>& models) {
   EffectiveLengths found;
-  if (lengths_of(models).size() < 2) return found;
+  if (!words.lengths_compare || lengths_of(models).size() < 2) return found;
   found.rule =
       fmt::format("the longest up to which the score is at least {:.0f} % of the shortest length's",
                   100 * kEffectiveShare);
