@@ -11,6 +11,7 @@
 #include "trainer/eval/eval_budget.h"
 #include "trainer/eval/passkey.h"
 #include "trainer/eval/perplexity.h"
+#include "trainer/eval/tasks/jsonl.h"
 #include "trainer/eval/tasks/needle.h"
 #include "trainer/eval/tasks/position_loss.h"
 
@@ -316,6 +317,15 @@ TEST_F(Run, DrawsItsItemsOnceForAllArms) {
   EXPECT_EQ(rows[5]["length"], 1400);
   EXPECT_THAT(budgeted.dropped, ElementsAre("length 1600", "7 of 10 items of needle"));
   EXPECT_EQ(journal.size(), 6u);  // the first items, which were measured, are among them
+}
+
+TEST(NamedArm, NeedsWholeAnswersWhereTheyAreJudged) {
+  const JsonlTask judges;
+  const Passkey looks_for_the_key;
+  const NamedArm sparse{"s2", make_arm("shifted_sparse")}, full{"full", make_arm("full")};
+  EXPECT_THAT(sparse.obstacle(judges), HasSubstr("judges whole answers"));
+  EXPECT_TRUE(sparse.does(looks_for_the_key));
+  EXPECT_TRUE(full.does(judges));
 }
 
 TEST(EvalProgress, TakesWhatIsLeftByKindAndByFlops) {

@@ -89,6 +89,29 @@ TEST_F(Reducing, ByDefaultTheBudgetIsTheModelsLength) {
   EXPECT_EQ(answer.tokens_read, 64 - 7);  // " answer"
 }
 
+/// What is generated has room too, up to half of the budget; a text that need not be cut is not.
+TEST_F(Reducing, LeavesRoomForWhatIsGenerated) {
+  Item item = byte_item(300);
+  for (const auto& [new_tokens, room] : {std::pair{20, 20}, {1000, 32}}) {
+    item.question.max_new_tokens = new_tokens;
+    EXPECT_EQ(answer_by(*make_arm("truncate"), subject_, item).tokens_read, 64 - room);
+  }
+  Item short_item = byte_item(20);
+  short_item.question.max_new_tokens = 60;
+  EXPECT_EQ(answer_by(*make_arm("truncate"), subject_, short_item).tokens_read,
+            answer_by(*make_arm("full"), subject_, short_item).tokens_read);
+}
+
+/// The letter of a choice stands everywhere.
+TEST_F(Reducing, TheLetterOfAChoiceIsNoEvidence) {
+  Item item = byte_item(300, "a");
+  item.question.evidence.clear();
+  EXPECT_TRUE(answer_by(*make_arm("truncate"), subject_, item).recall.has_value());
+  item.question.metric = "choice";
+  item.question.distractors = {"b"};
+  EXPECT_FALSE(answer_by(*make_arm("truncate"), subject_, item).recall.has_value());
+}
+
 /// Cut by its end a plain text is the text from there on.
 TEST_F(Reducing, APlainTextCutByItsEndIsItsWindow) {
   const std::string text = some_text(200);

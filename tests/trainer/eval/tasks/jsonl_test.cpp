@@ -12,6 +12,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class Jsonl : public ::testing::Test {
@@ -226,6 +227,21 @@ TEST_F(Jsonl, EachItemGoesUnderTheLengthThatHoldsIt) {
   EXPECT_THAT(error_of([&] { fixture_.items(task, {20}); }, ExitCode::kData),
               HasSubstr("all 3 items have more than 20 tokens"));
   EXPECT_EQ(fixture_.items(task_with<JsonlTask>(keys(file, {{"limit", 1}})), {100, 200}).size(), 1);
+}
+
+/// Other items stand under other lengths: there is no length up to which the same are answered.
+TEST_F(Jsonl, HasNoEffectiveLength) {
+  Json rows;
+  for (const int64_t length : {100, 200}) {
+    RetrievalRow row{.length = length};
+    row.add({.nll = 1}, 1);
+    rows.push_back(row.write());
+  }
+  const std::vector<LabelledRows> models{{"base", rows}};
+  EXPECT_TRUE(JsonlTask().effective_lengths(models).of_models.empty());
+  for (const Table& table : JsonlTask().tables(models, 0)) {
+    EXPECT_THAT(table.title, Not(HasSubstr("Effective length")));
+  }
 }
 
 TEST_F(Jsonl, LongItemsCanLoseTheirMiddle) {

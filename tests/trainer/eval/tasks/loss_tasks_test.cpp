@@ -105,6 +105,8 @@ TEST_F(LossTasks, WindowsNeedRoomAndTexts) {
   EXPECT_THAT(
       refused({{"text", text({12})}, {"protocol", "yarn"}, {"stride", 7}}, 8, ExitCode::kUsage),
       HasSubstr("a stride of 7 leaves no context"));
+  EXPECT_THAT(refused({{"text", text({12})}, {"tokens", 7}}, 8, ExitCode::kUsage),
+              HasSubstr("tokens=7 leaves no window of 8"));
   EXPECT_THAT(refused({{"text", text({12})}}, 16, ExitCode::kData),
               HasSubstr("no document has 16 tokens: 0.txt (12 tokens)"));
   EXPECT_THAT(
