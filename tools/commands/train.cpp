@@ -71,7 +71,9 @@ MemoryOptions without_contradictions(MemoryOptions chosen, const Recipe& recipe,
 
 /// The folder of the run that a checkpoint is of.
 fs::path run_of(const std::string& checkpoint) {
-  return fs::weakly_canonical(without_trailing_slash(checkpoint)).parent_path().parent_path();
+  return fs::weakly_canonical(without_trailing_slash(fs::absolute(checkpoint)))
+      .parent_path()
+      .parent_path();
 }
 
 /// The recipe as the run that goes on has written it: that of the checkpoint where one is named,

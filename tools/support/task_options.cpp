@@ -136,8 +136,7 @@ void refuse_others(const Json& settings, const EvalChoice& choice, Diagnostics& 
   for (const auto& name : eval_arms()) known.push_back(name);
   for (const auto& [name, unused] : settings.items()) {
     if (std::ranges::find(taking_part, name) != taking_part.end()) continue;
-    const std::string meant = nearest(name, known);
-    if (meant == name) {
+    if (std::ranges::find(known, name) != known.end()) {
       diagnostics.error(name, make_arm(name) ? "is not among the arms of --arm"
                                              : "is not among the tasks of --task");
     } else {
